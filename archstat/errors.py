@@ -1,0 +1,80 @@
+"""The errors a user can meet, and the exit code each one carries.
+
+    ArchstatError                   2   the request cannot be carried out
+    ├── SpecError                   2   a model spec that does not parse or names nothing
+    │   ├── UnknownModelError       2   no network of that name
+    │   └── OptionError             2   an option or value the factory does not take
+    ├── LookupFailedError           2   a file, module or attribute that cannot be loaded
+    │   └── MissingExtraError       2   an optional package that is absent or does not import
+    ├── BuildError                  2   the factory itself raised
+    ├── InputError                  2   an input that does not parse or that forward refuses
+    ├── CaptureError                2   the forward pass raised
+    ├── ColumnError                 2   a column key that does not exist
+    ├── OutputError                 2   a file that cannot be written or a format nobody knows
+    ├── GraphFileError              2   a saved graph that cannot be read
+    └── IncompleteCountError        3   unknown operations where a complete count was asked for
+
+A message says what was given, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_FAILED = 2
+EXIT_INCOMPLETE = 3
+
+
+class ArchstatError(Exception):
+    """Base of every error archstat raises on purpose; ``str()`` is the whole message."""
+
+    exit_code: int = EXIT_FAILED
+
+
+class SpecError(ArchstatError):
+    """A model spec does not follow ``[scheme:]target[,key=value]*``."""
+
+
+class UnknownModelError(SpecError):
+    """No network carries this name; the message holds the nearest names."""
+
+
+class OptionError(SpecError):
+    """A factory does not take this option, or not with this value."""
+
+
+class LookupFailedError(ArchstatError):
+    """A file, a module or an attribute of it cannot be loaded."""
+
+
+class MissingExtraError(LookupFailedError):
+    """An optional package is absent, or does not import with the installed torch."""
+
+
+class BuildError(ArchstatError):
+    """The user's factory raised while it built the model."""
+
+
+class InputError(ArchstatError):
+    """An input does not parse, or the model refuses its shape or type."""
+
+
+class CaptureError(ArchstatError):
+    """The forward pass raised, on the meta device and on cpu."""
+
+
+class ColumnError(ArchstatError):
+    """A column key does not exist."""
+
+
+class OutputError(ArchstatError):
+    """An output file cannot be written, or its format is unknown."""
+
+
+class GraphFileError(ArchstatError):
+    """A file is not a saved Graph of a schema that this version reads."""
+
+
+class IncompleteCountError(ArchstatError):
+    """Some operations are neither counted nor free, and ``--strict`` was given."""
+
+    exit_code = EXIT_INCOMPLETE

@@ -1,0 +1,1 @@
+"""Front ends: whatever describes a network, made into a Graph."""

@@ -1,0 +1,158 @@
+"""The one table of aten ops: name -> kind and, for the ops of a common CNN, a shape rule.
+
+An op that is not here becomes kind ``other``, and is unknown until an analysis has a formula for
+it. Names are those of the schema without overload and in-place underscore.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from archstat.frontends import shapes
+from archstat.graph import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the capture must know of one overload, read once from its schema."""
+
+    target: str
+    kind: Kind
+    names: tuple[str, ...]
+    defaults: tuple[tuple[int, str, Any], ...]
+    rule: shapes.Rule | None
+    in_place: bool
+    writes: tuple[int, ...]
+    window_axes: int | None
+    moves: bool
+    reads_data: bool
+    makes_empty: bool
+
+
+_KINDS: Mapping[Kind, str] = MappingProxyType({
+    "conv": "convolution _convolution convolution_overrideable mkldnn_convolution "
+    "_slow_conv2d_forward thnn_conv2d conv_tbc",
+    "linear": "linear mkldnn_linear _trilinear",
+    "matmul": "mm addmm bmm baddbmm addbmm mv addmv dot vdot _addmm_activation _scaled_mm "
+    "_grouped_mm",
+    "attention": "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
+    "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
+    "_scaled_dot_product_fused_attention_overrideable _native_multi_head_attention "
+    "_transformer_encoder_layer_fwd",
+    "norm": "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
+    "cudnn_batch_norm miopen_batch_norm _batch_norm_no_update native_layer_norm native_group_norm "
+    "_fused_rms_norm _weight_norm_interface",
+    "activation": "relu hardtanh leaky_relu _prelu_kernel elu gelu silu mish hardswish hardsigmoid "
+    "sigmoid tanh softplus softshrink hardshrink threshold glu log_sigmoid_forward clamp clamp_min "
+    "clamp_max rrelu_with_noise",
+    "pool": "max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d "
+    "mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
+    "mkldnn_adaptive_avg_pool2d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d "
+    "max_unpool2d",
+    "add": "add sub rsub",
+    "mul": "mul div addcmul addcdiv",
+    "concat": "cat stack",
+    "split": "split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unsafe_chunk "
+    "unbind slice select narrow split_copy split_with_sizes_copy",
+    "reshape": "view _unsafe_view reshape _reshape_alias expand permute transpose t unsqueeze "
+    "squeeze alias detach as_strided unfold clone contiguous copy _to_copy lift_fresh lift roll "
+    "flip rot90 repeat pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle "
+    "im2col col2im index_select gather index diagonal view_as_real view_as_complex movedim tile "
+    "repeat_interleave",
+    "pad": "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
+    "replication_pad2d replication_pad3d",
+    "resize": "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d "
+    "_upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d "
+    "upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa "
+    "grid_sampler_2d grid_sampler_3d",
+    "reduce": "mean sum amax amin max min var std var_mean std_mean prod argmax argmin cumsum "
+    "linalg_vector_norm norm logsumexp any all",
+    "softmax": "_softmax _log_softmax _safe_softmax",
+    "embedding": "embedding _embedding_bag _embedding_bag_forward_only",
+    "recurrent": "mkldnn_rnn_layer _thnn_fused_lstm_cell _thnn_fused_gru_cell _cudnn_rnn lstm gru "
+    "rnn_tanh rnn_relu",
+})  # fmt: skip
+
+KIND_OF: Mapping[str, Kind] = MappingProxyType(
+    {name: kind for kind, names in _KINDS.items() for name in names.split()}
+)
+
+# Overloads that share a name but not a meaning ("mean" over everything) are left to torch.
+_RULES: Mapping[str, shapes.Rule] = MappingProxyType({
+    "aten.convolution.default": shapes.convolution,
+    "aten.native_batch_norm.default": shapes.batch_norm,
+    "aten.native_layer_norm.default": shapes.layer_norm,
+    "aten.relu.default": shapes.elementwise,
+    "aten.hardtanh.default": shapes.elementwise,
+    "aten.leaky_relu.default": shapes.elementwise,
+    "aten.hardswish.default": shapes.elementwise,
+    "aten.hardsigmoid.default": shapes.elementwise,
+    "aten.sigmoid.default": shapes.elementwise,
+    "aten.tanh.default": shapes.elementwise,
+    "aten.silu.default": shapes.elementwise,
+    "aten.gelu.default": shapes.elementwise,
+    "aten._softmax.default": shapes.softmax,
+    "aten._safe_softmax.default": shapes.softmax,
+    "aten.add.Tensor": shapes.broadcast,
+    "aten.sub.Tensor": shapes.broadcast,
+    "aten.mul.Tensor": shapes.broadcast,
+    "aten.mul.Scalar": shapes.broadcast,
+    "aten.div.Tensor": shapes.broadcast,
+    "aten.cat.default": shapes.concatenate,
+    "aten.mm.default": shapes.matrix_product,
+    "aten.bmm.default": shapes.matrix_product,
+    "aten.addmm.default": shapes.biased_matrix_product,
+    "aten.max_pool2d_with_indices.default": shapes.max_pool,
+    "aten.avg_pool2d.default": shapes.average_pool,
+    "aten._adaptive_avg_pool2d.default": shapes.adaptive_pool,
+    "aten.mean.dim": shapes.mean,
+})  # fmt: skip
+
+_IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", "hardsigmoid_",
+                             "sigmoid_", "tanh_", "silu_", "add_", "mul_"})  # fmt: skip
+
+
+@cache
+def signature(func: torch._ops.OpOverload) -> Signature:
+    """The kind, argument names, defaults and effects of an overload."""
+    schema = func._schema
+    target = str(func)
+    namespace, base, overload = target.split(".", 2)
+    name = base.rstrip("_") if not base.startswith("__") else base
+    arguments = schema.arguments
+    names = tuple(a.name for a in arguments)
+    window = re.search(r"pool([123])d", name)
+    writes = tuple(i for i, a in enumerate(arguments) if a.alias_info and a.alias_info.is_write)
+    return Signature(
+        target=target,
+        kind=KIND_OF.get(name, "other") if namespace == "aten" else "other",
+        names=names,
+        defaults=tuple(
+            (i, a.name, plain(a.default_value))
+            for i, a in enumerate(arguments)
+            if a.has_default_value()
+        ),
+        rule=_RULES.get(target if base not in _IN_PLACE_RULED else f"aten.{name}.{overload}"),
+        writes=writes,
+        in_place=base in _IN_PLACE_RULED,
+        window_axes=int(window[1]) if window and "kernel_size" in names else None,
+        moves=target == "aten._to_copy.default",
+        reads_data=target == "aten._local_scalar_dense.default",
+        makes_empty=target == "aten.empty.memory_format",
+    )
+
+
+def plain(argument: Any) -> Any:
+    """A non-tensor argument as JSON can hold it: lists become tuples, torch's enums become text."""
+    if argument is None or isinstance(argument, (bool, int, float, str)):
+        return argument
+    if isinstance(argument, (list, tuple)):
+        return tuple(plain(item) for item in argument)
+    return str(argument).removeprefix("torch.")

@@ -1,0 +1,238 @@
+"""Output shapes of the ops of a common CNN, from their arguments.
+
+Running an op on the meta device costs up to half a millisecond, and the first one imports hundreds
+of modules; a rule costs microseconds. A rule answers None for whatever it is not sure of (another
+memory format, mixed dtypes, arguments that do not fit): then torch runs the op and has the say.
+Outputs are contiguous and of the first argument's dtype unless the rule names another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+Shape = tuple[int, ...]
+Output = tuple[Shape, torch.dtype]
+Rule = Callable[..., "tuple[Output, ...] | None"]
+
+
+def convolution(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> tuple[Output, ...] | None:
+    """N, C_out and, per axis, floor((n + 2p - d(k-1) - 1) / s) + 1, or its transpose."""
+    size, kernel = x.shape, weight.shape
+    axes = len(kernel) - 2
+    if not (_plain(x) and weight.is_contiguous() and weight.dtype == x.dtype):
+        return None
+    if len(size) != axes + 2 or size[0] == 0 or groups < 1 or min(stride) < 1:
+        return None
+    if len(stride) != axes or len(padding) != axes or len(dilation) != axes or min(padding) < 0:
+        return None
+    in_channels = kernel[0] if transposed else kernel[1] * groups
+    out_channels = kernel[1] * groups if transposed else kernel[0]
+    if size[1] != in_channels or out_channels % groups or in_channels % groups:
+        return None
+    if bias is not None and (bias.shape != (out_channels,) or bias.dtype != x.dtype):
+        return None
+    if transposed:
+        # Output padding has limits of its own; torch knows them.
+        if any(output_padding):
+            return None
+        spatial = [
+            (size[i + 2] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i + 2] - 1) + 1
+            for i in range(axes)
+        ]
+    else:
+        spatial = [
+            (size[i + 2] + 2 * padding[i] - dilation[i] * (kernel[i + 2] - 1) - 1) // stride[i] + 1
+            for i in range(axes)
+        ]
+    if min(spatial) < 1:
+        return None
+    return (((size[0], out_channels, *spatial), x.dtype),)
+
+
+def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool,
+               momentum: float, eps: float) -> tuple[Output, ...] | None:  # fmt: skip
+    """The input's shape; inference keeps no batch statistics, so the other outputs are empty."""
+    channels = (x.shape[1],) if len(x.shape) > 1 else None
+    given = [tensor for tensor in (weight, bias, mean, var) if tensor is not None]
+    if training or mean is None or var is None or not _plain(x):
+        return None
+    if any(t.shape != channels or t.dtype != x.dtype for t in given):
+        return None
+    return ((tuple(x.shape), x.dtype), ((0,), x.dtype), ((0,), x.dtype))
+
+
+def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,
+               eps: float) -> tuple[Output, ...] | None:  # fmt: skip
+    """The input's shape, with mean and inverse deviation of every normalised group."""
+    shape, axes = tuple(x.shape), len(normalized_shape)
+    given = [tensor for tensor in (weight, bias) if tensor is not None]
+    if not _plain(x) or axes == 0 or shape[-axes:] != tuple(normalized_shape):
+        return None
+    if any(t.shape != shape[-axes:] or t.dtype != x.dtype for t in given):
+        return None
+    statistics = (*shape[:-axes], *([1] * axes))
+    return ((shape, x.dtype), (statistics, x.dtype), (statistics, x.dtype))
+
+
+def elementwise(x: torch.Tensor, *_: Any) -> tuple[Output, ...] | None:
+    """The input's shape, for functions of one floating-point tensor."""
+    return ((tuple(x.shape), x.dtype),) if _plain(x) else None
+
+
+def softmax(x: torch.Tensor, dim: int, half_to_float: bool = False) -> tuple[Output, ...] | None:
+    """The input's shape."""
+    if half_to_float or not _plain(x) or not -len(x.shape) <= dim < len(x.shape):
+        return None
+    return ((tuple(x.shape), x.dtype),)
+
+
+def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
+    """The common shape of two tensors of one dtype, or of a tensor and a number."""
+    if not isinstance(b, torch.Tensor):
+        return ((tuple(a.shape), a.dtype),) if _plain(a) else None
+    if a.dtype != b.dtype or not (_plain(a) and _plain(b)):
+        return None
+    if a.shape == b.shape:
+        return ((tuple(a.shape), a.dtype),)
+    short, long = sorted((tuple(a.shape), tuple(b.shape)), key=len)
+    padded = (1,) * (len(long) - len(short)) + short
+    if any(p != q and 1 not in (p, q) for p, q in zip(padded, long, strict=True)):
+        return None
+    return ((tuple(q if p == 1 else p for p, q in zip(padded, long, strict=True)), a.dtype),)
+
+
+def concatenate(tensors: Sequence[torch.Tensor], dim: int = 0) -> tuple[Output, ...] | None:
+    """The shared shape, with the sizes along `dim` added."""
+    first = tensors[0]
+    rank = len(first.shape)
+    if not -rank <= dim < rank or any(not _plain(t) or t.dtype != first.dtype for t in tensors):
+        return None
+    axis = dim % rank
+    rests = {(*t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}
+    if len(rests) != 1 or any(len(t.shape) != rank for t in tensors):
+        return None
+    total = sum(t.shape[axis] for t in tensors)
+    return (((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype),)
+
+
+def matrix_product(a: torch.Tensor, b: torch.Tensor) -> tuple[Output, ...] | None:
+    """(m, k) x (k, n) or, with a batch in front, (b, m, k) x (b, k, n)."""
+    p, q = tuple(a.shape), tuple(b.shape)
+    if a.dtype != b.dtype or len(p) != len(q) or len(p) not in (2, 3) or p[-1] != q[-2]:
+        return None
+    if p[:-2] != q[:-2] or not a.dtype.is_floating_point:
+        return None
+    return (((*p[:-1], q[-1]), a.dtype),)
+
+
+def biased_matrix_product(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> (
+    tuple[Output, ...] | None
+):  # fmt: skip
+    """(m, k) x (k, n) plus a bias that broadcasts to it."""
+    product = matrix_product(a, b)
+    if product is None or bias.dtype != a.dtype or tuple(bias.shape) != (b.shape[-1],):
+        return None
+    return product
+
+
+def max_pool(
+    x: torch.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> tuple[Output, ...] | None:
+    """The pooled values and the indices they came from."""
+    shape = _pooled(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return None if shape is None else ((shape, x.dtype), (shape, torch.int64))
+
+
+def average_pool(
+    x: torch.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    *_: Any,
+) -> tuple[Output, ...] | None:
+    """The pooled values."""
+    shape = _pooled(x, kernel_size, stride, padding, (1,), ceil_mode)
+    return None if shape is None else ((shape, x.dtype),)
+
+
+def adaptive_pool(x: torch.Tensor, output_size: Sequence[int]) -> tuple[Output, ...] | None:
+    """The leading axes, then the output size asked for."""
+    axes = len(output_size)
+    if not _plain(x) or len(x.shape) not in (axes + 1, axes + 2) or min(x.shape) < 1:
+        return None
+    if min(output_size) < 1:
+        return None
+    return (((*x.shape[:-axes], *output_size), x.dtype),)
+
+
+def mean(
+    x: torch.Tensor, dims: Sequence[int] | None, keepdim: bool = False
+) -> tuple[Output, ...] | None:
+    """The shape without the averaged axes, or with size 1 there under `keepdim`."""
+    rank = len(x.shape)
+    if not dims or not _plain(x) or not all(-rank <= dim < rank for dim in dims):
+        return None
+    gone = {dim % rank for dim in dims}
+    if len(gone) != len(dims):
+        return None
+    sizes = enumerate(x.shape)
+    if keepdim:
+        return ((tuple(1 if axis in gone else size for axis, size in sizes), x.dtype),)
+    return ((tuple(size for axis, size in sizes if axis not in gone), x.dtype),)
+
+
+def _plain(x: torch.Tensor) -> bool:
+    return x.is_contiguous() and x.dtype.is_floating_point
+
+
+def _pooled(
+    x: torch.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> Shape | None:
+    axes = len(kernel_size)
+    if not _plain(x) or len(x.shape) not in (axes + 1, axes + 2) or min(x.shape) < 1:
+        return None
+    pads, gaps = _per_axis(padding, axes), _per_axis(dilation, axes)
+    steps = _per_axis(stride, axes) if stride else tuple(kernel_size)
+    spatial = []
+    for size, k, s, p, d in zip(
+        x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True
+    ):
+        if s < 1 or k < 1 or p < 0 or d < 1 or 2 * p > k:
+            return None
+        span = size + 2 * p - d * (k - 1) - 1
+        out = -(-span // s) + 1 if ceil_mode else span // s + 1
+        # The last window must start inside the input or its left padding.
+        if ceil_mode and (out - 1) * s >= size + p:
+            out -= 1
+        if out < 1:
+            return None
+        spatial.append(out)
+    return (*x.shape[:-axes], *spatial)
+
+
+def _per_axis(sizes: Sequence[int], axes: int) -> tuple[int, ...]:
+    return tuple(sizes) * axes if len(sizes) == 1 else tuple(sizes)

@@ -1,0 +1,262 @@
+"""The Graph: what a forward pass did, without torch and without weights.
+
+Front ends make Graphs, analyses read them. Everything is a frozen record or a tuple of ints, so a
+Graph can be built by hand in a test, saved to JSON and loaded where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from archstat.errors import GraphFileError
+
+SCHEMA_VERSION = 1
+
+# fmt: off
+Kind = Literal[
+    "conv", "linear", "matmul", "attention", "norm", "activation", "pool", "add", "mul", "concat",
+    "split", "reshape", "pad", "resize", "reduce", "softmax", "embedding", "recurrent", "other",
+]
+# fmt: on
+KINDS: tuple[str, ...] = get_args(Kind)
+Role = Literal["input", "parameter", "buffer", "constant", "activation"]
+
+ITEM_SIZES = {
+    **{"float64": 8, "int64": 8, "complex64": 8, "uint64": 8, "complex128": 16, "complex32": 4},
+    **{"float32": 4, "int32": 4, "uint32": 4, "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2},
+    **{"int8": 1, "uint8": 1, "bool": 1, "qint8": 1, "quint8": 1, "qint32": 4},
+    **{"float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A block of memory that one or more values live in.
+
+    `born` is the op that made it (None: it was there before the first op) and `released` the op
+    after which eager Python let go of it (None: still alive when forward returned). `saved` tells
+    whether backward keeps it; None means that the capture did not look.
+    """
+
+    nbytes: int
+    born: int | None = None
+    released: int | None = None
+    saved: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor at one moment: shape, dtype, role and the index of the storage it lives in.
+
+    A view, and the result of an in-place op, is a new value on the same storage. `name` and
+    `aliases` are the paths of a parameter or buffer, or the argument name of an input.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    role: Role
+    storage: int
+    name: str | None = None
+    aliases: tuple[str, ...] = ()
+    trainable: bool = False
+
+    @property
+    def numel(self) -> int:
+        """Elements; 1 for a scalar."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, whatever the storage holds beside them."""
+        return self.numel * ITEM_SIZES.get(self.dtype, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation: its kind, exact target, owning module, value indices and attributes.
+
+    `attributes` holds every non-tensor argument under its schema name (a tensor argument that was
+    left out appears as None), and `kernel`, one size per spatial axis, where the op has a window.
+    """
+
+    kind: Kind
+    target: str
+    module: str
+    module_type: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The target without namespace, overload and in-place underscore: ``relu``."""
+        parts = self.target.split(".")
+        return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCall:
+    """One call of a module: the ops `first` to `last` (exclusive), with inputs and outputs.
+
+    `parent` is the index of the enclosing call, None for the root.
+    """
+
+    module: str
+    module_type: str
+    first: int
+    last: int
+    parent: int | None
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of the tree, called or not; `aliases` are the further paths of a shared one."""
+
+    path: str
+    type: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A captured forward pass: ops in execution order, values, storages, module calls.
+
+    `device` is where it ran: ``meta`` (shapes only) or ``cpu`` (a real run). `notes` holds what a
+    reader of any figure must be told.
+    """
+
+    name: str
+    ops: tuple[Op, ...]
+    values: tuple[Value, ...]
+    storages: tuple[Storage, ...]
+    calls: tuple[ModuleCall, ...] = ()
+    modules: tuple[Module, ...] = ()
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    device: str = "meta"
+    torch_version: str = ""
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def producers(self) -> tuple[int | None, ...]:
+        """For each value, the index of the op that made it; None for what forward was given."""
+        made: list[int | None] = [None] * len(self.values)
+        for index, op in enumerate(self.ops):
+            for output in op.outputs:
+                made[output] = index
+        return tuple(made)
+
+    def parameters(self) -> Iterator[Value]:
+        """The model's parameters, a shared one once, used in forward or not."""
+        return (v for v in self.values if v.role == "parameter" and v.name is not None)
+
+    def buffers(self) -> Iterator[Value]:
+        """The model's buffers, a shared one once."""
+        return (v for v in self.values if v.role == "buffer" and v.name is not None)
+
+    def to_json(self) -> str:
+        """The whole Graph as JSON; `from_json` gives an equal Graph back."""
+        document: dict[str, Any] = {"archstat_graph": SCHEMA_VERSION}
+        for entry in fields(self):
+            content = getattr(self, entry.name)
+            rows = entry.name in _ROW_TYPES
+            document[entry.name] = [_row(item) for item in content] if rows else content
+        return json.dumps(document, separators=(",", ":"))
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json` to a file."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, text: str) -> Graph:
+        """The Graph that `to_json` wrote.
+
+        Raises:
+            GraphFileError: not a Graph, damaged, or of another schema version.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise GraphFileError(f"This is not a saved Graph: not JSON ({error}).") from error
+        version = document.get("archstat_graph") if isinstance(document, dict) else None
+        if version != SCHEMA_VERSION:
+            raise GraphFileError(
+                f"This is not a Graph of schema {SCHEMA_VERSION} but of {version}; "
+                "capture the model again with this version of archstat."
+            )
+        try:
+            content = {entry.name: document[entry.name] for entry in fields(cls)}
+            for name, row_type in _ROW_TYPES.items():
+                content[name] = tuple(row_type(*map(_tuples, row)) for row in content[name])
+            graph = cls(**{name: _tuples(value) for name, value in content.items()})
+            graph.check()
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise GraphFileError(f"This Graph is damaged: {error}.") from error
+        return graph
+
+    @classmethod
+    def load(cls, path: str | Path) -> Graph:
+        """The Graph that `save` wrote.
+
+        Raises:
+            GraphFileError: the file cannot be read, or see `from_json`.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise GraphFileError(f"{path} cannot be read as a Graph: {error}.") from error
+        return cls.from_json(text)
+
+    def check(self) -> None:
+        """Raise ValueError where an index points outside, an op reads a later value, or kinds lie."""
+        known = len(self.values)
+        for value in self.values:
+            if not 0 <= value.storage < len(self.storages):
+                raise ValueError(f"value {value} lives in no storage")
+        for index, op in enumerate(self.ops):
+            if op.kind not in KINDS:
+                raise ValueError(f"op {index} has the unknown kind {op.kind!r}")
+            if not all(0 <= value < known for value in (*op.inputs, *op.outputs)):
+                raise ValueError(f"op {index} ({op.target}) points outside the values")
+            for value in op.inputs:
+                producer = self.producers[value]
+                if producer is not None and producer > index:
+                    raise ValueError(f"op {index} ({op.target}) reads a value made later")
+
+    def __repr__(self) -> str:
+        parameters = sum(1 for _ in self.parameters())
+        return (
+            f"<Graph {self.name}: {len(self.ops)} ops, {len(self.values)} values, "
+            f"{parameters} parameters, {len(self.calls)} module calls, on {self.device}>"
+        )
+
+
+_ROW_TYPES: dict[str, Any] = {
+    "ops": Op,
+    "values": Value,
+    "storages": Storage,
+    "calls": ModuleCall,
+    "modules": Module,
+}
+
+
+def _row(record: Any) -> list[Any]:
+    return [getattr(record, name) for name in record.__slots__]
+
+
+def _tuples(content: Any) -> Any:
+    if isinstance(content, list):
+        return tuple(_tuples(item) for item in content)
+    if isinstance(content, dict):
+        return {key: _tuples(item) for key, item in content.items()}
+    return content

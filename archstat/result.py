@@ -1,0 +1,262 @@
+"""What analyses give and reporters get: columns, analyses, findings, reports and tables."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from archstat.errors import ColumnError
+from archstat.graph import Graph
+from archstat.lookup import did_you_mean
+from archstat.units import format_bytes, format_count, format_ratio
+
+Number = int | float
+Cell = Number | str | None
+Unit = Literal["count", "bytes", "ratio", "text", "number"]
+
+RATIO_SUFFIX = "_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its key (one word everywhere), its unit, which way is better, what it means."""
+
+    key: str
+    unit: Unit
+    meaning: str
+    better: Literal["lower", "higher", ""] = ""
+
+    def format(self, cell: Cell, lower_bound: bool = False) -> str:
+        """A cell for a screen: rounded, with its unit, ``>=`` before a lower bound."""
+        if cell is None:
+            return "-"
+        if isinstance(cell, str):
+            return cell
+        formats: Mapping[str, Callable[[Number], str]] = {
+            "count": format_count,
+            "bytes": format_bytes,
+            "ratio": format_ratio,
+        }
+        text = formats.get(self.unit, str)(cell)
+        return f">= {text}" if lower_bound else text
+
+    def ratio(self) -> Column:
+        """The column of this one over its reference."""
+        return Column(self.key + RATIO_SUFFIX, "ratio", f"{self.key} over the reference's")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a reader must be told: what it is, the module it concerns, one sentence."""
+
+    topic: Literal["unknown_ops", "note"]
+    module: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What one analysis says of a Graph.
+
+    `totals` is the model's; `per_op` is aligned with the Graph's ops and `per_module` maps a
+    module path to its own figures, for keys that add up. Keys in `lower_bounds` may be too small.
+    """
+
+    totals: Mapping[str, Number | None]
+    per_op: Mapping[str, Sequence[Number]] = field(default_factory=dict)
+    per_module: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    lower_bounds: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzer:
+    """An analysis with its name and the columns it fills."""
+
+    name: str
+    columns: tuple[Column, ...]
+    run: Callable[[Graph], Analysis]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of plain cells under columns; all that a reporter ever gets.
+
+    `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
+    ratios refer to; `notes` are the sentences printed below.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    bounds: frozenset[tuple[int, str]] = frozenset()
+    reference: int | None = None
+    notes: tuple[str, ...] = ()
+    convention: Mapping[str, str] = field(default_factory=dict)
+    torch_version: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The column keys, in order."""
+        return tuple(column.key for column in self.columns)
+
+    def column(self, key: str) -> tuple[Cell, ...]:
+        """All cells of one column.
+
+        Raises:
+            ColumnError: no such column.
+        """
+        index = self.index(key)
+        return tuple(row[index] for row in self.rows)
+
+    def index(self, key: str) -> int:
+        """The position of a column.
+
+        Raises:
+            ColumnError: no such column.
+        """
+        if key not in self.keys():
+            raise unknown_column(key, self.keys())
+        return self.keys().index(key)
+
+    def select(self, keys: Sequence[str]) -> Table:
+        """The table with just these columns, in this order.
+
+        Raises:
+            ColumnError: no such column.
+        """
+        chosen = [self.index(key) for key in keys]
+        rows = tuple(tuple(row[i] for i in chosen) for row in self.rows)
+        columns = tuple(self.columns[i] for i in chosen)
+        return self._with(columns, rows, self.bounds, self.reference)
+
+    def sort(self, key: str, descending: bool = False) -> Table:
+        """The rows ordered by one column; rows without a value last.
+
+        Raises:
+            ColumnError: no such column.
+        """
+        index = self.index(key)
+
+        def rank(position: int) -> tuple[bool, Any]:
+            cell = self.rows[position][index]
+            if isinstance(cell, (int, float)) and descending:
+                return (False, -cell)
+            return (cell is None, "" if cell is None else cell)
+
+        order = sorted(range(len(self.rows)), key=rank)
+        if descending and any(isinstance(row[index], str) for row in self.rows):
+            order.reverse()
+        place = {old: new for new, old in enumerate(order)}
+        bounds = frozenset((place[row], name) for row, name in self.bounds)
+        reference = None if self.reference is None else place[self.reference]
+        return self._with(
+            self.columns, tuple(self.rows[old] for old in order), bounds, reference
+        )
+
+    def records(self) -> Iterator[dict[str, Cell]]:
+        """One dict a row, column key to raw cell."""
+        return (dict(zip(self.keys(), row, strict=True)) for row in self.rows)
+
+    def formatted(self) -> list[list[str]]:
+        """Every cell as a screen shows it."""
+        return [
+            [
+                column.format(cell, (number, column.key) in self.bounds)
+                for column, cell in zip(self.columns, row, strict=True)
+            ]
+            for number, row in enumerate(self.rows)
+        ]
+
+    def to_dataframe(self) -> Any:
+        """The raw cells as a pandas DataFrame, one column a key."""
+        import pandas
+
+        return pandas.DataFrame(list(self.rows), columns=list(self.keys()))
+
+    def _with(
+        self,
+        columns: tuple[Column, ...],
+        rows: tuple[tuple[Cell, ...], ...],
+        bounds: frozenset[tuple[int, str]],
+        reference: int | None,
+    ) -> Table:
+        return Table(
+            columns, rows, bounds, reference, self.notes, self.convention, self.torch_version
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        grid = [list(self.keys()), *self.formatted()]
+        widths = [max(len(row[i]) for row in grid) for i in range(len(self.columns))]
+        lines = (
+            "  ".join(
+                cell.ljust(width) if column.unit == "text" else cell.rjust(width)
+                for cell, width, column in zip(row, widths, self.columns, strict=True)
+            ).rstrip()
+            for row in grid
+        )
+        return "\n".join([*lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(key)}</th>" for key in self.keys())
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.formatted()
+        )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything known of one model at one input.
+
+    `totals` maps column keys to plain numbers; `layers` is the per-module table of own figures;
+    `by_kind` splits the keys that add up over ops by kind. Keys in `lower_bounds` are at least
+    what is printed: an unknown operation may add to them.
+    """
+
+    model: str
+    input: str
+    totals: Mapping[str, Number | None]
+    columns: tuple[Column, ...]
+    layers: Table
+    by_kind: Mapping[str, Mapping[str, Number]]
+    lower_bounds: frozenset[str]
+    findings: tuple[Finding, ...]
+    graph: Graph
+
+    def table(self) -> Table:
+        """The totals as one row, with `model` and `input` before them."""
+        cells = tuple(self.totals.get(column.key) for column in self.columns)
+        bounds = frozenset((0, key) for key in self.lower_bounds)
+        notes = tuple(finding.message for finding in self.findings)
+        return Table((*IDENTITY, *self.columns), ((self.model, self.input, *cells),), bounds,
+                     notes=notes)  # fmt: skip
+
+    def __repr__(self) -> str:
+        width = max(len(column.key) for column in self.columns)
+        lines = [f"{self.model} ({self.input})"]
+        for column in self.columns:
+            bound = column.key in self.lower_bounds
+            text = column.format(self.totals.get(column.key), bound)
+            lines.append(f"  {column.key.ljust(width)}  {text}")
+        return "\n".join([*lines, *(f"  {finding.message}" for finding in self.findings)])
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+IDENTITY = (
+    Column("model", "text", "the spec as typed"),
+    Column("input", "text", "shape of each input, batch first"),
+)
+
+
+def unknown_column(key: str, keys: Sequence[str]) -> ColumnError:
+    """The error for a column nobody has, with the nearest keys or all of them."""
+    hint = did_you_mean(key, keys) or f" Known columns: {', '.join(keys)}."
+    return ColumnError(f"There is no column {key!r}.{hint}")

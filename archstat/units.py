@@ -1,0 +1,165 @@
+"""Numbers and shapes as people write them: the only formatter and the only parser.
+
+Counts use k, M, G, T as powers of 1000. Bytes use kB, MB, GB of 1000 and KiB, MiB, GiB of 1024.
+Raw numbers are never rounded here: formatting is for screens, exports write the number itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from archstat.errors import InputError, SpecError
+
+COUNT_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+BYTE_UNITS = {
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+DTYPES = (
+    *("float32", "float64", "float16", "bfloat16"),
+    *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"),
+)
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
+_SHAPE = re.compile(r"[0-9]+(x[0-9]+)*")
+_LARGEST_DIMENSION = 2**31 - 1
+
+
+def format_count(number: float) -> str:
+    """A count on three to five digits with its decimal prefix: ``"4.09 G"``, ``"512"``."""
+    return _scaled(number, (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)), "")
+
+
+def format_bytes(number: float) -> str:
+    """Bytes with a binary prefix: ``"527.79 MiB"``, ``"512 B"``."""
+    units = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+    return _scaled(number, units, "B")
+
+
+def format_ratio(ratio: float) -> str:
+    """A row over its reference in words: ``0.0368`` is ``"27.2x less"``."""
+    if ratio == 1:
+        return "same"
+    factor, word = (1 / ratio, "less") if 0 < ratio < 1 else (ratio, "more")
+    if ratio <= 0:
+        return "none" if ratio == 0 else f"{ratio:.3g}x"
+    digits = 1 if factor >= 10 else 2
+    text = f"{factor:.{digits}f}"
+    return f"about the same ({ratio:.5g}x)" if text == "1.00" else f"{text}x {word}"
+
+
+def format_shape(shape: Sequence[int]) -> str:
+    """Dimensions joined by ``x``; a scalar is ``"scalar"``."""
+    return "x".join(str(size) for size in shape) or "scalar"
+
+
+def _scaled(number: float, units: Sequence[tuple[str, int]], base_unit: str) -> str:
+    for unit, factor in units:
+        # 999,996 must become "1.00 M", not "1000.00 k".
+        if abs(number) >= factor * 0.999995:
+            return f"{number / factor:.2f} {unit}"
+    text = str(number) if isinstance(number, int) else f"{number:.3f}".rstrip("0").rstrip(".")
+    return f"{text} {base_unit}".strip()
+
+
+def parse_count(text: str) -> int:
+    """The count that ``"5.3M"``, ``"4.09 G"`` or ``"512"`` stands for.
+
+    Raises:
+        SpecError: not a number with one of the units k, M, G, T.
+    """
+    return _parse_quantity(text, COUNT_UNITS, "a count such as 5.3M or 512")
+
+
+def parse_bytes(text: str) -> int:
+    """The number of bytes that ``"24GiB"`` or ``"20 MB"`` stands for; a unit is required.
+
+    Raises:
+        SpecError: not a number with a byte unit.
+    """
+    return _parse_quantity(text, BYTE_UNITS, "a size with a byte unit such as 20MB or 24GiB")
+
+
+def _parse_quantity(text: str, units: dict[str, int], expected: str) -> int:
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2] not in units:
+        raise SpecError(f"{text!r} is not {expected}; known units: {', '.join(filter(None, units))}.")
+    return round(Fraction(match[1]) * units[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input of a model: a shape, a dtype and, for a keyword, its name.
+
+    `shape` leaves the batch out unless `batched` is false, and then nothing is put before it.
+    A `dtype` of None means the dtype of the model's first floating-point parameter.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    name: str | None = None
+    batched: bool = True
+
+    def with_batch(self, batch: int) -> tuple[int, ...]:
+        """The full shape, the batch in front."""
+        return (batch, *self.shape) if self.batched else self.shape
+
+    def __str__(self) -> str:
+        name = f"{self.name}=" if self.name else ""
+        dtype = f":{self.dtype}" if self.dtype else ""
+        return f"{name}{format_shape(self.shape)}{dtype}{'' if self.batched else ':nobatch'}"
+
+
+def parse_input(text: str) -> InputSpec:
+    """The input that ``[name=]SHAPE[:dtype][:nobatch]`` describes.
+
+    ``3x224x224`` is an image, ``tokens=128:int64`` a keyword input of token ids; a shape of
+    ``scalar`` has no dimension beside the batch.
+
+    Raises:
+        InputError: an empty or non-positive dimension, or an unknown dtype.
+    """
+    name, equals, rest = text.rpartition("=")
+    if equals and not name.isidentifier():
+        raise InputError(f"{text!r}: {name!r} is not an argument name; write NAME=SHAPE[:dtype].")
+    shape_text, *flags = rest.split(":")
+    shape = parse_shape(shape_text, text)
+    batched = "nobatch" not in flags
+    dtypes = [flag for flag in flags if flag != "nobatch"]
+    if len(dtypes) > 1 or any(dtype not in DTYPES for dtype in dtypes):
+        raise InputError(
+            f"{text!r}: {':'.join(dtypes)!r} is not a dtype; known: {', '.join(DTYPES)}, "
+            "and nobatch for an input without a batch."
+        )
+    return InputSpec(shape, dtypes[0] if dtypes else None, name or None, batched)
+
+
+def parse_shape(text: str, whole: str | None = None) -> tuple[int, ...]:
+    """The dimensions of ``3x224x224``; ``scalar`` has none.
+
+    Raises:
+        InputError: not positive integers joined by ``x``.
+    """
+    if text == "scalar":
+        return ()
+    # isascii: other scripts' digits are digits to int(), and to nobody else.
+    if not (text.isascii() and _SHAPE.fullmatch(text)):
+        raise InputError(
+            f"{whole or text!r} is not a shape; write positive sizes joined by x, "
+            "without the batch, such as 3x224x224."
+        )
+    shape = tuple(int(size) for size in text.split("x"))
+    if not all(0 < size <= _LARGEST_DIMENSION for size in shape):
+        raise InputError(f"{whole or text!r}: every size must lie between 1 and 2^31 - 1.")
+    return shape

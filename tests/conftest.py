@@ -1,0 +1,121 @@
+"""Fixtures that several folders of tests share; none imports torch before it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> Iterator[ModuleType]:
+    """torchvision, also where its compiled operators do not load with the installed torch."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            module, operators = importlib.import_module("torchvision"), None
+        except RuntimeError:
+            operators = _declare_missing_operators()
+            module = importlib.import_module("torchvision")
+    yield module
+    # torch forgets the declarations together with this object
+    del operators
+
+
+def _declare_missing_operators() -> torch.library.Library:
+    """Declare the two operators that `import torchvision` looks up, without their kernels."""
+    import torch
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators
+
+
+@pytest.fixture
+def on_meta() -> Callable[..., nn.Module]:
+    """Build a network on the meta device: shapes without memory."""
+    import torch
+
+    def build(factory: Callable[..., nn.Module], *sizes: int, **options: object) -> nn.Module:
+        with torch.device("meta"):
+            return factory(*sizes, **options)
+
+    return build
+
+
+@pytest.fixture
+def count_params() -> Callable[[nn.Module], int]:
+    """Count the elements of a module's parameters, a shared one once."""
+
+    def count(module: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    return count
+
+
+@pytest.fixture
+def count_macs() -> Callable[..., int]:
+    """Count a meta module's multiply-accumulates with torch's own counter, at batch 1."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def count(module: nn.Module, *shape: int) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(torch.empty(1, *shape, device="meta"))
+        # the counter adds two operations a multiply-accumulate
+        flops: int = counter.get_total_flops()
+        return flops // 2
+
+    return count
+
+
+@pytest.fixture
+def unreached_parameters() -> Callable[..., list[str]]:
+    """Name the parameters of a meta module that no gradient reaches in a training step."""
+    import torch
+
+    def names(module: nn.Module, *shape: int) -> list[str]:
+        module.train()(torch.empty(2, *shape, device="meta")).sum().backward()
+        return [name for name, parameter in module.named_parameters() if parameter.grad is None]
+
+    return names
+
+
+@pytest.fixture
+def difference_by_position() -> Callable[..., float]:
+    """Give a meta module another's weights by position; compare the outputs in eval mode."""
+    import torch
+
+    def difference(ours: nn.Module, theirs: nn.Module, *shape: int) -> float:
+        generator = torch.Generator().manual_seed(0)
+        for name, value in theirs.state_dict().items():
+            # many of these start as all zeros or all ones, which would hide a swap
+            if value.dim() == 1:
+                scales = name.endswith((".weight", ".running_var"))
+                value.uniform_(*((0.5, 1.5) if scales else (-0.1, 0.1)), generator=generator)
+        # shapes are checked by load_state_dict, the length by strict
+        weights = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
+        ours.load_state_dict(dict(weights), assign=True)
+        image = torch.randn(2, *shape, generator=generator)
+        with torch.no_grad():
+            mine, other = ours.eval()(image), theirs.eval()(image)
+        assert other.isfinite().all()
+        assert other.std() > 0
+        return float((mine - other).abs().max() / other.abs().max())
+
+    return difference
