@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from archstat.errors import GraphFileError
+from archstat.units import format_shape
 
 SCHEMA_VERSION = 1
 
@@ -155,6 +156,17 @@ class Graph:
             for output in op.outputs:
                 made[output] = index
         return tuple(made)
+
+    @property
+    def input_text(self) -> str:
+        """The inputs as text, batch included: ``1x3x224x224``, ``tokens=1x128:int64``."""
+        texts = []
+        for index in self.inputs:
+            value = self.values[index]
+            name = f"{value.name}=" if value.name else ""
+            dtype = "" if value.dtype.startswith(("float", "bfloat")) else f":{value.dtype}"
+            texts.append(f"{name}{format_shape(value.shape)}{dtype}")
+        return ", ".join(texts)
 
     def parameters(self) -> Iterator[Value]:
         """The model's parameters, a shared one once, used in forward or not."""

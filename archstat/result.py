@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archstat.errors import ColumnError
@@ -95,6 +95,7 @@ class Table:
     notes: tuple[str, ...] = ()
     convention: Mapping[str, str] = field(default_factory=dict)
     torch_version: str = ""
+    archstat_version: str = ""
 
     def keys(self) -> tuple[str, ...]:
         """The column keys, in order."""
@@ -181,9 +182,7 @@ class Table:
         bounds: frozenset[tuple[int, str]],
         reference: int | None,
     ) -> Table:
-        return Table(
-            columns, rows, bounds, reference, self.notes, self.convention, self.torch_version
-        )
+        return replace(self, columns=columns, rows=rows, bounds=bounds, reference=reference)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -111,6 +111,9 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.addmm.default": shapes.biased_matrix_product,
     "aten.max_pool2d_with_indices.default": shapes.max_pool,
     "aten.avg_pool2d.default": shapes.average_pool,
+    "aten.avg_pool3d.default": shapes.average_pool,
+    "aten.constant_pad_nd.default": shapes.constant_pad,
+    "aten.pow.Tensor_Scalar": shapes.power,
     "aten._adaptive_avg_pool2d.default": shapes.adaptive_pool,
     "aten.mean.dim": shapes.mean,
 })  # fmt: skip
@@ -151,8 +154,11 @@ def signature(func: torch._ops.OpOverload) -> Signature:
 
 def plain(argument: Any) -> Any:
     """A non-tensor argument as JSON can hold it: lists become tuples, torch's enums become text."""
-    if argument is None or isinstance(argument, (bool, int, float, str)):
+    if type(argument) in PLAIN_TYPES:
         return argument
     if isinstance(argument, (list, tuple)):
-        return tuple(plain(item) for item in argument)
+        return tuple([plain(item) for item in argument])
     return str(argument).removeprefix("torch.")
+
+
+PLAIN_TYPES = frozenset({type(None), bool, int, float, str})

@@ -11,22 +11,21 @@ import gc
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
-_CONTAINERS = (dict, OrderedDict, list, set)
+_CONTAINERS = frozenset({dict, OrderedDict, list, set})
 
 
 @contextmanager
-def untouched(root: nn.Module) -> Iterator[None]:
-    """Run the block with every module of `root` in inference mode; put all back at the end."""
-    modules = list(root.modules())
+def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Run the block with all `modules` in inference mode; put everything back at the end."""
     snapshots = [_Snapshot(module) for module in modules]
-    generators = _GeneratorStates()
     try:
         for module in modules:
             _enter_inference(module)
@@ -34,7 +33,21 @@ def untouched(root: nn.Module) -> Iterator[None]:
     finally:
         for snapshot in snapshots:
             snapshot.restore()
-        generators.restore()
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Run the block, then put torch's, Python's and, where loaded, NumPy's generators back."""
+    torch_state, python_state = torch.get_rng_state(), random.getstate()
+    numpy = sys.modules.get("numpy")
+    numpy_state: Any = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(python_state)
+        if numpy is not None:
+            numpy.random.set_state(numpy_state)
 
 
 @contextmanager
@@ -56,50 +69,36 @@ def collection_paused() -> Iterator[None]:
 class _Snapshot:
     """One module's class and instance dictionary, containers one level deep."""
 
-    __slots__ = ("attributes", "containers", "module", "type")
+    __slots__ = ("attributes", "empty", "filled", "module", "type")
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.type = type(module)
-        self.attributes = dict(module.__dict__)
-        self.containers = [
-            (value, value.copy())
-            for value in self.attributes.values()
-            if type(value) in _CONTAINERS
-        ]
+        self.attributes = module.__dict__.copy()
+        self.empty: list[Any] = []
+        self.filled: list[tuple[Any, Any]] = []
+        for value in self.attributes.values():
+            if type(value) in _CONTAINERS:
+                # Most are hook tables with nothing in them, and need no copy.
+                if value:
+                    self.filled.append((value, value.copy()))
+                else:
+                    self.empty.append(value)
 
     def restore(self) -> None:
         if type(self.module) is not self.type:
             self.module.__class__ = self.type
         # The same container objects must stay: hook handles refer to them weakly.
-        for container, content in self.containers:
+        for container in self.empty:
+            if container:
+                container.clear()
+        for container, content in self.filled:
             container.clear()
-            if isinstance(container, list):
-                container.extend(content)
-            else:
-                container.update(content)
+            container.extend(content) if type(container) is list else container.update(content)
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
         if isinstance(self.module, torch.jit.ScriptModule):
             self.module.training = self.attributes.get("training", False)
-
-
-class _GeneratorStates:
-    """The states of torch's, Python's and, where it is loaded, NumPy's random generators."""
-
-    __slots__ = ("numpy", "python", "torch")
-
-    def __init__(self) -> None:
-        self.torch = torch.get_rng_state()
-        self.python = random.getstate()
-        numpy = sys.modules.get("numpy")
-        self.numpy: Any = numpy.random.get_state() if numpy is not None else None
-
-    def restore(self) -> None:
-        torch.set_rng_state(self.torch)
-        random.setstate(self.python)
-        if self.numpy is not None:
-            sys.modules["numpy"].random.set_state(self.numpy)
 
 
 def _enter_inference(module: nn.Module) -> None:
@@ -110,7 +109,7 @@ def _enter_inference(module: nn.Module) -> None:
     # A compiled module would hide its ops behind one compiled call.
     if module.__dict__.get("_compiled_call_impl") is not None:
         module.__dict__["_compiled_call_impl"] = None
-    if any(isinstance(p, nn.UninitializedParameter) for p in module._parameters.values()):
+    if isinstance(module, LazyModuleMixin):
         _stand_in_for_lazy(module)
 
 

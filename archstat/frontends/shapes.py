@@ -184,6 +184,23 @@ def adaptive_pool(x: torch.Tensor, output_size: Sequence[int]) -> tuple[Output, 
     return (((*x.shape[:-axes], *output_size), x.dtype),)
 
 
+def constant_pad(x: torch.Tensor, pad: Sequence[int], value: float = 0) -> (
+    tuple[Output, ...] | None
+):  # fmt: skip
+    """Pairs of sizes added before and after, from the last axis backwards."""
+    shape = list(x.shape)
+    if not _plain(x) or len(pad) % 2 or len(pad) > 2 * len(shape):
+        return None
+    for axis in range(len(pad) // 2):
+        shape[-1 - axis] += pad[2 * axis] + pad[2 * axis + 1]
+    return ((tuple(shape), x.dtype),) if min(shape) > 0 else None
+
+
+def power(x: torch.Tensor, exponent: float) -> tuple[Output, ...] | None:
+    """The input's shape, for a numeric exponent."""
+    return elementwise(x) if isinstance(exponent, (int, float)) else None
+
+
 def mean(
     x: torch.Tensor, dims: Sequence[int] | None, keepdim: bool = False
 ) -> tuple[Output, ...] | None:
