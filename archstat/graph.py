@@ -230,7 +230,7 @@ class Graph:
         return cls.from_json(text)
 
     def check(self) -> None:
-        """Raise ValueError where an index points outside, an op reads a later value, or kinds lie."""
+        """Raise ValueError for an unknown kind, an index outside the values or to a later one."""
         known = len(self.values)
         for value in self.values:
             if not 0 <= value.storage < len(self.storages):
@@ -240,8 +240,8 @@ class Graph:
                 raise ValueError(f"op {index} has the unknown kind {op.kind!r}")
             if not all(0 <= value < known for value in (*op.inputs, *op.outputs)):
                 raise ValueError(f"op {index} ({op.target}) points outside the values")
-            for value in op.inputs:
-                producer = self.producers[value]
+            for read in op.inputs:
+                producer = self.producers[read]
                 if producer is not None and producer > index:
                     raise ValueError(f"op {index} ({op.target}) reads a value made later")
 

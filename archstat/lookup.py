@@ -1,4 +1,4 @@
-"""From ``package.module:attr`` or ``path/file.py:attr`` to the object, and from a typo to a name."""
+"""From ``package.module:attr`` or ``path/file.py:attr`` to an object, from a typo to a name."""
 
 from __future__ import annotations
 

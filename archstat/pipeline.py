@@ -105,13 +105,13 @@ def _wants_data(error: BaseException) -> bool:
 
 def _no_input(module: nn.Module, title: str, batch: int) -> str:
     hint = _working_input(module, batch, ())
-    remedy = f"this model runs with: {hint}" if hint else "give its shape, such as --input 3x224x224"
+    remedy = (
+        f"this model runs with: {hint}" if hint else "give its shape, such as --input 3x224x224"
+    )
     return f"{title} has no default input; {remedy}"
 
 
-def _working_input(
-    module: nn.Module, batch: int, tried: tuple[InputSpec, ...]
-) -> str | None:
+def _working_input(module: nn.Module, batch: int, tried: tuple[InputSpec, ...]) -> str | None:
     from archstat.inputs import working_inputs
 
     specs = working_inputs(module, batch)

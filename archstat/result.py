@@ -151,9 +151,7 @@ class Table:
         place = {old: new for new, old in enumerate(order)}
         bounds = frozenset((place[row], name) for row, name in self.bounds)
         reference = None if self.reference is None else place[self.reference]
-        return self._with(
-            self.columns, tuple(self.rows[old] for old in order), bounds, reference
-        )
+        return self._with(self.columns, tuple(self.rows[old] for old in order), bounds, reference)
 
     def records(self) -> Iterator[dict[str, Cell]]:
         """One dict a row, column key to raw cell."""

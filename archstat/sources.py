@@ -70,9 +70,7 @@ class Source:
         from torch import nn
 
         if not isinstance(model, nn.Module):
-            raise BuildError(
-                f"{self.spec.text} {_NOT_A_MODULE.format(type=type(model).__name__)}"
-            )
+            raise BuildError(f"{self.spec.text} {_NOT_A_MODULE.format(type=type(model).__name__)}")
         return model
 
 
@@ -180,7 +178,9 @@ def _bound(spec: Spec, found: Any) -> Callable[[], Any]:
     """The factory with the spec's options converted and bound."""
     if not callable(found) or _is_module_instance(found):
         if spec.options:
-            raise OptionError(f"{spec.text}: {spec.attribute} is already built; it takes no option.")
+            raise OptionError(
+                f"{spec.text}: {spec.attribute} is already built; it takes no option."
+            )
         return lambda: found
     try:
         signature = inspect.signature(found)

@@ -35,7 +35,9 @@ def _print_version(wanted: bool) -> None:
 def _archstat(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """What a neural-network architecture costs and sees: parameters, macs, flops, depth.

@@ -26,7 +26,8 @@ LIST_COLUMNS = (
 _ON_SCREEN = ("family", "year", "input", "params", "macs", "paper")
 
 Pattern = Annotated[
-    str | None, typer.Argument(metavar="[PATTERN]", help="Part of a name, or a glob such as vgg*_bn.")
+    str | None,
+    typer.Argument(metavar="[PATTERN]", help="Part of a name, or a glob such as vgg*_bn."),
 ]
 
 

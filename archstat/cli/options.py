@@ -22,7 +22,9 @@ FormatName = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write here; the suffix chooses the format."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write here; the suffix chooses the format."
+    ),
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="KEY,KEY...", help="Just these columns, in this order.")
@@ -30,7 +32,5 @@ Columns = Annotated[
 Sort = Annotated[
     str | None, typer.Option(metavar="[-]KEY", help="Order by this column; -KEY descending.")
 ]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")
-]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -59,7 +59,12 @@ def _write(path: Path, text: str) -> None:
             path.write_text(text, encoding="utf-8")  # a pipe or a device has nothing to replace
             return
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w",
+            encoding="utf-8",
+            newline="",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            delete=False,
         ) as draft:
             draft.write(text)
         _adopt_mode(Path(draft.name), path)
@@ -75,5 +80,3 @@ def _adopt_mode(draft: Path, path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     draft.chmod(0o666 & ~mask)
-
-

@@ -118,6 +118,7 @@ def _stand_in_for_lazy(module: nn.Module) -> None:
     for tensors in (module._parameters, module._buffers):
         for name, tensor in tensors.items():
             if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
-                tensors[name] = type(tensor)(  # type: ignore[assignment]
+                lazy: Any = type(tensor)
+                tensors[name] = lazy(
                     requires_grad=tensor.requires_grad, device="meta", dtype=tensor.data.dtype
                 )

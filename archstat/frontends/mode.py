@@ -21,11 +21,11 @@ _META = torch.device("meta")
 _RULED_KEYWORDS = frozenset({"alpha", "approximate"})
 
 
-class CaptureMode(TorchDispatchMode):
+class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every op to the recorder; nothing the user owns is written to."""
 
     def __init__(self, recorder: Recorder, device: torch.device) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
         self.on_meta = device.type == "meta"
         self._bases: dict[int, torch.Tensor] = {}

@@ -7,12 +7,12 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from archstat.errors import CaptureError
 from archstat.frontends.guard import collection_paused, generators_kept, untouched
@@ -121,9 +121,7 @@ def _stand_in(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "meta":
         if tensor.layout is not torch.strided:
             return tensor.to("meta")
-        return torch.empty_strided(
-            tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
-        )
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if not tensor.dtype.is_floating_point:
         return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
     seeded = torch.Generator().manual_seed(0)
@@ -147,9 +145,7 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     return list(found.values())
 
 
-def _register_tensors(
-    recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]
-) -> bool:
+def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
     """Make values of the modules' parameters, then buffers; tell whether any was still lazy."""
     lazy = False
     roles: tuple[Role, Role] = ("parameter", "buffer")
@@ -160,7 +156,7 @@ def _register_tensors(
             for name, tensor in own.items():
                 if tensor is None:
                     continue
-                if isinstance(tensor, UninitializedTensorMixin):
+                if is_lazy(tensor):
                     lazy = True
                     continue
                 full = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
@@ -176,7 +172,7 @@ def _register_tensors(
 def _intercept(recorder: Recorder, module: nn.Module, path: str) -> None:
     # On the instance, around the hooks: what a hook computes or returns belongs to the call.
     # Public hooks would not do; a global one runs before the module's own replace the output.
-    inner = module._call_impl
+    inner: Callable[..., Any] = module._call_impl
     module_type = type(module).__name__
 
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -252,5 +252,3 @@ class Recorder:
             torch_version=str(torch.__version__),
             notes=notes,
         )
-
-

@@ -235,9 +235,7 @@ def _pooled(
     pads, gaps = _per_axis(padding, axes), _per_axis(dilation, axes)
     steps = _per_axis(stride, axes) if stride else tuple(kernel_size)
     spatial = []
-    for size, k, s, p, d in zip(
-        x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True
-    ):
+    for size, k, s, p, d in zip(x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True):
         if s < 1 or k < 1 or p < 0 or d < 1 or 2 * p > k:
             return None
         span = size + 2 * p - d * (k - 1) - 1

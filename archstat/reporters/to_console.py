@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,23 +22,27 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    if width is None:
-        width = shutil.get_terminal_size().columns if terminal else None
+    if width is None and terminal:
+        width = shutil.get_terminal_size().columns
+    if colour is None:
+        colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     text = io.StringIO()
     console = Console(
         file=text,
         width=width or 100_000,
-        force_terminal=terminal if colour is None else colour,
+        force_terminal=colour,
         highlight=False,
         markup=False,
         legacy_windows=False,
     )
     columns = _shown(table)
     cells = {column.key: _lines(table, column) for column in columns}
-    for part in _parts(columns, cells, width):
+    for number, part in enumerate(_parts(columns, cells, width)):
+        if number:
+            console.print()
         console.print(_rich_table(table, part, cells, width))
     for note in table.notes:
-        console.print(note, soft_wrap=width is None)
+        console.print(note)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -54,11 +59,18 @@ def _lines(table: Table, column: Column) -> list[tuple[str, str]]:
         for row, cell in enumerate(table.column(column.key))
     ]
     key = column.key + RATIO_SUFFIX
-    if key not in table.keys():
+    known = table.keys()
+    if key not in known:
         return [(value, "") for value in values]
     ratio = table.columns[table.index(key)]
+    silent = {row for row, bounded in table.bounds if bounded == column.key}
+    if table.reference in silent:
+        silent = set(range(len(table)))
+    elif table.reference is not None:
+        silent.add(table.reference)
     below = [
-        "" if cell is None or row == table.reference else ratio.format(cell)
+        # What is only a lower bound has no ratio to speak of.
+        "" if cell is None or row in silent else ratio.format(cell)
         for row, cell in enumerate(table.column(key))
     ]
     return list(zip(values, below, strict=True))

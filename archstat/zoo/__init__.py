@@ -48,10 +48,7 @@ def catalogue() -> dict[str, Entry]:
     """Every network of the zoo by name."""
     text = resources.files(__name__).joinpath("catalogue.json").read_text(encoding="utf-8")
     rows = json.loads(text)["networks"]
-    return {
-        row["name"]: Entry(**{**row, "options": tuple(row["options"])})
-        for row in rows
-    }
+    return {row["name"]: Entry(**{**row, "options": tuple(row["options"])}) for row in rows}
 
 
 def entry(name: str) -> Entry:
