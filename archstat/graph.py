@@ -1,6 +1,6 @@
 """The Graph: what a forward pass did, without torch and without weights.
 
-Front ends make Graphs, analyses read them. Everything is a frozen record or a tuple of ints, so a
+Front ends make Graphs, analyses read them. Everything is a named tuple of plain things, so a
 Graph can be built by hand in a test, saved to JSON and loaded where torch is not installed.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
 
 from archstat.errors import GraphFileError
 from archstat.units import format_shape
@@ -35,8 +36,7 @@ ITEM_SIZES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(NamedTuple):
     """A block of memory that one or more values live in.
 
     `born` is the op that made it (None: it was there before the first op) and `released` the op
@@ -50,8 +50,7 @@ class Storage:
     saved: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A tensor at one moment: shape, dtype, role and the index of the storage it lives in.
 
     A view, and the result of an in-place op, is a new value on the same storage. `name` and
@@ -80,8 +79,7 @@ class Value:
         return self.numel * ITEM_SIZES.get(self.dtype, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """One operation: its kind, exact target, owning module, value indices and attributes.
 
     `attributes` holds every non-tensor argument under its schema name (a tensor argument that was
@@ -94,17 +92,21 @@ class Op:
     module_type: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:
         """The target without namespace, overload and in-place underscore: ``relu``."""
-        parts = self.target.split(".")
-        return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+        return _name_of(self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleCall:
+@cache
+def _name_of(target: str) -> str:
+    parts = target.split(".")
+    return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+
+
+class ModuleCall(NamedTuple):
     """One call of a module: the ops `first` to `last` (exclusive), with inputs and outputs.
 
     `parent` is the index of the enclosing call, None for the root.
@@ -119,8 +121,7 @@ class ModuleCall:
     outputs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """A module of the tree, called or not; `aliases` are the further paths of a shared one."""
 
     path: str
@@ -178,12 +179,9 @@ class Graph:
 
     def to_json(self) -> str:
         """The whole Graph as JSON; `from_json` gives an equal Graph back."""
-        document: dict[str, Any] = {"archstat_graph": SCHEMA_VERSION}
-        for entry in fields(self):
-            content = getattr(self, entry.name)
-            rows = entry.name in _ROW_TYPES
-            document[entry.name] = [_row(item) for item in content] if rows else content
-        return json.dumps(document, separators=(",", ":"))
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        document = {"archstat_graph": SCHEMA_VERSION, **content}
+        return json.dumps(document, separators=(",", ":"), default=dict)
 
     def save(self, path: str | Path) -> None:
         """Write `to_json` to a file."""
@@ -260,10 +258,6 @@ _ROW_TYPES: dict[str, Any] = {
     "calls": ModuleCall,
     "modules": Module,
 }
-
-
-def _row(record: Any) -> list[Any]:
-    return [getattr(record, name) for name in record.__slots__]
 
 
 def _tuples(content: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import ANALYSES, COLUMNS
 from archstat.errors import CaptureError, InputError
 from archstat.graph import Graph
-from archstat.result import Analysis, Cell, Column, Finding, Number, Report, Table
+from archstat.result import Finding, Report
 from archstat.sources import Source, find
 from archstat.specs import parse_batch, parse_spec
 from archstat.units import InputSpec
@@ -132,61 +132,8 @@ def _at_resolution(
 
 
 def report(graph: Graph, model: str) -> Report:
-    """The Report of a Graph: every analysis in order, totals, layers and kinds."""
-    found = [analyzer.run(graph) for analyzer in ANALYSES]
+    """The Report of a Graph: every analysis in order."""
+    analyses = tuple(analyzer.run(graph) for analyzer in ANALYSES)
     notes = [Finding("note", "", f"{model}: {note}") for note in graph.notes]
-    bounds = frozenset[str]().union(*(analysis.lower_bounds for analysis in found))
-    return Report(
-        model=model,
-        input=graph.input_text,
-        totals={key: total for analysis in found for key, total in analysis.totals.items()},
-        columns=COLUMNS,
-        layers=_layers(graph, found),
-        by_kind=_by_kind(graph, found),
-        lower_bounds=bounds,
-        findings=(*(f for analysis in found for f in analysis.findings), *notes),
-        graph=graph,
-    )
-
-
-def _layers(graph: Graph, found: Sequence[Analysis]) -> Table:
-    """A row for each module with its own figures: what stands directly under its path."""
-    own: dict[str, dict[str, Number]] = {module.path: {} for module in graph.modules}
-    types = {module.path: module.type for module in graph.modules}
-    columns = _additive(found)
-    for analysis in found:
-        for path, figures in analysis.per_module.items():
-            own.setdefault(path, {}).update(figures)
-        for key, numbers in analysis.per_op.items():
-            for op, number in zip(graph.ops, numbers, strict=True):
-                row = own.setdefault(op.module, {})
-                row[key] = row.get(key, 0) + number
-                types.setdefault(op.module, op.module_type)
-    rows: list[tuple[Cell, ...]] = [
-        (path, types.get(path, ""), *(row.get(column.key, 0) for column in columns))
-        for path, row in own.items()
-    ]
-    return Table((*_LAYER, *columns), tuple(rows))
-
-
-def _additive(found: Sequence[Analysis]) -> tuple[Column, ...]:
-    keys = {key for analysis in found for key in analysis.per_op}
-    keys |= {key for a in found for figures in a.per_module.values() for key in figures}
-    return tuple(column for column in COLUMNS if column.key in keys)
-
-
-def _by_kind(graph: Graph, found: Sequence[Analysis]) -> dict[str, dict[str, Number]]:
-    split: dict[str, dict[str, Number]] = {}
-    for analysis in found:
-        for key, numbers in analysis.per_op.items():
-            for op, number in zip(graph.ops, numbers, strict=True):
-                if number:
-                    kind = split.setdefault(op.kind, {})
-                    kind[key] = kind.get(key, 0) + number
-    return split
-
-
-_LAYER = (
-    Column("module", "text", "path of the module, empty for the root"),
-    Column("type", "text", "class of the module"),
-)
+    unknown = [f for analysis in analyses for f in analysis.findings]
+    return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -112,7 +112,9 @@ def processes() -> list[Row]:
     name = "compare vgg16 mobilenet_v1"
     return [
         rows[0],
-        at_most(f"archstat {name}, peak memory", memory[name], base_memory, 1.15, "import torch", "MB"),
+        at_most(
+            f"archstat {name}, peak memory", memory[name], base_memory, 1.15, "import torch", "MB"
+        ),
         *rows[1:],
     ]
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archstat.analyses import costs
 from archstat.graph import Graph, Kind, Op, Value
@@ -26,8 +25,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What one op costs: counted, free by convention for a reason, or unknown."""
 
     state: Literal["counted", "free", "unknown"]

@@ -30,6 +30,9 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.on_meta = device.type == "meta"
         self._bases: dict[int, torch.Tensor] = {}
         self._twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        # An overload's own hash is a Python function; its identity is enough for one capture.
+        self._signatures: dict[int, Signature] = {}
+        self._nothing = torch.empty(0, device=_META)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,7 +42,9 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        sig = signature(func)
+        sig = self._signatures.get(id(func))
+        if sig is None:
+            sig = self._signatures[id(func)] = signature(func)
         kwargs = kwargs or {}
         result = None
         if self.on_meta:
@@ -51,7 +56,10 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = self._run(func, sig, args, kwargs)
             if sig.makes_empty and result.numel() == 0:
                 return result  # the reserve that batch norm asks for and nobody reads
-        self.recorder.add_op(sig, args, kwargs, result)
+        if type(result) is tuple and result[-1] is self._nothing:
+            self.recorder.add_op(sig, args, kwargs, result[0])
+        else:
+            self.recorder.add_op(sig, args, kwargs, result)
         return result
 
     def _ruled(self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -72,7 +80,13 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return first if fits else None
         if len(outputs) == 1:
             return torch.empty(outputs[0][0], dtype=outputs[0][1], device=_META)
-        return tuple(torch.empty(shape, dtype=dtype, device=_META) for shape, dtype in outputs)
+        # What inference leaves empty (batch norm's statistics) is one and the same tensor.
+        return tuple(
+            [
+                torch.empty(shape, dtype=dtype, device=_META) if shape != (0,) else self._nothing
+                for shape, dtype in outputs
+            ]
+        )
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         originals: dict[int, torch.Tensor] = {}

@@ -165,7 +165,7 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
                 else:
                     names[id(tensor)] = (tensor, full)
         for tensor, found in names.values():
-            recorder.register(tensor, role, found[0], tuple(found[1:]))
+            recorder.register(tensor, role, found[0], tuple(found[1:]) if len(found) > 1 else ())
     return lazy
 
 

@@ -8,7 +8,6 @@ is kept alive here, so the death of a storage is the moment eager Python let go 
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -26,6 +25,9 @@ def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+_OUTSIDE = (0, "", "", 0, ())
+
+
 class _StorageReference(weakref.ref[Any]):
     __slots__ = ("index",)
     index: int
@@ -35,12 +37,13 @@ class _Account:
     """A storage in the making; `owner` is the parameter, buffer or constant that lives in it."""
 
     __slots__ = ("born", "nbytes", "owner", "released")
+    owner: int | None
+    released: int | None
 
     def __init__(self, nbytes: int, born: int | None) -> None:
         self.nbytes = nbytes
         self.born = born
-        self.released: int | None = None
-        self.owner: int | None = None
+        self.owner = self.released = None
 
 
 class Recorder:
@@ -55,8 +58,7 @@ class Recorder:
         self._accounts: list[_Account] = []
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._closed = False
-
-    # -- values ---------------------------------------------------------------------------------
+        self._on_release = self._release
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The value that this very tensor holds now, if the capture has seen it."""
@@ -103,14 +105,10 @@ class Recorder:
         if value is None:
             return self.add_value(tensor, role, name, aliases)
         if self.values[value].name is None and self.given(tensor):
-            named = replace(
-                self.values[value],
-                role=role,
-                name=name,
-                aliases=aliases,
-                trainable=role == "parameter" and tensor.requires_grad,
+            trainable = role == "parameter" and tensor.requires_grad
+            self.values[value] = self.values[value]._replace(
+                role=role, name=name, aliases=aliases, trainable=trainable
             )
-            self.values[value] = named
         return value
 
     def given(self, tensor: torch.Tensor) -> bool:
@@ -125,8 +123,6 @@ class Recorder:
         reference.index = self.values[value].storage
         self._storage_index[id(storage)] = reference
 
-    # -- storages -------------------------------------------------------------------------------
-
     def _storage_of(self, tensor: torch.Tensor, born: int | None) -> int:
         try:
             storage = tensor.untyped_storage()
@@ -137,17 +133,15 @@ class Recorder:
         reference = self._storage_index.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
-        reference = _StorageReference(storage, self._release)
+        reference = _StorageReference(storage, self._on_release)
         reference.index = len(self._accounts)
         self._accounts.append(_Account(storage.nbytes(), born))
         self._storage_index[id(storage)] = reference
         return reference.index
 
-    def _release(self, reference: weakref.ref[Any]) -> None:
-        if not self._closed and isinstance(reference, _StorageReference):
+    def _release(self, reference: Any) -> None:
+        if not self._closed:
             self._accounts[reference.index].released = max(0, len(self.ops) - 1)
-
-    # -- ops ------------------------------------------------------------------------------------
 
     def add_op(
         self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -173,8 +167,11 @@ class Recorder:
             if position >= given and name not in kwargs:
                 attributes[name] = default
         kind = self._kind(signature, inputs, attributes)
-        outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
-        module, module_type = self._stack[-1][1:3] if self._stack else ("", "")
+        if type(result) is torch.Tensor:
+            outputs: tuple[int, ...] = (self.add_value(result, "activation"),)
+        else:
+            outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
         self.ops.append(
             Op(kind, signature.target, module, module_type, tuple(inputs), outputs, attributes)
         )
@@ -208,24 +205,26 @@ class Recorder:
                 return "linear"
         return signature.kind
 
-    # -- module calls ---------------------------------------------------------------------------
-
     def enter(self, path: str, module_type: str, arguments: Any) -> None:
         """A module call begins."""
-        inputs = tuple([self.value_of(tensor) for tensor in tensors(arguments)])
+        if type(arguments) is torch.Tensor:
+            inputs: tuple[int, ...] = (self.value_of(arguments),)
+        else:
+            inputs = tuple([self.value_of(tensor) for tensor in tensors(arguments)])
         self._stack.append((len(self.calls), path, module_type, len(self.ops), inputs))
         self.calls.append(None)
 
     def leave(self, output: Any) -> None:
         """The innermost module call ends, with its output or, where it raised, None."""
-        outputs = tuple([self.value_of(tensor) for tensor in tensors(output)])
+        if type(output) is torch.Tensor:
+            outputs: tuple[int, ...] = (self.value_of(output),)
+        else:
+            outputs = tuple([self.value_of(tensor) for tensor in tensors(output)])
         index, path, module_type, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
         self.calls[index] = ModuleCall(
             path, module_type, first, len(self.ops), parent, inputs, outputs
         )
-
-    # -- the end --------------------------------------------------------------------------------
 
     def graph(
         self,

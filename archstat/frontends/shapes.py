@@ -71,7 +71,8 @@ def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, tra
         return None
     if any(t.shape != channels or t.dtype != x.dtype for t in given):
         return None
-    return ((tuple(x.shape), x.dtype), ((0,), x.dtype), ((0,), x.dtype))
+    shape = tuple(x.shape)
+    return ((shape, x.dtype), ((0,), x.dtype), ((0,), x.dtype))
 
 
 def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,

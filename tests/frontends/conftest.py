@@ -73,8 +73,8 @@ def unchanged() -> Callable[[nn.Module], AbstractContextManager[None]]:
         finally:
             after = _state(root)
             assert after.keys() == before.keys()
-            for key, seen in before.items():
-                assert after[key] == seen, key
+            changed = [key for key, seen in before.items() if after[key] != seen]
+            assert changed == []
 
     return watch
 
@@ -88,7 +88,9 @@ def _state(root: nn.Module) -> dict[str, Any]:
     for path, module in root.named_modules(remove_duplicate=False):
         state[f"{path} is"] = (id(module), type(module))
         for name, value in module.__dict__.items():
-            state[f"{path} has {name}"] = _seen(value)
+            if isinstance(value, dict):
+                state.update({f"{path}.{name}[{k!r}]": _seen(item) for k, item in value.items()})
+            state[f"{path}.{name}"] = _seen(value)
     return state
 
 

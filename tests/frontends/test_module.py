@@ -250,13 +250,14 @@ def test_compiled_module_is_captured_without_being_compiled():
     assert capture(wrapped, IMAGE) == capture(net, IMAGE)
 
 
-def test_compiled_call_of_a_module_is_captured_without_being_compiled():
-    net = nn.Sequential(nn.Conv2d(3, 4, 1))
+def test_compiled_call_of_a_module_is_captured_without_being_compiled(unchanged):
+    net = Nested()
     plain = capture(net, IMAGE)
-    net[0].compile(backend=refuse_to_compile)
     net.compile(backend=refuse_to_compile)
-    assert capture(net, IMAGE) == plain
-    with pytest.raises(Exception, match="CompiledTooEarly"):
+    net.head.compile(backend=refuse_to_compile)
+    with unchanged(net):
+        assert capture(net, IMAGE) == plain
+    with pytest.raises(Exception, match="refuse_to_compile"):
         net(IMAGE)
 
 
@@ -282,12 +283,20 @@ def test_what_is_no_module_is_refused(thing):
 @pytest.mark.filterwarnings("ignore:`?torch.jit")
 @pytest.mark.parametrize("make", [torch.jit.script, lambda m: torch.jit.trace(m, IMAGE)])
 def test_script_module_gives_parameters_and_multiply_accumulates(make, totals):
-    script = make(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(), nn.ReLU()))
+    script = make(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
     script.train()
     found = totals(script, IMAGE)
     assert found["params"] == 4 * 3 + 4
     assert found["macs"] == MACS_1X1
-    assert all(module.training for module in script.modules())
+
+
+@pytest.mark.filterwarnings("ignore:`?torch.jit")
+def test_script_module_keeps_its_mode():
+    script = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout()))
+    for mode in (True, False):
+        script.train(mode)
+        capture(script, IMAGE)
+        assert [module.training for module in script.modules()] == [mode] * 3
 
 
 # -- errors -----------------------------------------------------------------------------------
