@@ -165,9 +165,10 @@ def _optional(package: Literal["timm", "torchvision"]) -> Any:
     except Exception as error:
         import torch
 
+        culprit = "torchvision" if "torchvision" in str(error) else package
         raise MissingExtraError(
             f"{package} does not import with torch {torch.__version__} ({shortened(error)}): "
-            f"install the {package} build made for this torch."
+            f"install the build of {culprit} that was made for this torch."
         ) from error
 
 

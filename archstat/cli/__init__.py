@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from archstat.errors import EXIT_DONE, EXIT_FAILED, ArchstatError
@@ -20,10 +19,6 @@ def main() -> int:
             raise
         print(f"archstat: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read us has seen enough; keep the interpreter's own flush quiet, too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
     except KeyboardInterrupt:
         return 130
     except Exception as error:

@@ -37,10 +37,18 @@ class Destination:
         """
         text = self.format.render(table)
         if self.path is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            _print(text)
         else:
             _write(self.path, text)
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the interpreter's own last flush must be quiet, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_writable(path: Path) -> None:

@@ -21,6 +21,7 @@ from archstat.frontends.recorder import Recorder
 from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph, Module, Role
 from archstat.lookup import shortened
+from archstat.units import format_shape
 
 
 def capture(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
@@ -169,6 +170,13 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
     return lazy
 
 
+def _say_where(error: Exception, path: str, module_type: str, arguments: Any) -> None:
+    """Note on the error the innermost module it came from, and what that was given."""
+    if not getattr(error, "__notes__", ()) and path:
+        given = ", ".join(format_shape(tensor.shape) for tensor in tensors(arguments))
+        error.add_note(f"in {path} ({module_type}), given {given or 'no tensor'}")
+
+
 def _intercept(recorder: Recorder, module: nn.Module, path: str) -> None:
     # On the instance, around the hooks: what a hook computes or returns belongs to the call.
     # Public hooks would not do; a global one runs before the module's own replace the output.
@@ -182,6 +190,9 @@ def _intercept(recorder: Recorder, module: nn.Module, path: str) -> None:
         try:
             output = inner(*args, **kwargs)
             return output
+        except Exception as error:
+            _say_where(error, path, module_type, (args, kwargs))
+            raise
         finally:
             recorder.leave(output)
 

@@ -98,7 +98,8 @@ def _seen(value: Any) -> Any:
     if isinstance(value, UninitializedTensorMixin):
         return ("lazy", id(value), type(value))
     if isinstance(value, torch.Tensor):
-        about = (id(value), type(value), value._version, value.requires_grad, id(value.grad))
+        grad = id(value.grad) if value.is_leaf else None
+        about = (id(value), type(value), value._version, value.requires_grad, grad)
         if value.is_meta:
             return (*about, tuple(value.shape))
         data = value.detach().contiguous().reshape(-1).view(torch.uint8)
