@@ -29,9 +29,10 @@ class Signature:
     defaults: tuple[tuple[int, str, Any], ...]
     rule: shapes.Rule | None
     in_place: bool
-    writes: tuple[int, ...]
+    writes: frozenset[str]
     window_axes: int | None
     moves: bool
+    detaches: bool
     reads_data: bool
     makes_empty: bool
 
@@ -122,6 +123,10 @@ _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", 
                              "sigmoid_", "tanh_", "silu_", "add_", "mul_"})  # fmt: skip
 
 
+# Their schemas do not say that they update running statistics.
+_UNSAID_WRITES = frozenset({"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"})
+
+
 @cache
 def signature(func: torch._ops.OpOverload) -> Signature:
     """The kind, argument names, defaults and effects of an overload."""
@@ -132,7 +137,9 @@ def signature(func: torch._ops.OpOverload) -> Signature:
     arguments = schema.arguments
     names = tuple(a.name for a in arguments)
     window = re.search(r"pool([123])d", name)
-    writes = tuple(i for i, a in enumerate(arguments) if a.alias_info and a.alias_info.is_write)
+    writes = {a.name for a in arguments if a.alias_info and a.alias_info.is_write}
+    if name in _UNSAID_WRITES:
+        writes |= {"running_mean", "running_var"}
     return Signature(
         target=target,
         kind=KIND_OF.get(name, "other") if namespace == "aten" else "other",
@@ -143,9 +150,10 @@ def signature(func: torch._ops.OpOverload) -> Signature:
             if a.has_default_value()
         ),
         rule=_RULES.get(target if base not in _IN_PLACE_RULED else f"aten.{name}.{overload}"),
-        writes=writes,
+        writes=frozenset(writes),
         in_place=base in _IN_PLACE_RULED,
         window_axes=int(window[1]) if window and "kernel_size" in names else None,
+        detaches=target == "aten.detach.default",
         moves=target == "aten._to_copy.default",
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",

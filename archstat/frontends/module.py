@@ -8,6 +8,7 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,7 +16,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from archstat.errors import CaptureError
-from archstat.frontends.guard import collection_paused, generators_kept, untouched
+from archstat.frontends.guard import (
+    collection_paused,
+    generators_kept,
+    put_in_place,
+    stand_in_for_lazy,
+    untouched,
+)
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.trees import replaced, tensors
@@ -67,23 +74,28 @@ def capture_on(
     notes: tuple[str, ...] = (),
 ) -> Graph:
     """The Graph of one pass on the meta device or on a real one; forward's errors come through."""
-    recorder = Recorder()
-    given_args, given_kwargs = replaced((args, dict(kwargs)), lambda t: _stand_in(t, device))
+    # One stand-in a tensor: what forward is given twice must stay one object.
+    stand_in = cache(lambda tensor: _stand_in(tensor, device))
+    given_args, given_kwargs = replaced((args, dict(kwargs)), stand_in)
     with collection_paused(), generators_kept():
         paths = module_paths(root)
-        with untouched([module for module, _ in paths]), torch.no_grad():
-            lazy = _register_tensors(recorder, paths)
+        modules = [module for module, _ in paths]
+        with untouched(modules), torch.no_grad():
+            if stand_in_for_lazy(modules, device):
+                # They get their shapes in a first pass, which nobody records.
+                with _mode_over(Recorder(), device, paths):
+                    root(*given_args, **given_kwargs)
+            recorder = Recorder()
+            mode = _mode_over(recorder, device, paths)
             inputs = [recorder.add_value(tensor, "input") for tensor in tensors(given_args)]
             for key, item in given_kwargs.items():
                 inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
             for module, names in paths:
                 _intercept(recorder, module, names[0])
-            with CaptureMode(recorder, device):
+            with mode:
                 output = root(*given_args, **given_kwargs)
-            if lazy:
-                _register_tensors(recorder, paths)
-        modules = tuple(Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths)
-        return recorder.graph(title, modules, tuple(inputs), output, device.type, notes)
+        tree = tuple(Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths)
+        return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -146,19 +158,27 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     return list(found.values())
 
 
+def _mode_over(
+    recorder: Recorder, device: torch.device, paths: Sequence[tuple[nn.Module, list[str]]]
+) -> CaptureMode:
+    """A mode that knows the modules' tensors and, where they are real, stands in for them."""
+    mode = CaptureMode(recorder, device)
+    if not _register_tensors(recorder, paths):
+        for module, _ in paths:
+            put_in_place(module, mode.stand_in)
+    return mode
+
+
 def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
-    """Make values of the modules' parameters, then buffers; tell whether any was still lazy."""
-    lazy = False
+    """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
+    all_on_meta = True
     roles: tuple[Role, Role] = ("parameter", "buffer")
     for role in roles:
         names: dict[int, tuple[torch.Tensor, list[str]]] = {}
         for module, prefixes in paths:
             own = module._parameters if role == "parameter" else module._buffers
             for name, tensor in own.items():
-                if tensor is None:
-                    continue
-                if is_lazy(tensor):
-                    lazy = True
+                if tensor is None or is_lazy(tensor):
                     continue
                 full = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
                 if id(tensor) in names:
@@ -166,8 +186,9 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
                 else:
                     names[id(tensor)] = (tensor, full)
         for tensor, found in names.values():
-            recorder.register(tensor, role, found[0], tuple(found[1:]) if len(found) > 1 else ())
-    return lazy
+            all_on_meta = all_on_meta and tensor.is_meta
+            recorder.add_value(tensor, role, found[0], tuple(found[1:]) if len(found) > 1 else ())
+    return all_on_meta and bool(recorder.values)
 
 
 def _say_where(error: Exception, path: str, module_type: str, arguments: Any) -> None:

@@ -58,6 +58,7 @@ class Recorder:
         self._accounts: list[_Account] = []
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._closed = False
+        self._weights: set[int] = set()
         self._on_release = self._release
 
     def known(self, tensor: torch.Tensor) -> int | None:
@@ -96,20 +97,6 @@ class Recorder:
         )
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
-
-    def register(
-        self, tensor: torch.Tensor, role: Role, name: str, aliases: tuple[str, ...] = ()
-    ) -> int:
-        """The value of a module's own tensor; one met before it had a name gets it now."""
-        value = self.known(tensor)
-        if value is None:
-            return self.add_value(tensor, role, name, aliases)
-        if self.values[value].name is None and self.given(tensor):
-            trainable = role == "parameter" and tensor.requires_grad
-            self.values[value] = self.values[value]._replace(
-                role=role, name=name, aliases=aliases, trainable=trainable
-            )
-        return value
 
     def given(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor's memory was there before the first op: the user's own."""
@@ -171,6 +158,8 @@ class Recorder:
             outputs: tuple[int, ...] = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
+            self._weights.update(outputs)
         _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
         self.ops.append(
             Op(kind, signature.target, module, module_type, tuple(inputs), outputs, attributes)
@@ -198,12 +187,13 @@ class Recorder:
         elif signature.kind == "matmul":
             # A product with a weight is a layer; between activations it is a bare product.
             name = signature.target.split(".")[1].rstrip("_")
-            matrices = inputs[-2:]
-            if name in _LINEAR_WITH_A_PARAMETER and any(
-                self.values[value].role == "parameter" for value in matrices
-            ):
+            if name in _LINEAR_WITH_A_PARAMETER and any(map(self._is_weight, inputs[-2:])):
                 return "linear"
         return signature.kind
+
+    def _is_weight(self, value: int) -> bool:
+        """Whether a value is a parameter, or made of nothing but parameters and buffers."""
+        return self.values[value].role in ("parameter", "buffer") or value in self._weights
 
     def enter(self, path: str, module_type: str, arguments: Any) -> None:
         """A module call begins."""
