@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import ANALYSES, COLUMNS
+from archstat.collection import collection_paused
 from archstat.errors import CaptureError, InputError
 from archstat.graph import Graph
 from archstat.result import Finding, Report
@@ -45,18 +46,26 @@ def analyze(
         InputError: the model refuses the input, or none is known for it.
         CaptureError: forward raised for another reason.
     """
-    if isinstance(model, Graph):
-        return report(model, model.name)
     if batch is not None:
         parse_batch(str(batch))
-    if isinstance(model, str):
-        return report(graph_of_spec(model, input, batch), model)
+    with collection_paused():
+        if isinstance(model, Graph):
+            return report(model, model.name)
+        if isinstance(model, str):
+            return report(graph_of_spec(model, input, batch), model)
+        graph = _graph_of_module(model, input, batch or 1)
+        return report(graph, graph.name)
+
+
+def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
+    from archstat.frontends.module import unwrapped
     from archstat.inputs import input_specs
 
+    root = unwrapped(module)
+    title = type(root).__name__
     if input is None:
-        raise InputError(_no_input(model, type(model).__name__, batch or 1))
-    graph = _captured(model, type(model).__name__, input_specs(input), batch or 1, None)
-    return report(graph, graph.name)
+        raise InputError(_no_input(root, title, batch))
+    return _captured(root, title, input_specs(input), batch, None)
 
 
 def graph_of_spec(text: str, input: Any = None, batch: int | None = None) -> Graph:

@@ -35,6 +35,7 @@ class Signature:
     detaches: bool
     reads_data: bool
     makes_empty: bool
+    takes_tensors: bool
 
 
 _KINDS: Mapping[Kind, str] = MappingProxyType({
@@ -157,6 +158,7 @@ def signature(func: torch._ops.OpOverload) -> Signature:
         moves=target == "aten._to_copy.default",
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",
+        takes_tensors=any("Tensor" in str(a.type) for a in arguments),
     )
 
 

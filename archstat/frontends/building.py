@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from archstat.frontends.guard import collection_paused, generators_kept
+from archstat.collection import collection_paused
+from archstat.frontends.guard import generators_kept
 
 
 def build_on_meta(factory: Callable[[], Any]) -> Any:
@@ -34,15 +35,13 @@ class _OnMeta(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func in _CONSTRUCTORS:
-            if kwargs.get("device") is None:
-                kwargs = {**kwargs, "device": "meta"}
-        elif func in _INITIALISERS:
-            tensor = args[0] if args else kwargs.get("tensor")
+        if func in _INITIALISERS:
+            tensor = args[0] if args else (kwargs or {}).get("tensor")
             if isinstance(tensor, torch.Tensor) and tensor.is_meta:
                 return tensor
-        return func(*args, **kwargs)
+        elif func in _CONSTRUCTORS and (kwargs is None or kwargs.get("device") is None):
+            return func(*args, **{**(kwargs or {}), "device": "meta"})
+        return func(*args) if kwargs is None else func(*args, **kwargs)
 
 
 _CONSTRUCTORS = frozenset(

@@ -7,7 +7,6 @@ are put back entry by entry, together with every generator's state, also when fo
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 from collections import OrderedDict
@@ -68,22 +67,6 @@ def generators_kept() -> Iterator[None]:
         random.setstate(python_state)
         if numpy is not None:
             numpy.random.set_state(numpy_state)
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Run the block without cyclic garbage collection.
-
-    A capture makes many small lasting records and no garbage cycles; collections that walk them
-    again and again would make a long one quadratic.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Snapshot:

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from archstat.collection import collection_paused
 from archstat.errors import CaptureError
 from archstat.frontends.guard import (
-    collection_paused,
     generators_kept,
     put_in_place,
     stand_in_for_lazy,

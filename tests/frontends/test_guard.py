@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from archstat.collection import collection_paused
 from archstat.errors import CaptureError
-from archstat.frontends.guard import collection_paused, generators_kept
+from archstat.frontends.guard import generators_kept
 from archstat.frontends.module import capture
 
 IMAGE = torch.rand(1, 3, 8, 8)

@@ -1,0 +1,83 @@
+"""The public names: what they are, that they work more than once, and that nothing hides them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+from torch import nn
+
+import archstat
+
+
+def test_public_names_are_these():
+    assert archstat.__all__ == [
+        "ArchstatError",
+        "Graph",
+        "Report",
+        "Table",
+        "__version__",
+        "analyze",
+        "capture",
+        "compare",
+        "zoo",
+    ]
+
+
+def test_dir_lists_the_public_names():
+    assert set(archstat.__all__) <= set(dir(archstat))
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'archstat' has no attribute 'analyse'"):
+        _ = archstat.analyse
+
+
+CALLS = {
+    "ArchstatError": lambda make: str(make("said")) == "said",
+    "Graph": lambda make: make("empty", (), (), ()).ops == (),
+    "Report": lambda make: (
+        make("m", "1x3", (), (), (), archstat.Graph("m", (), (), ())).totals == {}
+    ),
+    "Table": lambda make: len(make((), ())) == 0,
+    "analyze": lambda analyze: analyze(nn.Linear(6, 2), "6").totals["macs"] == 6 * 2,
+    "capture": lambda capture: len(capture(nn.Linear(6, 2), torch.zeros(1, 6)).ops) > 0,
+    "compare": lambda compare: len(compare([nn.Linear(6, 2)], "6")) == 1,
+}
+
+
+def test_every_callable_name_has_a_call_here():
+    assert set(CALLS) == {name for name in archstat.__all__ if callable(getattr(archstat, name))}
+
+
+def test_every_callable_name_works_twice_with_every_submodule_imported():
+    for _ in range(2):
+        for name, works in CALLS.items():
+            assert works(getattr(archstat, name)), name
+        for info in pkgutil.walk_packages(archstat.__path__, "archstat."):
+            if not info.name.endswith("__main__"):
+                importlib.import_module(info.name)
+
+
+def test_no_public_name_but_zoo_is_a_submodule():
+    submodules = {info.name for info in pkgutil.iter_modules(archstat.__path__)}
+    assert submodules & set(archstat.__all__) == {"zoo"}
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_callable_name_has_a_docstring_of_its_own(name):
+    public = getattr(archstat, name)
+    assert inspect.getdoc(public)
+    assert not inspect.getdoc(public).startswith(f"{name}(")
+
+
+@pytest.mark.parametrize("name", ["analyze", "compare", "capture"])
+def test_docstring_of_a_function_names_the_errors_it_raises(name):
+    assert "Raises:" in inspect.getdoc(getattr(archstat, name))
+
+
+def test_zoo_builds_networks_by_name():
+    assert isinstance(archstat.zoo.build("mobilenet_v1", width=0.25), nn.Module)

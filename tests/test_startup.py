@@ -1,0 +1,95 @@
+"""What must not be imported: start-up is fast because the heavy libraries wait until needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import archstat
+from archstat.comparison import compare
+from archstat.reporters.to_console import to_console
+
+# Each step runs in the process of those before it: what is absent at a step was never imported.
+_STEPS = """
+import contextlib, io, json, sys
+import archstat
+seen = {}
+def look(step):
+    seen[step] = sorted({name.partition(".")[0] for name in sys.modules} | set(sys.modules))
+look("import archstat")
+from archstat.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["archstat", *arguments]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            code = main()
+        except SystemExit as stop:
+            code = stop.code
+    assert not code, (arguments, code)
+    look(" ".join(arguments))
+    seen["printed"] = printed.getvalue()
+print(json.dumps(seen))
+"""
+
+
+def modules_after(*commands: list[str]) -> dict[str, list[str]]:
+    """The modules of a fresh process, warnings being errors, after each command."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _STEPS, json.dumps(commands)],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def light():
+    """Modules after what needs no torch, in one process."""
+    return modules_after(["--help"], ["compare", "--help"], ["--version"], ["list"],
+                         ["list", "vgg*", "--format", "json"])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def main_job():
+    """Modules after the main job, and what it printed."""
+    return modules_after(["compare", "vgg16", "mobilenet_v1"])
+
+
+@pytest.mark.parametrize("library", ["torch", "pandas", "numpy", "fvcore", "sympy", "torchvision"])
+@pytest.mark.parametrize(
+    "step",
+    ["import archstat", "--help", "compare --help", "--version", "list", "list vgg* --format json"],
+)
+def test_what_needs_no_torch_imports_no_heavy_library(light, step, library):
+    assert library not in light[step]
+
+
+def test_import_of_archstat_imports_nothing_but_the_standard_library(light):
+    third = {"typer", "click", "rich", "hypothesis", "pytest"}
+    assert not third & set(light["import archstat"])
+
+
+@pytest.mark.parametrize("library", ["torch._dynamo", "sympy", "pandas", "fvcore", "torchvision",
+                                     "matplotlib"])  # fmt: skip
+def test_main_job_imports_no_library_it_does_not_use(main_job, library):
+    assert "torch" in main_job["compare vgg16 mobilenet_v1"]
+    assert library not in main_job["compare vgg16 mobilenet_v1"]
+
+
+def test_fresh_process_prints_the_same_bytes_as_this_one(main_job):
+    keys = ["params", "macs", "flops", "activations", "depth"]
+    shown = ["model", "input", *keys, *(f"{key}_ratio" for key in keys)]
+    table = compare(["vgg16", "mobilenet_v1"]).select(shown)
+    assert main_job["printed"] == to_console(table, width=None, colour=False)
+
+
+def test_version_is_that_of_the_package(light):
+    assert archstat.__version__
+    assert "archstat.zoo" in light["list"]
