@@ -98,6 +98,16 @@ class Recorder:
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
+    def _renewed(self, tensor: torch.Tensor) -> int:
+        """The value that a tensor holds after an op in place: a new one on the same storage."""
+        entry = self._tensors.get(id(tensor))
+        if entry is None or self.values[entry[1]].role != "activation":
+            return self.add_value(tensor, "activation")
+        index = len(self.values)
+        self.values.append(self.values[entry[1]])
+        self._tensors[id(tensor)] = (entry[0], index)
+        return index
+
     def given(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor's memory was there before the first op: the user's own."""
         return self._accounts[self.values[self.value_of(tensor)].storage].born is None
@@ -138,12 +148,10 @@ class Recorder:
         attributes: dict[str, Any] = {}
         for name, argument in zip(signature.names, args, strict=False):
             # The commonest sorts are settled here; this loop is much of a capture.
-            entry = self._tensors.get(id(argument))
-            if entry is not None and entry[0]() is argument:
-                inputs.append(entry[1])
-            elif type(argument) in PLAIN_TYPES:
+            sort = type(argument)
+            if sort in PLAIN_TYPES:
                 attributes[name] = argument
-            elif type(argument) is list and argument and type(argument[0]) is int:
+            elif sort is list and argument and type(argument[0]) is int:
                 attributes[name] = tuple(argument)
             else:
                 self._add_argument(name, argument, inputs, attributes)
@@ -154,8 +162,10 @@ class Recorder:
             if position >= given and name not in kwargs:
                 attributes[name] = default
         kind = self._kind(signature, inputs, attributes)
-        if type(result) is torch.Tensor:
-            outputs: tuple[int, ...] = (self.add_value(result, "activation"),)
+        if signature.in_place:
+            outputs: tuple[int, ...] = (self._renewed(result),)
+        elif type(result) is torch.Tensor:
+            outputs = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
         if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):

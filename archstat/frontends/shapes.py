@@ -36,7 +36,7 @@ def convolution(
         return None
     if len(size) != axes + 2 or size[0] == 0 or groups < 1 or min(stride) < 1:
         return None
-    if {len(stride), len(padding), len(dilation), len(output_padding)} != {axes}:
+    if not len(stride) == len(padding) == len(dilation) == len(output_padding) == axes:
         return None
     if min(padding) < 0 or min(dilation) < 1:
         return None
