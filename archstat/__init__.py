@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from archstat.version import __version__
+
 if TYPE_CHECKING:
     from archstat import zoo as zoo
     from archstat.comparison import compare as compare
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from archstat.pipeline import analyze as analyze
     from archstat.result import Report as Report
     from archstat.result import Table as Table
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "ArchstatError": "archstat.errors",

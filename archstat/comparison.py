@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archstat import __version__
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
 from archstat.pipeline import CONVENTION, analyze
 from archstat.result import IDENTITY, Cell, Column, Report, Table
+from archstat.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,7 @@ def compare(
     Raises:
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
-    position = _position([_name(model) for model in models], reference)
+    position = reference_row([_name(model) for model in models], reference)
     return table_of([analyze(model, input, batch) for model in models], position)
 
 
@@ -57,6 +57,7 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
         convention=CONVENTION,
         torch_version=base.graph.torch_version,
         archstat_version=__version__,
+        inputs=tuple(dict.fromkeys(report.input for report in reports)),
     )
 
 
@@ -66,7 +67,12 @@ def _name(model: nn.Module | Graph | str) -> str:
     return getattr(model, "name", None) or type(model).__name__
 
 
-def _position(names: Sequence[str], reference: int | str) -> int:
+def reference_row(names: Sequence[str], reference: int | str) -> int:
+    """The row that ratios refer to.
+
+    Raises:
+        SpecError: no rows, or a reference that is none of them.
+    """
     if not names:
         raise SpecError("There is nothing to compare; name at least one model.")
     if isinstance(reference, int):

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from archstat.errors import ColumnError
 from archstat.graph import Graph
 from archstat.lookup import did_you_mean
-from archstat.units import format_bytes, format_count, format_ratio
+from archstat.units import format_bytes, format_count, format_ratio, format_share
 
 Number = int | float
 Cell = Number | str | None
-Unit = Literal["count", "bytes", "ratio", "text", "number"]
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number"]
 
 RATIO_SUFFIX = "_ratio"
 
@@ -39,6 +39,7 @@ class Column:
             "count": format_count,
             "bytes": format_bytes,
             "ratio": format_ratio,
+            "share": format_share,
         }
         text = formats.get(self.unit, str)(cell)
         return f">= {text}" if lower_bound else text
@@ -86,7 +87,8 @@ class Table:
     """Rows of plain cells under columns; all that a reporter ever gets.
 
     `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
-    ratios refer to; `notes` are the sentences printed below.
+    ratios refer to; `notes` are the sentences printed below, and `inputs` the models' inputs,
+    for a footnote where no column shows them.
     """
 
     columns: tuple[Column, ...]
@@ -97,6 +99,7 @@ class Table:
     convention: Mapping[str, str] = field(default_factory=dict)
     torch_version: str = ""
     archstat_version: str = ""
+    inputs: tuple[str, ...] = ()
 
     def keys(self) -> tuple[str, ...]:
         """The column keys, in order."""
@@ -153,6 +156,23 @@ class Table:
         bounds = frozenset((place[row], name) for row, name in self.bounds)
         reference = None if self.reference is None else place[self.reference]
         return self._with(self.columns, tuple(self.rows[old] for old in order), bounds, reference)
+
+    def transposed(self, *, raw: bool = False) -> Table:
+        """One row a column and one column a row, named by its first cell; `raw` keeps numbers."""
+        names = [str(row[0]) for row in self.rows]
+        heads = [
+            name if names.index(name) == number else f"{name} #{names[:number].count(name) + 1}"
+            for number, name in enumerate(names)
+        ]
+        grid = [list(row) for row in self.rows] if raw else self.formatted()
+        rows: list[tuple[Cell, ...]] = [
+            (column.key, *(row[number] for row in grid))
+            for number, column in enumerate(self.columns)
+            if number
+        ]
+        first = Column("column", "text", "key of the column")
+        columns = (first, *(Column(head, "text", "one row of the table") for head in heads))
+        return replace(self, columns=columns, rows=tuple(rows), bounds=frozenset(), reference=None)
 
     def records(self) -> Iterator[dict[str, Cell]]:
         """One dict a row, column key to raw cell."""

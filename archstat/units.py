@@ -59,6 +59,11 @@ def format_ratio(ratio: float) -> str:
     return f"about the same ({ratio:.5g}x)" if text == "1.00" else f"{text}x {word}"
 
 
+def format_share(share: float) -> str:
+    """A part of the whole in percent: ``0.123`` is ``"12.3%"``."""
+    return f"{100 * share:.1f}%"
+
+
 def format_shape(shape: Sequence[int]) -> str:
     """Dimensions joined by ``x``; a scalar is ``"scalar"``."""
     return "x".join(str(size) for size in shape) or "scalar"

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from archstat import __version__
 from archstat.cli.compare import compare
 from archstat.cli.list import list_networks
+from archstat.cli.summary import summary
+from archstat.version import __version__
 
 COMMANDS = (
     ("compare", compare),
+    ("summary", summary),
     ("list", list_networks),
 )
 
@@ -25,19 +27,12 @@ for _name, _command in COMMANDS:
     app.command(_name)(_command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"archstat {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _archstat(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With --version: what it runs with, and on.")
     ] = False,
 ) -> None:
     """What a neural-network architecture costs and sees: parameters, macs, flops, depth.
@@ -45,3 +40,12 @@ def _archstat(
     A model is a zoo name (vgg16, mobilenet_v1,width=0.5), FILE.py:NAME, MODULE:NAME, timm:NAME or
     torchvision:NAME, with options as KEY=VALUE after commas.
     """
+    if version:
+        print(f"archstat {__version__}")
+        if verbose:
+            from archstat.cli.facts import facts
+
+            print("\n".join(facts()))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())

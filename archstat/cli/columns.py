@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from archstat.result import Column, unknown_column
 
 
-def chosen_columns(text: str | None, known: Sequence[Column]) -> list[str] | None:
-    """The keys of ``a,b,c``, with `model` in front; None where nothing was chosen.
+def chosen_columns(
+    text: str | None, known: Sequence[Column], first: str = "model"
+) -> list[str] | None:
+    """The keys of ``a,b,c``, with `first` in front; None where nothing was chosen.
 
     Raises:
         ColumnError: a key that no column has.
@@ -20,7 +22,7 @@ def chosen_columns(text: str | None, known: Sequence[Column]) -> list[str] | Non
     for key in keys:
         if key not in names:
             raise unknown_column(key, names)
-    return list(dict.fromkeys(["model", *keys]))
+    return list(dict.fromkeys([first, *keys]))
 
 
 def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | None:

@@ -19,11 +19,18 @@ from archstat.cli.options import (
     Sort,
     Strict,
 )
-from archstat.errors import IncompleteCountError
+from archstat.cli.strict import refuse_incomplete
 from archstat.result import RATIO_SUFFIX, Table
 
 _ON_SCREEN = ("input", "params", "macs", "flops", "activations", "depth")
 
+Join = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.csv", help="Add this file's columns to the rows of equal `model`."),
+]
+Transpose = Annotated[
+    bool, typer.Option("--transpose", help="One column a model, for few models and many columns.")
+]
 Reference = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
 ]
@@ -36,6 +43,8 @@ def compare(
     batch: Batch = None,
     columns: Columns = None,
     sort: Sort = None,
+    join: Join = None,
+    transpose: Transpose = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -46,31 +55,34 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
+    from archstat.cli.join import joined, read_joined
     from archstat.cli.output import Destination
-    from archstat.comparison import COMPARISON_COLUMNS
-    from archstat.comparison import compare as compare_models
+    from archstat.cli.progress import tracked
+    from archstat.comparison import COMPARISON_COLUMNS, reference_row, table_of
+    from archstat.pipeline import analyze
 
     destination = Destination(format, output)
-    chosen = chosen_columns(columns, COMPARISON_COLUMNS)
-    order = sort_key(sort, COMPARISON_COLUMNS)
-    table = compare_models(models, input or None, batch, reference=reference or 0)
+    extra = read_joined(join, {column.key for column in COMPARISON_COLUMNS})
+    known = (*COMPARISON_COLUMNS, *(extra.columns if extra else ()))
+    chosen, order = chosen_columns(columns, known), sort_key(sort, known)
+    base = reference_row(models, reference or 0)
+    table = table_of([analyze(m, input or None, batch) for m in tracked(models)], base)
     unknown = sum(int(cell or 0) for cell in table.column("unknown_ops"))
+    if extra is not None:
+        table = joined(table, extra)
     if order is not None:
         table = table.sort(*order)
-    if not destination.is_raw:
-        chosen = _on_screen(table, chosen or [*_ON_SCREEN, *(["unknown_ops"] if unknown else [])])
-    destination.write(table if chosen is None else table.select(chosen))
-    if strict and unknown:
-        raise IncompleteCountError(
-            f"the count is incomplete: {unknown} operations are neither counted nor known to be "
-            "free, and --strict was given. The notes above name them."
-        )
+    if not destination.is_raw and chosen is None:
+        more = [column.key for column in extra.columns] if extra else []
+        chosen = ["model", *_ON_SCREEN, *(["unknown_ops"] if unknown else []), *more]
+    if destination.format.name == "console" and chosen is not None and len(table) > 1:
+        chosen = _with_ratios(table, chosen)
+    table = table if chosen is None else table.select(chosen)
+    destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
+    refuse_incomplete(unknown, strict)
 
 
-def _on_screen(table: Table, keys: Sequence[str]) -> list[str]:
-    """The keys with `model` in front and, where there are several rows, each one's ratio."""
-    with_ratios = list(dict.fromkeys(["model", *keys]))
-    if len(table) > 1:
-        known = set(table.keys())
-        with_ratios += [k + RATIO_SUFFIX for k in keys if k + RATIO_SUFFIX in known]
-    return list(dict.fromkeys(with_ratios))
+def _with_ratios(table: Table, keys: Sequence[str]) -> list[str]:
+    """The keys, and the ratio of each that has one."""
+    known = set(table.keys())
+    return list(dict.fromkeys([*keys, *(k for key in keys if (k := key + RATIO_SUFFIX) in known)]))

@@ -59,8 +59,9 @@ def networks(pattern: str | None) -> Table:
     Raises:
         UnknownModelError: none does.
     """
-    from archstat import __version__, zoo
+    from archstat import zoo
     from archstat.lookup import did_you_mean
+    from archstat.version import __version__
 
     known = zoo.catalogue()
     wanted = pattern or "*"

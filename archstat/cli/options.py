@@ -6,10 +6,17 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.completion import complete_columns, complete_format, complete_model
+
 Models = Annotated[
     list[str],
     typer.Argument(metavar="MODEL...", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
-                   "torchvision:NAME, with ,KEY=VALUE options."),
+                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
+]  # fmt: skip
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
+                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
 ]  # fmt: skip
 Input = Annotated[
     list[str] | None,
@@ -18,7 +25,14 @@ Input = Annotated[
 ]  # fmt: skip
 Batch = Annotated[int | None, typer.Option(help="Batch size, before every input.", min=1)]
 FormatName = Annotated[
-    str | None, typer.Option("--format", "-f", metavar="NAME", help="console, csv or json.")
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=complete_format,
+        help="console, csv, json, markdown or latex.",
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -27,10 +41,20 @@ Output = Annotated[
     ),
 ]
 Columns = Annotated[
-    str | None, typer.Option(metavar="KEY,KEY...", help="Just these columns, in this order.")
+    str | None,
+    typer.Option(
+        metavar="KEY,KEY...",
+        help="Just these columns, in this order.",
+        autocompletion=complete_columns,
+    ),
 ]
 Sort = Annotated[
-    str | None, typer.Option(metavar="[-]KEY", help="Order by this column; -KEY descending.")
+    str | None,
+    typer.Option(
+        metavar="[-]KEY",
+        help="Order by this column; -KEY descending.",
+        autocompletion=complete_columns,
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

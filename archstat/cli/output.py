@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
+from archstat.cli.paging import page_or_print
 from archstat.errors import OutputError
 from archstat.reporters import format_for, format_named
 from archstat.result import Table
@@ -26,8 +26,8 @@ class Destination:
 
     @property
     def is_raw(self) -> bool:
-        """Whether numbers go out exact and complete, not for a screen."""
-        return self.format.name != "console"
+        """Whether numbers go out exact and complete, not for a reader."""
+        return self.format.name in ("csv", "json")
 
     def write(self, table: Table) -> None:
         """Render and write.
@@ -37,18 +37,9 @@ class Destination:
         """
         text = self.format.render(table)
         if self.path is None:
-            _print(text)
+            page_or_print(text)
         else:
             _write(self.path, text)
-
-
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read us has seen enough; the interpreter's own last flush must be quiet, too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_writable(path: Path) -> None:

@@ -11,6 +11,8 @@ from archstat.lookup import did_you_mean
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_csv import to_csv
 from archstat.reporters.to_json import to_json
+from archstat.reporters.to_latex import to_latex
+from archstat.reporters.to_markdown import to_markdown
 from archstat.result import Table
 
 
@@ -27,6 +29,8 @@ FORMATS: tuple[Format, ...] = (
     Format("console", (".txt",), to_console),
     Format("csv", (".csv",), to_csv),
     Format("json", (".json",), to_json),
+    Format("markdown", (".md", ".markdown"), to_markdown),
+    Format("latex", (".tex",), to_latex),
 )
 
 

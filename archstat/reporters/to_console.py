@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from archstat.result import RATIO_SUFFIX, Column, Table
 
@@ -37,10 +38,11 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
     )
     columns = _shown(table)
     cells = {column.key: _lines(table, column) for column in columns}
-    for number, part in enumerate(_parts(columns, cells, width)):
+    room = _room(columns, cells, width)
+    for number, part in enumerate(_parts(columns, cells, room)):
         if number:
             console.print()
-        console.print(_rich_table(table, part, cells, width))
+        console.print(_rich_table(table, part, cells, room.text))
     for note in table.notes:
         console.print(note)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
@@ -76,29 +78,44 @@ def _lines(table: Table, column: Column) -> list[tuple[str, str]]:
     return list(zip(values, below, strict=True))
 
 
-def _parts(
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The width of the screen (None: endless) and the most that a text column may take of it."""
+
+    width: int | None
+    text: int | None
+
+    def of(self, column: Column, cells: dict[str, list[tuple[str, str]]]) -> int:
+        natural = _width(column, cells)
+        return min(natural, self.text) if self.text and column.unit == "text" else natural
+
+
+def _room(
     columns: Sequence[Column], cells: dict[str, list[tuple[str, str]]], width: int | None
+) -> _Room:
+    natural = sum(_width(column, cells) + _GAP for column in columns) - _GAP
+    if width is None or natural <= width:
+        return _Room(width, None)
+    return _Room(width, max(_NARROWEST_NAME, width // 3))
+
+
+def _parts(
+    columns: Sequence[Column], cells: dict[str, list[tuple[str, str]]], room: _Room
 ) -> Iterator[list[Column]]:
     """The columns in groups that fit the width, the first column in each of them."""
     first, *rest = columns
-    if width is None:
+    if room.width is None:
         yield list(columns)
         return
-    name_width = min(_width(first, cells), _text_width(width))
-    part, used = [first], name_width
+    part, used = [first], room.of(first, cells)
     for column in rest:
-        natural = _width(column, cells)
-        needed = _GAP + (min(natural, _text_width(width)) if column.unit == "text" else natural)
-        if len(part) > 1 and used + needed > width:
+        needed = _GAP + room.of(column, cells)
+        if len(part) > 1 and used + needed > room.width:
             yield part
-            part, used = [first], name_width
+            part, used = [first], room.of(first, cells)
         part.append(column)
         used += needed
     yield part
-
-
-def _text_width(width: int) -> int:
-    return max(_NARROWEST_NAME, width // 3)
 
 
 def _broken(text: str, width: int | None) -> str:
@@ -119,7 +136,7 @@ def _width(column: Column, cells: dict[str, list[tuple[str, str]]]) -> int:
 
 
 def _rich_table(
-    table: Table, part: Sequence[Column], cells: dict[str, list[tuple[str, str]]], width: int | None
+    table: Table, part: Sequence[Column], cells: dict[str, list[tuple[str, str]]], room: int | None
 ) -> object:
     from rich import box
     from rich.table import Table as RichTable
@@ -128,7 +145,6 @@ def _rich_table(
     # The box draws one column of the gap itself.
     padding = (0, _GAP - 1, 0, 0)
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-    room = _text_width(width) if width else None
     for column in part:
         text = column.unit == "text"
         grid.add_column(

@@ -1,0 +1,37 @@
+"""Shell completion of model names with their options, of column keys and of formats."""
+
+from __future__ import annotations
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Zoo names, and after a comma the options of the one already typed."""
+    from archstat import zoo
+
+    known = zoo.catalogue()
+    name, comma, typed = incomplete.partition(",")
+    if not comma:
+        return [candidate for candidate in known if candidate.startswith(name)]
+    if name not in known:
+        return []
+    *before, last = typed.split(",")
+    head = ",".join([name, *before])
+    options = (*known[name].options, "resolution", "batch", "input")
+    return [f"{head},{option}=" for option in options if option.startswith(last)]
+
+
+def complete_columns(incomplete: str) -> list[str]:
+    """Column keys, each after the commas already typed."""
+    from archstat.comparison import COMPARISON_COLUMNS
+
+    *before, last = incomplete.split(",")
+    sign = "-" if last.startswith("-") else ""
+    keys = [column.key for column in COMPARISON_COLUMNS]
+    found = [f"{sign}{key}" for key in keys if key.startswith(last.removeprefix("-"))]
+    return [",".join([*before, key]) for key in found]
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Names of output formats."""
+    from archstat.reporters import FORMATS
+
+    return [known.name for known in FORMATS if known.name.startswith(incomplete)]

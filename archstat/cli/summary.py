@@ -1,0 +1,86 @@
+"""``archstat summary MODEL``: the tree of one model's modules."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from archstat.cli.columns import chosen_columns, sort_key
+from archstat.cli.options import (
+    Batch,
+    Columns,
+    Debug,
+    FormatName,
+    Input,
+    Model,
+    Output,
+    Sort,
+    Strict,
+)
+from archstat.cli.strict import refuse_incomplete
+
+_NARROW = ("tree", "output", "params", "macs", "macs_share")
+_WIDE = (
+    *("tree", "calls", "output", "params", "params_share", "macs", "macs_share"),
+    *("flops", "activations"),
+)
+_ENOUGH_FOR_WIDE = 120
+
+Depth = Annotated[
+    int | None, typer.Option(min=0, help="Levels below the root; deeper ones are added up.")
+]
+Top = Annotated[
+    int | None,
+    typer.Option(min=1, help="The N modules with the largest own figures, not the tree."),
+]
+
+
+def summary(
+    model: Model,
+    depth: Depth = None,
+    top: Top = None,
+    input: Input = None,
+    batch: Batch = None,
+    columns: Columns = None,
+    sort: Sort = None,
+    format: FormatName = None,
+    output: Output = None,
+    strict: Strict = False,
+    debug: Debug = False,
+) -> None:
+    """Show a model as a tree of modules with their parameters, macs and shares.
+
+    --top N lists the N largest modules by their own figures; --sort KEY says by which.
+    csv and json hold own and inherited figures of every column.
+    """
+    from archstat.analyses import COLUMNS
+    from archstat.cli.output import Destination
+    from archstat.pipeline import analyze
+    from archstat.summary import summary as summarise
+    from archstat.summary import summary_columns
+
+    destination = Destination(format, output)
+    known = summary_columns(tuple(c for c in COLUMNS if c.key != "depth"))
+    chosen = chosen_columns(columns, known, first="module" if destination.is_raw else "tree")
+    order = sort_key(sort, known)
+    report = analyze(model, input or None, batch)
+    table = summarise(report, depth, top, by=order[0] if order else "macs")
+    if order is not None and top is None:
+        table = table.sort(*order)
+        if chosen is None and not destination.is_raw:
+            chosen = ["module", *_fitting()[1:]]  # rows out of the tree show their whole path
+    if chosen is None:
+        chosen = (
+            [c.key for c in table.columns if c.key != "tree"] if destination.is_raw else _fitting()
+        )
+    destination.write(table.select(chosen))
+    refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict)
+
+
+def _fitting() -> list[str]:
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < _ENOUGH_FOR_WIDE:
+        return list(_NARROW)
+    return list(_WIDE)
