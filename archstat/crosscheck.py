@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -26,8 +26,10 @@ class PeerCount:
     macs: int
     by_kind: Mapping[str, int]
     skipped: tuple[str, ...] = ()
+    by_module: Mapping[str, int] = field(default_factory=dict)
 
 
+PRODUCTS: tuple[Kind, ...] = ("conv", "linear", "matmul", "attention", "recurrent")
 _FLOP_COUNTER_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         **dict.fromkeys(("convolution", "_convolution"), "conv"),
@@ -54,10 +56,17 @@ def flop_counter_count(model: nn.Module, *args: Any) -> PeerCount:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*args)
     by_kind: dict[str, int] = {}
+    by_module: dict[str, int] = {}
+    for module, counts in counter.get_flop_counts().items():
+        # Paths come with the root's class in front; "Global" is the root once more.
+        path = module.partition(".")[2]
+        if module != "Global":
+            by_module[path] = sum(counts.values()) // 2
     for operator, flops in counter.get_flop_counts().get("Global", {}).items():
         name = str(operator).removeprefix("aten.").split(".")[0]
         _add(by_kind, _FLOP_COUNTER_KINDS.get(name, _attention_or_other(name)), flops // 2)
-    return PeerCount("FlopCounterMode", counter.get_total_flops() // 2, by_kind)
+    total = counter.get_total_flops() // 2
+    return PeerCount("FlopCounterMode", total, by_kind, (), by_module)
 
 
 def fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
@@ -71,7 +80,11 @@ def fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
     for operator, macs in analysis.by_operator().items():
         _add(by_kind, _FVCORE_KINDS.get(operator, "other"), int(macs))
     skipped = tuple(sorted(name.removeprefix("aten::") for name in analysis.unsupported_ops()))
-    return PeerCount("fvcore", int(analysis.total()), by_kind, skipped)
+    by_module = {
+        path: int(sum(n for op, n in counts.items() if _FVCORE_KINDS.get(op) in PRODUCTS))
+        for path, counts in analysis.by_module_and_operator().items()
+    }
+    return PeerCount("fvcore", int(analysis.total()), by_kind, skipped, by_module)
 
 
 def _attention_or_other(name: str) -> Kind:

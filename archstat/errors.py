@@ -12,6 +12,7 @@
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
+    ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
 
 A message says what was given, what was expected and what to do next.
@@ -20,6 +21,7 @@ A message says what was given, what was expected and what to do next.
 from __future__ import annotations
 
 EXIT_DONE = 0
+EXIT_DISAGREES = 1
 EXIT_FAILED = 2
 EXIT_INCOMPLETE = 3
 
@@ -72,6 +74,12 @@ class OutputError(ArchstatError):
 
 class GraphFileError(ArchstatError):
     """A file is not a saved Graph of a schema that this version reads."""
+
+
+class DisagreementError(ArchstatError):
+    """Another tool counts something else, and no known reason explains it."""
+
+    exit_code = EXIT_DISAGREES
 
 
 class IncompleteCountError(ArchstatError):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from archstat.cli.compare import compare
+from archstat.cli.crosscheck import crosscheck
 from archstat.cli.list import list_networks
 from archstat.cli.summary import summary
 from archstat.version import __version__
@@ -14,6 +15,7 @@ from archstat.version import __version__
 COMMANDS = (
     ("compare", compare),
     ("summary", summary),
+    ("crosscheck", crosscheck),
     ("list", list_networks),
 )
 

@@ -1,0 +1,41 @@
+"""``archstat crosscheck MODEL...``: the same totals from other tools, side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archstat.cli.columns import chosen_columns
+from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+from archstat.errors import DisagreementError
+
+Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
+
+
+def crosscheck(
+    models: Models,
+    deep: Deep = False,
+    input: Input = None,
+    batch: Batch = None,
+    columns: Columns = None,
+    format: FormatName = None,
+    output: Output = None,
+    debug: Debug = False,
+) -> None:
+    """Check macs against fvcore and torch's FlopCounterMode, by kind or by module.
+
+    Both run a real model on cpu in a process of their own. Exit code 1 if a product (conv, linear,
+    matmul, attention) differs without a known reason.
+    """
+    from archstat.checking import CROSSCHECK_COLUMNS, disagrees
+    from archstat.checking import crosscheck as check
+    from archstat.cli.output import Destination
+    from archstat.cli.progress import tracked
+
+    destination = Destination(format, output)
+    chosen = chosen_columns(columns, CROSSCHECK_COLUMNS)
+    table = check(list(tracked(models)), input or None, batch, deep=deep)
+    destination.write(table if chosen is None else table.select(chosen))
+    if disagrees(table):
+        raise DisagreementError("the tools disagree without a known reason: see `differs` above.")
