@@ -1,0 +1,34 @@
+"""Shell completion of models, options, columns and formats."""
+
+from __future__ import annotations
+
+import pytest
+
+from archstat.cli.completion import complete_columns, complete_format, complete_model
+
+
+def test_model_names_begin_with_what_is_typed():
+    assert complete_model("vgg16") == ["vgg16", "vgg16_bn"]
+    assert complete_model("nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("mobilenet_v1,wi", ["mobilenet_v1,width="]),
+        ("mobilenet_v1,width=0.5,res", ["mobilenet_v1,width=0.5,resolution="]),
+        ("unknown,wi", []),
+    ],
+)
+def test_options_follow_a_comma(typed, completed):
+    assert complete_model(typed) == completed
+
+
+def test_columns_complete_after_commas_and_a_sign():
+    assert complete_columns("params,mac") == ["params,macs", "params,macs_ratio"]
+    assert complete_columns("-dep") == ["-depth", "-depth_ratio"]
+
+
+def test_formats_complete():
+    assert complete_format("") == ["console", "csv", "json", "markdown", "latex"]
+    assert complete_format("la") == ["latex"]
