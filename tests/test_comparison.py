@@ -131,7 +131,7 @@ def test_module_is_the_reference_under_the_name_of_its_row():
 
 @pytest.mark.parametrize("reference", [2, -3, "resnet50", "mobilenet"])
 def test_unknown_reference_is_refused_before_any_model_is_built(reference, monkeypatch):
-    monkeypatch.setattr("archstat.comparison.analyze", lambda *_: pytest.fail("a model was built"))
+    monkeypatch.setattr("archstat.pipeline.graph_of_spec", lambda *_: pytest.fail("was built"))
     with pytest.raises(SpecError, match="reference"):
         compare(["vgg16", "mobilenet_v1"], reference=reference)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 
@@ -103,6 +104,16 @@ def test_spec_module_and_graph_of_one_network_agree():
     assert analyze(module, "3x224x224").totals == totals
     assert analyze(graph).totals == totals
     assert analyze(Graph.from_json(graph.to_json())).totals == totals
+
+
+@pytest.mark.parametrize("package", ["torchvision", "timm"])
+def test_other_peoples_resnet18_costs_what_the_zoos_does(package, torchvision):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    theirs, ours = analyze(f"{package}:resnet18"), analyze("resnet18")
+    assert theirs.input == "1x3x224x224"
+    for key in ("params", "buffers", "macs", "activations", "depth", "unknown_ops"):
+        assert theirs.totals[key] == ours.totals[key]
 
 
 def test_graph_keeps_its_name_and_its_input():
@@ -297,11 +308,15 @@ def test_forward_that_never_runs_gives_its_own_error():
     assert isinstance(failure.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("batch", [0, -1, 1.5, True, "2", "many"])
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True, "many"])
 @pytest.mark.parametrize("model", ["mobilenet_v1", nn.Linear(6, 2)], ids=["spec", "module"])
 def test_batch_that_is_no_whole_number_from_one_up_is_refused(model, batch):
     with pytest.raises(SpecError, match="at least 1"):
         analyze(model, "6" if isinstance(model, nn.Module) else None, batch)
+
+
+def test_batch_may_be_a_number_as_text():
+    assert analyze(nn.Linear(6, 2), "6", batch="2").input == "2x6"
 
 
 @pytest.mark.parametrize("shape", [None, "3x8x8"], ids=["no input", "input"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.errors import ArchstatError, InputError, SpecError
@@ -177,7 +177,7 @@ def test_path_to_nothing_without_a_target_is_no_file(text):
 
 def test_path_longer_than_any_file_name_is_no_file():
     with pytest.raises(SpecError, match="There is no file"):
-        parse_spec("nets/" + "a" * 300)
+        parse_spec("./" + "a" * 300)
 
 
 # -- anything --------------------------------------------------------------------------------------
@@ -188,6 +188,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(_PIECES, max_size=12).map("".join))
 def test_any_text_is_a_spec_or_an_error_of_ours(text):
     try:
@@ -201,6 +202,7 @@ def test_any_text_is_a_spec_or_an_error_of_ours(text):
     assert not {"input", "resolution", "batch"} & dict(spec.options).keys()
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(

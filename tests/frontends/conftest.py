@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from archstat.analyses import ANALYSES
+from archstat.frontends import aten
 from archstat.frontends.module import capture
 
 
@@ -111,3 +112,50 @@ def _seen(value: Any) -> Any:
     if isinstance(value, set):
         return (id(value), {id(item) for item in value})
     return id(value)
+
+
+@pytest.fixture(scope="session")
+def rule_answer() -> Callable[..., Any]:
+    """What the shape rule of an overload answers, None for arguments that it leaves to torch."""
+    return _rule_answer
+
+
+@pytest.fixture(scope="session")
+def agrees_with_torch() -> Callable[..., None]:
+    """Assert that the shape rule of an overload answers as torch does, or not at all."""
+    return _agrees_with_torch
+
+
+def _agrees_with_torch(target: str, args: list[Any]) -> None:
+    """The rule of an overload answers as torch does on cpu and on meta, or not at all.
+
+    The statistics that norms return on meta are those of another device: cpu has the say there.
+    """
+    namespace, name, overload = target.split(".")
+    operator = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+    answer = _rule_answer(target, args)
+    if answer is None:
+        return
+    for place in ("cpu",) if "_norm" in name else ("cpu", "meta"):
+        try:
+            result = operator(*(_on(place, argument) for argument in args))
+        except NotImplementedError:
+            continue  # a kernel that this device lacks for a dtype, whatever the arguments
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        assert [(tuple(r.shape), r.dtype) for r in results] == list(answer)
+        assert all(r.is_contiguous() for r in results)
+
+
+def _rule_answer(target: str, args: list[Any]) -> Any:
+    try:
+        return aten._RULES[target](*args)
+    except (TypeError, AttributeError, IndexError, ValueError):
+        return None
+
+
+def _on(place: str, argument: Any) -> Any:
+    if isinstance(argument, torch.Tensor):
+        return argument.to(place)
+    if isinstance(argument, list):
+        return [_on(place, item) for item in argument]
+    return argument

@@ -61,9 +61,7 @@ PRODUCT = pytest.mark.parametrize(
 
 
 @PRODUCT
-def test_attention_takes_scores_and_their_product_with_the_values(
-    module, arguments, macs, totals
-):
+def test_attention_takes_scores_and_their_product_with_the_values(module, arguments, macs, totals):
     found = totals(module, *arguments)
     assert found["macs"] == macs
     assert found["unknown_ops"] == 0
@@ -137,6 +135,17 @@ def test_transformer_encoder_counts_the_same_in_train_eval_and_for_real(options,
     x = torch.rand(N, L, D)
     for module in (encoder.train(), encoder.eval(), looking(encoder)):
         found = totals(module, x)
+        assert found["macs"] == 2 * ENCODER_LAYER
+        assert found["unknown_ops"] == 0
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_encoder_with_a_padding_mask_counts_every_position(training, totals, looking):
+    layer = nn.TransformerEncoderLayer(D, H, HIDDEN, batch_first=True)
+    encoder, x = nn.TransformerEncoder(layer, num_layers=2).train(training), torch.rand(N, L, D)
+    padding = torch.arange(L).expand(N, L) >= L - 10
+    for module in (encoder, looking(encoder)):
+        found = totals(module, x, src_key_padding_mask=padding)
         assert found["macs"] == 2 * ENCODER_LAYER
         assert found["unknown_ops"] == 0
 

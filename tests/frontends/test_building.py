@@ -92,7 +92,7 @@ def test_tie_survives_the_build():
     ],
 )
 def test_constructor_that_reads_numbers_raises_on_meta_and_builds_for_real(looks):
-    with pytest.raises((RuntimeError, NotImplementedError), match="(?i)meta"):
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"(?i)meta"):
         build_on_meta(looks)
     assert build_for_real(looks) is not None
 

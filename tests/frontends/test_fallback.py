@@ -1,4 +1,4 @@
-"""Forwards that need real numbers: they run on cpu with their own weights, and the Graph says so."""
+"""Forwards that need real numbers: they run on cpu with their own weights, which is noted."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Capture: what a forward is called with and gives back, and which module owns which op."""
+"""Capture: what a forward is called with and gives back, and what happens when it raises."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 import archstat
 from archstat.errors import CaptureError
-from archstat.frontends.module import capture, unwrapped
+from archstat.frontends.module import capture
 
 IMAGE = torch.rand(1, 3, 8, 8)
 MACS_1X1 = 4 * 3 * 8 * 8
@@ -99,6 +100,24 @@ def test_inputs_nested_in_lists_and_dicts_are_inputs(as_module):
     assert [graph.values[v].shape for v in graph.inputs] == [IMAGE.shape, IMAGE.shape, (1,)]
 
 
+@pytest.mark.parametrize(
+    "packed",
+    [lambda x: OrderedDict(scores=x), lambda x: Output(x, None), lambda x: Pair(x, None)],
+    ids=["ordered dict", "dataclass", "named tuple"],
+)
+def test_input_in_a_container_of_another_class_is_an_input_that_is_only_read(packed, as_module):
+    def overwriting(batch):
+        x = batch["scores"] if isinstance(batch, dict) else batch.scores
+        return x.mul_(0)
+
+    image = IMAGE.clone()
+    graph = capture(as_module(overwriting), packed(image))
+    assert torch.equal(image, IMAGE)
+    assert graph.device == "meta"
+    assert [graph.values[v].role for v in graph.inputs] == ["input"]
+    assert graph.ops[0].inputs == graph.inputs
+
+
 def test_one_tensor_given_twice_is_one_input_and_stays_the_same_object(as_module):
     seen = []
     net = as_module(lambda a, b, c: seen.append(a is b is c) or a + b + c)
@@ -118,185 +137,6 @@ def test_result_has_no_gradient_history(as_module):
     outputs = []
     capture(as_module(lambda a, layer: outputs.append(layer(a)), layer=None), IMAGE, nn.ReLU())
     assert not outputs[0].requires_grad
-
-
-# -- who owns an op ---------------------------------------------------------------------------
-
-
-class Nested(nn.Module):
-    """Ops at three depths, one of them a functional call."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
-        self.head = nn.Conv2d(4, 2, 1)
-
-    def forward(self, x):
-        return torch.sigmoid(self.head(self.stem(x)))
-
-
-def test_op_belongs_to_the_innermost_module_that_runs_it():
-    graph = capture(Nested(), IMAGE)
-    assert [(op.name, op.module, op.module_type) for op in graph.ops] == [
-        ("convolution", "stem.0", "Conv2d"),
-        ("relu", "stem.1", "ReLU"),
-        ("convolution", "head", "Conv2d"),
-        ("sigmoid", "", "Nested"),
-    ]
-
-
-def test_calls_are_spans_of_ops_with_parents_inputs_and_outputs():
-    graph = capture(Nested(), IMAGE)
-    calls = graph.calls
-    assert [(c.module, c.module_type, c.first, c.last, c.parent) for c in calls] == [
-        ("", "Nested", 0, 4, None),
-        ("stem", "Sequential", 0, 2, 0),
-        ("stem.0", "Conv2d", 0, 1, 1),
-        ("stem.1", "ReLU", 1, 2, 1),
-        ("head", "Conv2d", 2, 3, 0),
-    ]
-    assert calls[0].inputs == graph.inputs
-    assert calls[0].outputs == graph.outputs
-    assert calls[2].outputs == calls[3].inputs == graph.ops[0].outputs
-    assert calls[1].outputs == calls[4].inputs == graph.ops[1].outputs
-
-
-def test_keyword_inputs_of_an_inner_call_are_its_inputs(as_module):
-    inner = as_module(lambda a, *, b: a + b)
-    graph = capture(as_module(lambda x, y: inner(x, b=y), inner=inner), IMAGE, IMAGE * 2)
-    assert graph.calls[1].inputs == graph.inputs
-
-
-def test_every_module_is_listed_called_or_not():
-    graph = capture(Nested(), IMAGE)
-    assert [(m.path, m.type) for m in graph.modules] == [
-        ("", "Nested"),
-        ("stem", "Sequential"),
-        ("stem.0", "Conv2d"),
-        ("stem.1", "ReLU"),
-        ("head", "Conv2d"),
-    ]
-
-
-def test_module_that_is_never_called_has_parameters_and_no_ops(totals):
-    class WithSpare(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.used, self.spare = nn.Conv2d(3, 4, 1), nn.Linear(10, 10)
-
-        def forward(self, x):
-            return self.used(x)
-
-    graph = capture(WithSpare(), IMAGE)
-    assert [call.module for call in graph.calls] == ["", "used"]
-    assert [module.path for module in graph.modules] == ["", "used", "spare"]
-    assert totals(WithSpare(), IMAGE)["params"] == 4 * 3 + 4 + 10 * 10 + 10
-    assert totals(WithSpare(), IMAGE)["macs"] == MACS_1X1
-
-
-def test_parameter_used_without_its_modules_call_is_counted_where_it_is_used(totals):
-    class Borrowing(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 4, 1)
-
-        def forward(self, x):
-            return F.conv2d(x, self.conv.weight)
-
-    graph = capture(Borrowing(), IMAGE)
-    assert graph.ops[0].module == ""
-    assert totals(Borrowing(), IMAGE)["macs"] == MACS_1X1
-
-
-def test_forward_that_is_called_directly_belongs_to_the_caller(as_module):
-    conv = nn.Conv2d(3, 4, 1)
-    graph = capture(as_module(lambda x: conv.forward(x), conv=conv), IMAGE)
-    assert [(op.kind, op.module) for op in graph.ops] == [("conv", "")]
-
-
-def test_module_that_calls_itself_through_a_child_ends():
-    class Ring(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 3, 1)
-            self.again = self
-            self.turns = 0
-
-        def forward(self, x):
-            self.turns += 1
-            return self.again(self.conv(x)) if self.turns < 3 else x
-
-    ring = Ring()
-    graph = capture(ring, IMAGE)
-    assert [call.module for call in graph.calls] == ["", "conv", "", "conv", ""]
-    assert [m.aliases for m in graph.modules] == [("again",), ()]
-    assert ring.turns == 0
-
-
-# -- wrappers ---------------------------------------------------------------------------------
-
-
-class CompiledTooEarly(AssertionError):
-    """Raised by a compiler that must not be asked."""
-
-
-def refuse_to_compile(graph_module, example_inputs):
-    raise CompiledTooEarly
-
-
-def test_compiled_module_is_captured_without_being_compiled():
-    net = nn.Conv2d(3, 4, 1)
-    wrapped = torch.compile(net, backend=refuse_to_compile)
-    assert capture(wrapped, IMAGE) == capture(net, IMAGE)
-
-
-def test_compiled_call_of_a_module_is_captured_without_being_compiled(unchanged):
-    net = Nested()
-    plain = capture(net, IMAGE)
-    net.compile(backend=refuse_to_compile)
-    net.head.compile(backend=refuse_to_compile)
-    with unchanged(net):
-        assert capture(net, IMAGE) == plain
-    with pytest.raises(Exception, match="refuse_to_compile"):
-        net(IMAGE)
-
-
-def test_compiled_child_is_captured_without_being_compiled():
-    net = nn.Sequential(torch.compile(nn.Conv2d(3, 4, 1), backend=refuse_to_compile))
-    graph = capture(net, IMAGE)
-    assert [op.kind for op in graph.ops] == ["conv"]
-    assert graph.device == "meta"
-
-
-def test_data_parallel_wrapper_is_taken_off():
-    net = nn.Conv2d(3, 4, 1)
-    assert capture(nn.DataParallel(net), IMAGE) == capture(net, IMAGE)
-    assert unwrapped(nn.DataParallel(nn.DataParallel(net))) is net
-
-
-@pytest.mark.parametrize("thing", [None, "resnet50", 3, nn.Conv2d, lambda x: x])
-def test_what_is_no_module_is_refused(thing):
-    with pytest.raises(CaptureError, match=r"not a torch\.nn\.Module; give a module"):
-        capture(thing, IMAGE)
-
-
-@pytest.mark.filterwarnings("ignore:`?torch.jit")
-@pytest.mark.parametrize("make", [torch.jit.script, lambda m: torch.jit.trace(m, IMAGE)])
-def test_script_module_gives_parameters_and_multiply_accumulates(make, totals):
-    script = make(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
-    script.train()
-    found = totals(script, IMAGE)
-    assert found["params"] == 4 * 3 + 4
-    assert found["macs"] == MACS_1X1
-
-
-@pytest.mark.filterwarnings("ignore:`?torch.jit")
-def test_script_module_keeps_its_mode():
-    script = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout()))
-    for mode in (True, False):
-        script.train(mode)
-        capture(script, IMAGE)
-        assert [module.training for module in script.modules()] == [mode] * 3
 
 
 # -- errors -----------------------------------------------------------------------------------

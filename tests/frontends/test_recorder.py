@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -209,51 +208,6 @@ def test_part_of_a_larger_tensor_lives_in_the_whole_storage(as_module):
     assert graph.storages[value.storage].nbytes == BYTES
 
 
-def test_operator_arguments_are_attributes_under_their_schema_names():
-    graph = capture(nn.Conv2d(4, 6, (3, 1), 2, (1, 0), groups=2, bias=False), IMAGE)
-    assert graph.ops[0].attributes == {
-        "bias": None,
-        "stride": (2, 2),
-        "padding": (1, 0),
-        "dilation": (1, 1),
-        "transposed": False,
-        "output_padding": (0, 0),
-        "groups": 2,
-        "kernel": (3, 1),
-    }
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "kernel"),
-    [
-        (nn.MaxPool2d(3), (1, 4, 9, 9), (3, 3)),
-        (nn.MaxPool2d((3, 2)), (1, 4, 9, 9), (3, 2)),
-        (nn.AvgPool2d(2), (1, 4, 9, 9), (2, 2)),
-        (nn.AvgPool3d(2), (1, 4, 4, 4, 4), (2, 2, 2)),
-        (nn.ConvTranspose1d(4, 4, 5), (1, 4, 9), (5,)),
-        (nn.Conv3d(4, 4, (1, 2, 3)), (1, 4, 4, 4, 4), (1, 2, 3)),
-    ],
-)
-def test_kernel_has_one_size_for_each_axis(layer, shape, kernel):
-    ops = capture(layer, torch.rand(shape)).ops
-    (op,) = [op for op in ops if op.kind in ("pool", "conv")]
-    assert op.attributes["kernel"] == kernel
-
-
-def test_defaults_that_the_call_leaves_out_are_attributes_too():
-    (op,) = capture(nn.MaxPool2d(2), IMAGE).ops
-    assert op.attributes["dilation"] in (1, (1,), (1, 1))
-    assert op.attributes["ceil_mode"] is False
-
-
-def test_attributes_hold_plain_values_alone(as_module):
-    net = as_module(lambda x: F.pad(x.to(torch.float64).sum((2, 3), keepdim=True), (1, 1)))
-    for op in capture(net, IMAGE).ops:
-        for value in op.attributes.values():
-            items = value if isinstance(value, tuple) else (value,)
-            assert all(type(item) in (int, float, bool, str, type(None)) for item in items)
-
-
 # -- the recorder itself -------------------------------------------------------------------------
 
 
@@ -267,16 +221,17 @@ def test_tensor_never_seen_is_a_constant_and_a_parameter_is_a_parameter():
     assert recorder.given(table)
 
 
-def test_tensor_met_before_it_has_a_name_gets_it_later():
+def test_value_with_a_name_keeps_it_and_its_aliases():
     recorder, weight = Recorder(), nn.Parameter(torch.rand(3))
-    index = recorder.value_of(weight)
-    assert recorder.register(weight, "parameter", "a.weight", ("b.weight",)) == index
+    index = recorder.add_value(weight, "parameter", "a.weight", ("b.weight",))
+    assert recorder.value_of(weight) == index
     value = recorder.values[index]
     assert (value.name, value.aliases, value.trainable) == ("a.weight", ("b.weight",), True)
 
 
-def test_name_given_once_stays():
-    recorder, weight = Recorder(), nn.Parameter(torch.rand(3))
-    index = recorder.register(weight, "parameter", "a.weight")
-    assert recorder.register(weight, "parameter", "b.weight") == index
-    assert recorder.values[index].name == "a.weight"
+def test_identity_of_a_dead_tensor_is_forgotten():
+    recorder = Recorder()
+    index = recorder.add_value(torch.rand(3), "input")
+    others = [torch.rand(3) for _ in range(50)]
+    assert all(recorder.known(tensor) is None for tensor in others)
+    assert index == 0

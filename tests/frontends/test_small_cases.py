@@ -1,4 +1,4 @@
-"""Small modules with a known number of multiply-accumulates, each a case that counters get wrong."""
+"""Small modules with a known number of multiply-accumulates: cases that counters get wrong."""
 
 from __future__ import annotations
 
@@ -181,6 +181,25 @@ def test_same_padding_of_an_even_kernel_is_a_pad_and_a_convolution(totals):
     assert graph.device == "meta"
     assert [op.kind for op in graph.ops] == ["pad", "conv"]
     assert totals(layer, image)["macs"] == 8 * 3 * 4**2 * 8**2
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "kinds"),
+    [
+        (nn.AdaptiveAvgPool2d(1), (1, 3, 8, 8), ["reduce"]),
+        (nn.AdaptiveAvgPool2d(2), (1, 3, 8, 8), ["pool"]),
+        (nn.MaxPool1d(2), (1, 3, 8), ["reshape", "pool", "reshape", "reshape"]),
+        (nn.AvgPool1d(2), (1, 3, 8), ["reshape", "pool", "reshape"]),
+        (nn.Linear(8, 4), (5, 8), ["reshape", "linear"]),
+        (nn.Flatten(), (1, 3, 8, 8), ["reshape"]),
+        (nn.Softmax(-1), (1, 8), ["softmax"]),
+        (nn.ZeroPad2d(1), (1, 3, 8, 8), ["pad"]),
+        (nn.Upsample(scale_factor=2), (1, 3, 8, 8), ["resize"]),
+    ],
+    ids=str,
+)
+def test_layer_arrives_as_ops_of_these_kinds(layer, shape, kinds):
+    assert [op.kind for op in capture(layer, torch.rand(shape)).ops] == kinds
 
 
 LSTM_STEP = 4 * 64 * (32 + 64)

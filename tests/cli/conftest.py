@@ -1,0 +1,108 @@
+"""What the tests of the command line share: a run in this process, and files with models."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from archstat.cli import main
+
+NETS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width: int = 4):
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+class Pair(Net):
+    def forward(self, left, right):
+        return self.conv(left) + self.conv(right)
+
+class Looking(Net):
+    def forward(self, x):
+        assert x.sum() >= 0
+        return self.conv(x)
+
+class Chatty(Net):
+    def __init__(self):
+        print("building")
+        super().__init__()
+
+    def forward(self, x):
+        print("running")
+        return self.conv(x)
+
+def raising():
+    raise RuntimeError("no such table")
+
+def leaving():
+    raise SystemExit(3)
+"""
+
+UNKNOWN = """
+import torch
+from torch import nn
+
+library = torch.library.Library("tests_cli", "DEF")
+library.define("swirl(Tensor x) -> Tensor")
+library.impl("swirl", torch.empty_like, "Meta")
+
+class Swirl(nn.Module):
+    def forward(self, x):
+        return torch.ops.tests_cli.swirl(x)
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3, bias=False), Swirl())
+"""
+
+
+class Ran(NamedTuple):
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def archstat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Run a command line in this process, as the program itself would."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["archstat", *arguments])
+        try:
+            code = main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with nets.py the working directory."""
+    (tmp_path / "nets.py").write_text(NETS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def unknown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name a model with one unknown operation, its input included."""
+    path = tmp_path_factory.mktemp("unknown") / "unknown_nets.py"
+    path.write_text(UNKNOWN, encoding="utf-8")
+    return f"{path}:Net,input=3x8x8"

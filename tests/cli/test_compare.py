@@ -1,0 +1,216 @@
+"""`archstat compare`: the rows, the columns and the order asked for, and complete counts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+VGG_16 = {"params": 138_357_544, "macs": 15_470_264_320}
+MOBILENET = {"params": 4_231_976, "macs": 568_740_352}
+
+
+def rows(text: str) -> list[dict[str, object]]:
+    return json.loads(text)["rows"]
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def test_main_job_prints_the_table(archstat):
+    ran = archstat("compare", "vgg16", "mobilenet_v1")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0].split() == [
+        "model", "input", "params", "macs", "flops", "activations", "depth",
+    ]  # fmt: skip
+    assert lines[2].split() == [
+        "vgg16", "1x3x224x224", "138.36", "M", "15.47", "G", "30.97", "G", "13.56", "M", "16",
+    ]  # fmt: skip
+    assert lines[3].split()[:6] == ["mobilenet_v1", "1x3x224x224", "4.23", "M", "568.74", "M"]
+    assert lines[4].split()[:4] == ["32.7x", "less", "27.2x", "less"]
+
+
+def test_json_holds_the_published_figures(archstat):
+    ran = archstat("compare", "vgg16", "mobilenet_v1", "--format", "json")
+    first, second = rows(ran.out)
+    assert {key: first[key] for key in VGG_16} == VGG_16
+    assert {key: second[key] for key in MOBILENET} == MOBILENET
+
+
+@pytest.mark.parametrize("option", ["--format", "-f"])
+def test_csv_holds_every_cheap_column(archstat, option):
+    ran = archstat("compare", "mobilenet_v1", option, "csv")
+    (row,) = csv.DictReader(io.StringIO(ran.out))
+    assert list(row)[:11] == ["model", "input", "params", "trainable_params", "buffers",
+                              "param_bytes", "macs", "flops", "activations", "unknown_ops",
+                              "depth"]  # fmt: skip
+    assert (row["params"], row["macs"]) == ("4231976", "568740352")
+
+
+def test_one_model_has_no_ratios_on_the_screen(archstat):
+    ran = archstat("compare", "mobilenet_v1")
+    assert len(ran.out.splitlines()) == 3
+    assert "same" not in ran.out
+
+
+def test_model_of_a_file_takes_options(archstat, nets):
+    ran = archstat("compare", "nets.py:Net,width=2", "nets.py:Net", "--input", "3x8x8", "-f", "csv")
+    assert (ran.code, ran.err) == (0, "")
+    table = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [row["model"] for row in table] == ["nets.py:Net,width=2", "nets.py:Net"]
+    assert [row["params"] for row in table] == [str(2 * 3 * 9), str(4 * 3 * 9)]
+
+
+def test_reference_is_the_model_named(archstat):
+    ran = archstat(
+        "compare", "alexnet", "mobilenet_v1", "--reference", "mobilenet_v1", "-f", "json"
+    )
+    first, second = rows(ran.out)
+    assert second["macs_ratio"] == 1.0
+    assert first["macs_ratio"] == first["macs"] / second["macs"]
+
+
+def test_real_run_is_said_below_the_table(archstat, nets):
+    ran = archstat("compare", "nets.py:Looking,input=3x8x8")
+    assert ran.code == 0
+    assert "nets.py:Looking,input=3x8x8: ran for real on cpu" in ran.out
+
+
+# -- inputs ----------------------------------------------------------------------------------------
+
+
+def test_input_is_for_every_model_that_brings_none(archstat, nets):
+    ran = archstat("compare", "nets.py:Net", "nets.py:Net,input=3x9x9", "mobilenet_v1",
+                   "--input", "3x32x32", "-f", "json")  # fmt: skip
+    assert [row["input"] for row in rows(ran.out)] == ["1x3x32x32", "1x3x9x9", "1x3x32x32"]
+
+
+def test_several_inputs_stand_in_order(archstat, nets):
+    ran = archstat("compare", "nets.py:Pair", "--input", "3x8x8", "--input", "3x8x8", "-f", "json")
+    assert rows(ran.out)[0]["input"] == "1x3x8x8, 1x3x8x8"
+
+
+def test_named_inputs_go_to_their_arguments(archstat, nets):
+    ran = archstat("compare", "nets.py:Pair", "--input", "right=3x8x8", "--input", "left=3x8x8",
+                   "--batch", "2", "-f", "json")  # fmt: skip
+    assert ran.code == 0
+    assert rows(ran.out)[0]["input"] == "right=2x3x8x8, left=2x3x8x8"
+
+
+def test_batch_is_in_the_input(archstat):
+    ran = archstat("compare", "mobilenet_v1", "--batch", "4", "-f", "json")
+    (row,) = rows(ran.out)
+    assert row["input"] == "4x3x224x224"
+    assert row["macs"] == 4 * MOBILENET["macs"]
+
+
+# -- columns and order -----------------------------------------------------------------------------
+
+
+def test_columns_are_those_asked_for_in_that_order_after_the_model(archstat):
+    ran = archstat("compare", "mobilenet_v1", "--columns", "depth,macs,params_ratio", "-f", "csv")
+    assert ran.out == "model,depth,macs,params_ratio\nmobilenet_v1,28,568740352,1.0\n"
+
+
+@pytest.mark.parametrize("columns", ["macs,macs", "model,macs", " macs ,", "macs"])
+def test_columns_are_shown_once_and_the_model_always(archstat, columns):
+    ran = archstat("compare", "mobilenet_v1", "--columns", columns, "-f", "csv")
+    assert ran.out.splitlines()[0] == "model,macs"
+
+
+def test_columns_bring_their_ratios_to_the_screen(archstat):
+    ran = archstat("compare", "vgg16", "mobilenet_v1", "--columns", "macs")
+    assert [line.split() for line in ran.out.splitlines()[2:]] == [
+        ["vgg16", "15.47", "G"],
+        ["mobilenet_v1", "568.74", "M"],
+        ["27.2x", "less"],
+    ]
+
+
+@pytest.mark.parametrize("option", ["--columns", "--sort"])
+@pytest.mark.parametrize(("typo", "meant"), [("parms", "params"), ("MACS", "macs"),
+                                             ("macs_ration", "macs_ratio")])  # fmt: skip
+def test_misspelt_column_gets_the_nearest_before_any_model_is_built(archstat, option, typo, meant):
+    ran = archstat("compare", "no_such_network", option, typo)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"There is no column '{typo}'. Did you mean {meant}" in ran.err
+
+
+def test_column_unlike_any_gets_them_all(archstat):
+    ran = archstat("compare", "vgg16", "--columns", "zzz")
+    assert "Known columns: model, input, params" in ran.err
+
+
+MODELS = ("alexnet", "vgg16", "mobilenet_v1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        (["--sort", "macs"], ["mobilenet_v1", "alexnet", "vgg16"]),
+        (["--sort", "-macs"], ["vgg16", "alexnet", "mobilenet_v1"]),
+        (["--sort=-macs"], ["vgg16", "alexnet", "mobilenet_v1"]),
+        (["--sort", "model"], ["alexnet", "mobilenet_v1", "vgg16"]),
+        (["--sort", "-model"], ["vgg16", "mobilenet_v1", "alexnet"]),
+        ([], list(MODELS)),
+    ],
+)
+def test_rows_stand_as_asked_for_or_sorted(archstat, arguments, order):
+    ran = archstat("compare", *MODELS, *arguments, "--columns", "macs", "-f", "json")
+    assert [row["model"] for row in rows(ran.out)] == order
+
+
+def test_sorting_leaves_the_reference_what_it_was(archstat):
+    ran = archstat("compare", *MODELS, "--sort", "macs", "-f", "json")
+    ratios = {row["model"]: row["macs_ratio"] for row in rows(ran.out)}
+    assert ratios["alexnet"] == 1.0
+
+
+# -- complete and incomplete counts ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11", "vgg16_bn", "resnet50", "mobilenet_v1"])
+def test_common_network_passes_strict(archstat, name):
+    ran = archstat("compare", name, "--strict")
+    assert (ran.code, ran.err) == (0, "")
+    assert ">=" not in ran.out
+
+
+def test_unknown_operation_gives_lower_bounds_a_count_and_a_note(archstat, unknown):
+    ran = archstat("compare", unknown)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.count(">=") == 3
+    assert "unknown_ops" in ran.out.splitlines()[0]
+    assert "tests_cli.swirl" in ran.out
+    assert "in 1 (Swirl)" in ran.out
+
+
+def test_strict_prints_the_table_and_exits_with_3(archstat, unknown):
+    ran = archstat("compare", "mobilenet_v1", unknown, "--strict")
+    assert ran.code == 3
+    assert ">= 3.89 k" in ran.out
+    assert len(ran.err.splitlines()) == 1
+    assert "1 operation" in ran.err
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_strict_names_the_unknown_operation_and_its_module_in_every_format(archstat, unknown, form):
+    ran = archstat("compare", unknown, "--strict", "--format", form)
+    assert ran.code == 3
+    assert "tests_cli.swirl" in ran.out + ran.err
+    assert "in 1 (Swirl)" in ran.out + ran.err
+
+
+def test_unknown_operation_is_in_the_notes_and_columns_of_json(archstat, unknown):
+    ran = archstat("compare", unknown, "--format", "json")
+    document = json.loads(ran.out)
+    assert document["rows"][0]["unknown_ops"] == 1
+    assert "tests_cli.swirl" in document["notes"][0]
+
+
+def test_model_that_fails_comes_before_an_incomplete_count(archstat, unknown):
+    ran = archstat("compare", unknown, "no_such_network", "--strict")
+    assert ran.code == 2

@@ -1,0 +1,150 @@
+"""Mistakes: one message on stderr, nothing on stdout, the agreed exit code, no traceback."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import archstat as package
+from archstat import errors
+
+
+def test_every_error_has_its_exit_code_and_stands_in_the_tree():
+    found = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
+    assert errors.ArchstatError.exit_code == 2
+    assert errors.IncompleteCountError.exit_code == 3
+    for error in found:
+        assert issubclass(error, errors.ArchstatError)
+        assert re.search(rf"\b{error.__name__} +{error.exit_code} ", errors.__doc__)
+
+
+MISTAKES = [
+    (["vgg17"], "Did you mean vgg"),
+    (["VGG16"], "Did you mean vgg16"),
+    (["alexnet,tower=1"], "It takes num_classes=1000, in_channels=3, towers=2, layout=paper"),
+    (["alexnet,layout=caffe"], "layout takes paper or torchvision"),
+    (["mobilenet_v1,width=wide"], "width takes a number"),
+    (["mobilenet_v1,width=-1"], "width=-1.0 is impossible"),
+    (["vgg16,"], "no empty item"),
+    (["vgg16,batch"], "write KEY=VALUE"),
+    (["vgg16,batch=2,batch=2"], "gives batch twice"),
+    (["vgg16,batch=0"], "at least 1"),
+    (["vgg16,resolution=0"], "between 1 and"),
+    (["vgg16,resolution=1"], "input"),
+    (["vgg16", "--input", "3x"], "write positive sizes joined by x"),
+    (["vgg16", "--input", "3x224x224:float"], "is not a dtype"),
+    (["vgg16", "--input", "1x224x224"], "This model runs with: --input 3x224x224"),
+    (["nets.py"], "nets.py:Net"),
+    (["nets.py:Nett"], "Did you mean Net"),
+    (["nets.py:Net"], "this model runs with: --input 3x224x224"),
+    (["nets.py:Pair", "--input", "3x8x8"], "--input left=3x224x224 --input right=3x224x224"),
+    (["nets.py:raising"], "RuntimeError: no such table (nets.py:"),
+    (["nets.py:leaving"], "nets.py:leaving does not build"),
+    (["absent.py:Net"], "There is no file absent.py"),
+    (["absent_module:Net"], "There is no module 'absent_module'"),
+    (["broken.py:Net"], "No module named 'absent_dependency' (broken.py:3)"),
+    (["vgg16", "--reference", "resnet50"], "'resnet50' is none of the models: vgg16"),
+    (["vgg16", "--format", "jsn"], "Did you mean json"),
+    (["vgg16", "--format", "xml"], "Formats: console, csv, json"),
+    (["mobilenet_v1,batch=100000000000000000000"], "batch"),
+    (["vgg16,input=2147483647x2147483647x2147483647"], "2147483647"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES]
+)
+@pytest.mark.parametrize("good", [[], ["mobilenet_v1"]], ids=["alone", "after another"])
+def test_mistake_is_one_message_and_nothing_on_stdout(archstat, nets, good, arguments, message):
+    (nets / "broken.py").write_text("\n\nimport absent_dependency\n", encoding="utf-8")
+    if good and "none of the models" in message:
+        message = "'resnet50' is none of the models"
+    ran = archstat("compare", *good, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert ran.err.startswith("archstat: ")
+    assert ran.err.count("\n") == 1
+    assert "Traceback" not in ran.err
+    assert "mistake of archstat's own" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["compare"], ["nonsense"], ["compare", "vgg16", "--bacth", "2"], ["list", "a", "b"],
+     ["compare", "vgg16", "--batch", "0"], ["compare", "vgg16", "--batch", "two"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(archstat, arguments):
+    ran = archstat(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
+    assert "--help" in ran.err
+
+
+def test_no_command_shows_the_help(archstat):
+    ran = archstat()
+    assert "compare" in ran.out + ran.err
+    assert "list" in ran.out + ran.err
+
+
+def test_version_is_printed(archstat):
+    assert archstat("--version") == (0, f"archstat {package.__version__}\n", "")
+
+
+def test_missing_extra_is_one_sentence_with_the_remedy(archstat, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    ran = archstat("compare", "timm:resnet18")
+    assert (ran.code, ran.out) == (2, "")
+    assert 'python -m pip install "archstat[timm]"' in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_what_a_model_prints_stays_out_of_the_output(archstat, nets):
+    ran = archstat("compare", "nets.py:Chatty", "--input", "3x8x8", "-f", "csv")
+    assert ran.code == 0
+    assert ran.out.startswith("model,input,params")
+
+
+def test_mistake_of_our_own_is_one_message_that_says_so(archstat, monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("archstat.pipeline.graph_of_spec", fails)
+    ran = archstat("compare", "vgg16")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(
+        "archstat: this is a mistake of archstat's own: ZeroDivisionError: oh"
+    )
+    assert "--debug" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_interrupt_ends_without_a_traceback(archstat, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("archstat.pipeline.graph_of_spec", interrupted)
+    ran = archstat("compare", "vgg16")
+    assert ran.code == 130
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code():
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "archstat", "list", "zzz", "--debug"],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert "Traceback (most recent call last)" in ran.stderr
+    assert "No network of the zoo matches 'zzz'" in ran.stderr
+    assert ran.stdout == ""
+    assert ran.returncode == 2
+
+
+def test_debug_changes_nothing_where_nothing_fails(archstat):
+    assert archstat("list", "--debug") == archstat("list")

@@ -1,0 +1,132 @@
+"""Tensors that a module holds or makes beside its parameters, and moves between devices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from archstat.frontends.module import capture
+
+IMAGE = torch.rand(1, 3, 8, 8)
+
+
+class Table(nn.Module):
+    """Multiplies by a plain tensor attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.rand(3, 1, 1)
+
+    def forward(self, x):
+        return x * self.table
+
+
+def test_plain_tensor_attribute_is_a_constant(totals):
+    graph = capture(Table(), IMAGE)
+    assert graph.device == "meta"
+    assert [graph.values[v].role for v in graph.ops[0].inputs] == ["input", "constant"]
+    assert totals(Table(), IMAGE)["params"] == totals(Table(), IMAGE)["buffers"] == 0
+
+
+def test_list_of_tensor_attributes_are_constants(as_module):
+    tables = [torch.rand(3, 1, 1) for _ in range(2)]
+    graph = capture(as_module(lambda x: x * tables[0] + tables[1]), IMAGE)
+    roles = [[graph.values[v].role for v in op.inputs] for op in graph.ops]
+    assert roles == [["input", "constant"], ["activation", "constant"]]
+
+
+def positions(x):
+    """A sine table made in forward, without a device."""
+    steps = torch.arange(x.shape[-1])
+    return x + torch.sin(steps.float() * 0.5).view(1, 1, 1, -1)
+
+
+def masked(x):
+    mask = torch.ones(8, 8, dtype=torch.bool).tril()
+    return x.masked_fill(~mask, float("-inf")).softmax(-1)
+
+
+def pasted(x):
+    canvas = torch.zeros(1, 3, 10, 10)
+    canvas[:, :, 1:9, 1:9] = x
+    return canvas
+
+
+def like(x):
+    return x + torch.zeros_like(x) + x.new_ones(8) + torch.full((1, 1), 2.0, device=x.device)
+
+
+def indexed(x):
+    rows = torch.arange(8).flip(0)
+    return x[:, :, rows] + x.index_select(3, rows)
+
+
+def looked_at_constants(x):
+    edge = int(torch.linspace(0, 4, 5).max().item())
+    return x[:, :, :edge] * (2.0 if torch.ones(3).sum() > 2 else 0.5)
+
+
+def moved(x):
+    return x.to("cpu") + torch.ones(8).to(x.device).to(x.dtype) + torch.tensor([1.0]).to(x)
+
+
+def split_by_constants(x):
+    sizes = torch.tensor([1, 2]).tolist()
+    return torch.cat([part * 2 for part in x.split(sizes, 1)], 1)
+
+
+MAKERS = [positions, masked, pasted, like, indexed, looked_at_constants, moved, split_by_constants]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_tensor_made_in_forward_meets_activations_on_meta(make, as_module, totals):
+    graph = capture(as_module(make), IMAGE)
+    assert graph.device == "meta"
+    assert graph.values[graph.outputs[0]].shape == make(IMAGE).shape
+    assert totals(as_module(make), IMAGE)["unknown_ops"] == 0
+
+
+def test_move_to_the_device_of_the_weights_is_no_op():
+    class Moving(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            weight = self.conv.weight
+            return self.conv(x.to(weight.device).to(weight.dtype)).to("cpu").to(weight)
+
+    graph = capture(Moving(), IMAGE)
+    assert graph.device == "meta"
+    assert [op.kind for op in graph.ops] == ["conv"]
+
+
+def test_change_of_dtype_is_a_copy_that_costs_no_arithmetic(as_module, totals):
+    net = as_module(lambda x: x.half().to(torch.float64))
+    graph = capture(net, IMAGE)
+    assert [graph.values[op.outputs[0]].dtype for op in graph.ops] == ["float16", "float64"]
+    assert totals(net, IMAGE)["flops"] == 0
+
+
+def test_device_of_the_input_is_what_the_module_may_ask_for(as_module):
+    net = as_module(lambda x: x + torch.zeros(8, device=x.device, dtype=x.dtype))
+    assert capture(net, IMAGE).device == "meta"
+
+
+def test_buffer_updated_in_place_is_read_updated_afterwards():
+    class Moving(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(3, 1, 1))
+
+        def forward(self, x):
+            self.mean.mul_(0.9)
+            return x - self.mean
+
+    graph = capture(Moving(), IMAGE)
+    mean = next(graph.buffers())
+    update, reader = graph.ops
+    assert graph.values[update.outputs[0]].storage == mean.storage
+    assert graph.values[reader.inputs[1]].storage == mean.storage
+    assert graph.values[reader.inputs[1]].role == "buffer"

@@ -1,0 +1,98 @@
+"""The table of shape rules as a whole: each answers, and networks come out as torch makes them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from archstat import zoo
+from archstat.frontends import aten
+from archstat.frontends.module import capture
+
+ELEMENTWISE = {
+    **{f"aten.{name}.default": [] for name in ("relu", "hardswish", "hardsigmoid", "sigmoid")},
+    **{f"aten.{name}.default": [] for name in ("tanh", "silu", "gelu")},
+    "aten.hardtanh.default": [0.0, 6.0],
+    "aten.leaky_relu.default": [0.01],
+}
+ORDINARY = {
+    "aten.convolution.default": [torch.zeros(1, 4, 8, 8), torch.zeros(6, 2, 3, 3), torch.zeros(6),
+                                 [2, 1], [1, 0], [1, 2], False, [0, 0], 2],
+    "aten.native_batch_norm.default": [torch.zeros(1, 4, 8, 8), *[torch.zeros(4)] * 4, False,
+                                       0.1, 1e-5],
+    "aten.native_layer_norm.default": [torch.zeros(2, 5, 4), [4], *[torch.zeros(4)] * 2, 1e-5],
+    **{target: [torch.zeros(2, 3), *extra] for target, extra in ELEMENTWISE.items()},
+    "aten._softmax.default": [torch.zeros(2, 3), -1, False],
+    "aten._safe_softmax.default": [torch.zeros(2, 3), -1],
+    **{f"aten.{name}.Tensor": [torch.zeros(2, 1, 3), torch.zeros(4, 1)]
+       for name in ("add", "sub", "mul", "div")},
+    "aten.mul.Scalar": [torch.zeros(2, 3), 0.5],
+    "aten.pow.Tensor_Scalar": [torch.zeros(2, 3), 2],
+    "aten.cat.default": [[torch.zeros(2, 3), torch.zeros(2, 4)], 1],
+    "aten.mm.default": [torch.zeros(2, 3), torch.zeros(3, 4)],
+    "aten.bmm.default": [torch.zeros(5, 2, 3), torch.zeros(5, 3, 4)],
+    "aten.addmm.default": [torch.zeros(4), torch.zeros(2, 3), torch.zeros(3, 4)],
+    "aten.max_pool2d_with_indices.default": [torch.zeros(1, 2, 9, 9), [3, 3], [2, 2], [1, 1]],
+    "aten.avg_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 3]],
+    "aten.avg_pool3d.default": [torch.zeros(1, 2, 4, 4, 4), [2, 2, 2]],
+    "aten.constant_pad_nd.default": [torch.zeros(1, 2, 4, 4), [1, 1, 0, 2], 0.0],
+    "aten._adaptive_avg_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
+    "aten.mean.dim": [torch.zeros(1, 2, 4, 4), [2, 3], True],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", sorted(aten._RULES))
+def test_every_rule_answers_ordinary_arguments_and_is_right(target, rule_answer, agrees_with_torch):
+    args = ORDINARY[target]
+    assert rule_answer(target, args) is not None
+    agrees_with_torch(target, args)
+
+
+# A product is contiguous whatever its operands are.
+CONTIGUOUS_ANYHOW = {"aten.mm.default", "aten.bmm.default", "aten.addmm.default"}
+
+
+@pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW))
+def test_every_other_rule_leaves_other_memory_formats_to_torch(target, rule_answer):
+    first, *rest = ORDINARY[target]
+    several = isinstance(first, list)
+    x = first[0] if several else first
+    strided = torch.zeros(x.shape[::-1]).permute(*reversed(range(x.dim())))
+    assert strided.is_contiguous() == (max(x.shape[:-1]) == 1)
+    assert rule_answer(target, [[strided, *first[1:]] if several else strided, *rest]) is None
+
+
+@pytest.fixture
+def torch_has_the_say(monkeypatch):
+    """Take every rule away but that of batch norm, so that torch makes each shape."""
+    kept = "aten.native_batch_norm.default"
+    monkeypatch.setattr(aten, "_RULES", {kept: aten._RULES[kept]})
+    aten.signature.cache_clear()
+    yield
+    aten.signature.cache_clear()
+
+
+def network(name):
+    if name in ("vgg16_bn", "resnet50", "mobilenet_v1", "alexnet"):
+        with torch.device("meta"):
+            return zoo.build(name), torch.empty(2, 3, 227, 227, device="meta")
+    encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, activation="gelu")
+    return encoder, torch.rand(2, 5, 16)
+
+
+NETWORKS = ["alexnet", "vgg16_bn", "resnet50", "mobilenet_v1", "transformer"]
+CAPTURED = {}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_captured_with_rules(name):
+    net, x = network(name)
+    CAPTURED[name] = capture(net, x)
+    assert CAPTURED[name].device == "meta"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_has_the_graph_that_torch_alone_makes(name, torch_has_the_say):
+    net, x = network(name)
+    assert capture(net, x) == CAPTURED[name]

@@ -1,0 +1,289 @@
+"""The screen: every number at every width, ratios that mean something, colour where wanted."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archstat.reporters.to_console import to_console
+from archstat.result import Column, Table
+
+MODEL = Column("model", "text", "the spec as typed")
+INPUT = Column("input", "text", "shape of each input")
+PARAMS = Column("params", "count", "parameter elements", "lower")
+MACS = Column("macs", "count", "multiply-accumulates", "lower")
+BYTES = Column("param_bytes", "bytes", "bytes of the parameters", "lower")
+DEPTH = Column("depth", "number", "layers on the longest path", "lower")
+NEUTRAL = Column("buffers", "count", "buffer elements")
+FASTER = Column("throughput", "count", "images a second", "higher")
+
+VALUES = (PARAMS, MACS, BYTES, DEPTH)
+COLUMNS = (MODEL, INPUT, *VALUES, *(column.ratio() for column in VALUES))
+
+
+def row(model: str, shape: str, *values: int, over: tuple[int, ...] | None = None) -> tuple:
+    return (model, shape, *values, *(a / b for a, b in zip(values, over or values, strict=True)))
+
+
+VGG = (138_357_544, 15_470_264_320, 553_430_176, 16)
+MOBILENET = (4_231_976, 568_740_352, 16_927_904, 28)
+TABLE = Table(
+    COLUMNS,
+    (
+        row("vgg16", "1x3x224x224", *VGG),
+        row("nets/a_long_file.py:Net,width=0.5,depth=50", "left=1x3x224x224, right=1x3x160x160",
+            *MOBILENET, over=VGG),
+    ),
+    reference=0,
+)  # fmt: skip
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def columns_of(text: str) -> list[list[str]]:
+    """The pieces of every column of every part of a table, cut where all lines are blank."""
+    found = []
+    for part in text.split("\n\n"):
+        lines = [line for line in part.splitlines() if set(line) - {"─"}]
+        width = max(map(len, lines))
+        blank = [all(line.ljust(width)[x] == " " for line in lines) for x in range(width)]
+        gaps = re.finditer(r"1{2,}", "".join("1" if gap else "0" for gap in blank))
+        edges = [0, *(edge for gap in gaps for edge in gap.span()), width]
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            pieces = [line[start:end].strip() for line in lines]
+            found.append([piece for piece in pieces if piece])
+    return found
+
+
+def shown(table: Table, text: str, cell: str) -> bool:
+    """Whether a cell stands in one column, line breaks and spaces undone."""
+    wanted = cell.replace(" ", "")
+    return any(wanted in "".join(pieces).replace(" ", "") for pieces in columns_of(text))
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def test_table_is_one_line_a_row_and_one_for_its_ratios():
+    text = to_console(TABLE.select(["model", "macs", "depth", "macs_ratio", "depth_ratio"]))
+    assert text.splitlines() == [
+        "model                                             macs       depth",
+        "──────────────────────────────────────────────────────────────────",
+        "vgg16                                          15.47 G          16",
+        "nets/a_long_file.py:Net,width=0.5,depth=50    568.74 M          28",
+        "                                            27.2x less  1.75x more",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 160, None])
+def test_no_cell_is_lost_at_any_width(width):
+    text = to_console(TABLE, width, colour=False)
+    for line, name in zip(TABLE.formatted(), ("vgg16", "nets"), strict=True):
+        for column, cell in zip(TABLE.columns, line, strict=True):
+            if name == "vgg16" and column.unit == "ratio":
+                continue
+            assert shown(TABLE, text, cell), (column.key, cell)
+    for column in COLUMNS[: 2 + len(VALUES)]:
+        assert shown(TABLE, text, column.key)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 160])
+def test_no_number_is_broken_over_lines(width):
+    whole = [
+        piece for pieces in columns_of(to_console(TABLE, width, colour=False)) for piece in pieces
+    ]
+    for line in TABLE.formatted():
+        for column, cell in zip(TABLE.columns, line, strict=True):
+            if column.unit not in ("text", "ratio"):
+                assert cell in whole
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 160])
+def test_no_line_is_wider_than_the_screen(width):
+    assert max(map(len, to_console(TABLE, width, colour=False).splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_first_column_is_repeated_where_the_table_goes_on_below(width):
+    parts = to_console(TABLE, width, colour=False).split("\n\n")
+    assert len(parts) > 1
+    assert all(part.lstrip().startswith("model") for part in parts)
+    assert all("vgg16" in part for part in parts)
+
+
+def test_lower_bound_of_a_large_number_is_not_lost_on_a_narrow_screen():
+    table = Table((MODEL, MACS), (("vgg16", 123_456_789 * 10**12),), frozenset({(0, "macs")}))
+    text = to_console(table, 20, colour=False)
+    assert ">= 123456789.00 T" in [piece for pieces in columns_of(text) for piece in pieces]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**15), st.integers(0, 10**6)), min_size=1, max_size=4),
+    st.integers(24, 120),
+)
+def test_any_numbers_are_whole_on_any_screen(numbers, width):
+    rows = tuple((f"net{i}", params, depth) for i, (params, depth) in enumerate(numbers))
+    table = Table((MODEL, PARAMS, DEPTH), rows)
+    whole = {piece for pieces in columns_of(to_console(table, width, False)) for piece in pieces}
+    assert {cell for line in table.formatted() for cell in line} <= whole
+
+
+def test_text_with_markup_or_colour_names_is_printed_as_it_is():
+    table = Table((MODEL, MACS), (("[red]net[/red] :smile:", 1),))
+    assert "[red]net[/red] :smile:" in to_console(table)
+
+
+def test_empty_cell_is_a_dash():
+    assert to_console(Table((MODEL, MACS), (("vgg16", None),))).splitlines()[-1].split() == [
+        "vgg16",
+        "-",
+    ]
+
+
+def test_table_without_rows_is_its_header():
+    assert to_console(Table((MODEL, MACS), ())).splitlines()[0].split() == ["model", "macs"]
+
+
+@pytest.mark.parametrize("width", [20, 80, None])
+def test_notes_stand_below_in_full(width):
+    note = "unknown: aten.swirl in mid.0 (Swirl) is neither counted nor known to be free"
+    table = Table((MODEL, MACS), (("vgg16", 1),), notes=(note, "ran for real on cpu"))
+    text = to_console(table, width, colour=False)
+    assert " ".join(text.split()).endswith(f"{note} ran for real on cpu")
+
+
+def test_text_ends_with_one_line_break_and_no_line_with_spaces():
+    text = to_console(TABLE, 80, colour=False)
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+# -- ratios ----------------------------------------------------------------------------------------
+
+
+def two_rows(*bounds: tuple[int, str], reference: int | None = 0) -> str:
+    columns = (MODEL, MACS, MACS.ratio())
+    rows = (("first", 100, 1.0), ("second", 50, 0.5))
+    return to_console(Table(columns, rows, frozenset(bounds), reference))
+
+
+def test_ratio_stands_below_its_value_and_has_no_column():
+    lines = two_rows().splitlines()
+    assert lines[0].split() == ["model", "macs"]
+    assert [line.split() for line in lines[2:]] == [
+        ["first", "100"], ["second", "50"], ["2.00x", "less"],
+    ]  # fmt: skip
+
+
+def test_reference_has_no_ratio():
+    assert two_rows().count("same") == 0
+    assert two_rows(reference=1).count("less") == 0
+
+
+def test_table_without_a_reference_has_every_ratio():
+    assert "same" in two_rows(reference=None)
+
+
+@pytest.mark.parametrize("bound", [(0, "macs"), (1, "macs")], ids=["of the reference", "own"])
+def test_lower_bound_has_no_ratio_and_a_sign(bound):
+    text = two_rows(bound)
+    assert text.count(">=") == 1
+    assert "less" not in text
+
+
+def test_ratio_to_nothing_is_left_out():
+    table = Table((MODEL, MACS, MACS.ratio()), (("a", 0, None), ("b", 5, None)), reference=0)
+    assert len(to_console(table).splitlines()) == 4
+
+
+def test_ratio_without_its_value_is_a_column():
+    table = Table((MODEL, MACS.ratio()), (("a", 1.0), ("b", 0.5)), reference=0)
+    lines = to_console(table).splitlines()
+    assert lines[0].split() == ["model", "macs_ratio"]
+    assert lines[3].split() == ["b", "2.00x", "less"]
+
+
+# -- colour and terminals --------------------------------------------------------------------------
+
+
+def test_colour_changes_nothing_but_escape_codes():
+    coloured = to_console(TABLE, 80, colour=True)
+    assert ESCAPE.search(coloured)
+    plain = to_console(TABLE, 80, colour=False)
+    stripped = "\n".join(line.rstrip() for line in ESCAPE.sub("", coloured).splitlines())
+    assert stripped + "\n" == plain
+
+
+@pytest.mark.parametrize(
+    ("column", "ratio", "green"),
+    [(MACS, 0.5, True), (MACS, 2.0, False), (FASTER, 2.0, True), (FASTER, 0.5, False),
+     (NEUTRAL, 0.5, False), (NEUTRAL, 2.0, False)],
+)  # fmt: skip
+def test_ratio_is_green_where_the_row_is_better(column, ratio, green):
+    rows = (("a", 100, 1.0), ("b", int(100 * ratio), ratio))
+    text = to_console(Table((MODEL, column, column.ratio()), rows, reference=0), 80, colour=True)
+    assert ("\x1b[32m" in text) == green
+
+
+class Screen:
+    """A standard output that says what it is."""
+
+    def __init__(self, terminal: bool) -> None:
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Stand a terminal, or something else, in for standard output, with an environment."""
+
+    def make(terminal: bool, **environment: str) -> None:
+        for name in ("NO_COLOR", "TERM", "COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"TERM": "xterm-256color", **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdout", Screen(terminal))
+
+    return make
+
+
+def test_terminal_gets_colour(screen):
+    screen(True, COLUMNS="80")
+    assert ESCAPE.search(to_console(TABLE))
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment"),
+    [
+        (True, {"NO_COLOR": "1"}),
+        (True, {"NO_COLOR": "0"}),
+        (True, {"TERM": "dumb"}),
+        (False, {}),
+        (False, {"FORCE_COLOR": "1"}),
+    ],
+    ids=["NO_COLOR=1", "NO_COLOR=0", "TERM=dumb", "no terminal", "no terminal, forced"],
+)
+def test_plain_text_has_no_escape_code(screen, terminal, environment):
+    screen(terminal, COLUMNS="80", **environment)
+    assert "\x1b" not in to_console(TABLE)
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_terminal_gives_its_width(screen, width):
+    screen(True, COLUMNS=str(width), NO_COLOR="1")
+    assert to_console(TABLE) == to_console(TABLE, width, colour=False)
+
+
+def test_what_is_no_terminal_has_no_width(screen):
+    screen(False, COLUMNS="40")
+    text = to_console(TABLE)
+    assert len(text.splitlines()) == 5
+    assert "nets/a_long_file.py:Net,width=0.5,depth=50" in text

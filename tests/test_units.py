@@ -1,0 +1,221 @@
+"""Counts, bytes and ratios as people write them: round trips, borders, and refusals."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archstat.errors import SpecError
+from archstat.units import (
+    BYTE_UNITS,
+    COUNT_UNITS,
+    format_bytes,
+    format_count,
+    format_ratio,
+    parse_bytes,
+    parse_count,
+)
+
+checked = settings(deadline=None)
+
+# -- counts and bytes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (1, "1"),
+        (512, "512"),
+        (999, "999"),
+        (1000, "1.00 k"),
+        (1500, "1.50 k"),
+        (999_994, "999.99 k"),
+        (999_999, "1.00 M"),
+        (10**6, "1.00 M"),
+        (25_557_032, "25.56 M"),
+        (999_999_999, "1.00 G"),
+        (4_089_184_256, "4.09 G"),
+        (15_470_264_320, "15.47 G"),
+        (10**12, "1.00 T"),
+        (10**15, "1000.00 T"),
+        (-1500, "-1.50 k"),
+        (0.5, "0.5"),
+        (2.0, "2"),
+        (12.3456, "12.346"),
+        (1e-9, "0"),
+    ],
+)
+def test_count_is_written_with_a_decimal_prefix(number, text):
+    assert format_count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (512, "512 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (1536, "1.50 KiB"),
+        (1_048_575, "1.00 MiB"),
+        (1_048_576, "1.00 MiB"),
+        (553_430_176, "527.79 MiB"),
+        (2**30, "1.00 GiB"),
+        (24 * 2**30, "24.00 GiB"),
+        (2**40, "1.00 TiB"),
+    ],
+)
+def test_bytes_are_written_with_a_binary_prefix(number, text):
+    assert format_bytes(number) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("512", 512),
+        ("5.3M", 5_300_000),
+        ("5.3 M", 5_300_000),
+        (" 4.09 G ", 4_090_000_000),
+        ("1k", 1000),
+        ("1K", 1000),
+        (".5k", 500),
+        ("5.", 5),
+        ("0", 0),
+        ("2T", 2 * 10**12),
+        ("0.1", 0),
+        ("1.0000001M", 1_000_000),
+        ("9007199254740993", 9007199254740993),
+    ],
+)
+def test_count_is_read_exactly(text, number):
+    assert parse_count(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("24GiB", 24 * 2**30),
+        ("20MB", 20 * 10**6),
+        ("20 MB", 20 * 10**6),
+        ("1kB", 1000),
+        ("1KB", 1000),
+        ("1KiB", 1024),
+        ("512 B", 512),
+        ("1.5TiB", 3 * 2**39),
+    ],
+)
+def test_bytes_are_read_with_both_kinds_of_prefix(text, number):
+    assert parse_bytes(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "M", "-5M", "+5", "5X", "5 MM", "5e6", "1,000", "5M 3", "0x10", "٣", "NaN"]
+)
+def test_what_is_no_count_is_refused_with_an_example(text):
+    with pytest.raises(SpecError, match=r"a count such as 5\.3M") as refusal:
+        parse_count(text)
+    assert repr(text) in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["", "512", "5.3M", "5 G", "5 gib", "5mb", "5Kib", "-1 B"])
+def test_bytes_without_a_byte_unit_are_refused_with_the_units(text):
+    with pytest.raises(SpecError, match=r"such as 20MB or 24GiB.*KiB"):
+        parse_bytes(text)
+
+
+@checked
+@given(st.integers(0, 10**18))
+def test_whole_number_is_read_back(number):
+    assert parse_count(str(number)) == number
+    assert parse_bytes(f"{number} B") == number
+
+
+@checked
+@given(st.integers(0, 10**15))
+def test_written_count_is_read_back_to_its_digits(number):
+    again = parse_count(format_count(number))
+    assert format_count(again) == format_count(number)
+    assert abs(again - number) <= max(number * 0.005, 0.5)
+
+
+@checked
+@given(st.integers(0, 2**50))
+def test_written_bytes_are_read_back_to_their_digits(number):
+    again = parse_bytes(format_bytes(number))
+    assert abs(again - number) <= max(number * 0.005, 0.5)
+
+
+@checked
+@given(st.integers(0, 10**16), st.sampled_from([format_count, format_bytes]))
+def test_written_number_never_has_more_than_four_digits_before_the_point(number, write):
+    digits, _, unit = write(number).partition(" ")
+    assert len(digits.partition(".")[0]) <= (5 if unit in ("T", "TiB") else 4)
+    assert not re.match(r"1000\.00", digits) or unit == "T"
+
+
+@checked
+@given(st.integers(0, 10**15), st.integers(0, 10**15))
+def test_larger_count_is_not_written_as_a_smaller_one(first, second):
+    low, high = sorted((first, second))
+    assert parse_count(format_count(low)) <= parse_count(format_count(high))
+
+
+@checked
+@given(st.text())
+def test_any_text_is_a_quantity_or_a_spec_error(text):
+    for parse in (parse_count, parse_bytes):
+        try:
+            assert parse(text) >= 0
+        except SpecError as refusal:
+            assert str(refusal)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [*COUNT_UNITS.items()])
+def test_every_count_unit_is_its_factor(unit, factor):
+    assert parse_count(f"3{unit}") == 3 * factor
+
+
+@pytest.mark.parametrize(("unit", "factor"), [*BYTE_UNITS.items()])
+def test_every_byte_unit_is_its_factor(unit, factor):
+    assert parse_bytes(f"3{unit}") == 3 * factor
+
+
+# -- ratios --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1, "same"),
+        (1.0, "same"),
+        (0.0368, "27.2x less"),
+        (0.5, "2.00x less"),
+        (2, "2.00x more"),
+        (27.2, "27.2x more"),
+        (1.5, "1.50x more"),
+        (0, "none"),
+        (0.99999, "about the same (0.99999x)"),
+        (1.001, "about the same (1.001x)"),
+    ],
+)
+def test_ratio_is_put_into_words(ratio, text):
+    assert format_ratio(ratio) == text
+
+
+@checked
+@given(st.floats(1e-6, 1e6))
+def test_ratio_and_its_inverse_say_more_and_less(ratio):
+    words = format_ratio(ratio), format_ratio(1 / ratio)
+    if "same" not in words[0]:
+        assert {w.rpartition(" ")[2] for w in words} == {"more", "less"}
+
+
+@pytest.mark.parametrize("parse", [parse_count, parse_bytes])
+@pytest.mark.parametrize("form", ["{}", "{}GiB", "0.{}M", "0.{}MB", "{}.5k"])
+def test_number_of_thousands_of_digits_is_refused(parse, form):
+    with pytest.raises(SpecError):
+        parse(form.format("9" * 5000))

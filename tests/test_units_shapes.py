@@ -1,0 +1,126 @@
+"""Shapes and inputs as people write them: round trips, borders, and refusals."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archstat.errors import InputError
+from archstat.units import DTYPES, InputSpec, format_shape, parse_input, parse_shape
+
+checked = settings(deadline=None)
+shapes = st.lists(st.integers(1, 2**31 - 1), max_size=6).map(tuple)
+
+
+@checked
+@given(shapes)
+def test_shape_is_read_back(shape):
+    assert parse_shape(format_shape(shape)) == shape
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"), [("3x224x224", (3, 224, 224)), ("128", (128,)), ("scalar", ())]
+)
+def test_shape_is_sizes_joined_by_x(text, shape):
+    assert parse_shape(text) == shape
+    assert format_shape(shape) == text
+
+
+NO_SHAPES = ["", "x", "3x", "x3", "3xx4", "3X4", "3,224,224", "-1x3", "3x-1", "3x2.5", "3 x 4",
+             "٣x٤", "3\u00d7224", "Scalar", "3x4\n", "0x3x", "²"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_SHAPES)
+def test_what_is_no_shape_is_refused_with_an_example(text):
+    with pytest.raises(InputError, match="such as 3x224x224"):
+        parse_shape(text)
+
+
+@pytest.mark.parametrize("text", ["0", "3x0", "0x0", "2147483648", "3x99999999999999999999"])
+def test_size_out_of_range_is_refused_with_the_range(text):
+    with pytest.raises(InputError, match=r"between 1 and 2\^31 - 1"):
+        parse_shape(text)
+
+
+@checked
+@given(st.one_of(st.text(), st.text(alphabet="0123456789x-.", max_size=12)))
+def test_any_text_is_a_shape_or_an_input_error(text):
+    try:
+        shape = parse_shape(text)
+    except InputError as refusal:
+        assert str(refusal)
+    else:
+        assert all(0 < size < 2**31 for size in shape)
+
+
+# -- inputs --------------------------------------------------------------------------------------
+
+NAMES = st.one_of(st.none(), st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True))
+SPECS = st.builds(InputSpec, shapes, st.sampled_from([None, *DTYPES]), NAMES, st.booleans())
+
+
+@checked
+@given(SPECS)
+def test_input_is_read_back(spec):
+    assert parse_input(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("3x224x224", InputSpec((3, 224, 224))),
+        ("tokens=128:int64", InputSpec((128,), "int64", "tokens")),
+        ("128:int64:nobatch", InputSpec((128,), "int64", None, False)),
+        ("128:nobatch:int64", InputSpec((128,), "int64", None, False)),
+        ("x=scalar", InputSpec((), None, "x")),
+        ("x=scalar:nobatch", InputSpec((), None, "x", False)),
+    ],
+)
+def test_input_has_a_name_a_dtype_and_a_batch_or_none(text, spec):
+    assert parse_input(text) == spec
+
+
+def test_batch_stands_in_front_unless_there_is_none():
+    assert InputSpec((3, 8)).with_batch(4) == (4, 3, 8)
+    assert InputSpec((3, 8), batched=False).with_batch(4) == (3, 8)
+    assert InputSpec(()).with_batch(4) == (4,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("3x4:floaty", "'floaty' is not a dtype; known: float32"),
+        ("3x4:int64:int32", "is not a dtype"),
+        ("3x4:", "is not a dtype"),
+        ("2 x=3x4", "'2 x' is not an argument name"),
+        ("=3x4", "'' is not an argument name"),
+        ("a=b=3x4", "'a=b' is not an argument name"),
+        ("x=", "is not a shape"),
+        ("x=:int64", "is not a shape"),
+        ("", "is not a shape"),
+        ("3x0", "every size must lie between"),
+    ],
+)
+def test_input_that_does_not_parse_is_refused_with_what_is_wrong(text, said):
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        parse_input(text)
+    assert repr(text) in str(refusal.value)
+
+
+@checked
+@given(st.one_of(st.text(), st.text(alphabet="0123456789x=:ab nobatchint64", max_size=20)))
+def test_any_text_is_an_input_or_an_input_error(text):
+    try:
+        assert parse_input(text).with_batch(1) is not None
+    except InputError as refusal:
+        assert str(refusal)
+
+
+@pytest.mark.parametrize("parse", [parse_shape, parse_input])
+@pytest.mark.parametrize("form", ["{}", "3x{}", "{}x3"])
+def test_size_of_thousands_of_digits_is_refused(parse, form):
+    with pytest.raises(InputError):
+        parse(form.format("9" * 5000))
