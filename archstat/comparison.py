@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
+from archstat.graph import Graph
 from archstat.pipeline import CONVENTION, analyze
 from archstat.result import IDENTITY, Cell, Column, Report, Table
 from archstat.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from archstat.graph import Graph
 
 # Every cheap column has its ratio, but what a count of unknown operations is to another.
 _COMPARED = tuple(column for column in COLUMNS if column.key != "unknown_ops")
@@ -64,7 +63,7 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
 def _name(model: nn.Module | Graph | str) -> str:
     if isinstance(model, str):
         return model
-    return getattr(model, "name", None) or type(model).__name__
+    return model.name if isinstance(model, Graph) else type(model).__name__
 
 
 def reference_row(names: Sequence[str], reference: int | str) -> int:

@@ -7,6 +7,7 @@ a model in training mode has its statistics changed. Give them a model of their 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -71,6 +72,12 @@ def flop_counter_count(model: nn.Module, *args: Any) -> PeerCount:
 
 def fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
     """What fvcore counts for ``model(*args)``; norms and pools are in its total."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it scripts and traces, which torch deprecates
+        return _fvcore_count(model, *args)
+
+
+def _fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
     from fvcore.nn import FlopCountAnalysis
 
     logging.getLogger("fvcore").setLevel(logging.ERROR)

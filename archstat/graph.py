@@ -101,7 +101,8 @@ class Op(NamedTuple):
 @cache
 def _name_of(target: str) -> str:
     parts = target.split(".")
-    return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+    name = parts[1] if len(parts) > 1 else parts[0]
+    return name if name.startswith("__") else name.rstrip("_")
 
 
 class ModuleCall(NamedTuple):
@@ -194,7 +195,7 @@ class Graph:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GraphFileError(f"This is not a saved Graph: not JSON ({error}).") from error
         version = document.get("archstat_graph") if isinstance(document, dict) else None
         if version != SCHEMA_VERSION:
@@ -228,12 +229,21 @@ class Graph:
     def check(self) -> None:
         """Raise ValueError for an unknown kind, an index outside the values or to a later one."""
         known = len(self.values)
+        if not all(0 <= value < known for value in (*self.inputs, *self.outputs)):
+            raise ValueError("an input or output is no value")
         for value in self.values:
+            sizes = isinstance(value.shape, tuple) and all(type(n) is int for n in value.shape)
+            if not (sizes and isinstance(value.dtype, str)):
+                raise ValueError(f"value {value} has no shape or dtype")
             if not 0 <= value.storage < len(self.storages):
                 raise ValueError(f"value {value} lives in no storage")
+        if any(type(storage.nbytes) is not int for storage in self.storages):
+            raise ValueError("a storage has no bytes")
         for index, op in enumerate(self.ops):
             if op.kind not in KINDS:
                 raise ValueError(f"op {index} has the unknown kind {op.kind!r}")
+            if not (isinstance(op.target, str) and isinstance(op.attributes, Mapping)):
+                raise ValueError(f"op {index} has no target or attributes")
             if not all(0 <= value < known for value in (*op.inputs, *op.outputs)):
                 raise ValueError(f"op {index} ({op.target}) points outside the values")
             for read in op.inputs:

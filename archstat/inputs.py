@@ -26,17 +26,21 @@ def tensors_for(
     default = next(
         (p.dtype for p in root.parameters() if p.is_floating_point()), torch.get_default_dtype()
     )
-    made = [
-        torch.empty(
-            spec.with_batch(batch),
-            dtype=getattr(torch, spec.dtype) if spec.dtype else default,
-            device="meta",
-        )
-        for spec in specs
-    ]
+    made = [_made(spec, batch, default) for spec in specs]
     positional = tuple(t for t, spec in zip(made, specs, strict=True) if spec.name is None)
     named = {spec.name: t for t, spec in zip(made, specs, strict=True) if spec.name is not None}
     return positional, named
+
+
+def _made(spec: InputSpec, batch: int, default: torch.dtype) -> torch.Tensor:
+    shape = spec.with_batch(batch)
+    dtype = getattr(torch, spec.dtype) if spec.dtype else default
+    try:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"{spec} at batch={batch} is larger than any tensor; give smaller sizes."
+        ) from error
 
 
 def input_specs(given: Any) -> Inputs:
@@ -66,18 +70,21 @@ def input_specs(given: Any) -> Inputs:
 
 
 def _named(name: str, item: Any) -> InputSpec:
-    (spec,) = input_specs(item)
+    specs = input_specs(item)
+    if len(specs) != 1:
+        raise InputError(f"input={{{name!r}: {item!r}}}: give one shape a name.")
+    (spec,) = specs
     return InputSpec(spec.shape, spec.dtype, name, spec.batched)
 
 
 def working_inputs(root: nn.Module, batch: int) -> Inputs | None:
     """Inputs that the model's forward really accepts, guessed from its first layer and tried."""
-    names = _required_arguments(root)
+    names, only_by_name = _required_arguments(root)
     for shape in _candidates(root):
-        several = len(names) > 1
+        by_name = len(names) > 1 or only_by_name
         specs = tuple(
-            InputSpec(shape.shape, shape.dtype, name if several else None, shape.batched)
-            for name in (names if several else names[:1])
+            InputSpec(shape.shape, shape.dtype, name if by_name else None, shape.batched)
+            for name in (names if by_name else names[:1])
         )
         args, kwargs = tensors_for(specs, batch, root)
         try:
@@ -88,17 +95,18 @@ def working_inputs(root: nn.Module, batch: int) -> Inputs | None:
     return None
 
 
-def _required_arguments(root: nn.Module) -> list[str]:
+def _required_arguments(root: nn.Module) -> tuple[list[str], bool]:
+    """Arguments without a default, and whether any of them is taken by keyword alone."""
     try:
         parameters = inspect.signature(root.forward).parameters.values()
     except (TypeError, ValueError):
-        return ["x"]
-    required = [
-        p.name
+        return ["x"], False
+    kinds = {
+        p.name: p.kind
         for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    return required or ["x"]
+    }
+    return list(kinds) or ["x"], inspect.Parameter.KEYWORD_ONLY in kinds.values()
 
 
 def _candidates(root: nn.Module) -> Iterator[InputSpec]:

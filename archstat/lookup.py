@@ -42,8 +42,12 @@ def load_attribute(module: str, attribute: str) -> Any:
     is_file = module.endswith(".py") or "/" in module or os.sep in module
     found: Any = _import_file(Path(module)) if is_file else _import_module(module)
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            names = [name for name in vars(found) if not name.startswith("_")]
+        try:
+            present = hasattr(found, part)
+        except Exception as error:  # a module's own __getattr__ may import what is absent
+            raise LookupFailedError(f"{module}:{attribute}: {shortened(error)}") from error
+        if not present:
+            names = [name for name in dir(found) if not name.startswith("_")]
             hint = did_you_mean(part, names) or f" It has {', '.join(names[:8]) or 'no names'}."
             raise LookupFailedError(f"{module} has no attribute {part!r}.{hint}")
         found = getattr(found, part)
@@ -97,6 +101,7 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise LookupFailedError(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    _forget_neighbours_of_others(resolved.parent)
     _make_importable(resolved.parent)
     # Registered before it runs: dataclasses and pickles look their own module up.
     sys.modules[name] = module
@@ -123,6 +128,22 @@ def _import_module(name: str) -> ModuleType:
         raise LookupFailedError(f"{name} does not import: {shortened(error)}") from error
 
 
+def _forget_neighbours_of_others(folder: Path) -> None:
+    """Let a file import its own ``blocks.py``, not that of a file loaded before."""
+    others = {
+        str(Path(str(module.__file__)).parent)
+        for name, module in list(sys.modules.items())
+        if name.startswith("_archstat_")
+    } - {str(folder)}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and not name.startswith("_archstat_") and "site-packages" not in file:
+            shadows = (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+            if shadows and any(Path(file).is_relative_to(other) for other in others):
+                del sys.modules[name]
+
+
 def _make_importable(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    if str(folder) in sys.path:
+        sys.path.remove(str(folder))
+    sys.path.insert(0, str(folder))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import ANALYSES, COLUMNS
@@ -47,12 +50,14 @@ def analyze(
         CaptureError: forward raised for another reason.
     """
     if batch is not None:
-        parse_batch(str(batch))
+        batch = parse_batch(str(batch))
     with collection_paused():
         if isinstance(model, Graph):
             return report(model, model.name)
         if isinstance(model, str):
-            return report(graph_of_spec(model, input, batch), model)
+            with redirect_stdout(sys.stderr):  # standard output is for figures
+                graph = graph_of_spec(model, input, batch)
+            return report(graph, model)
         graph = _graph_of_module(model, input, batch or 1)
         return report(graph, graph.name)
 
@@ -104,6 +109,8 @@ def _captured(
         hint = _working_input(root, batch, specs)
         if hint is None:
             raise
+        if source is not None and (source.spec.input or source.spec.resolution):
+            hint = f"{hint.replace('--input ', 'input=')} in place of the spec's own"
         raise InputError(f"{error}. This model runs with: {hint}") from cause
 
 
@@ -136,7 +143,7 @@ def _at_resolution(
     if len(resolution) not in (1, axes) or axes < 1:
         raise InputError(f"{text}: resolution= needs one size or one for each of {axes} axes.")
     sizes = resolution * axes if len(resolution) == 1 else resolution
-    first = InputSpec((specs[0].shape[0], *sizes), specs[0].dtype, specs[0].name)
+    first = replace(specs[0], shape=(specs[0].shape[0], *sizes))
     return (first, *specs[1:])
 
 

@@ -142,16 +142,11 @@ class Table:
             ColumnError: no such column.
         """
         index = self.index(key)
-
-        def rank(position: int) -> tuple[bool, Any]:
-            cell = self.rows[position][index]
-            if isinstance(cell, (int, float)) and descending:
-                return (False, -cell)
-            return (cell is None, "" if cell is None else cell)
-
-        order = sorted(range(len(self.rows)), key=rank)
-        if descending and any(isinstance(row[index], str) for row in self.rows):
-            order.reverse()
+        cells: dict[int, Any] = {n: row[index] for n, row in enumerate(self.rows)}
+        filled = [n for n, cell in cells.items() if cell is not None]
+        empty = [n for n, cell in cells.items() if cell is None]
+        # A stable order: equal cells stay as they stood, either way.
+        order = sorted(filled, key=cells.__getitem__, reverse=descending) + empty
         place = {old: new for new, old in enumerate(order)}
         bounds = frozenset((place[row], name) for row, name in self.bounds)
         reference = None if self.reference is None else place[self.reference]

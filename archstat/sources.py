@@ -47,7 +47,7 @@ class Source:
             return self._checked(build_on_meta(self.factory))
         except ArchstatError:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             return self.build_for_real()
 
     def build_for_real(self) -> Any:
@@ -63,7 +63,7 @@ class Source:
             return self._checked(build_for_real(self.factory))
         except ArchstatError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BuildError(f"{self.spec.text} does not build: {shortened(error)}") from error
 
     def _checked(self, model: Any) -> Any:
@@ -277,8 +277,13 @@ def _first_conversion(text: str, hints: tuple[Any, ...]) -> Any:
 def _described(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return " or ".join(str(choice) for choice in typing.get_args(hint))
-    names = {int: "a whole number", float: "a number", bool: "true or false"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(map(_described, typing.get_args(hint)))
+    names: dict[Any, str] = {
+        **{int: "a whole number", float: "a number", bool: "true or false"},
+        **{str: "a text", type(None): "none"},
+    }
+    return names.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 def guessed(text: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from archstat.errors import SpecError
+from archstat.errors import InputError, SpecError
 from archstat.lookup import candidates
 from archstat.units import InputSpec, parse_input, parse_shape
 
@@ -59,9 +60,16 @@ def parse_spec(text: str) -> Spec:
         attribute=attribute,
         options=tuple(options.items()),
         input=None if given is None else parse_input(given),
-        resolution=() if size is None else parse_shape(size, text),
+        resolution=() if size is None else _resolution(size, text),
         batch=None if batch is None else parse_batch(batch),
     )
+
+
+def _resolution(size: str, text: str) -> tuple[int, ...]:
+    sizes = parse_shape(size, text)
+    if not sizes:
+        raise InputError(f"{text!r}: resolution={size} has no size; write one, such as 224.")
+    return sizes
 
 
 def parse_batch(text: str) -> int:
@@ -70,7 +78,7 @@ def parse_batch(text: str) -> int:
     Raises:
         SpecError: not a positive whole number.
     """
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
         raise SpecError(f"batch={text} is impossible: give a whole number of at least 1.")
     return int(text)
 
@@ -97,7 +105,7 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
 
 def _without_attribute(path: str) -> str:
     names = candidates(Path(path))
-    if not Path(path).exists():
+    if not os.path.exists(path):
         return f"There is no file {path}; write FILE.py:NAME, the class or function that builds."
     hint = f"try {' or '.join(f'{path}:{name}' for name in names[:3])}" if names else "FILE.py:NAME"
     return f"{path} is a file without a target: name the class or function that builds; {hint}."

@@ -32,7 +32,7 @@ DTYPES = (
 )
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
-_SHAPE = re.compile(r"[0-9]+(x[0-9]+)*")
+_SHAPE = re.compile(r"[0-9]{1,40}(x[0-9]{1,40})*")
 _LARGEST_DIMENSION = 2**31 - 1
 
 
@@ -98,7 +98,7 @@ def parse_bytes(text: str) -> int:
 
 def _parse_quantity(text: str, units: dict[str, int], expected: str) -> int:
     match = _QUANTITY.fullmatch(text.strip())
-    if match is None or match[2] not in units:
+    if match is None or len(match[1]) > 40 or match[2] not in units:
         raise SpecError(
             f"{text!r} is not {expected}; known units: {', '.join(filter(None, units))}."
         )
@@ -161,7 +161,7 @@ def parse_shape(text: str, whole: str | None = None) -> tuple[int, ...]:
     if text == "scalar":
         return ()
     # isascii: other scripts' digits are digits to int(), and to nobody else.
-    if not (text.isascii() and _SHAPE.fullmatch(text)):
+    if not (text.isascii() and _SHAPE.fullmatch(text)) or len(text) > 200:
         raise InputError(
             f"{whole or text!r} is not a shape; write positive sizes joined by x, "
             "without the batch, such as 3x224x224."

@@ -20,7 +20,7 @@ PER_OUTPUT: Mapping[str, int] = MappingProxyType({
     "trunc": 1, "floor_divide": 1, "xlogy": 2, "logaddexp": 4, "exp2": 1, "erfinv": 1,
     "relu": 1, "hardtanh": 1, "clamp": 1, "clamp_min": 1, "clamp_max": 1, "threshold": 1,
     "leaky_relu": 2, "_prelu_kernel": 2, "rrelu_with_noise": 2, "softshrink": 2, "hardshrink": 1,
-    "hardsigmoid": 3, "hardswish": 4, "sigmoid": 4, "tanh": 4, "elu": 3, "softplus": 4,
+    "hardsigmoid": 3, "hardswish": 4, "sigmoid": 4, "tanh": 4, "elu": 3, "celu": 3, "softplus": 4,
     "log_sigmoid_forward": 4, "silu": 5, "glu": 5, "gelu": 8, "mish": 9,
     "_softmax": 5, "_log_softmax": 5, "_safe_softmax": 5, "softmax": 5,
     "native_layer_norm": 5, "native_group_norm": 5, "_fused_rms_norm": 4,
@@ -71,7 +71,7 @@ _FREE = {
         constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
         replication_pad2d replication_pad3d upsample_nearest1d upsample_nearest2d
         upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
-        _upsample_nearest_exact3d max_unpool2d embedding resize set_ flatten meshgrid""",
+        _upsample_nearest_exact3d max_unpool2d embedding resize set flatten meshgrid""",
     "makes a constant": """
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange
         linspace eye rand rand_like randn randn_like randint randperm new_empty new_zeros new_ones
@@ -79,7 +79,7 @@ _FREE = {
         triu_indices logspace hann_window hamming_window one_hot""",
     "compares or selects, without arithmetic": """
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
-        bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero unique2
+        bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero
         _unique2 searchsorted bucketize equal is_nonzero _local_scalar_dense signbit isin
         __lshift__ __rshift__ kthvalue mode""",
 }

@@ -68,6 +68,8 @@ def cost(op: Op, values: tuple[Value, ...]) -> Cost:
     if formula is not None:
         return formula(op, inputs, outputs)
     name = op.name
+    if op.target.count(".") == 2 and not op.target.startswith("aten."):
+        return UNKNOWN
     reason = costs.FREE.get(name)
     if reason is not None:
         return Cost("free", reason=reason)

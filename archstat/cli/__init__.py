@@ -16,8 +16,11 @@ def main() -> int:
         app(prog_name="archstat")
     except ArchstatError as error:
         if debug:
-            raise
-        print(f"archstat: {error}", file=sys.stderr)
+            import traceback
+
+            traceback.print_exc()
+        else:
+            print(f"archstat: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -79,7 +79,7 @@ def compare(
         chosen = _with_ratios(table, chosen)
     table = table if chosen is None else table.select(chosen)
     destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
-    refuse_incomplete(unknown, strict)
+    refuse_incomplete(unknown, strict, table.notes)
 
 
 def _with_ratios(table: Table, keys: Sequence[str]) -> list[str]:

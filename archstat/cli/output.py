@@ -53,6 +53,8 @@ def _check_writable(path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    draft_path = None
+    path = path.resolve() if path.is_symlink() else path
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")  # a pipe or a device has nothing to replace
@@ -65,10 +67,13 @@ def _write(path: Path, text: str) -> None:
             prefix=f".{path.name}.",
             delete=False,
         ) as draft:
+            draft_path = Path(draft.name)
             draft.write(text)
-        _adopt_mode(Path(draft.name), path)
-        os.replace(draft.name, path.resolve())
+        _adopt_mode(draft_path, path)
+        os.replace(draft_path, path)
     except OSError as error:
+        if draft_path is not None:
+            draft_path.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 
+from archstat.errors import OutputError
+
 
 def page_or_print(text: str) -> None:
     """Print; on a terminal too short for it, through $PAGER or less, as git does.
@@ -17,12 +19,16 @@ def page_or_print(text: str) -> None:
     long = sys.stdout.isatty() and text.count("\n") >= shutil.get_terminal_size().lines
     if long and _paged(text):
         return
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter's own last flush must be quiet, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror or error}.") from error
 
 
 def _paged(text: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from archstat.errors import IncompleteCountError
 
 
-def refuse_incomplete(unknown: int, strict: bool) -> None:
+def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[str]) -> None:
     """Raise where operations are unknown and ``--strict`` was given.
 
     Raises:
@@ -13,6 +15,7 @@ def refuse_incomplete(unknown: int, strict: bool) -> None:
     """
     if strict and unknown:
         raise IncompleteCountError(
-            f"the count is incomplete: {unknown} operations are neither counted nor known to be "
-            "free, and --strict was given. The notes above name them."
+            f"the count is incomplete and --strict was given: {unknown} "
+            f"operation{'s'[: unknown != 1]} neither counted nor known to be free. "
+            + " ".join(note for note in notes if note.startswith("unknown: "))
         )

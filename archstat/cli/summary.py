@@ -77,7 +77,7 @@ def summary(
             [c.key for c in table.columns if c.key != "tree"] if destination.is_raw else _fitting()
         )
     destination.write(table.select(chosen))
-    refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict)
+    refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
 
 
 def _fitting() -> list[str]:

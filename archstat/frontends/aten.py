@@ -36,6 +36,7 @@ class Signature:
     reads_data: bool
     makes_empty: bool
     takes_tensors: bool
+    composite: bool
 
 
 _KINDS: Mapping[Kind, str] = MappingProxyType({
@@ -158,6 +159,7 @@ def signature(func: torch._ops.OpOverload) -> Signature:
         moves=target == "aten._to_copy.default",
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",
+        composite=func._can_decompose(),
         takes_tensors=any("Tensor" in str(a.type) for a in arguments),
     )
 

@@ -38,6 +38,20 @@ def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
             snapshot.restore()
 
 
+@contextmanager
+def attention_unfused() -> Iterator[None]:
+    """Run the block without torch's fused inference path of attention and encoder layers.
+
+    It turns padded batches into nested tensors, which have no sizes to record.
+    """
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
+
+
 def put_in_place(module: nn.Module, stand_in: StandIn) -> None:
     """Let `stand_in` replace the module's tensors: parameters, buffers, plain attributes.
 

@@ -50,6 +50,11 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if sig is None:
             sig = self._signatures[id(func)] = signature(func)
         kwargs = kwargs or {}
+        if sig.composite and torch.is_inference_mode_enabled():
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
         result = None
         if self.on_meta:
             if sig.rule is not None:

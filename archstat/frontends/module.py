@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from archstat.collection import collection_paused
 from archstat.errors import CaptureError
 from archstat.frontends.guard import (
+    attention_unfused,
     generators_kept,
     put_in_place,
     stand_in_for_lazy,
@@ -80,7 +81,7 @@ def capture_on(
     with collection_paused(), generators_kept():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
-        with untouched(modules), torch.no_grad():
+        with torch.inference_mode(False), untouched(modules), torch.no_grad(), attention_unfused():
             if stand_in_for_lazy(modules, device):
                 # They get their shapes in a first pass, which nobody records.
                 with _mode_over(Recorder(), device, paths):

@@ -242,6 +242,8 @@ def _pooled(
     for size, k, s, p, d in zip(x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True):
         if s < 1 or k < 1 or p < 0 or d < 1 or 2 * p > k:
             return None
+        if axes == 3 and k > size:
+            return None
         span = size + 2 * p - d * (k - 1) - 1
         out = -(-span // s) + 1 if ceil_mode else span // s + 1
         # The last window must start inside the input or its left padding.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -38,4 +40,11 @@ def replaced(tree: Any, replace: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         return type(tree)(replaced(item, replace) for item in tree)
     if type(tree) is dict:
         return {key: replaced(item, replace) for key, item in tree.items()}
+    if type(tree) is OrderedDict:
+        return OrderedDict((key, replaced(item, replace)) for key, item in tree.items())
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        other = copy.copy(tree)
+        for entry in dataclasses.fields(tree):
+            object.__setattr__(other, entry.name, replaced(getattr(tree, entry.name), replace))
+        return other
     return tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 
 from archstat.result import Cell, Table
 
@@ -12,11 +13,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def to_csv(table: Table) -> str:
     """The table as CSV; no text cell starts a spreadsheet formula."""
+    rows = ([_safe(cell) for cell in row] for row in table.rows)
+    return "".join(_line(cells) for cells in (table.keys(), *rows))
+
+
+def _line(cells: Iterable[Cell]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.keys())
-    writer.writerows([_safe(cell) for cell in row] for row in table.rows)
-    return text.getvalue()
+    # With this terminator the writer quotes a lone carriage return, too.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _safe(cell: Cell) -> Cell:
