@@ -16,8 +16,11 @@ PER_OUTPUT: Mapping[str, int] = MappingProxyType({
     "abs": 1, "sqrt": 1, "rsqrt": 1, "square": 1, "reciprocal": 1, "exp": 1, "expm1": 1, "log": 1,
     "log1p": 1, "log2": 1, "pow": 1, "sin": 1, "cos": 1, "tan": 1, "atan": 1, "atan2": 1,
     "asin": 1, "acos": 1, "erf": 1, "maximum": 1, "minimum": 1, "fmod": 1, "remainder": 1,
-    "lerp": 3, "complex": 0, "polar": 2, "sign": 1, "floor": 1, "ceil": 1, "round": 1, "frac": 1,
-    "trunc": 1, "floor_divide": 1, "xlogy": 2, "logaddexp": 4, "exp2": 1, "erfinv": 1,
+    "lerp": 3, "polar": 2, "sign": 1, "sgn": 1, "floor": 1, "ceil": 1, "round": 1, "frac": 1,
+    "trunc": 1, "floor_divide": 1, "xlogy": 2, "special_xlog1py": 3, "special_entr": 2,
+    "logaddexp": 4, "logaddexp2": 4, "exp2": 1, "erfc": 1, "erfinv": 1, "log10": 1, "sinh": 1,
+    "cosh": 1, "asinh": 1, "acosh": 1, "atanh": 1, "angle": 1, "deg2rad": 1, "rad2deg": 1,
+    "fmax": 1, "fmin": 1, "hypot": 4, "sinc": 3, "logit": 3, "linalg_cross": 3,
     "relu": 1, "hardtanh": 1, "clamp": 1, "clamp_min": 1, "clamp_max": 1, "threshold": 1,
     "leaky_relu": 2, "_prelu_kernel": 2, "rrelu_with_noise": 2, "softshrink": 2, "hardshrink": 1,
     "hardsigmoid": 3, "hardswish": 4, "sigmoid": 4, "tanh": 4, "elu": 3, "celu": 3, "softplus": 4,
@@ -41,11 +44,26 @@ BATCH_NORM_EVAL, BATCH_NORM_TRAINING = 2, 5
 PER_INPUT: Mapping[str, int] = MappingProxyType({
     "mean": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
     "norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "_embedding_bag": 1,
-    "_embedding_bag_forward_only": 1,
+    "_embedding_bag_forward_only": 1, "cummax": 1, "cummin": 1, "logcumsumexp": 4, "dist": 3,
+    "count_nonzero": 1, "col2im": 1,
 })  # fmt: skip
 
 # n inputs and m results take n - m additions or comparisons.
-FOLDS = frozenset({"aminmax", "sum", "prod", "amax", "amin", "max", "min", "argmax", "argmin"})
+FOLDS = frozenset({
+    "aminmax", "sum", "nansum", "prod", "amax", "amin", "max", "min", "argmax", "argmin",
+})  # fmt: skip
+
+# One addition for each element of the source, the last tensor given.
+SCATTERED_SUMS = frozenset({"scatter_add", "scatter_reduce", "index_add", "index_reduce"})
+
+# A difference, its power and a sum for each coordinate of each pair of points.
+DISTANCES = frozenset({"_cdist_forward", "_pdist_forward"})
+PER_COORDINATE = 3
+
+# n log2(n) times this for a transform of n points, as FFTW counts; a real signal takes half.
+TRANSFORMS: Mapping[str, float] = MappingProxyType({
+    "_fft_c2c": 5.0, "_fft_r2c": 2.5, "_fft_c2r": 2.5,
+})  # fmt: skip
 
 # k^2 - 1 comparisons a result for max pooling, k^2 additions and a division for the average.
 MAX_POOLS = frozenset({
@@ -63,11 +81,14 @@ _FREE = {
         view _unsafe_view reshape _reshape_alias expand permute transpose t unsqueeze squeeze alias
         detach as_strided unfold clone contiguous copy _to_copy to lift_fresh lift lift_fresh_copy
         roll flip rot90 repeat pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
-        im2col col2im index_select gather index diagonal view_as_real view_as_complex movedim tile
+        im2col index_select gather index diagonal view_as_real view_as_complex movedim tile
         repeat_interleave split split_with_sizes unsafe_split unsafe_split_with_sizes chunk
         unsafe_chunk unbind slice select narrow split_copy split_with_sizes_copy cat stack scatter
-        scatter_add index_put index_add slice_scatter select_scatter masked_fill where tril triu
+        index_put slice_scatter select_scatter masked_fill where tril triu
         masked_select take take_along_dim real imag conj _conj diag_embed index_copy masked_scatter
+        complex _conj_physical conj_physical resolve_conj index_fill diagonal_copy view_copy
+        expand_copy permute_copy transpose_copy squeeze_copy unsqueeze_copy slice_copy select_copy
+        unbind_copy as_strided_copy unfold_copy alias_copy diagonal_scatter as_strided_scatter
         constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
         replication_pad2d replication_pad3d upsample_nearest1d upsample_nearest2d
         upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
@@ -76,12 +97,13 @@ _FREE = {
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange
         linspace eye rand rand_like randn randn_like randint randperm new_empty new_zeros new_ones
         new_full new_empty_strided scalar_tensor fill zero bernoulli normal uniform tril_indices
-        triu_indices logspace hann_window hamming_window one_hot""",
+        triu_indices logspace hann_window hamming_window one_hot exponential cauchy geometric
+        log_normal multinomial poisson""",
     "compares or selects, without arithmetic": """
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
         bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero
         _unique2 searchsorted bucketize equal is_nonzero _local_scalar_dense signbit isin
-        __lshift__ __rshift__ kthvalue mode""",
+        __lshift__ __rshift__ kthvalue mode median nanmedian nan_to_num copysign heaviside""",
 }
 FREE: Mapping[str, str] = MappingProxyType(
     {name: reason for reason, names in _FREE.items() for name in names.split()}

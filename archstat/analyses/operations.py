@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from math import prod
+from math import log2, prod
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -71,7 +71,7 @@ def cost(op: Op, values: tuple[Value, ...]) -> Cost:
     if op.target.count(".") == 2 and not op.target.startswith("aten."):
         return UNKNOWN
     reason = costs.FREE.get(name)
-    if reason is not None:
+    if reason is not None and not (name == "index_put" and op.attributes.get("accumulate")):
         return Cost("free", reason=reason)
     flops = _other_flops(name, op, inputs, outputs)
     return UNKNOWN if flops is None else Cost("counted", flops=flops)
@@ -100,6 +100,18 @@ def _other_flops(name: str, op: Op, inputs: list[Value], outputs: list[Value]) -
     if name in costs.ADAPTIVE_AVERAGE_POOLS or name in costs.ADAPTIVE_MAX_POOLS:
         windows = _adaptive_window(inputs[0], outputs[0]) * made
         return windows - made if name in costs.ADAPTIVE_MAX_POOLS else windows
+    return _rarer_flops(name, op, inputs, outputs[0])
+
+
+def _rarer_flops(name: str, op: Op, inputs: list[Value], out: Value) -> int | None:
+    if name in costs.SCATTERED_SUMS or name == "index_put":
+        return inputs[-1].numel
+    if name in costs.DISTANCES:
+        return costs.PER_COORDINATE * out.numel * inputs[0].shape[-1]
+    if name in costs.TRANSFORMS:
+        signal = inputs[0] if name == "_fft_r2c" else out
+        points = prod(signal.shape[axis] for axis in op.attributes["dim"])
+        return round(costs.TRANSFORMS[name] * signal.numel * log2(max(points, 1)))
     return None
 
 
@@ -119,6 +131,9 @@ def _adaptive_window(before: Value, after: Value) -> int:
 def _convolution(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     """Each weight meets each position once: of the output or, transposed, of the input."""
     x, weight, out = inputs[0], inputs[1], outputs[0]
+    if op.name == "conv_tbc":  # time x batch x channels, the weight kernel x in x out
+        macs = out.shape[0] * out.shape[1] * weight.numel
+        return Cost("counted", macs, 2 * macs + out.numel, out.numel)
     side = x if op.attributes.get("transposed") else out
     axes = len(weight.shape) - 2
     batch = side.shape[0] if len(side.shape) == axes + 2 else 1
@@ -140,6 +155,9 @@ def _matrix_product(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     else:
         macs = a.numel * (b.shape[-1] if len(b.shape) > 1 else 1)
     bias = outputs[0].numel if adds else 0
+    if name == "_addmm_activation":
+        activation = "gelu" if op.attributes.get("use_gelu") else "relu"
+        bias += costs.PER_OUTPUT[activation] * outputs[0].numel
     return Cost("counted", macs, 2 * macs + bias, outputs[0].numel)
 
 

@@ -63,12 +63,14 @@ _KINDS: Mapping[Kind, str] = MappingProxyType({
     "mul": "mul div addcmul addcdiv",
     "concat": "cat stack",
     "split": "split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unsafe_chunk "
-    "unbind slice select narrow split_copy split_with_sizes_copy",
+    "unbind slice select narrow split_copy split_with_sizes_copy unbind_copy slice_copy "
+    "select_copy",
     "reshape": "view _unsafe_view reshape _reshape_alias expand permute transpose t unsqueeze "
     "squeeze alias detach as_strided unfold clone contiguous copy _to_copy lift_fresh lift roll "
     "flip rot90 repeat pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle "
     "im2col col2im index_select gather index diagonal view_as_real view_as_complex movedim tile "
-    "repeat_interleave",
+    "repeat_interleave view_copy expand_copy permute_copy transpose_copy squeeze_copy "
+    "unsqueeze_copy alias_copy as_strided_copy unfold_copy diagonal_copy",
     "pad": "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
     "replication_pad2d replication_pad3d",
     "resize": "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d "
@@ -76,7 +78,8 @@ _KINDS: Mapping[Kind, str] = MappingProxyType({
     "upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa "
     "grid_sampler_2d grid_sampler_3d",
     "reduce": "mean sum amax amin max min var std var_mean std_mean prod argmax argmin cumsum "
-    "linalg_vector_norm norm logsumexp any all",
+    "linalg_vector_norm norm logsumexp any all aminmax nansum cumprod logcumsumexp cummax cummin "
+    "count_nonzero median nanmedian dist",
     "softmax": "_softmax _log_softmax _safe_softmax",
     "embedding": "embedding _embedding_bag _embedding_bag_forward_only",
     "recurrent": "mkldnn_rnn_layer _thnn_fused_lstm_cell _thnn_fused_gru_cell _cudnn_rnn lstm gru "
