@@ -1,0 +1,59 @@
+"""archstat: what a neural-network architecture costs and sees.
+
+    import archstat
+    archstat.analyze("resnet50")
+    archstat.compare(["vgg16", "mobilenet_v1"])
+
+Names are resolved on first use, so that ``import archstat`` imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archstat import zoo as zoo
+    from archstat.comparison import compare as compare
+    from archstat.errors import ArchstatError as ArchstatError
+    from archstat.frontends.module import capture as capture
+    from archstat.graph import Graph as Graph
+    from archstat.pipeline import analyze as analyze
+    from archstat.result import Report as Report
+    from archstat.result import Table as Table
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ArchstatError": "archstat.errors",
+    "Graph": "archstat.graph",
+    "Report": "archstat.result",
+    "Table": "archstat.result",
+    "analyze": "archstat.pipeline",
+    "capture": "archstat.frontends.module",
+    "compare": "archstat.comparison",
+}
+
+__all__ = [
+    "ArchstatError",
+    "Graph",
+    "Report",
+    "Table",
+    "__version__",
+    "analyze",
+    "capture",
+    "compare",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "zoo":
+        return importlib.import_module("archstat.zoo")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'archstat' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """The Graph: what a forward pass did, without torch and without weights.
 
-Front ends make Graphs, analyses read them. Everything is a frozen record or a tuple of ints, so a
+Front ends make Graphs, analyses read them. Everything is a named tuple of plain things, so a
 Graph can be built by hand in a test, saved to JSON and loaded where torch is not installed.
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
 
 from archstat.errors import GraphFileError
+from archstat.units import format_shape
 
 SCHEMA_VERSION = 1
 
@@ -34,8 +36,7 @@ ITEM_SIZES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(NamedTuple):
     """A block of memory that one or more values live in.
 
     `born` is the op that made it (None: it was there before the first op) and `released` the op
@@ -49,8 +50,7 @@ class Storage:
     saved: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A tensor at one moment: shape, dtype, role and the index of the storage it lives in.
 
     A view, and the result of an in-place op, is a new value on the same storage. `name` and
@@ -79,8 +79,7 @@ class Value:
         return self.numel * ITEM_SIZES.get(self.dtype, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """One operation: its kind, exact target, owning module, value indices and attributes.
 
     `attributes` holds every non-tensor argument under its schema name (a tensor argument that was
@@ -93,17 +92,21 @@ class Op:
     module_type: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:
         """The target without namespace, overload and in-place underscore: ``relu``."""
-        parts = self.target.split(".")
-        return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+        return _name_of(self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleCall:
+@cache
+def _name_of(target: str) -> str:
+    parts = target.split(".")
+    return (parts[1] if len(parts) > 1 else parts[0]).rstrip("_")
+
+
+class ModuleCall(NamedTuple):
     """One call of a module: the ops `first` to `last` (exclusive), with inputs and outputs.
 
     `parent` is the index of the enclosing call, None for the root.
@@ -118,8 +121,7 @@ class ModuleCall:
     outputs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """A module of the tree, called or not; `aliases` are the further paths of a shared one."""
 
     path: str
@@ -156,6 +158,17 @@ class Graph:
                 made[output] = index
         return tuple(made)
 
+    @property
+    def input_text(self) -> str:
+        """The inputs as text, batch included: ``1x3x224x224``, ``tokens=1x128:int64``."""
+        texts = []
+        for index in self.inputs:
+            value = self.values[index]
+            name = f"{value.name}=" if value.name else ""
+            dtype = "" if value.dtype.startswith(("float", "bfloat")) else f":{value.dtype}"
+            texts.append(f"{name}{format_shape(value.shape)}{dtype}")
+        return ", ".join(texts)
+
     def parameters(self) -> Iterator[Value]:
         """The model's parameters, a shared one once, used in forward or not."""
         return (v for v in self.values if v.role == "parameter" and v.name is not None)
@@ -166,12 +179,9 @@ class Graph:
 
     def to_json(self) -> str:
         """The whole Graph as JSON; `from_json` gives an equal Graph back."""
-        document: dict[str, Any] = {"archstat_graph": SCHEMA_VERSION}
-        for entry in fields(self):
-            content = getattr(self, entry.name)
-            rows = entry.name in _ROW_TYPES
-            document[entry.name] = [_row(item) for item in content] if rows else content
-        return json.dumps(document, separators=(",", ":"))
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        document = {"archstat_graph": SCHEMA_VERSION, **content}
+        return json.dumps(document, separators=(",", ":"), default=dict)
 
     def save(self, path: str | Path) -> None:
         """Write `to_json` to a file."""
@@ -218,7 +228,7 @@ class Graph:
         return cls.from_json(text)
 
     def check(self) -> None:
-        """Raise ValueError where an index points outside, an op reads a later value, or kinds lie."""
+        """Raise ValueError for an unknown kind, an index outside the values or to a later one."""
         known = len(self.values)
         for value in self.values:
             if not 0 <= value.storage < len(self.storages):
@@ -228,8 +238,8 @@ class Graph:
                 raise ValueError(f"op {index} has the unknown kind {op.kind!r}")
             if not all(0 <= value < known for value in (*op.inputs, *op.outputs)):
                 raise ValueError(f"op {index} ({op.target}) points outside the values")
-            for value in op.inputs:
-                producer = self.producers[value]
+            for read in op.inputs:
+                producer = self.producers[read]
                 if producer is not None and producer > index:
                     raise ValueError(f"op {index} ({op.target}) reads a value made later")
 
@@ -248,10 +258,6 @@ _ROW_TYPES: dict[str, Any] = {
     "calls": ModuleCall,
     "modules": Module,
 }
-
-
-def _row(record: Any) -> list[Any]:
-    return [getattr(record, name) for name in record.__slots__]
 
 
 def _tuples(content: Any) -> Any:

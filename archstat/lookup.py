@@ -1,4 +1,4 @@
-"""From ``package.module:attr`` or ``path/file.py:attr`` to the object, and from a typo to a name."""
+"""From ``package.module:attr`` or ``path/file.py:attr`` to an object, from a typo to a name."""
 
 from __future__ import annotations
 
@@ -62,16 +62,26 @@ def candidates(path: Path) -> list[str]:
 
 
 def shortened(error: BaseException) -> str:
-    """An exception on one line: its type, the first line of its message, the user's own line."""
+    """An exception on one line: type, first line of its message, notes, the user's own line."""
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
-    here = str(Path(__file__).parent)
-    own = [f for f in frames if not f.filename.startswith((here, "<frozen")) and f.lineno]
-    outside = [f for f in own if "site-packages" not in f.filename] or own
+    text = " ".join([text.rstrip("."), *getattr(error, "__notes__", ())])
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{text} ({error.filename}:{error.lineno})"
-    return f"{text} ({outside[-1].filename}:{outside[-1].lineno})" if outside else text
+        return f"{text} ({_nearby(error.filename)}:{error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+    return f"{text} ({_nearby(frames[-1].filename)}:{frames[-1].lineno})" if frames else text
+
+
+def _is_users(filename: str) -> bool:
+    """Whether a line belongs neither to archstat nor to Python nor to an installed package."""
+    if filename.startswith("<") or "site-packages" in filename:
+        return False
+    return not filename.startswith((str(Path(__file__).parent), str(Path(os.__file__).parent)))
+
+
+def _nearby(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from archstat.errors import ColumnError
@@ -95,6 +96,7 @@ class Table:
     notes: tuple[str, ...] = ()
     convention: Mapping[str, str] = field(default_factory=dict)
     torch_version: str = ""
+    archstat_version: str = ""
 
     def keys(self) -> tuple[str, ...]:
         """The column keys, in order."""
@@ -150,9 +152,7 @@ class Table:
         place = {old: new for new, old in enumerate(order)}
         bounds = frozenset((place[row], name) for row, name in self.bounds)
         reference = None if self.reference is None else place[self.reference]
-        return self._with(
-            self.columns, tuple(self.rows[old] for old in order), bounds, reference
-        )
+        return self._with(self.columns, tuple(self.rows[old] for old in order), bounds, reference)
 
     def records(self) -> Iterator[dict[str, Cell]]:
         """One dict a row, column key to raw cell."""
@@ -181,9 +181,7 @@ class Table:
         bounds: frozenset[tuple[int, str]],
         reference: int | None,
     ) -> Table:
-        return Table(
-            columns, rows, bounds, reference, self.notes, self.convention, self.torch_version
-        )
+        return replace(self, columns=columns, rows=rows, bounds=bounds, reference=reference)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -210,24 +208,68 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """Everything known of one model at one input.
 
-    `totals` maps column keys to plain numbers; `layers` is the per-module table of own figures;
-    `by_kind` splits the keys that add up over ops by kind. Keys in `lower_bounds` are at least
-    what is printed: an unknown operation may add to them.
+    `totals` maps column keys to plain numbers; keys in `lower_bounds` are at least what is
+    printed, since an unknown operation may add to them.
     """
 
     model: str
     input: str
-    totals: Mapping[str, Number | None]
     columns: tuple[Column, ...]
-    layers: Table
-    by_kind: Mapping[str, Mapping[str, Number]]
-    lower_bounds: frozenset[str]
+    analyses: tuple[Analysis, ...]
     findings: tuple[Finding, ...]
     graph: Graph
+
+    @cached_property
+    def totals(self) -> dict[str, Number | None]:
+        """The whole model's figures by column key, as plain numbers."""
+        return {key: total for analysis in self.analyses for key, total in analysis.totals.items()}
+
+    @cached_property
+    def lower_bounds(self) -> frozenset[str]:
+        """The keys whose totals are lower bounds."""
+        return frozenset[str]().union(*(analysis.lower_bounds for analysis in self.analyses))
+
+    @cached_property
+    def layers(self) -> Table:
+        """A row for each module with its own figures: what stands directly under its path."""
+        own: dict[str, dict[str, Number]] = {module.path: {} for module in self.graph.modules}
+        types = {module.path: module.type for module in self.graph.modules}
+        for op in self.graph.ops:
+            types.setdefault(op.module, op.module_type)
+        for analysis in self.analyses:
+            for path, figures in analysis.per_module.items():
+                own.setdefault(path, {}).update(figures)
+            for key, numbers in analysis.per_op.items():
+                for op, number in zip(self.graph.ops, numbers, strict=True):
+                    row = own.setdefault(op.module, {})
+                    row[key] = row.get(key, 0) + number
+        columns = self._additive()
+        rows: list[tuple[Cell, ...]] = [
+            (path, types.get(path, ""), *(row.get(column.key, 0) for column in columns))
+            for path, row in own.items()
+        ]
+        return Table((*_LAYER, *columns), tuple(rows))
+
+    @cached_property
+    def by_kind(self) -> dict[str, dict[str, Number]]:
+        """The figures that add up over ops, split by the kind of op."""
+        split: dict[str, dict[str, Number]] = {}
+        for analysis in self.analyses:
+            for key, numbers in analysis.per_op.items():
+                for op, number in zip(self.graph.ops, numbers, strict=True):
+                    if number:
+                        kind = split.setdefault(op.kind, {})
+                        kind[key] = kind.get(key, 0) + number
+        return split
+
+    def _additive(self) -> tuple[Column, ...]:
+        keys = {key for analysis in self.analyses for key in analysis.per_op}
+        keys |= {k for a in self.analyses for figures in a.per_module.values() for k in figures}
+        return tuple(column for column in self.columns if column.key in keys)
 
     def table(self) -> Table:
         """The totals as one row, with `model` and `input` before them."""
@@ -250,6 +292,10 @@ class Report:
         return self.table()._repr_html_()
 
 
+_LAYER = (
+    Column("module", "text", "path of the module, empty for the root"),
+    Column("type", "text", "class of the module"),
+)
 IDENTITY = (
     Column("model", "text", "the spec as typed"),
     Column("input", "text", "shape of each input, batch first"),

@@ -94,7 +94,9 @@ def parse_bytes(text: str) -> int:
 def _parse_quantity(text: str, units: dict[str, int], expected: str) -> int:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or match[2] not in units:
-        raise SpecError(f"{text!r} is not {expected}; known units: {', '.join(filter(None, units))}.")
+        raise SpecError(
+            f"{text!r} is not {expected}; known units: {', '.join(filter(None, units))}."
+        )
     return round(Fraction(match[1]) * units[match[2]])
 
 

@@ -45,7 +45,7 @@ PER_INPUT: Mapping[str, int] = MappingProxyType({
 })  # fmt: skip
 
 # n inputs and m results take n - m additions or comparisons.
-FOLDS = frozenset({"sum", "prod", "amax", "amin", "max", "min", "argmax", "argmin"})
+FOLDS = frozenset({"aminmax", "sum", "prod", "amax", "amin", "max", "min", "argmax", "argmin"})
 
 # k^2 - 1 comparisons a result for max pooling, k^2 additions and a division for the average.
 MAX_POOLS = frozenset({

@@ -8,6 +8,8 @@ from archstat.result import Analysis, Analyzer, Column
 COLUMNS = (Column("depth", "number", "conv and linear layers on the longest path", "lower"),)
 
 _LAYERS = frozenset({"conv", "linear"})
+# Layers inside the ops that torch fuses on cpu: projections in and out, then the two dense layers.
+_FUSED_LAYERS = {"_native_multi_head_attention": 2, "_transformer_encoder_layer_fwd": 4}
 # What squashes into a fixed range makes a gate when it multiplies something else. ReLU6 and its
 # like come second: they also end ordinary layers, which a true gate may multiply.
 _GATES = {"sigmoid": 2, "hardsigmoid": 2, "_softmax": 2, "_safe_softmax": 2, "tanh": 1,
@@ -25,13 +27,21 @@ def depth(graph: Graph) -> Analysis:
     gate = [0] * len(graph.values)
     for op in graph.ops:
         path = _gated(op, layers, gate) if op.kind == "mul" else _longest(op, layers)
+        own = _own_layers(graph, op)
         rank = _GATES.get(op.name, 0)
         if not rank and op.kind in _KEEPS_GATE and len(_activations(graph, op)) == 1:
             rank = max((gate[value] for value in op.inputs), default=0)
         for output in op.outputs:
-            layers[output] = path + (op.kind in _LAYERS)
+            layers[output] = path + own
             gate[output] = rank
     return Analysis(totals={"depth": max((layers[v] for v in graph.outputs), default=0)})
+
+
+def _own_layers(graph: Graph, op: Op) -> int:
+    if op.kind == "recurrent":
+        # One product with the hidden state a step, as the steps unrolled.
+        return graph.values[op.inputs[0]].shape[0]
+    return int(op.kind in _LAYERS) or _FUSED_LAYERS.get(op.name, 0)
 
 
 def _longest(op: Op, layers: list[int]) -> int:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archstat.analyses import costs
 from archstat.graph import Graph, Kind, Op, Value
@@ -26,8 +25,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What one op costs: counted, free by convention for a reason, or unknown."""
 
     state: Literal["counted", "free", "unknown"]
@@ -89,9 +87,9 @@ def _other_flops(name: str, op: Op, inputs: list[Value], outputs: list[Value]) -
         in_training = op.attributes.get("training", False) and not eval_only
         return made * (costs.BATCH_NORM_TRAINING if in_training else costs.BATCH_NORM_EVAL)
     if name in costs.MAX_POOLS:
-        return made * (prod(op.attributes["kernel"]) - 1)
+        return made * (_window(op) - 1)
     if name in costs.AVERAGE_POOLS:
-        return made * prod(op.attributes["kernel"])
+        return made * _window(op)
     read = inputs[0].numel if inputs else 0
     if name in costs.PER_INPUT:
         return costs.PER_INPUT[name] * read
@@ -101,6 +99,11 @@ def _other_flops(name: str, op: Op, inputs: list[Value], outputs: list[Value]) -
         windows = _adaptive_window(inputs[0], outputs[0]) * made
         return windows - made if name in costs.ADAPTIVE_MAX_POOLS else windows
     return None
+
+
+def _window(op: Op) -> int:
+    kernel: tuple[int, ...] = op.attributes["kernel"]
+    return prod(kernel)
 
 
 def _adaptive_window(before: Value, after: Value) -> int:
@@ -148,7 +151,7 @@ def _trilinear(inputs: list[Value], outputs: list[Value]) -> Cost:
 def _attention(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     """Scores L x S from E channels, softmax, and their product with values of width Ev."""
     if op.name == "_native_multi_head_attention":
-        query, _, value, w_in, b_in, w_out = inputs[:6]
+        query, _, value, w_in, _, w_out = inputs[:6]
         return _projected_attention(query, value, w_in, w_out, op.attributes["num_head"])
     if op.name == "_transformer_encoder_layer_fwd":
         return _encoder_layer(op, inputs)
@@ -164,9 +167,7 @@ def _softmax_flops(scores: int) -> int:
     return costs.PER_OUTPUT["_softmax"] * scores
 
 
-def _projected_attention(
-    query: Value, value: Value, w_in: Value, w_out: Value, heads: int
-) -> Cost:
+def _projected_attention(query: Value, value: Value, w_in: Value, w_out: Value, heads: int) -> Cost:
     batch, length, width = query.shape
     source = value.shape[1]
     scores = batch * heads * length * source

@@ -29,9 +29,10 @@ class Signature:
     defaults: tuple[tuple[int, str, Any], ...]
     rule: shapes.Rule | None
     in_place: bool
-    writes: tuple[int, ...]
+    writes: frozenset[str]
     window_axes: int | None
     moves: bool
+    detaches: bool
     reads_data: bool
     makes_empty: bool
 
@@ -111,12 +112,19 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.addmm.default": shapes.biased_matrix_product,
     "aten.max_pool2d_with_indices.default": shapes.max_pool,
     "aten.avg_pool2d.default": shapes.average_pool,
+    "aten.avg_pool3d.default": shapes.average_pool,
+    "aten.constant_pad_nd.default": shapes.constant_pad,
+    "aten.pow.Tensor_Scalar": shapes.power,
     "aten._adaptive_avg_pool2d.default": shapes.adaptive_pool,
     "aten.mean.dim": shapes.mean,
 })  # fmt: skip
 
 _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", "hardsigmoid_",
                              "sigmoid_", "tanh_", "silu_", "add_", "mul_"})  # fmt: skip
+
+
+# Their schemas do not say that they update running statistics.
+_UNSAID_WRITES = frozenset({"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"})
 
 
 @cache
@@ -129,7 +137,9 @@ def signature(func: torch._ops.OpOverload) -> Signature:
     arguments = schema.arguments
     names = tuple(a.name for a in arguments)
     window = re.search(r"pool([123])d", name)
-    writes = tuple(i for i, a in enumerate(arguments) if a.alias_info and a.alias_info.is_write)
+    writes = {a.name for a in arguments if a.alias_info and a.alias_info.is_write}
+    if name in _UNSAID_WRITES:
+        writes |= {"running_mean", "running_var"}
     return Signature(
         target=target,
         kind=KIND_OF.get(name, "other") if namespace == "aten" else "other",
@@ -140,9 +150,10 @@ def signature(func: torch._ops.OpOverload) -> Signature:
             if a.has_default_value()
         ),
         rule=_RULES.get(target if base not in _IN_PLACE_RULED else f"aten.{name}.{overload}"),
-        writes=writes,
+        writes=frozenset(writes),
         in_place=base in _IN_PLACE_RULED,
         window_axes=int(window[1]) if window and "kernel_size" in names else None,
+        detaches=target == "aten.detach.default",
         moves=target == "aten._to_copy.default",
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",
@@ -151,8 +162,11 @@ def signature(func: torch._ops.OpOverload) -> Signature:
 
 def plain(argument: Any) -> Any:
     """A non-tensor argument as JSON can hold it: lists become tuples, torch's enums become text."""
-    if argument is None or isinstance(argument, (bool, int, float, str)):
+    if type(argument) in PLAIN_TYPES:
         return argument
     if isinstance(argument, (list, tuple)):
-        return tuple(plain(item) for item in argument)
+        return tuple([plain(item) for item in argument])
     return str(argument).removeprefix("torch.")
+
+
+PLAIN_TYPES = frozenset({type(None), bool, int, float, str})

@@ -11,22 +11,25 @@ import gc
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
-_CONTAINERS = (dict, OrderedDict, list, set)
+_CONTAINERS = frozenset({dict, OrderedDict, list, set})
+
+
+StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 @contextmanager
-def untouched(root: nn.Module) -> Iterator[None]:
-    """Run the block with every module of `root` in inference mode; put all back at the end."""
-    modules = list(root.modules())
+def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Run the block with all `modules` in inference mode; put everything back at the end."""
     snapshots = [_Snapshot(module) for module in modules]
-    generators = _GeneratorStates()
     try:
         for module in modules:
             _enter_inference(module)
@@ -34,7 +37,37 @@ def untouched(root: nn.Module) -> Iterator[None]:
     finally:
         for snapshot in snapshots:
             snapshot.restore()
-        generators.restore()
+
+
+def put_in_place(module: nn.Module, stand_in: StandIn) -> None:
+    """Let `stand_in` replace the module's tensors: parameters, buffers, plain attributes.
+
+    Forward then writes to stand-ins, whatever it does: versions, flags and data stay the user's.
+    """
+    for name, value in module.__dict__.items():
+        if isinstance(value, torch.Tensor):
+            module.__dict__[name] = stand_in(value)
+        elif type(value) in (dict, OrderedDict):
+            for key, item in value.items():
+                if isinstance(item, torch.Tensor) and not is_lazy(item):
+                    value[key] = stand_in(item)
+        elif type(value) is list:
+            value[:] = [stand_in(x) if isinstance(x, torch.Tensor) else x for x in value]
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Run the block, then put torch's, Python's and, where loaded, NumPy's generators back."""
+    torch_state, python_state = torch.get_rng_state(), random.getstate()
+    numpy = sys.modules.get("numpy")
+    numpy_state: Any = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(python_state)
+        if numpy is not None:
+            numpy.random.set_state(numpy_state)
 
 
 @contextmanager
@@ -54,52 +87,53 @@ def collection_paused() -> Iterator[None]:
 
 
 class _Snapshot:
-    """One module's class and instance dictionary, containers one level deep."""
+    """One module's class and instance dictionary, with the containers in it."""
 
-    __slots__ = ("attributes", "containers", "module", "type")
+    __slots__ = ("attributes", "empty", "filled", "flags", "module", "training", "type")
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.type = type(module)
-        self.attributes = dict(module.__dict__)
-        self.containers = [
-            (value, value.copy())
-            for value in self.attributes.values()
-            if type(value) in _CONTAINERS
-        ]
+        self.training = module.training
+        self.attributes = module.__dict__.copy()
+        self.empty: list[Any] = []
+        self.filled: list[tuple[Any, Any]] = []
+        self.flags: list[tuple[torch.Tensor, bool, int]] = []
+        for value in self.attributes.values():
+            if type(value) in _CONTAINERS:
+                # Most are hook tables with nothing in them, and need no copy.
+                if value:
+                    self._fill(value)
+                else:
+                    self.empty.append(value)
+
+    def _fill(self, container: Any) -> None:
+        self.filled.append((container, container.copy()))
+        for item in container.values() if isinstance(container, dict) else container:
+            if isinstance(item, torch.Tensor):
+                if item.is_meta and not is_lazy(item):
+                    self.flags.append((item, item.requires_grad, item._version))
+            elif type(item) in _CONTAINERS and not any(item is seen for seen, _ in self.filled):
+                self._fill(item)
 
     def restore(self) -> None:
         if type(self.module) is not self.type:
             self.module.__class__ = self.type
         # The same container objects must stay: hook handles refer to them weakly.
-        for container, content in self.containers:
+        for container in self.empty:
+            if container:
+                container.clear()
+        for container, content in self.filled:
             container.clear()
-            if isinstance(container, list):
-                container.extend(content)
-            else:
-                container.update(content)
+            container.extend(content) if type(container) is list else container.update(content)
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
+        for tensor, requires_grad, version in self.flags:
+            if tensor._version != version or tensor.requires_grad != requires_grad:
+                tensor.requires_grad_(requires_grad)
+                torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
         if isinstance(self.module, torch.jit.ScriptModule):
-            self.module.training = self.attributes.get("training", False)
-
-
-class _GeneratorStates:
-    """The states of torch's, Python's and, where it is loaded, NumPy's random generators."""
-
-    __slots__ = ("numpy", "python", "torch")
-
-    def __init__(self) -> None:
-        self.torch = torch.get_rng_state()
-        self.python = random.getstate()
-        numpy = sys.modules.get("numpy")
-        self.numpy: Any = numpy.random.get_state() if numpy is not None else None
-
-    def restore(self) -> None:
-        torch.set_rng_state(self.torch)
-        random.setstate(self.python)
-        if self.numpy is not None:
-            sys.modules["numpy"].random.set_state(self.numpy)
+            self.module.training = self.training
 
 
 def _enter_inference(module: nn.Module) -> None:
@@ -110,15 +144,26 @@ def _enter_inference(module: nn.Module) -> None:
     # A compiled module would hide its ops behind one compiled call.
     if module.__dict__.get("_compiled_call_impl") is not None:
         module.__dict__["_compiled_call_impl"] = None
-    if any(isinstance(p, nn.UninitializedParameter) for p in module._parameters.values()):
-        _stand_in_for_lazy(module)
+    if "_orig_mod" in module._modules and "forward" in module.__dict__:
+        module.__dict__["forward"] = module._modules["_orig_mod"]
 
 
-def _stand_in_for_lazy(module: nn.Module) -> None:
-    # Materialising changes the parameter object itself, so a lazy module is given others.
-    for tensors in (module._parameters, module._buffers):
-        for name, tensor in tensors.items():
-            if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
-                tensors[name] = type(tensor)(  # type: ignore[assignment]
-                    requires_grad=tensor.requires_grad, device="meta", dtype=tensor.data.dtype
-                )
+def stand_in_for_lazy(modules: Sequence[nn.Module], device: torch.device) -> bool:
+    """Give lazy modules other lazy tensors, on `device`; tell whether there were any.
+
+    Materialising changes the parameter object itself, and the user's must stay lazy.
+    """
+    found = False
+    for module in modules:
+        if isinstance(module, LazyModuleMixin):
+            for tensors in (module._parameters, module._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is not None and is_lazy(tensor):
+                        found = True
+                        lazy: Any = type(tensor)
+                        tensors[name] = lazy(
+                            requires_grad=tensor.requires_grad,
+                            device=device,
+                            dtype=tensor.data.dtype,
+                        )
+    return found

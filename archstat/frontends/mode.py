@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archstat.frontends.aten import Signature, signature
@@ -21,15 +23,19 @@ _META = torch.device("meta")
 _RULED_KEYWORDS = frozenset({"alpha", "approximate"})
 
 
-class CaptureMode(TorchDispatchMode):
+class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every op to the recorder; nothing the user owns is written to."""
 
     def __init__(self, recorder: Recorder, device: torch.device) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
         self.on_meta = device.type == "meta"
         self._bases: dict[int, torch.Tensor] = {}
-        self._twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        # An overload's own hash is a Python function; its identity is enough for one capture.
+        self._signatures: dict[int, Signature] = {}
+        self._nothing = torch.empty(0, device=_META)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,7 +45,9 @@ class CaptureMode(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        sig = signature(func)
+        sig = self._signatures.get(id(func))
+        if sig is None:
+            sig = self._signatures[id(func)] = signature(func)
         kwargs = kwargs or {}
         result = None
         if self.on_meta:
@@ -51,7 +59,12 @@ class CaptureMode(TorchDispatchMode):
             result = self._run(func, sig, args, kwargs)
             if sig.makes_empty and result.numel() == 0:
                 return result  # the reserve that batch norm asks for and nobody reads
-        self.recorder.add_op(sig, args, kwargs, result)
+            if sig.detaches and is_lazy(args[0]):
+                return result  # a lazy parameter has no shape to record
+        if type(result) is tuple and result[-1] is self._nothing:
+            self.recorder.add_op(sig, args, kwargs, result[0])
+        else:
+            self.recorder.add_op(sig, args, kwargs, result)
         return result
 
     def _ruled(self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -72,12 +85,18 @@ class CaptureMode(TorchDispatchMode):
             return first if fits else None
         if len(outputs) == 1:
             return torch.empty(outputs[0][0], dtype=outputs[0][1], device=_META)
-        return tuple(torch.empty(shape, dtype=dtype, device=_META) for shape, dtype in outputs)
+        # What inference leaves empty (batch norm's statistics) is one and the same tensor.
+        return tuple(
+            [
+                torch.empty(shape, dtype=dtype, device=_META) if shape != (0,) else self._nothing
+                for shape, dtype in outputs
+            ]
+        )
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         originals: dict[int, torch.Tensor] = {}
         if not self.on_meta:
-            if sig.writes or self._twins:
+            if sig.writes or self._copies:
                 args, kwargs = self._with_copies(sig, args, kwargs, originals)
         elif any(True for _ in tensors((args, kwargs))):
             if self._constants_only((args, kwargs)):
@@ -96,7 +115,25 @@ class CaptureMode(TorchDispatchMode):
             for t in tensors(tree)
         )
 
-    # -- stand-ins ------------------------------------------------------------------------------
+    def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What forward may have in place of a tensor of the user's.
+
+        On meta the module's own tensors get meta twins; constants, and everything in a real run,
+        an alias that shares the data alone, for which copies step in when it is written to.
+        """
+        if tensor.is_meta or type(tensor) not in (torch.Tensor, nn.Parameter):
+            return tensor
+        value = self.recorder.value_of(tensor)
+        own = self.recorder.values[value].role in ("parameter", "buffer")
+        kept = self._stand_ins.get(id(tensor))
+        if kept is not None:
+            return kept[1]
+        stand_in = self._twin(tensor) if own and self.on_meta else tensor.data
+        if isinstance(tensor, nn.Parameter):
+            stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
+        self.recorder.link(stand_in, value)
+        self._stand_ins[id(tensor)] = (tensor, stand_in)
+        return stand_in
 
     def _with_twins(
         self, args: Any, kwargs: dict[str, Any], originals: dict[int, torch.Tensor]
@@ -113,40 +150,38 @@ class CaptureMode(TorchDispatchMode):
         return replaced((args, kwargs), twin_of)  # type: ignore[no-any-return]
 
     def _twin(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A meta tensor in the place of a real one; the twins of one storage share one."""
         value = self.recorder.value_of(tensor)
         if self.recorder.values[value].role not in ("parameter", "buffer"):
             return torch.empty_strided(
                 tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META
             )
-        kept = self._twins.get(id(tensor))
-        if kept is not None and kept[0] is tensor:
-            return kept[1]
         storage = self.recorder.values[value].storage
         if storage not in self._bases:
             elements = tensor.untyped_storage().nbytes() // tensor.element_size()
             self._bases[storage] = torch.empty(elements, dtype=tensor.dtype, device=_META)
             self.recorder.link(self._bases[storage], value)
-        twin = self._bases[storage].as_strided(
+        return self._bases[storage].as_strided(
             tensor.shape, tensor.stride(), tensor.storage_offset()
         )
-        self._twins[id(tensor)] = (tensor, twin)
-        return twin
 
     def _with_copies(
         self, sig: Signature, args: Any, kwargs: dict[str, Any], originals: dict[int, torch.Tensor]
     ) -> tuple[Any, dict[str, Any]]:
         """The arguments, with a copy in place of each tensor of the user's that is written to."""
-        written = {id(args[i]) for i in sig.writes if i < len(args)}
+        given = [*args, *kwargs.values()]
+        names = [*sig.names[: len(args)], *kwargs]
+        written = {id(item) for name, item in zip(names, given, strict=True) if name in sig.writes}
 
         def copy_of(tensor: torch.Tensor) -> torch.Tensor:
-            kept = self._twins.get(id(tensor))
+            kept = self._copies.get(id(tensor))
             if kept is not None and kept[0] is tensor:
                 originals[id(kept[1])] = tensor
                 return kept[1]
             if id(tensor) not in written or not self.recorder.given(tensor):
                 return tensor
             copy = tensor.detach().clone()
-            self._twins[id(tensor)] = (tensor, copy)
+            self._copies[id(tensor)] = (tensor, copy)
             originals[id(copy)] = tensor
             return copy
 

@@ -7,22 +7,31 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from archstat.errors import CaptureError
-from archstat.frontends.guard import collection_paused, untouched
+from archstat.frontends.guard import (
+    collection_paused,
+    generators_kept,
+    put_in_place,
+    stand_in_for_lazy,
+    untouched,
+)
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.trees import replaced, tensors
-from archstat.graph import Graph, Module
+from archstat.graph import Graph, Module, Role
 from archstat.lookup import shortened
+from archstat.units import format_shape
 
 
-def capture(module: nn.Module, *args: Any, name: str | None = None, **kwargs: Any) -> Graph:
+def capture(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
     """The Graph of ``module(*args, **kwargs)`` in inference mode.
 
     Tensors among the arguments give shapes and dtypes only, on any device. The module is neither
@@ -33,18 +42,27 @@ def capture(module: nn.Module, *args: Any, name: str | None = None, **kwargs: An
         CaptureError: forward raised; its own error is the ``__cause__``.
     """
     root = unwrapped(module)
-    title = name or type(root).__name__
+    return capture_call(root, args, kwargs, type(root).__name__)
+
+
+def capture_call(
+    root: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], title: str
+) -> Graph:
+    """`capture` with the call's arguments as two collections and a name for the Graph."""
     try:
         return capture_on(torch.device("meta"), root, args, kwargs, title)
     except Exception as meta_error:
-        device = device_of(root)
+        device = _device_of(root)
         if device.type == "meta":
-            raise CaptureError(raised(title, meta_error)) from meta_error
-        note = fallback_note(device, meta_error)
+            raise CaptureError(_raised(title, meta_error)) from meta_error
+        note = (
+            f"ran for real on {device.type}, because its forward cannot run on meta "
+            f"({shortened(meta_error)})"
+        )
     try:
         return capture_on(device, root, args, kwargs, title, (note,))
     except Exception as error:
-        raise CaptureError(raised(title, error)) from error
+        raise CaptureError(_raised(title, error)) from error
 
 
 def capture_on(
@@ -56,21 +74,28 @@ def capture_on(
     notes: tuple[str, ...] = (),
 ) -> Graph:
     """The Graph of one pass on the meta device or on a real one; forward's errors come through."""
-    recorder = Recorder()
-    given_args, given_kwargs = replaced((args, dict(kwargs)), lambda t: _stand_in(t, device))
-    with collection_paused(), untouched(root), torch.no_grad():
-        modules = _module_tree(root)
-        _register_tensors(recorder, root)
-        inputs = [recorder.add_value(tensor, "input") for tensor in tensors(given_args)]
-        for key, item in given_kwargs.items():
-            inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
-        for path, module in _first_paths(root):
-            _intercept(recorder, module, path)
-        with CaptureMode(recorder, device):
-            output = root(*given_args, **given_kwargs)
-        # Lazy modules have parameters only now.
-        _register_tensors(recorder, root)
-        return recorder.graph(title, modules, tuple(inputs), output, device.type, notes)
+    # One stand-in a tensor: what forward is given twice must stay one object.
+    stand_in = cache(lambda tensor: _stand_in(tensor, device))
+    given_args, given_kwargs = replaced((args, dict(kwargs)), stand_in)
+    with collection_paused(), generators_kept():
+        paths = module_paths(root)
+        modules = [module for module, _ in paths]
+        with untouched(modules), torch.no_grad():
+            if stand_in_for_lazy(modules, device):
+                # They get their shapes in a first pass, which nobody records.
+                with _mode_over(Recorder(), device, paths):
+                    root(*given_args, **given_kwargs)
+            recorder = Recorder()
+            mode = _mode_over(recorder, device, paths)
+            inputs = [recorder.add_value(tensor, "input") for tensor in tensors(given_args)]
+            for key, item in given_kwargs.items():
+                inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
+            for module, names in paths:
+                _intercept(recorder, module, names[0])
+            with mode:
+                output = root(*given_args, **given_kwargs)
+        tree = tuple(Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths)
+        return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -92,20 +117,13 @@ def unwrapped(module: nn.Module) -> nn.Module:
     )
 
 
-def device_of(root: nn.Module) -> torch.device:
-    """The device of the module's first tensor, cpu where it has none."""
+def _device_of(root: nn.Module) -> torch.device:
     for tensor in (*root.parameters(), *root.buffers()):
         return tensor.device
     return torch.device("cpu")
 
 
-def fallback_note(device: torch.device, error: BaseException) -> str:
-    """What a reader must know of a Graph that was not captured on meta."""
-    return f"ran for real on {device.type}, since forward cannot run on meta: {shortened(error)}"
-
-
-def raised(title: str, error: BaseException) -> str:
-    """The message for a forward that raised."""
+def _raised(title: str, error: BaseException) -> str:
     return f"the forward pass of {title} raised {shortened(error)}"
 
 
@@ -116,56 +134,86 @@ def _stand_in(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "meta":
         if tensor.layout is not torch.strided:
             return tensor.to("meta")
-        return torch.empty_strided(
-            tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
-        )
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if not tensor.dtype.is_floating_point:
         return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
     seeded = torch.Generator().manual_seed(0)
     return torch.rand(tensor.shape, generator=seeded).to(device, tensor.dtype)
 
 
-def _first_paths(root: nn.Module) -> Iterable[tuple[str, nn.Module]]:
-    return list(root.named_modules())
+def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
+    """Every module of the tree, parents first, with all paths that lead to it."""
+    found: dict[int, tuple[nn.Module, list[str]]] = {}
+    pending = [("", root)]
+    while pending:
+        path, module = pending.pop()
+        if id(module) in found:
+            # Its children are known under their first path, which also ends a cycle.
+            found[id(module)][1].append(path)
+            continue
+        found[id(module)] = (module, [path])
+        prefix = f"{path}." if path else ""
+        children = [(prefix + name, child) for name, child in module._modules.items()]
+        pending.extend((name, child) for name, child in reversed(children) if child is not None)
+    return list(found.values())
 
 
-def _module_tree(root: nn.Module) -> tuple[Module, ...]:
-    paths: dict[int, list[str]] = {}
-    types: dict[int, str] = {}
-    for path, module in root.named_modules(remove_duplicate=False):
-        paths.setdefault(id(module), []).append(path)
-        types[id(module)] = type(module).__name__
-    return tuple(Module(names[0], types[key], tuple(names[1:])) for key, names in paths.items())
+def _mode_over(
+    recorder: Recorder, device: torch.device, paths: Sequence[tuple[nn.Module, list[str]]]
+) -> CaptureMode:
+    """A mode that knows the modules' tensors and, where they are real, stands in for them."""
+    mode = CaptureMode(recorder, device)
+    if not _register_tensors(recorder, paths):
+        for module, _ in paths:
+            put_in_place(module, mode.stand_in)
+    return mode
 
 
-def _register_tensors(recorder: Recorder, root: nn.Module) -> None:
-    found = (
-        ("parameter", root.named_parameters(remove_duplicate=False)),
-        ("buffer", root.named_buffers(remove_duplicate=False)),
-    )
-    for role, pairs in found:
-        names: dict[int, list[str]] = {}
-        by_id: dict[int, torch.Tensor] = {}
-        for name, tensor in pairs:
-            if not torch.nn.parameter.is_lazy(tensor):
-                names.setdefault(id(tensor), []).append(name)
-                by_id[id(tensor)] = tensor
-        for key, paths in names.items():
-            recorder.register(by_id[key], role, paths[0], tuple(paths[1:]))
+def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
+    """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
+    all_on_meta = True
+    roles: tuple[Role, Role] = ("parameter", "buffer")
+    for role in roles:
+        names: dict[int, tuple[torch.Tensor, list[str]]] = {}
+        for module, prefixes in paths:
+            own = module._parameters if role == "parameter" else module._buffers
+            for name, tensor in own.items():
+                if tensor is None or is_lazy(tensor):
+                    continue
+                full = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
+                if id(tensor) in names:
+                    names[id(tensor)][1].extend(full)
+                else:
+                    names[id(tensor)] = (tensor, full)
+        for tensor, found in names.values():
+            all_on_meta = all_on_meta and tensor.is_meta
+            recorder.add_value(tensor, role, found[0], tuple(found[1:]) if len(found) > 1 else ())
+    return all_on_meta and bool(recorder.values)
+
+
+def _say_where(error: Exception, path: str, module_type: str, arguments: Any) -> None:
+    """Note on the error the innermost module it came from, and what that was given."""
+    if not getattr(error, "__notes__", ()) and path:
+        given = ", ".join(format_shape(tensor.shape) for tensor in tensors(arguments))
+        error.add_note(f"in {path} ({module_type}), given {given or 'no tensor'}")
 
 
 def _intercept(recorder: Recorder, module: nn.Module, path: str) -> None:
     # On the instance, around the hooks: what a hook computes or returns belongs to the call.
     # Public hooks would not do; a global one runs before the module's own replace the output.
-    inner = module._call_impl
+    inner: Callable[..., Any] = module._call_impl
     module_type = type(module).__name__
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        recorder.enter(path, module_type, (args, kwargs))
+        simple = len(args) == 1 and not kwargs
+        recorder.enter(path, module_type, args[0] if simple else (args, kwargs))
         output = None
         try:
             output = inner(*args, **kwargs)
             return output
+        except Exception as error:
+            _say_where(error, path, module_type, (args, kwargs))
+            raise
         finally:
             recorder.leave(output)
 

@@ -8,21 +8,42 @@ is kept alive here, so the death of a storage is the moment eager Python let go 
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
 
-from archstat.frontends.aten import Signature, plain
+from archstat.frontends.aten import PLAIN_TYPES, Signature, plain
 from archstat.frontends.trees import tensors
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value
 
 _LINEAR_WITH_A_PARAMETER = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv"})
 
 
+@cache
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+_OUTSIDE = (0, "", "", 0, ())
+
+
 class _StorageReference(weakref.ref[Any]):
     __slots__ = ("index",)
     index: int
+
+
+class _Account:
+    """A storage in the making; `owner` is the parameter, buffer or constant that lives in it."""
+
+    __slots__ = ("born", "nbytes", "owner", "released")
+    owner: int | None
+    released: int | None
+
+    def __init__(self, nbytes: int, born: int | None) -> None:
+        self.nbytes = nbytes
+        self.born = born
+        self.owner = self.released = None
 
 
 class Recorder:
@@ -34,14 +55,11 @@ class Recorder:
         self.calls: list[ModuleCall | None] = []
         self._tensors: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
         self._storage_index: dict[int, _StorageReference] = {}
-        self._nbytes: list[int] = []
-        self._born: list[int | None] = []
-        self._released: list[int | None] = []
-        self._owner: list[int | None] = []
+        self._accounts: list[_Account] = []
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._closed = False
-
-    # -- values ---------------------------------------------------------------------------------
+        self._weights: set[int] = set()
+        self._on_release = self._release
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The value that this very tensor holds now, if the capture has seen it."""
@@ -64,35 +82,25 @@ class Recorder:
         aliases: tuple[str, ...] = (),
     ) -> int:
         """A new value for a tensor; on a parameter's storage it is a parameter, too."""
-        storage = self._storage_of(tensor)
-        owner = self._owner[storage]
-        if role in ("parameter", "buffer", "constant") and owner is None:
-            self._owner[storage] = len(self.values)
-        elif owner is not None and role in ("constant", "activation"):
-            role = self.values[owner].role
-        return self._new_value(tensor, role, storage, name, aliases)
-
-    def register(
-        self, tensor: torch.Tensor, role: Role, name: str, aliases: tuple[str, ...] = ()
-    ) -> int:
-        """The value of a module's own tensor; one met before it had a name gets it now."""
-        value = self.known(tensor)
-        if value is None:
-            return self.add_value(tensor, role, name, aliases)
-        if self.values[value].name is None and self.given(tensor):
-            named = replace(
-                self.values[value],
-                role=role,
-                name=name,
-                aliases=aliases,
-                trainable=role == "parameter" and tensor.requires_grad,
-            )
-            self.values[value] = named
-        return value
+        storage = self._storage_of(tensor, len(self.ops) if role == "activation" else None)
+        account = self._accounts[storage]
+        if account.owner is not None:
+            if role in ("constant", "activation"):
+                role = self.values[account.owner].role
+        elif role in ("parameter", "buffer", "constant"):
+            account.owner = len(self.values)
+        index = len(self.values)
+        trainable = role == "parameter" and tensor.requires_grad
+        dtype = _dtype_name(tensor.dtype)
+        self.values.append(
+            Value(tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
+        )
+        self._tensors[id(tensor)] = (weakref.ref(tensor), index)
+        return index
 
     def given(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor's memory was there before the first op: the user's own."""
-        return self._born[self.values[self.value_of(tensor)].storage] is None
+        return self._accounts[self.values[self.value_of(tensor)].storage].born is None
 
     def link(self, tensor: torch.Tensor, value: int) -> None:
         """Let a stand-in for a tensor be known as the tensor's own value and storage."""
@@ -102,51 +110,25 @@ class Recorder:
         reference.index = self.values[value].storage
         self._storage_index[id(storage)] = reference
 
-    def _new_value(
-        self,
-        tensor: torch.Tensor,
-        role: Role,
-        storage: int,
-        name: str | None = None,
-        aliases: tuple[str, ...] = (),
-    ) -> int:
-        index = len(self.values)
-        trainable = role == "parameter" and tensor.requires_grad
-        dtype = str(tensor.dtype)[6:]
-        self.values.append(
-            Value(tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
-        )
-        self._tensors[id(tensor)] = (weakref.ref(tensor), index)
-        return index
-
-    # -- storages -------------------------------------------------------------------------------
-
-    def _storage_of(self, tensor: torch.Tensor) -> int:
+    def _storage_of(self, tensor: torch.Tensor, born: int | None) -> int:
         try:
             storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):
-            # Sparse and nested tensors have several; they count as one of their elements' size.
-            return self._new_storage(tensor.numel() * tensor.element_size())
+            # Sparse and nested tensors have several; they count as their elements.
+            self._accounts.append(_Account(tensor.numel() * tensor.element_size(), born))
+            return len(self._accounts) - 1
         reference = self._storage_index.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
-        reference = _StorageReference(storage, self._release)
-        reference.index = self._new_storage(storage.nbytes())
+        reference = _StorageReference(storage, self._on_release)
+        reference.index = len(self._accounts)
+        self._accounts.append(_Account(storage.nbytes(), born))
         self._storage_index[id(storage)] = reference
         return reference.index
 
-    def _new_storage(self, nbytes: int) -> int:
-        self._nbytes.append(nbytes)
-        self._born.append(None)
-        self._released.append(None)
-        self._owner.append(None)
-        return len(self._nbytes) - 1
-
-    def _release(self, reference: weakref.ref[Any]) -> None:
-        if not self._closed and isinstance(reference, _StorageReference):
-            self._released[reference.index] = max(0, len(self.ops) - 1)
-
-    # -- ops ------------------------------------------------------------------------------------
+    def _release(self, reference: Any) -> None:
+        if not self._closed:
+            self._accounts[reference.index].released = max(0, len(self.ops) - 1)
 
     def add_op(
         self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -155,20 +137,30 @@ class Recorder:
         inputs: list[int] = []
         attributes: dict[str, Any] = {}
         for name, argument in zip(signature.names, args, strict=False):
-            self._add_argument(name, argument, inputs, attributes)
+            # The commonest sorts are settled here; this loop is much of a capture.
+            entry = self._tensors.get(id(argument))
+            if entry is not None and entry[0]() is argument:
+                inputs.append(entry[1])
+            elif type(argument) in PLAIN_TYPES:
+                attributes[name] = argument
+            elif type(argument) is list and argument and type(argument[0]) is int:
+                attributes[name] = tuple(argument)
+            else:
+                self._add_argument(name, argument, inputs, attributes)
         for name, argument in kwargs.items():
             self._add_argument(name, argument, inputs, attributes)
         given = len(args)
         for position, name, default in signature.defaults:
             if position >= given and name not in kwargs:
                 attributes[name] = default
-        module, module_type = (self._stack[-1][1], self._stack[-1][2]) if self._stack else ("", "")
         kind = self._kind(signature, inputs, attributes)
-        index = len(self.ops)
-        first = len(self._nbytes)
-        outputs = tuple(self.add_value(tensor, "activation") for tensor in tensors(result))
-        for storage in range(first, len(self._nbytes)):
-            self._born[storage] = index
+        if type(result) is torch.Tensor:
+            outputs: tuple[int, ...] = (self.add_value(result, "activation"),)
+        else:
+            outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
+            self._weights.update(outputs)
+        _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
         self.ops.append(
             Op(kind, signature.target, module, module_type, tuple(inputs), outputs, attributes)
         )
@@ -178,12 +170,13 @@ class Recorder:
     ) -> None:
         if isinstance(argument, torch.Tensor):
             inputs.append(self.value_of(argument))
-        elif isinstance(argument, (list, tuple)) and any(
-            isinstance(item, torch.Tensor) for item in argument
-        ):
-            inputs.extend(self.value_of(t) for t in argument if isinstance(t, torch.Tensor))
-        else:
-            attributes[name] = plain(argument)
+            return
+        if isinstance(argument, (list, tuple)):
+            found = [item for item in argument if isinstance(item, torch.Tensor)]
+            if found:
+                inputs.extend([self.value_of(tensor) for tensor in found])
+                return
+        attributes[name] = plain(argument)
 
     def _kind(self, signature: Signature, inputs: list[int], attributes: dict[str, Any]) -> Kind:
         if signature.kind == "conv":
@@ -194,31 +187,34 @@ class Recorder:
         elif signature.kind == "matmul":
             # A product with a weight is a layer; between activations it is a bare product.
             name = signature.target.split(".")[1].rstrip("_")
-            matrices = inputs[-2:]
-            if name in _LINEAR_WITH_A_PARAMETER and any(
-                self.values[value].role == "parameter" for value in matrices
-            ):
+            if name in _LINEAR_WITH_A_PARAMETER and any(map(self._is_weight, inputs[-2:])):
                 return "linear"
         return signature.kind
 
-    # -- module calls ---------------------------------------------------------------------------
+    def _is_weight(self, value: int) -> bool:
+        """Whether a value is a parameter, or made of nothing but parameters and buffers."""
+        return self.values[value].role in ("parameter", "buffer") or value in self._weights
 
     def enter(self, path: str, module_type: str, arguments: Any) -> None:
         """A module call begins."""
-        inputs = tuple(self.value_of(tensor) for tensor in tensors(arguments))
+        if type(arguments) is torch.Tensor:
+            inputs: tuple[int, ...] = (self.value_of(arguments),)
+        else:
+            inputs = tuple([self.value_of(tensor) for tensor in tensors(arguments)])
         self._stack.append((len(self.calls), path, module_type, len(self.ops), inputs))
         self.calls.append(None)
 
     def leave(self, output: Any) -> None:
         """The innermost module call ends, with its output or, where it raised, None."""
-        outputs = tuple(self.value_of(tensor) for tensor in tensors(output))
+        if type(output) is torch.Tensor:
+            outputs: tuple[int, ...] = (self.value_of(output),)
+        else:
+            outputs = tuple([self.value_of(tensor) for tensor in tensors(output)])
         index, path, module_type, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
         self.calls[index] = ModuleCall(
             path, module_type, first, len(self.ops), parent, inputs, outputs
         )
-
-    # -- the end --------------------------------------------------------------------------------
 
     def graph(
         self,
@@ -232,12 +228,11 @@ class Recorder:
         """Close the account: what is alive now was still alive when forward returned."""
         outputs = tuple(self.value_of(tensor) for tensor in tensors(output))
         self._closed = True
-        lifetimes = zip(self._nbytes, self._born, self._released, strict=True)
         return Graph(
             name=name,
             ops=tuple(self.ops),
             values=tuple(self.values),
-            storages=tuple(Storage(nbytes, born, gone) for nbytes, born, gone in lifetimes),
+            storages=tuple([Storage(a.nbytes, a.born, a.released) for a in self._accounts]),
             calls=tuple(call for call in self.calls if call is not None),
             modules=modules,
             inputs=inputs,
@@ -246,5 +241,3 @@ class Recorder:
             torch_version=str(torch.__version__),
             notes=notes,
         )
-
-

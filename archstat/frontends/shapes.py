@@ -36,7 +36,9 @@ def convolution(
         return None
     if len(size) != axes + 2 or size[0] == 0 or groups < 1 or min(stride) < 1:
         return None
-    if len(stride) != axes or len(padding) != axes or len(dilation) != axes or min(padding) < 0:
+    if {len(stride), len(padding), len(dilation), len(output_padding)} != {axes}:
+        return None
+    if min(padding) < 0 or min(dilation) < 1:
         return None
     in_channels = kernel[0] if transposed else kernel[1] * groups
     out_channels = kernel[1] * groups if transposed else kernel[0]
@@ -71,7 +73,8 @@ def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, tra
         return None
     if any(t.shape != channels or t.dtype != x.dtype for t in given):
         return None
-    return ((tuple(x.shape), x.dtype), ((0,), x.dtype), ((0,), x.dtype))
+    shape = tuple(x.shape)
+    return ((shape, x.dtype), ((0,), x.dtype), ((0,), x.dtype))
 
 
 def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,
@@ -102,7 +105,7 @@ def softmax(x: torch.Tensor, dim: int, half_to_float: bool = False) -> tuple[Out
 def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     """The common shape of two tensors of one dtype, or of a tensor and a number."""
     if not isinstance(b, torch.Tensor):
-        return ((tuple(a.shape), a.dtype),) if _plain(a) else None
+        return ((tuple(a.shape), a.dtype),) if type(b) in (int, float) and _plain(a) else None
     if a.dtype != b.dtype or not (_plain(a) and _plain(b)):
         return None
     if a.shape == b.shape:
@@ -167,21 +170,39 @@ def average_pool(
     stride: Sequence[int] = (),
     padding: Sequence[int] = (0,),
     ceil_mode: bool = False,
-    *_: Any,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> tuple[Output, ...] | None:
     """The pooled values."""
     shape = _pooled(x, kernel_size, stride, padding, (1,), ceil_mode)
-    return None if shape is None else ((shape, x.dtype),)
+    return None if shape is None or divisor_override == 0 else ((shape, x.dtype),)
 
 
 def adaptive_pool(x: torch.Tensor, output_size: Sequence[int]) -> tuple[Output, ...] | None:
-    """The leading axes, then the output size asked for."""
-    axes = len(output_size)
-    if not _plain(x) or len(x.shape) not in (axes + 1, axes + 2) or min(x.shape) < 1:
+    """The leading axes, then the two of the output size asked for."""
+    if not _plain(x) or len(x.shape) not in (3, 4) or min(x.shape) < 1:
         return None
-    if min(output_size) < 1:
+    if len(output_size) != 2 or min(output_size) < 1:
         return None
-    return (((*x.shape[:-axes], *output_size), x.dtype),)
+    return (((*x.shape[:-2], *output_size), x.dtype),)
+
+
+def constant_pad(x: torch.Tensor, pad: Sequence[int], value: float = 0) -> (
+    tuple[Output, ...] | None
+):  # fmt: skip
+    """Pairs of sizes added before and after, from the last axis backwards."""
+    shape = list(x.shape)
+    # Negative pads crop, with limits of their own.
+    if not _plain(x) or len(pad) % 2 or len(pad) > 2 * len(shape) or min(pad, default=0) < 0:
+        return None
+    for axis in range(len(pad) // 2):
+        shape[-1 - axis] += pad[2 * axis] + pad[2 * axis + 1]
+    return ((tuple(shape), x.dtype),) if min(shape) > 0 else None
+
+
+def power(x: torch.Tensor, exponent: float) -> tuple[Output, ...] | None:
+    """The input's shape, for a numeric exponent."""
+    return elementwise(x) if isinstance(exponent, (int, float)) else None
 
 
 def mean(
@@ -218,9 +239,7 @@ def _pooled(
     pads, gaps = _per_axis(padding, axes), _per_axis(dilation, axes)
     steps = _per_axis(stride, axes) if stride else tuple(kernel_size)
     spatial = []
-    for size, k, s, p, d in zip(
-        x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True
-    ):
+    for size, k, s, p, d in zip(x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True):
         if s < 1 or k < 1 or p < 0 or d < 1 or 2 * p > k:
             return None
         span = size + 2 * p - d * (k - 1) - 1

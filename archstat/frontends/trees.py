@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 
-def tensors(tree: Any) -> Iterator[torch.Tensor]:
+def tensors(tree: Any) -> Iterable[torch.Tensor]:
     """Every tensor inside nested tuples, lists, mappings and dataclasses, in order."""
+    return (tree,) if type(tree) is torch.Tensor else _found(tree)
+
+
+def _found(tree: Any) -> Iterator[torch.Tensor]:
     if isinstance(tree, torch.Tensor):
         yield tree
     elif isinstance(tree, Mapping):
         for item in tree.values():
-            yield from tensors(item)
+            yield from _found(item)
     elif isinstance(tree, (list, tuple, set, frozenset)):
         for item in tree:
-            yield from tensors(item)
+            yield from _found(item)
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         for entry in dataclasses.fields(tree):
-            yield from tensors(getattr(tree, entry.name, None))
+            yield from _found(getattr(tree, entry.name, None))
 
 
 def replaced(tree: Any, replace: Callable[[torch.Tensor], torch.Tensor]) -> Any:

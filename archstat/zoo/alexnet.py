@@ -20,7 +20,12 @@ from archstat.zoo.family import Family
 from archstat.zoo.options import one_of, positive
 
 FAMILY = Family(
-    title="AlexNet", year=2012, paper="NIPS 2012", category="spatial", input="3x227x227"
+    title="AlexNet",
+    year=2012,
+    paper="NIPS 2012",
+    category="spatial",
+    input="3x227x227",
+    inputs={"alexnet,layout=torchvision": "3x224x224"},
 )
 
 Layout = Literal["paper", "torchvision"]
@@ -53,7 +58,7 @@ def alexnet(
     """AlexNet with the paper's two towers, or torchvision's network of that name.
 
     `towers=1` keeps the paper's widths and lets every convolution see all channels. The layout
-    of torchvision always has one tower, and its published counts are at 224x224.
+    of torchvision always has one tower, and takes 224x224.
     """
     positive("num_classes", num_classes)
     positive("in_channels", in_channels)

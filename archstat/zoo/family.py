@@ -16,7 +16,8 @@ Category = Literal[
 class Family:
     """A family of networks: its title, its paper and the input its networks expect.
 
-    `input` is a shape without the batch; `inputs` names the variants that differ from it.
+    `input` is a shape without the batch; `inputs` names the variants that differ from it, and
+    the options of a variant that bring another (``"alexnet,layout=torchvision"``).
     """
 
     title: str

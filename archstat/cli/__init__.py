@@ -1,0 +1,35 @@
+"""The command line: one file a command, heavy imports inside the command functions."""
+
+from __future__ import annotations
+
+import sys
+
+from archstat.errors import EXIT_DONE, EXIT_FAILED, ArchstatError
+
+
+def main() -> int:
+    """Run the command line; errors become one message on stderr and an exit code."""
+    from archstat.cli.app import app
+
+    debug = "--debug" in sys.argv
+    try:
+        app(prog_name="archstat")
+    except ArchstatError as error:
+        if debug:
+            raise
+        print(f"archstat: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        from archstat.lookup import shortened
+
+        print(
+            f"archstat: this is a mistake of archstat's own: {shortened(error)}. "
+            "Run it again with --debug and report the traceback.",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+    return EXIT_DONE

@@ -1,0 +1,88 @@
+"""`compare`: several models in one table, with ratios to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archstat import __version__
+from archstat.analyses import COLUMNS
+from archstat.errors import SpecError
+from archstat.pipeline import CONVENTION, analyze
+from archstat.result import IDENTITY, Cell, Column, Report, Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archstat.graph import Graph
+
+# Every cheap column has its ratio, but what a count of unknown operations is to another.
+_COMPARED = tuple(column for column in COLUMNS if column.key != "unknown_ops")
+_RATIOS = tuple(column.ratio() for column in _COMPARED)
+COMPARISON_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, *_RATIOS)
+
+
+def compare(
+    models: Sequence[nn.Module | Graph | str],
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    reference: int | str = 0,
+) -> Table:
+    """One row a model, in the order given, with every ratio to the reference row.
+
+    Args:
+        models: modules, specs or Graphs, as `analyze` takes them.
+        input: shapes without the batch, for the models that bring none of their own.
+        batch: put before every shape.
+        reference: the row that ratios refer to, by number or by spec.
+
+    Raises:
+        SpecError: no models, or a reference that is none of them; see also `analyze`.
+    """
+    position = _position([_name(model) for model in models], reference)
+    return table_of([analyze(model, input, batch) for model in models], position)
+
+
+def table_of(reports: Sequence[Report], position: int) -> Table:
+    """The comparison of finished reports with the one at `position`."""
+    base = reports[position]
+    bounds = {(row, key) for row, report in enumerate(reports) for key in report.lower_bounds}
+    return Table(
+        columns=COMPARISON_COLUMNS,
+        rows=tuple(tuple(_cells(report, base)) for report in reports),
+        bounds=frozenset(bounds),
+        reference=position,
+        notes=tuple(dict.fromkeys(f.message for report in reports for f in report.findings)),
+        convention=CONVENTION,
+        torch_version=base.graph.torch_version,
+        archstat_version=__version__,
+    )
+
+
+def _name(model: nn.Module | Graph | str) -> str:
+    if isinstance(model, str):
+        return model
+    return getattr(model, "name", None) or type(model).__name__
+
+
+def _position(names: Sequence[str], reference: int | str) -> int:
+    if not names:
+        raise SpecError("There is nothing to compare; name at least one model.")
+    if isinstance(reference, int):
+        if not -len(names) <= reference < len(names):
+            raise SpecError(f"reference={reference}: there are only {len(names)} models.")
+        return reference % len(names)
+    if reference not in names:
+        raise SpecError(f"The reference {reference!r} is none of the models: {', '.join(names)}.")
+    return names.index(reference)
+
+
+def _cells(report: Report, base: Report) -> Iterator[Cell]:
+    yield report.model
+    yield report.input
+    for column in COLUMNS:
+        yield report.totals[column.key]
+    for column in _COMPARED:
+        mine, theirs = report.totals[column.key], base.totals[column.key]
+        yield None if mine is None or not theirs else mine / theirs

@@ -1,0 +1,82 @@
+"""The same totals from fvcore and from torch's FlopCounterMode, beside archstat's own.
+
+Both run the model for real on cpu, and neither leaves it alone: fvcore may leave hooks behind, and
+a model in training mode has its statistics changed. Give them a model of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.graph import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCount:
+    """What another tool counts: multiply-accumulates, split by kind, and the ops it skipped."""
+
+    tool: str
+    macs: int
+    by_kind: Mapping[str, int]
+    skipped: tuple[str, ...] = ()
+
+
+_FLOP_COUNTER_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        **dict.fromkeys(("convolution", "_convolution"), "conv"),
+        **dict.fromkeys(("addmm", "mm"), "linear"),
+        **dict.fromkeys(("bmm", "baddbmm"), "matmul"),
+    }
+)
+_FVCORE_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "conv": "conv",
+        "linear": "linear",
+        "addmm": "linear",
+        **dict.fromkeys(("matmul", "bmm", "baddbmm", "mm", "einsum"), "matmul"),
+        **dict.fromkeys(("batch_norm", "layer_norm", "group_norm", "instance_norm"), "norm"),
+        **dict.fromkeys(("adaptive_avg_pool2d", "avg_pool2d"), "pool"),
+    }
+)
+
+
+def flop_counter_count(model: nn.Module, *args: Any) -> PeerCount:
+    """What FlopCounterMode counts for ``model(*args)``, two flops being one macs."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(*args)
+    by_kind: dict[str, int] = {}
+    for operator, flops in counter.get_flop_counts().get("Global", {}).items():
+        name = str(operator).removeprefix("aten.").split(".")[0]
+        _add(by_kind, _FLOP_COUNTER_KINDS.get(name, _attention_or_other(name)), flops // 2)
+    return PeerCount("FlopCounterMode", counter.get_total_flops() // 2, by_kind)
+
+
+def fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
+    """What fvcore counts for ``model(*args)``; norms and pools are in its total."""
+    from fvcore.nn import FlopCountAnalysis
+
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    analysis = FlopCountAnalysis(model, args)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    by_kind: dict[str, int] = {}
+    for operator, macs in analysis.by_operator().items():
+        _add(by_kind, _FVCORE_KINDS.get(operator, "other"), int(macs))
+    skipped = tuple(sorted(name.removeprefix("aten::") for name in analysis.unsupported_ops()))
+    return PeerCount("fvcore", int(analysis.total()), by_kind, skipped)
+
+
+def _attention_or_other(name: str) -> Kind:
+    return "attention" if "attention" in name else "other"
+
+
+def _add(by_kind: dict[str, int], kind: str, macs: int) -> None:
+    by_kind[kind] = by_kind.get(kind, 0) + macs

@@ -1,0 +1,129 @@
+"""The tensors a model is run on: from input specs, and guesses for a model that has none."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.errors import InputError
+from archstat.frontends.module import capture_on
+from archstat.units import InputSpec, parse_input
+
+Inputs = tuple[InputSpec, ...]
+
+
+def tensors_for(
+    specs: Sequence[InputSpec], batch: int, root: nn.Module
+) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+    """Meta tensors for positional and for named inputs, the batch in front.
+
+    An input without a dtype takes that of the model's first floating-point parameter.
+    """
+    default = next(
+        (p.dtype for p in root.parameters() if p.is_floating_point()), torch.get_default_dtype()
+    )
+    made = [
+        torch.empty(
+            spec.with_batch(batch),
+            dtype=getattr(torch, spec.dtype) if spec.dtype else default,
+            device="meta",
+        )
+        for spec in specs
+    ]
+    positional = tuple(t for t, spec in zip(made, specs, strict=True) if spec.name is None)
+    named = {spec.name: t for t, spec in zip(made, specs, strict=True) if spec.name is not None}
+    return positional, named
+
+
+def input_specs(given: Any) -> Inputs:
+    """What `analyze(input=)` takes, as specs: a string, a tuple of sizes, a dict, or several.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(given, InputSpec):
+        return (given,)
+    if isinstance(given, str):
+        return (parse_input(given),)
+    if isinstance(given, torch.Tensor):
+        raise InputError(
+            "input= takes a shape without the batch, such as (3, 224, 224); for tensors use "
+            "archstat.capture(model, tensor) and analyze the Graph it returns."
+        )
+    if isinstance(given, Mapping):
+        return tuple(_named(name, item) for name, item in given.items())
+    if isinstance(given, (tuple, list)) and all(type(size) is int for size in given):
+        if any(size < 1 for size in given):
+            raise InputError(f"input={given!r}: every size must be at least 1.")
+        return (InputSpec(tuple(given)),)
+    if isinstance(given, (tuple, list)):
+        return tuple(spec for item in given for spec in input_specs(item))
+    raise InputError(f"input={given!r} is neither a shape such as '3x224x224' nor a tuple or dict.")
+
+
+def _named(name: str, item: Any) -> InputSpec:
+    (spec,) = input_specs(item)
+    return InputSpec(spec.shape, spec.dtype, name, spec.batched)
+
+
+def working_inputs(root: nn.Module, batch: int) -> Inputs | None:
+    """Inputs that the model's forward really accepts, guessed from its first layer and tried."""
+    names = _required_arguments(root)
+    for shape in _candidates(root):
+        several = len(names) > 1
+        specs = tuple(
+            InputSpec(shape.shape, shape.dtype, name if several else None, shape.batched)
+            for name in (names if several else names[:1])
+        )
+        args, kwargs = tensors_for(specs, batch, root)
+        try:
+            capture_on(torch.device("meta"), root, args, kwargs, "trial")
+        except Exception:  # a guess that forward refuses, in whatever way it likes
+            continue
+        return specs
+    return None
+
+
+def _required_arguments(root: nn.Module) -> list[str]:
+    try:
+        parameters = inspect.signature(root.forward).parameters.values()
+    except (TypeError, ValueError):
+        return ["x"]
+    required = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    return required or ["x"]
+
+
+def _candidates(root: nn.Module) -> Iterator[InputSpec]:
+    first = next((m for m in root.modules() if type(m) in _SHAPES), None)
+    for shape in _SHAPES[type(first)](first) if first is not None else ():
+        yield InputSpec(shape)
+    if first is None or isinstance(first, nn.Embedding):
+        for length in (128, 16):
+            yield InputSpec((length,), "int64")
+    for side in (224, 32):
+        yield InputSpec((3, side, side))
+    yield InputSpec((1, 28, 28))
+
+
+_SHAPES: Mapping[type | None, Any] = {
+    nn.Conv1d: lambda m: [(m.in_channels, n) for n in (1000, 16000)],
+    nn.Conv2d: lambda m: [(m.in_channels, n, n) for n in (224, 32, 28, 227, 299, 64, 512)],
+    nn.Conv3d: lambda m: [(m.in_channels, 16, 112, 112), (m.in_channels, 8, 32, 32)],
+    nn.Linear: lambda m: [
+        (m.in_features,),
+        (128, m.in_features),
+        *((c, n, n) for c in (1, 3) for n in (28, 32, 224) if c * n * n == m.in_features),
+    ],
+    nn.LSTM: lambda m: [(128, m.input_size)],
+    nn.GRU: lambda m: [(128, m.input_size)],
+    nn.RNN: lambda m: [(128, m.input_size)],
+    nn.Embedding: lambda m: [],
+}

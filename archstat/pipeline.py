@@ -1,0 +1,139 @@
+"""`analyze`: the one place where front ends meet analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from archstat.analyses import ANALYSES, COLUMNS
+from archstat.errors import CaptureError, InputError
+from archstat.graph import Graph
+from archstat.result import Finding, Report
+from archstat.sources import Source, find
+from archstat.specs import parse_batch, parse_spec
+from archstat.units import InputSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONVENTION: Mapping[str, str] = {
+    "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
+    "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
+    "mode": "inference, per batch as given",
+}
+
+
+def analyze(
+    model: nn.Module | Graph | str,
+    input: Any = None,
+    batch: int | None = None,
+) -> Report:
+    """Everything archstat counts of one model at one input.
+
+    Args:
+        model: a module, a spec such as ``"vgg16"`` or ``"nets/mine.py:Net,depth=50"``, or a Graph.
+        input: shapes without the batch: ``"3x224x224"``, ``(3, 224, 224)``, a dict of them by
+            argument name, or a list for several. By default the spec's, then the network's own.
+        batch: put before every shape; 1 by default.
+
+    Returns:
+        A Report; `Report.totals` maps column keys to plain numbers, in elements, operations and
+        bytes as each key says.
+
+    Raises:
+        SpecError, LookupFailedError, BuildError: the spec, or what it names, is wrong.
+        InputError: the model refuses the input, or none is known for it.
+        CaptureError: forward raised for another reason.
+    """
+    if isinstance(model, Graph):
+        return report(model, model.name)
+    if batch is not None:
+        parse_batch(str(batch))
+    if isinstance(model, str):
+        return report(graph_of_spec(model, input, batch), model)
+    from archstat.inputs import input_specs
+
+    if input is None:
+        raise InputError(_no_input(model, type(model).__name__, batch or 1))
+    graph = _captured(model, type(model).__name__, input_specs(input), batch or 1, None)
+    return report(graph, graph.name)
+
+
+def graph_of_spec(text: str, input: Any = None, batch: int | None = None) -> Graph:
+    """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own."""
+    spec = parse_spec(text)
+    source = find(spec)
+    module = source.build()
+    from archstat.inputs import input_specs
+
+    specs = input_specs(input) if input is not None else ()
+    if spec.input is not None:
+        specs = (spec.input,)
+    specs = specs or source.default_inputs(module)
+    batch = spec.batch or batch or 1
+    if spec.resolution:
+        specs = _at_resolution(text, specs, spec.resolution)
+    if not specs:
+        raise InputError(_no_input(module, text, batch))
+    return _captured(module, text, specs, batch, source)
+
+
+def _captured(
+    module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
+) -> Graph:
+    from archstat.frontends.module import capture_call, unwrapped
+    from archstat.inputs import tensors_for
+
+    root = unwrapped(module)
+    args, kwargs = tensors_for(specs, batch, root)
+    try:
+        return capture_call(root, args, kwargs, title)
+    except CaptureError as error:
+        cause = error.__cause__ or error
+        if source is not None and _wants_data(cause):
+            return _captured(source.build_for_real(), title, specs, batch, None)
+        hint = _working_input(root, batch, specs)
+        if hint is None:
+            raise
+        raise InputError(f"{error}. This model runs with: {hint}") from cause
+
+
+def _wants_data(error: BaseException) -> bool:
+    """Whether forward failed for want of real numbers, not of another input."""
+    return "meta" in str(error).lower() or "data-dependent" in str(error).lower()
+
+
+def _no_input(module: nn.Module, title: str, batch: int) -> str:
+    hint = _working_input(module, batch, ())
+    remedy = (
+        f"this model runs with: {hint}" if hint else "give its shape, such as --input 3x224x224"
+    )
+    return f"{title} has no default input; {remedy}"
+
+
+def _working_input(module: nn.Module, batch: int, tried: tuple[InputSpec, ...]) -> str | None:
+    from archstat.inputs import working_inputs
+
+    specs = working_inputs(module, batch)
+    if specs is None or specs == tried:
+        return None
+    return " ".join(f"--input {spec}" for spec in specs)
+
+
+def _at_resolution(
+    text: str, specs: tuple[InputSpec, ...], resolution: tuple[int, ...]
+) -> tuple[InputSpec, ...]:
+    axes = len(specs[0].shape) - 1 if specs else 0
+    if len(resolution) not in (1, axes) or axes < 1:
+        raise InputError(f"{text}: resolution= needs one size or one for each of {axes} axes.")
+    sizes = resolution * axes if len(resolution) == 1 else resolution
+    first = InputSpec((specs[0].shape[0], *sizes), specs[0].dtype, specs[0].name)
+    return (first, *specs[1:])
+
+
+def report(graph: Graph, model: str) -> Report:
+    """The Report of a Graph: every analysis in order."""
+    analyses = tuple(analyzer.run(graph) for analyzer in ANALYSES)
+    notes = [Finding("note", "", f"{model}: {note}") for note in graph.notes]
+    unknown = [f for analysis in analyses for f in analysis.findings]
+    return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -1,0 +1,61 @@
+"""Reporters: Table -> text. A format is one file and its line in `FORMATS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from archstat.errors import OutputError
+from archstat.lookup import did_you_mean
+from archstat.reporters.to_console import to_console
+from archstat.reporters.to_csv import to_csv
+from archstat.reporters.to_json import to_json
+from archstat.result import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An output format: its name, the file suffixes that choose it, its reporter."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    render: Callable[[Table], str]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("console", (".txt",), to_console),
+    Format("csv", (".csv",), to_csv),
+    Format("json", (".json",), to_json),
+)
+
+
+def format_named(name: str) -> Format:
+    """The format of a name.
+
+    Raises:
+        OutputError: no such format.
+    """
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    names = [known.name for known in FORMATS]
+    raise OutputError(
+        f"There is no format {name!r}.{did_you_mean(name, names)} Formats: {', '.join(names)}."
+    )
+
+
+def format_for(path: Path) -> Format:
+    """The format that a file's suffix chooses.
+
+    Raises:
+        OutputError: a suffix that chooses none.
+    """
+    for known in FORMATS:
+        if path.suffix.lower() in known.suffixes:
+            return known
+    suffixes = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+    raise OutputError(
+        f"{path}: the suffix {path.suffix!r} chooses no format; use one of {suffixes}, "
+        "or name a --format."
+    )

@@ -1,0 +1,292 @@
+"""The dispatch mode: real weights, constants, devices, dtypes and memory formats on meta."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archstat.frontends.module import capture
+
+IMAGE = torch.rand(1, 3, 8, 8)
+
+
+def small_cnn():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Hardswish(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(8, 10),
+    )  # fmt: skip
+
+
+def test_real_weights_give_the_graph_that_weights_on_meta_give():
+    net = small_cnn()
+    assert capture(net, IMAGE) == capture(copy.deepcopy(net).to("meta"), IMAGE)
+
+
+def test_input_on_meta_gives_the_graph_that_a_real_input_gives():
+    net = small_cnn()
+    assert capture(net, IMAGE) == capture(net, IMAGE.to("meta"))
+
+
+def test_arithmetic_is_not_done():
+    seen = []
+    net = small_cnn()
+    net[4].register_forward_hook(lambda module, inputs, output: seen.append(output.is_meta))
+    assert capture(net, IMAGE).device == "meta"
+    assert seen == [True]
+
+
+# -- tensors that the module holds or makes beside its parameters --------------------------------
+
+
+class Table(nn.Module):
+    """Multiplies by a plain tensor attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.rand(3, 1, 1)
+
+    def forward(self, x):
+        return x * self.table
+
+
+def test_plain_tensor_attribute_is_a_constant(totals):
+    graph = capture(Table(), IMAGE)
+    assert graph.device == "meta"
+    assert [graph.values[v].role for v in graph.ops[0].inputs] == ["input", "constant"]
+    assert totals(Table(), IMAGE)["params"] == totals(Table(), IMAGE)["buffers"] == 0
+
+
+def test_list_of_tensor_attributes_are_constants(as_module):
+    tables = [torch.rand(3, 1, 1) for _ in range(2)]
+    graph = capture(as_module(lambda x: x * tables[0] + tables[1]), IMAGE)
+    roles = [[graph.values[v].role for v in op.inputs] for op in graph.ops]
+    assert roles == [["input", "constant"], ["activation", "constant"]]
+
+
+def positions(x):
+    """A sine table made in forward, without a device."""
+    steps = torch.arange(x.shape[-1])
+    return x + torch.sin(steps.float() * 0.5).view(1, 1, 1, -1)
+
+
+def masked(x):
+    mask = torch.ones(8, 8, dtype=torch.bool).tril()
+    return x.masked_fill(~mask, float("-inf")).softmax(-1)
+
+
+def pasted(x):
+    canvas = torch.zeros(1, 3, 10, 10)
+    canvas[:, :, 1:9, 1:9] = x
+    return canvas
+
+
+def like(x):
+    return x + torch.zeros_like(x) + x.new_ones(8) + torch.full((1, 1), 2.0, device=x.device)
+
+
+def indexed(x):
+    rows = torch.arange(8).flip(0)
+    return x[:, :, rows] + x.index_select(3, rows)
+
+
+def looked_at_constants(x):
+    edge = int(torch.linspace(0, 4, 5).max().item())
+    return x[:, :, :edge] * (2.0 if torch.ones(3).sum() > 2 else 0.5)
+
+
+def moved(x):
+    return x.to("cpu") + torch.ones(8).to(x.device).to(x.dtype) + torch.tensor([1.0]).to(x)
+
+
+def split_by_constants(x):
+    sizes = torch.tensor([1, 2]).tolist()
+    return torch.cat([part * 2 for part in x.split(sizes, 1)], 1)
+
+
+MAKERS = [positions, masked, pasted, like, indexed, looked_at_constants, moved, split_by_constants]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_tensor_made_in_forward_meets_activations_on_meta(make, as_module, totals):
+    graph = capture(as_module(make), IMAGE)
+    assert graph.device == "meta"
+    assert graph.values[graph.outputs[0]].shape == make(IMAGE).shape
+    assert totals(as_module(make), IMAGE)["unknown_ops"] == 0
+
+
+def test_move_to_the_device_of_the_weights_is_no_op():
+    class Moving(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            weight = self.conv.weight
+            return self.conv(x.to(weight.device).to(weight.dtype)).to("cpu").to(weight)
+
+    graph = capture(Moving(), IMAGE)
+    assert graph.device == "meta"
+    assert [op.kind for op in graph.ops] == ["conv"]
+
+
+def test_change_of_dtype_is_a_copy_that_costs_no_arithmetic(as_module, totals):
+    net = as_module(lambda x: x.half().to(torch.float64))
+    graph = capture(net, IMAGE)
+    assert [graph.values[op.outputs[0]].dtype for op in graph.ops] == ["float16", "float64"]
+    assert totals(net, IMAGE)["flops"] == 0
+
+
+def test_device_of_the_input_is_what_the_module_may_ask_for(as_module):
+    net = as_module(lambda x: x + torch.zeros(8, device=x.device, dtype=x.dtype))
+    assert capture(net, IMAGE).device == "meta"
+
+
+def test_buffer_updated_in_place_is_read_updated_afterwards():
+    class Moving(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(3, 1, 1))
+
+        def forward(self, x):
+            self.mean.mul_(0.9)
+            return x - self.mean
+
+    graph = capture(Moving(), IMAGE)
+    mean = next(graph.buffers())
+    update, reader = graph.ops
+    assert graph.values[update.outputs[0]].storage == mean.storage
+    assert graph.values[reader.inputs[1]].storage == mean.storage
+    assert graph.values[reader.inputs[1]].role == "buffer"
+
+
+# -- dtypes and memory formats -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_model_in_another_dtype_has_the_same_counts_and_its_own_bytes(dtype, totals):
+    plain, other = totals(small_cnn(), IMAGE), totals(small_cnn().to(dtype), IMAGE.to(dtype))
+    size = torch.empty((), dtype=dtype).element_size()
+    assert other.pop("param_bytes") == plain["param_bytes"] // 4 * size
+    del plain["param_bytes"]
+    assert other == plain
+
+
+def test_values_of_a_bfloat16_model_are_bfloat16():
+    graph = capture(small_cnn().bfloat16(), IMAGE.bfloat16())
+    floating = {v.dtype for v in graph.values} - {"int64"}
+    assert floating == {"bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "result"),
+    [
+        (torch.float16, torch.float32, "float32"),
+        (torch.float32, torch.float64, "float64"),
+        (torch.bfloat16, torch.float16, "float32"),
+        (torch.int64, torch.float16, "float16"),
+        (torch.int32, torch.int64, "int64"),
+        (torch.bool, torch.uint8, "uint8"),
+    ],
+)
+def test_mixed_dtypes_follow_torchs_promotion(first, second, result, as_module):
+    graph = capture(as_module(lambda a, b: a + b), IMAGE.to(first), IMAGE.to(second))
+    assert graph.values[graph.outputs[0]].dtype == result
+
+
+def test_autocast_region_casts_as_on_the_real_device(as_module, totals):
+    conv = nn.Conv2d(3, 4, 1)
+
+    def forward(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return conv(x)
+
+    assert totals(as_module(forward, conv=conv), IMAGE)["macs"] == 4 * 3 * 8 * 8
+
+
+def test_channels_last_input_has_the_counts_of_a_contiguous_one(totals):
+    last = IMAGE.to(memory_format=torch.channels_last)
+    expected = totals(small_cnn(), IMAGE)
+    assert totals(small_cnn(), last) == expected
+    assert totals(small_cnn().to(memory_format=torch.channels_last), last) == expected
+    assert totals(small_cnn().to(memory_format=torch.channels_last), IMAGE) == expected
+
+
+def test_strided_input_keeps_its_strides(as_module):
+    seen = []
+    view = torch.rand(1, 8, 8, 3).permute(0, 3, 1, 2)
+    capture(as_module(lambda x: seen.append(x.stride()) or x), view)
+    assert seen == [view.stride()]
+
+
+def test_empty_batch_passes_through(totals):
+    found = totals(small_cnn(), torch.rand(0, 3, 8, 8))
+    assert found["macs"] == 0
+    assert found["params"] == sum(p.numel() for p in small_cnn().parameters())
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_operations_grow_with_the_batch_and_parameters_do_not(batch, totals):
+    one, many = totals(small_cnn(), IMAGE), totals(small_cnn(), IMAGE.repeat(batch, 1, 1, 1))
+    for key in ("macs", "flops", "activations"):
+        assert many[key] == batch * one[key]
+    for key in ("params", "buffers", "param_bytes", "depth"):
+        assert many[key] == one[key]
+
+
+# -- ops that torch describes in unusual ways ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.max(x, dim=1)[0],
+        lambda x: x.topk(2, dim=1)[1],
+        lambda x: torch.cat([x, x], 1).chunk(2, 1)[0],
+        lambda x: torch.stack([x, x]).unbind(0)[1],
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+        lambda x: F.interpolate(x, size=(5, 5), mode="bicubic"),
+        lambda x: F.grid_sample(x, torch.zeros(1, 4, 4, 2), align_corners=False),
+        lambda x: F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2),
+        lambda x: F.unfold(x, 3),
+        lambda x: torch.where(x > 0, x, -x),
+        lambda x: x.cumsum(1).roll(1, 2).flip(3),
+        lambda x: F.normalize(x, dim=1),
+        lambda x: torch.linalg.vector_norm(x, dim=1),
+        lambda x: x.var(dim=1) + x.std(dim=1),
+        lambda x: F.dropout(x, 0.5, training=True),
+        lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"),
+        lambda x: F.local_response_norm(x, 2),
+        lambda x: F.instance_norm(x),
+        lambda x: F.glu(x.repeat(1, 2, 1, 1), dim=1),
+        lambda x: F.one_hot(torch.arange(3), 5),
+        lambda x: x.clamp(min=0).clamp(max=6).abs().sqrt().exp().log(),
+        lambda x: x.sort(dim=1)[0].argmax(dim=1),
+        lambda x: x.scatter(1, torch.zeros(1, 1, 8, 8, dtype=torch.int64), 2.0),
+        lambda x: torch.meshgrid(torch.arange(3), torch.arange(4), indexing="ij")[0],
+    ],
+)
+def test_ordinary_function_is_known_on_meta(function, as_module, totals):
+    graph = capture(as_module(function), IMAGE)
+    assert graph.device == "meta"
+    assert totals(as_module(function), IMAGE)["unknown_ops"] == 0
+
+
+def test_capture_of_a_common_cnn_imports_no_compiler():
+    program = (
+        "import sys, torch; from torch import nn; from archstat.frontends.module import capture;"
+        "net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),"
+        " nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4), nn.Softmax(-1));"
+        "before = set(sys.modules); capture(net, torch.empty(1, 3, 8, 8));"
+        "print([n for n in sys.modules if n in ('torch._dynamo', 'sympy')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
