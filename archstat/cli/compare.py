@@ -27,11 +27,17 @@ _ON_SCREEN = ("input", "params", "macs", "flops", "activations", "depth")
 Reference = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
 ]
+Variants = Annotated[
+    bool,
+    typer.Option("--variants", help="Add each model with depthwise-separable, grouped and "
+                 "factorised convolutions, and with strided ones instead of pooling."),
+]  # fmt: skip
 
 
 def compare(
     models: Models,
     reference: Reference = None,
+    variants: Variants = False,
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
@@ -53,7 +59,9 @@ def compare(
     destination = Destination(format, output)
     chosen = chosen_columns(columns, COMPARISON_COLUMNS)
     order = sort_key(sort, COMPARISON_COLUMNS)
-    table = compare_models(models, input or None, batch, reference=reference or 0)
+    table = compare_models(
+        models, input or None, batch, reference=reference or 0, variants=variants
+    )
     unknown = sum(int(cell or 0) for cell in table.column("unknown_ops"))
     if order is not None:
         table = table.sort(*order)

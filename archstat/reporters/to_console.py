@@ -81,7 +81,7 @@ def _parts(
 ) -> Iterator[list[Column]]:
     """The columns in groups that fit the width, the first column in each of them."""
     first, *rest = columns
-    if width is None:
+    if width is None or _fits(columns, cells, width):
         yield list(columns)
         return
     name_width = min(_width(first, cells), _text_width(width))
@@ -95,6 +95,10 @@ def _parts(
         part.append(column)
         used += needed
     yield part
+
+
+def _fits(columns: Sequence[Column], cells: dict[str, list[tuple[str, str]]], width: int) -> bool:
+    return sum(_width(column, cells) + _GAP for column in columns) - _GAP <= width
 
 
 def _text_width(width: int) -> int:
@@ -128,7 +132,7 @@ def _rich_table(
     # The box draws one column of the gap itself.
     padding = (0, _GAP - 1, 0, 0)
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-    room = _text_width(width) if width else None
+    room = _text_width(width) if width and not _fits(part, cells, width) else None
     for column in part:
         text = column.unit == "text"
         grid.add_column(

@@ -104,23 +104,25 @@ class BasicBlock(nn.Module):
         shortcut: Shortcut | None = None,
     ) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            OrderedDict(
-                conv1=_convolution(in_channels, filters, 3, stride),
-                bn1=nn.BatchNorm2d(filters),
-                relu1=nn.ReLU(inplace=True),
-                conv2=_convolution(filters, filters, 3),
-                bn2=nn.BatchNorm2d(filters),
-            )
-        )
-        if gate is not None:
-            self.residual.add_module("gate", gate(filters))
+        self.conv1 = _convolution(in_channels, filters, 3, stride)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = _convolution(filters, filters, 3)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.gate = gate(filters) if gate is not None else None
         self.shortcut = _shortcut(in_channels, filters, stride, shortcut or Projection)
         self.relu = nn.ReLU(inplace=True)
 
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.gate is not None:
+            y = self.gate(y)
+        return y
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.residual(x)
-        y += self.shortcut(x)
+        y += x if self.shortcut is None else self.shortcut(x)
         y = self.relu(y)
         return y
 
@@ -150,26 +152,28 @@ class Bottleneck(nn.Module):
         width = groups * (group_width * filters // 64)
         out_channels = self.expansion * filters
         first, second = (stride, 1) if place == "first" else (1, stride)
-        self.residual = nn.Sequential(
-            OrderedDict(
-                conv1=_convolution(in_channels, width, 1, first),
-                bn1=nn.BatchNorm2d(width),
-                relu1=nn.ReLU(inplace=True),
-                conv2=_convolution(width, width, 3, second, groups),
-                bn2=nn.BatchNorm2d(width),
-                relu2=nn.ReLU(inplace=True),
-                conv3=_convolution(width, out_channels, 1),
-                bn3=nn.BatchNorm2d(out_channels),
-            )
-        )
-        if gate is not None:
-            self.residual.add_module("gate", gate(out_channels))
+        self.conv1 = _convolution(in_channels, width, 1, first)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = _convolution(width, width, 3, second, groups)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = _convolution(width, out_channels, 1)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.gate = gate(out_channels) if gate is not None else None
         self.shortcut = _shortcut(in_channels, out_channels, stride, shortcut or Projection)
         self.relu = nn.ReLU(inplace=True)
 
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        if self.gate is not None:
+            y = self.gate(y)
+        return y
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.residual(x)
-        y += self.shortcut(x)
+        y += x if self.shortcut is None else self.shortcut(x)
         y = self.relu(y)
         return y
 
@@ -230,6 +234,10 @@ class ResNet(nn.Sequential):
         layers["flatten"] = nn.Flatten()
         layers["fc"] = nn.Linear(channels, num_classes)
         super().__init__(layers)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                # arXiv:1502.01852, as the paper says
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _convolution(
@@ -250,9 +258,11 @@ def _strides(stage: int, depth: int, layout: Layout) -> list[int]:
     return strides
 
 
-def _shortcut(in_channels: int, out_channels: int, stride: int, changing: Shortcut) -> nn.Module:
+def _shortcut(
+    in_channels: int, out_channels: int, stride: int, changing: Shortcut
+) -> nn.Module | None:
     if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
+        return None  # the identity
     return changing(in_channels, out_channels, stride)
 
 

@@ -336,6 +336,7 @@ ORDINARY = {
     **{f"aten.{name}.Tensor": [torch.zeros(2, 1, 3), torch.zeros(4, 1)]
        for name in ("add", "sub", "mul", "div")},
     "aten.mul.Scalar": [torch.zeros(2, 3), 0.5],
+    "aten.rsub.Scalar": [torch.zeros(2, 3), 1],
     "aten.pow.Tensor_Scalar": [torch.zeros(2, 3), 2],
     "aten.cat.default": [[torch.zeros(2, 3), torch.zeros(2, 4)], 1],
     "aten.mm.default": [torch.zeros(2, 3), torch.zeros(3, 4)],
@@ -347,6 +348,9 @@ ORDINARY = {
     "aten.constant_pad_nd.default": [torch.zeros(1, 2, 4, 4), [1, 1, 0, 2], 0.0],
     "aten._adaptive_avg_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
     "aten.mean.dim": [torch.zeros(1, 2, 4, 4), [2, 3], True],
+    "aten.sum.dim_IntList": [torch.zeros(1, 2, 4, 4), [2, 3]],
+    "aten.amax.default": [torch.zeros(1, 2, 4, 4), [1], True],
+    "aten.adaptive_max_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
 }  # fmt: skip
 
 

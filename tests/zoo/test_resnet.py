@@ -61,7 +61,7 @@ def test_slim_layout_keeps_the_parameters_and_halves_a_unit_earlier(
 def test_slim_layout_halves_the_map_in_the_last_unit_of_a_stage(on_meta):
     network = on_meta(resnet.resnet50, layout="slim")
     stages = [getattr(network, f"conv{stage}_x") for stage in (2, 3, 4, 5)]
-    strides = [[unit.residual.conv2.stride[0] for unit in stage] for stage in stages]
+    strides = [[unit.conv2.stride[0] for unit in stage] for stage in stages]
     assert strides == [[1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 1, 1, 2], [1, 1, 1]]
     assert isinstance(stages[0][-1].shortcut, torch.nn.MaxPool2d)
 
@@ -73,11 +73,11 @@ def test_slim_pooling_starts_inside_an_even_map_and_before_an_odd_one():
 
 
 def test_groups_of_a_bottleneck_widen_with_its_filters(on_meta, count_params):
-    block = on_meta(Bottleneck, 256, 128, stride=1, groups=32, group_width=4)
+    block = on_meta(Bottleneck, 512, 128, stride=1, groups=32, group_width=4)
     width = 32 * 8
-    assert block.residual.conv2.weight.shape == (width, 8, 3, 3)
-    assert count_params(block.residual) == (
-        256 * width + width * 8 * 3**2 + width * 512 + 2 * (2 * width + 512)
+    assert block.conv2.weight.shape == (width, 8, 3, 3)
+    assert count_params(block) == (
+        512 * width + width * 8 * 3**2 + width * 512 + 2 * (2 * width + 512)
     )
 
 
@@ -91,13 +91,13 @@ def test_gate_weighs_the_residual_and_not_the_shortcut(block):
 
 def test_block_adds_its_input_where_the_residual_is_zero():
     block = BasicBlock(in_channels=8, filters=8, stride=1).eval()
-    torch.nn.init.zeros_(block.residual.bn2.weight)
+    torch.nn.init.zeros_(block.bn2.weight)
     x = torch.rand(1, 8, 5, 5)
     torch.testing.assert_close(block(x), x)
 
 
 def test_shortcut_has_parameters_only_where_the_shape_changes(count_params):
-    assert count_params(Bottleneck(256, 64, stride=1).shortcut) == 0
+    assert Bottleneck(256, 64, stride=1).shortcut is None
     assert count_params(Bottleneck(64, 64, stride=1).shortcut) == 64 * 256 + 2 * 256
     assert count_params(Bottleneck(256, 64, stride=2).shortcut) == 256 * 256 + 2 * 256
 
