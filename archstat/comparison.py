@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
 from archstat.graph import Graph
-from archstat.pipeline import CONVENTION, analyze
+from archstat.pipeline import CONVENTION, analyze, analyze_variants
 from archstat.result import IDENTITY, Cell, Column, Report, Table
 from archstat.version import __version__
 
@@ -27,6 +27,7 @@ def compare(
     batch: int | None = None,
     *,
     reference: int | str = 0,
+    variants: bool = False,
 ) -> Table:
     """One row a model, in the order given, with every ratio to the reference row.
 
@@ -34,13 +35,28 @@ def compare(
         models: modules, specs or Graphs, as `analyze` takes them.
         input: shapes without the batch, for the models that bring none of their own.
         batch: put before every shape.
-        reference: the row that ratios refer to, by number or by spec.
+        reference: the model that ratios refer to, by number or by spec.
+        variants: below each model a row for each of its variants: depthwise-separable, grouped
+            and factorised convolutions, strided convolutions instead of pooling.
 
     Raises:
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
     position = reference_row([_name(model) for model in models], reference)
-    return table_of([analyze(model, input, batch) for model in models], position)
+    run = analyze_variants if variants else _alone
+    return table_of_groups([run(model, input, batch) for model in models], position)
+
+
+def _alone(
+    model: nn.Module | Graph | str, input: Any = None, batch: int | None = None
+) -> tuple[Report, ...]:
+    return (analyze(model, input, batch),)
+
+
+def table_of_groups(groups: Sequence[Sequence[Report]], position: int) -> Table:
+    """The comparison of groups of reports with the first of the group at `position`."""
+    row = sum(len(group) for group in groups[:position])
+    return table_of([report for group in groups for report in group], row)
 
 
 def table_of(reports: Sequence[Report], position: int) -> Table:

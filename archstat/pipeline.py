@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import ANALYSES, COLUMNS
 from archstat.collection import collection_paused
-from archstat.errors import CaptureError, InputError
+from archstat.errors import BuildError, CaptureError, InputError, SpecError
 from archstat.graph import Graph
 from archstat.result import Finding, Report
 from archstat.sources import Source, find
@@ -19,6 +19,8 @@ from archstat.units import InputSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from archstat.variants import Variation
 
 CONVENTION: Mapping[str, str] = {
     "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
@@ -55,9 +57,7 @@ def analyze(
         if isinstance(model, Graph):
             return report(model, model.name)
         if isinstance(model, str):
-            with redirect_stdout(sys.stderr):  # standard output is for figures
-                graph = graph_of_spec(model, input, batch)
-            return report(graph, model)
+            return report(graph_of_spec(model, input, batch), model)
         graph = _graph_of_module(model, input, batch or 1)
         return report(graph, graph.name)
 
@@ -73,10 +73,75 @@ def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
     return _captured(root, title, input_specs(input), batch, None)
 
 
-def graph_of_spec(text: str, input: Any = None, batch: int | None = None) -> Graph:
-    """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own."""
+def analyze_variants(
+    model: nn.Module | Graph | str, input: Any = None, batch: int | None = None
+) -> tuple[Report, ...]:
+    """The Report of a model, then those of its variants: cheaper convolutions, learned pooling.
+
+    A variant that would change nothing, or that the model's forward cannot run, has no Report;
+    the model's own findings say so.
+
+    Raises:
+        SpecError: the model is a saved Graph, which has no modules; see also `analyze`.
+    """
+    if isinstance(model, Graph):
+        raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
+    from archstat.variants import VARIANTS, Variation
+
+    own = analyze(model, input, batch)
+    reports, notes = [], []
+    for variant in VARIANTS:
+        variation = Variation(variant, own.graph)
+        title = f"{own.model} ({variant.name})"
+        try:
+            graph = _graph_of_variation(model, input, batch, variation, title)
+        except (BuildError, CaptureError, InputError) as error:
+            notes.append(f"{title} has no row, since it does not run: {error}")
+            continue
+        if variation.changed:
+            reports.append(report(graph, title))
+        else:
+            notes.append(f"{title} has no row: there is no {variant.changes} to change.")
+    findings = (Finding("note", "", note) for note in notes)
+    return (replace(own, findings=(*own.findings, *findings)), *reports)
+
+
+def _graph_of_variation(
+    model: nn.Module | str, input: Any, batch: int | None, variation: Variation, title: str
+) -> Graph:
+    if isinstance(model, str):
+        return graph_of_spec(model, input, batch, variation, title)
+    from archstat.frontends.building import build_for_real
+    from archstat.frontends.module import unwrapped
+    from archstat.inputs import input_specs
+
+    module = build_for_real(lambda: variation(unwrapped(model)))
+    return _captured(module, title, input_specs(input), batch or 1, None)
+
+
+def graph_of_spec(
+    text: str,
+    input: Any = None,
+    batch: int | None = None,
+    variation: Variation | None = None,
+    title: str | None = None,
+) -> Graph:
+    """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own.
+
+    A `variation` changes the model before it is captured, and then goes by its own `title`.
+    """
+    # What a model prints while it is built and run must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        return _graph_of_source(text, input, batch, variation, title)
+
+
+def _graph_of_source(
+    text: str, input: Any, batch: int | None, variation: Variation | None, title: str | None
+) -> Graph:
     spec = parse_spec(text)
     source = find(spec)
+    if variation is not None:
+        source = source.changed(variation)
     module = source.build()
     from archstat.inputs import input_specs
 
@@ -89,7 +154,7 @@ def graph_of_spec(text: str, input: Any = None, batch: int | None = None) -> Gra
         specs = _at_resolution(text, specs, spec.resolution)
     if not specs:
         raise InputError(_no_input(module, text, batch))
-    return _captured(module, text, specs, batch, source)
+    return _captured(module, title or text, specs, batch, source)
 
 
 def _captured(

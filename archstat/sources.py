@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import types
-import typing
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from archstat import zoo
+from archstat.binding import bound, guessed
 from archstat.errors import (
     ArchstatError,
     BuildError,
     MissingExtraError,
-    OptionError,
     UnknownModelError,
 )
 from archstat.lookup import did_you_mean, load_attribute, shortened
@@ -66,6 +63,10 @@ class Source:
         except (Exception, SystemExit) as error:
             raise BuildError(f"{self.spec.text} does not build: {shortened(error)}") from error
 
+    def changed(self, change: Callable[[Any], Any]) -> Source:
+        """The same source with `change` applied to what it builds."""
+        return replace(self, factory=lambda: change(self._checked(self.factory())))
+
     def _checked(self, model: Any) -> Any:
         from torch import nn
 
@@ -87,20 +88,22 @@ def find(spec: Spec) -> Source:
         return _from_zoo(spec)
     if spec.scheme == "python":
         found = load_attribute(spec.target, spec.attribute)
-        return Source(spec, _bound(spec, found), lambda model: ())
+        return Source(spec, bound(spec, found), lambda model: ())
     return _from_timm(spec) if spec.scheme == "timm" else _from_torchvision(spec)
 
 
 def _from_zoo(spec: Spec) -> Source:
     entry = zoo.entry(spec.target)
-    factory = _bound(spec, zoo.factory(spec.target))
+    factory = bound(spec, zoo.factory(spec.target))
     shape = entry.input
     for option, brought in entry.inputs.items():
         if tuple(option.split("=", 1)) in spec.options:
             shape = brought
     default = parse_input(shape)
-    channels = dict(spec.options).get("in_channels")
-    if channels is not None and channels.isdigit():
+    options = dict(spec.options)
+    # a network's own channels, or a block's
+    channels = options.get("in_channels", options.get("in"))
+    if channels is not None and channels.isdigit() and int(channels):
         default = InputSpec((int(channels), *default.shape[1:]))
     return Source(spec, factory, lambda model: (default,))
 
@@ -170,130 +173,3 @@ def _optional(package: Literal["timm", "torchvision"]) -> Any:
             f"{package} does not import with torch {torch.__version__} ({shortened(error)}): "
             f"install the build of {culprit} that was made for this torch."
         ) from error
-
-
-# -- options ---------------------------------------------------------------------------------------
-
-
-def _bound(spec: Spec, found: Any) -> Callable[[], Any]:
-    """The factory with the spec's options converted and bound."""
-    if not callable(found) or _is_module_instance(found):
-        if spec.options:
-            raise OptionError(
-                f"{spec.text}: {spec.attribute} is already built; it takes no option."
-            )
-        return lambda: found
-    try:
-        signature = inspect.signature(found)
-    except (TypeError, ValueError):
-        options = {key: guessed(value) for key, value in spec.options}
-        return lambda: found(**options)
-    hints = _hints(found)
-    named = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-    takes_any = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
-    values = {}
-    for key, text in spec.options:
-        if key not in named and not takes_any:
-            raise OptionError(_unknown_option(spec, key, named))
-        values[key] = _converted(spec, key, text, hints.get(key))
-    missing = [n for n, p in named.items() if p.default is p.empty and n not in values]
-    if missing:
-        wanted = "".join(f",{name}=..." for name in missing)
-        raise OptionError(f"{spec.text} needs {', '.join(missing)}: write {spec.text}{wanted}")
-    return lambda: found(**values)
-
-
-def _is_module_instance(found: Any) -> bool:
-    from torch import nn
-
-    return isinstance(found, nn.Module)
-
-
-def _hints(found: Any) -> Mapping[str, Any]:
-    target = found.__init__ if inspect.isclass(found) else found
-    try:
-        return typing.get_type_hints(target)
-    except Exception:  # an annotation that does not evaluate says nothing
-        return {}
-
-
-def _unknown_option(spec: Spec, key: str, named: Mapping[str, inspect.Parameter]) -> str:
-    taken = ", ".join(
-        name if p.default is p.empty else f"{name}={p.default}" for name, p in named.items()
-    )
-    hint = did_you_mean(key, [*named, "resolution", "input", "batch"])
-    return f"{spec.text}: there is no option {key!r}.{hint} It takes {taken or 'no option'}."
-
-
-def _converted(spec: Spec, key: str, text: str, hint: Any) -> Any:
-    if hint is None or hint is Any:
-        return guessed(text)
-    try:
-        return convert(text, hint)
-    except ValueError:
-        raise OptionError(
-            f"{spec.text}: {key}={text} is impossible; {key} takes {_described(hint)}."
-        ) from None
-
-
-def convert(text: str, hint: Any) -> Any:
-    """The value that `text` stands for under an annotation.
-
-    Raises:
-        ValueError: it stands for none.
-    """
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        named = {str(choice): choice for choice in arguments}
-        if text not in named:
-            raise ValueError(text)
-        return named[text]
-    if origin in (typing.Union, types.UnionType):
-        return _first_conversion(text, arguments)
-    if hint in (bool, type(None)):
-        words = {"true": True, "1": True, "false": False, "0": False} if hint is bool else _NONE
-        if text.lower() not in words:
-            raise ValueError(text)
-        return words[text.lower()]
-    return hint(text) if hint in (int, float, str) else guessed(text)
-
-
-_NONE: Mapping[str, Any] = {"none": None}
-
-
-def _first_conversion(text: str, hints: tuple[Any, ...]) -> Any:
-    for hint in hints:
-        try:
-            return convert(text, hint)
-        except ValueError:
-            continue
-    raise ValueError(text)
-
-
-def _described(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(str(choice) for choice in typing.get_args(hint))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(map(_described, typing.get_args(hint)))
-    names: dict[Any, str] = {
-        **{int: "a whole number", float: "a number", bool: "true or false"},
-        **{str: "a text", type(None): "none"},
-    }
-    return names.get(hint) or str(getattr(hint, "__name__", hint))
-
-
-def guessed(text: str) -> Any:
-    """A value without an annotation: int, float, true/false/none, else the text."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text

@@ -192,8 +192,8 @@ PEERS: Mapping[str, Peer] = {
     "fvcore": Peer(
         "fvcore",
         with_fvcore,
-        "adds 2 an element for batch norm, 5 for layer norm, 1 for a pooled input; "
-        "misses fused attention",
+        "adds 2 an element for batch norm, 5 for layer norm, 1 an input element of adaptive "
+        "pooling; misses fused attention",
     ),
     "FlopCounterMode, halved": Peer(
         "torch",
@@ -214,7 +214,7 @@ PEERS: Mapping[str, Peer] = {
     "thop": Peer(
         "thop",
         with_thop,
-        "adds 4 an element for norms, and pooling modules; misses nn.MultiheadAttention",
+        "adds 4 an element for norms, and average pooling; misses nn.MultiheadAttention",
     ),
     "ptflops": Peer(
         "ptflops",
@@ -235,7 +235,7 @@ PEERS: Mapping[str, Peer] = {
     "torchprofile": Peer(
         "torchprofile",
         with_torchprofile,
-        "adds 1 an element for norms and a pooled output",
+        "adds 1 an output element for norms and average pooling",
     ),
 }
 

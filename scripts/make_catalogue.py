@@ -10,14 +10,25 @@ import inspect
 import json
 import pkgutil
 import sys
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from published.figures import Figure, exception_of, figures, network_of
+
 import archstat
 import archstat.zoo
+from archstat.binding import spelled
 from archstat.frontends.building import build_on_meta
 from archstat.zoo.family import Family
+
+UNITS = {"count": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+# LeNet's paper counts its trainable parameters
+QUANTITIES = {"params": ("params", "params_trainable"), "macs": ("macs",)}
+# they print what others made, by conventions of their own
+COLLECTIONS = ("timm", "timm docs", "osmr", "keras-applications", "ptflops", "convnet-burden")
 
 CATALOGUE = Path(archstat.zoo.__file__).with_name("catalogue.json")
 
@@ -41,11 +52,15 @@ def catalogue_text() -> str:
 
 
 def family_modules() -> list[ModuleType]:
-    """The files of the zoo that describe a family, by year and name."""
+    """The files of the zoo that describe a family, by year and name, those of blocks last."""
     names = [info.name for info in pkgutil.iter_modules(archstat.zoo.__path__)]
     modules = [importlib.import_module(f"archstat.zoo.{name}") for name in names]
     families = [module for module in modules if hasattr(module, "FAMILY")]
-    return sorted(families, key=lambda module: (module.FAMILY.year, module.__name__))
+
+    def place(module: ModuleType) -> tuple[bool, int, str]:
+        return module.FAMILY.category == "block", module.FAMILY.year, module.__name__
+
+    return sorted(families, key=place)
 
 
 def rows_of(module: ModuleType) -> list[dict[str, Any]]:
@@ -66,6 +81,7 @@ def rows_of(module: ModuleType) -> list[dict[str, Any]]:
 def row(family: Family, file: str, name: str, function: Any) -> dict[str, Any]:
     """One network with its measured parameters and macs."""
     report = archstat.analyze(build_on_meta(function), input=family.input_of(name))
+    origin = family.origins.get(name, family)
     by_option = {
         key.removeprefix(f"{name},"): shape
         for key, shape in family.inputs.items()
@@ -75,15 +91,49 @@ def row(family: Family, file: str, name: str, function: Any) -> dict[str, Any]:
         "name": name,
         "family": family.title,
         "file": file,
-        "year": family.year,
-        "paper": family.paper,
+        "year": origin.year,
+        "paper": origin.paper,
         "category": family.category,
         "input": family.input_of(name),
-        "options": list(inspect.signature(function).parameters),
+        "options": [spelled(option) for option in inspect.signature(function).parameters],
         "params": report.totals["params"],
         "macs": report.totals["macs"],
+        "published_params": published(family, name, "params"),
+        "published_macs": published(family, name, "macs"),
         **({"inputs": by_option} if by_option else {}),
     }
+
+
+def published(family: Family, name: str, key: str) -> int | None:
+    """The figure that torchvision prints, else the network's paper, its authors, a collection."""
+
+    def rank(figure: Figure) -> tuple[int, bool]:
+        own = figure.source.startswith(family.title)
+        places = (figure.source == "torchvision", own, figure.source.endswith("paper"),
+                  figure.source not in COLLECTIONS, True)  # fmt: skip
+        return places.index(True), figure.unit != "count"
+
+    fitting = [
+        figure
+        for figure in figures_by_spec().get(name, [])
+        if figure.quantity in QUANTITIES[key] and figure.input in ("", family.input_of(name))
+    ]
+    if not fitting:
+        return None
+    best = min(fitting, key=rank)
+    return round(Fraction(best.value) * UNITS[best.unit])
+
+
+@cache
+def figures_by_spec() -> dict[str, list[Figure]]:
+    """The published counts of each spec, without those that fit no network."""
+    found: dict[str, list[Figure]] = {}
+    for figure in figures():
+        # osmr adds half of the normalisations to its macs
+        ours = (figure.source, figure.quantity) != ("osmr", "macs")
+        if ours and figure.unit in UNITS and figure.zoo_key and exception_of(figure) is None:
+            found.setdefault(network_of(figure).spec, []).append(figure)
+    return found
 
 
 if __name__ == "__main__":

@@ -34,11 +34,17 @@ Transpose = Annotated[
 Reference = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
 ]
+Variants = Annotated[
+    bool,
+    typer.Option("--variants", help="Add each model with depthwise-separable, grouped and "
+                 "factorised convolutions, and with strided ones instead of pooling."),
+]  # fmt: skip
 
 
 def compare(
     models: Models,
     reference: Reference = None,
+    variants: Variants = False,
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
@@ -58,15 +64,21 @@ def compare(
     from archstat.cli.join import joined, read_joined
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.comparison import COMPARISON_COLUMNS, reference_row, table_of
-    from archstat.pipeline import analyze
+    from archstat.comparison import COMPARISON_COLUMNS, reference_row, table_of_groups
+    from archstat.pipeline import analyze, analyze_variants
 
     destination = Destination(format, output)
     extra = read_joined(join, {column.key for column in COMPARISON_COLUMNS})
     known = (*COMPARISON_COLUMNS, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
     base = reference_row(models, reference or 0)
-    table = table_of([analyze(m, input or None, batch) for m in tracked(models)], base)
+    groups = [
+        analyze_variants(model, input or None, batch)
+        if variants
+        else (analyze(model, input or None, batch),)
+        for model in tracked(models)
+    ]
+    table = table_of_groups(groups, base)
     unknown = sum(int(cell or 0) for cell in table.column("unknown_ops"))
     if extra is not None:
         table = joined(table, extra)

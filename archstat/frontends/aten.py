@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from archstat.frontends import shapes
+from archstat.frontends import reductions, shapes
 from archstat.graph import Kind
 
 
@@ -110,6 +110,7 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.sub.Tensor": shapes.broadcast,
     "aten.mul.Tensor": shapes.broadcast,
     "aten.mul.Scalar": shapes.broadcast,
+    "aten.rsub.Scalar": shapes.broadcast,
     "aten.div.Tensor": shapes.broadcast,
     "aten.cat.default": shapes.concatenate,
     "aten.mm.default": shapes.matrix_product,
@@ -121,7 +122,10 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.constant_pad_nd.default": shapes.constant_pad,
     "aten.pow.Tensor_Scalar": shapes.power,
     "aten._adaptive_avg_pool2d.default": shapes.adaptive_pool,
-    "aten.mean.dim": shapes.mean,
+    "aten.mean.dim": reductions.over_axes,
+    "aten.sum.dim_IntList": reductions.over_axes,
+    "aten.amax.default": reductions.maximum,
+    "aten.adaptive_max_pool2d.default": reductions.adaptive_max_pool,
 })  # fmt: skip
 
 _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", "hardsigmoid_",

@@ -205,22 +205,6 @@ def power(x: torch.Tensor, exponent: float) -> tuple[Output, ...] | None:
     return elementwise(x) if isinstance(exponent, (int, float)) else None
 
 
-def mean(
-    x: torch.Tensor, dims: Sequence[int] | None, keepdim: bool = False
-) -> tuple[Output, ...] | None:
-    """The shape without the averaged axes, or with size 1 there under `keepdim`."""
-    rank = len(x.shape)
-    if not dims or not _plain(x) or not all(-rank <= dim < rank for dim in dims):
-        return None
-    gone = {dim % rank for dim in dims}
-    if len(gone) != len(dims):
-        return None
-    sizes = enumerate(x.shape)
-    if keepdim:
-        return ((tuple(1 if axis in gone else size for axis, size in sizes), x.dtype),)
-    return ((tuple(size for axis, size in sizes if axis not in gone), x.dtype),)
-
-
 def _plain(x: torch.Tensor) -> bool:
     return x.is_contiguous() and x.dtype.is_floating_point
 

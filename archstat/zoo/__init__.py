@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Entry:
     """What the catalogue knows of one network: `params` and `macs` at its default input.
 
+    `published_params` and `published_macs` are as somebody printed them, None where nobody did.
     `inputs` maps an option, written ``key=value``, to the input it brings with it.
     """
 
@@ -40,6 +41,8 @@ class Entry:
     options: tuple[str, ...]
     params: int
     macs: int
+    published_params: int | None = None
+    published_macs: int | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -61,21 +61,33 @@ def mobilenet_v1(*, num_classes: int = 1000, in_channels: int = 3, width: float 
 
 
 class DepthwiseSeparable(nn.Sequential):
-    """A 3x3 convolution of each channel alone, then a 1x1 that mixes the channels."""
+    """A convolution of each channel alone, 3x3 by default, then a 1x1 that mixes the channels."""
 
-    def __init__(self, in_channels: int, filters: int, stride: int) -> None:
-        super().__init__(
-            OrderedDict(
-                depthwise=nn.Conv2d(
-                    in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False
-                ),
-                bn1=nn.BatchNorm2d(in_channels),
-                relu1=nn.ReLU(inplace=True),
-                pointwise=nn.Conv2d(in_channels, filters, 1, bias=False),
-                bn2=nn.BatchNorm2d(filters),
-                relu2=nn.ReLU(inplace=True),
-            )
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        stride: int,
+        *,
+        kernel: int = 3,
+        bias: bool = False,
+        norm: bool = True,
+        act: bool = True,
+    ) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["depthwise"] = nn.Conv2d(
+            in_channels, in_channels, kernel, stride, kernel // 2, groups=in_channels, bias=bias
         )
+        if norm:
+            layers["bn1"] = nn.BatchNorm2d(in_channels)
+        if act:
+            layers["relu1"] = nn.ReLU(inplace=True)
+        layers["pointwise"] = nn.Conv2d(in_channels, filters, 1, bias=bias)
+        if norm:
+            layers["bn2"] = nn.BatchNorm2d(filters)
+        if act:
+            layers["relu2"] = nn.ReLU(inplace=True)
+        super().__init__(layers)
 
 
 def _thinned(channels: int, width: float) -> int:

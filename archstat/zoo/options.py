@@ -34,3 +34,23 @@ def one_of(name: str, value: object, choices: Sequence[object]) -> None:
             f"{name}={value!r} is unknown: expected {expected}; "
             f"give one of these, or leave {name} out for its default."
         )
+
+
+def odd(name: str, value: int) -> None:
+    """Refuse the side of a window that has no centre."""
+    positive(name, value)
+    if value % 2 == 0:
+        raise OptionError(
+            f"{name}={value} is impossible: an even window has no centre, and would shift the "
+            f"map; give {name}={value + 1} or {name}={value - 1}."
+        )
+
+
+def divides(name: str, value: int, whole: int, what: str) -> None:
+    """Refuse a count that does not divide `whole` (`what`: a plural, such as input channels)."""
+    positive(name, value)
+    if whole % value:
+        raise OptionError(
+            f"{name}={value} does not divide the {whole} {what}: "
+            f"give a divisor of {whole}, or leave {name} out for its default."
+        )

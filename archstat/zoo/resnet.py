@@ -5,15 +5,20 @@ arXiv:1512.03385, with projection shortcuts where the shape changes (option B).
 
 The paper puts the stride of a bottleneck on its first 1x1 convolution (`stride="first"`). The
 default puts it on the 3x3, as torchvision does and most published weights: the parameters are
-the same, the multiply-accumulates are not.
+the same, the multiply-accumulates are not. TF-slim's resnet_v1 (`layout="slim"`) halves the map
+in the last unit of a stage instead of the first unit of the next, and pads its pooling as
+TensorFlow does: again the same parameters.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from archstat.zoo.family import Family
 from archstat.zoo.options import one_of, positive
@@ -21,6 +26,10 @@ from archstat.zoo.options import one_of, positive
 FAMILY = Family(title="ResNet", year=2015, paper="arXiv:1512.03385", category="depth")
 
 StridePlace = Literal["3x3", "first"]
+Layout = Literal["torchvision", "slim"]
+# a shortcut is made from the channels of its two ends and the stride, a gate from its channels
+Shortcut = Callable[[int, int, int], nn.Module]
+Gate = Callable[[int], nn.Module]
 
 # Table 1, stages conv2_x to conv5_x: filters of the 3x3 convolutions, and each network's blocks
 FILTERS = (64, 128, 256, 512)
@@ -35,139 +44,242 @@ def resnet18(
     *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
 ) -> nn.Module:
     """ResNet-18, of basic blocks: `stride` may be given and changes nothing."""
-    return _resnet(BasicBlock, BLOCKS_18, num_classes, in_channels, stride)
+    one_of("stride", stride, ("3x3", "first"))
+    return ResNet(BasicBlock, BLOCKS_18, num_classes, in_channels)
 
 
 def resnet34(
     *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
 ) -> nn.Module:
     """ResNet-34, of basic blocks: `stride` may be given and changes nothing."""
-    return _resnet(BasicBlock, BLOCKS_34, num_classes, in_channels, stride)
+    one_of("stride", stride, ("3x3", "first"))
+    return ResNet(BasicBlock, BLOCKS_34, num_classes, in_channels)
 
 
 def resnet50(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "torchvision",
 ) -> nn.Module:
     """ResNet-50, of bottlenecks."""
-    return _resnet(Bottleneck, BLOCKS_50, num_classes, in_channels, stride)
+    return _of_bottlenecks(BLOCKS_50, num_classes, in_channels, stride, layout)
 
 
 def resnet101(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "torchvision",
 ) -> nn.Module:
     """ResNet-101, of bottlenecks."""
-    return _resnet(Bottleneck, BLOCKS_101, num_classes, in_channels, stride)
+    return _of_bottlenecks(BLOCKS_101, num_classes, in_channels, stride, layout)
 
 
 def resnet152(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "torchvision",
 ) -> nn.Module:
     """ResNet-152, of bottlenecks."""
-    return _resnet(Bottleneck, BLOCKS_152, num_classes, in_channels, stride)
+    return _of_bottlenecks(BLOCKS_152, num_classes, in_channels, stride, layout)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; the first takes the stride, wherever `place` says."""
+    """Two 3x3 convolutions and a shortcut; a gate, if there is one, weighs the residual."""
 
     expansion: ClassVar[int] = 1
 
     def __init__(
-        self, in_channels: int, filters: int, stride: int, place: StridePlace = "3x3"
+        self,
+        in_channels: int,
+        filters: int,
+        stride: int,
+        *,
+        gate: Gate | None = None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            OrderedDict(
-                conv1=_convolution(in_channels, filters, 3, stride),
-                bn1=nn.BatchNorm2d(filters),
-                relu1=nn.ReLU(inplace=True),
-                conv2=_convolution(filters, filters, 3),
-                bn2=nn.BatchNorm2d(filters),
-            )
-        )
-        self.shortcut = _shortcut(in_channels, filters, stride)
+        self.conv1 = _convolution(in_channels, filters, 3, stride)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = _convolution(filters, filters, 3)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.gate = gate(filters) if gate is not None else None
+        self.shortcut = _shortcut(in_channels, filters, stride, shortcut or Projection)
         self.relu = nn.ReLU(inplace=True)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.gate is not None:
+            y = self.gate(y)
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.residual(x)
-        y += self.shortcut(x)
+        y += x if self.shortcut is None else self.shortcut(x)
         y = self.relu(y)
         return y
 
 
 class Bottleneck(nn.Module):
-    """A 1x1 that reduces, a 3x3, a 1x1 that restores, and a shortcut."""
+    """A 1x1 that reduces, a 3x3, a 1x1 that restores, and a shortcut.
+
+    The 3x3 has `groups` groups, each of `group_width` channels where `filters` is 64 and of
+    proportionally more where it is more. A gate, if there is one, weighs the residual.
+    """
 
     expansion: ClassVar[int] = 4
 
     def __init__(
-        self, in_channels: int, filters: int, stride: int, place: StridePlace = "3x3"
+        self,
+        in_channels: int,
+        filters: int,
+        stride: int,
+        place: StridePlace = "3x3",
+        *,
+        groups: int = 1,
+        group_width: int = 64,
+        gate: Gate | None = None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         super().__init__()
+        width = groups * (group_width * filters // 64)
         out_channels = self.expansion * filters
         first, second = (stride, 1) if place == "first" else (1, stride)
-        self.residual = nn.Sequential(
-            OrderedDict(
-                conv1=_convolution(in_channels, filters, 1, first),
-                bn1=nn.BatchNorm2d(filters),
-                relu1=nn.ReLU(inplace=True),
-                conv2=_convolution(filters, filters, 3, second),
-                bn2=nn.BatchNorm2d(filters),
-                relu2=nn.ReLU(inplace=True),
-                conv3=_convolution(filters, out_channels, 1),
-                bn3=nn.BatchNorm2d(out_channels),
-            )
-        )
-        self.shortcut = _shortcut(in_channels, out_channels, stride)
+        self.conv1 = _convolution(in_channels, width, 1, first)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = _convolution(width, width, 3, second, groups)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = _convolution(width, out_channels, 1)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.gate = gate(out_channels) if gate is not None else None
+        self.shortcut = _shortcut(in_channels, out_channels, stride, shortcut or Projection)
         self.relu = nn.ReLU(inplace=True)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        if self.gate is not None:
+            y = self.gate(y)
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.residual(x)
-        y += self.shortcut(x)
+        y += x if self.shortcut is None else self.shortcut(x)
         y = self.relu(y)
         return y
 
 
-def _convolution(in_channels: int, filters: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, filters, kernel, stride, padding=kernel // 2, bias=False)
+class Projection(nn.Sequential):
+    """The shortcut of option B where the shape changes: a strided 1x1."""
 
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(
-        OrderedDict(
-            conv=_convolution(in_channels, out_channels, 1, stride),
-            bn=nn.BatchNorm2d(out_channels),
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(
+            OrderedDict(
+                conv=_convolution(in_channels, out_channels, 1, stride),
+                bn=nn.BatchNorm2d(out_channels),
+            )
         )
+
+
+class SamePool(nn.MaxPool2d):
+    """Max pooling 3/2 padded as TensorFlow's SAME: near and far on an odd side, else far."""
+
+    def __init__(self) -> None:
+        super().__init__(kernel_size=3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # it follows a ReLU, so a zero never wins against the map itself
+        height, width = x.shape[-2:]
+        pooled: Tensor = super().forward(functional.pad(x, (width % 2, 1, height % 2, 1)))
+        return pooled
+
+
+class ResNet(nn.Sequential):
+    """The stem, four stages of what `block` makes, and the classifier of table 1."""
+
+    def __init__(
+        self,
+        block: Callable[[int, int, int], BasicBlock | Bottleneck],
+        depths: tuple[int, ...],
+        num_classes: int,
+        in_channels: int,
+        layout: Layout = "torchvision",
+    ) -> None:
+        positive("num_classes", num_classes)
+        positive("in_channels", in_channels)
+        one_of("layout", layout, ("torchvision", "slim"))
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            conv1=nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False),
+            bn1=nn.BatchNorm2d(64),
+            relu=nn.ReLU(inplace=True),
+            maxpool=SamePool() if layout == "slim" else nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        channels = 64
+        for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
+            blocks = []
+            for stride in _strides(stage, depth, layout):
+                blocks.append(block(channels, filters, stride))
+                channels = blocks[-1].expansion * filters
+            layers[f"conv{stage}_x"] = nn.Sequential(*blocks)
+        layers["pool"] = nn.AdaptiveAvgPool2d(1)
+        layers["flatten"] = nn.Flatten()
+        layers["fc"] = nn.Linear(channels, num_classes)
+        super().__init__(layers)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                # arXiv:1502.01852, as the paper says
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _convolution(
+    in_channels: int, filters: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    return nn.Conv2d(
+        in_channels, filters, kernel, stride, padding=kernel // 2, groups=groups, bias=False
     )
 
 
-def _resnet(
-    block: type[BasicBlock] | type[Bottleneck],
+def _strides(stage: int, depth: int, layout: Layout) -> list[int]:
+    strides = [1] * depth
+    if layout == "slim" and stage < 5:
+        strides[-1] = 2
+    # the max pooling has already halved the input of conv2_x
+    elif layout != "slim" and stage > 2:
+        strides[0] = 2
+    return strides
+
+
+def _shortcut(
+    in_channels: int, out_channels: int, stride: int, changing: Shortcut
+) -> nn.Module | None:
+    if stride == 1 and in_channels == out_channels:
+        return None  # the identity
+    return changing(in_channels, out_channels, stride)
+
+
+def _slim_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    if in_channels == out_channels:
+        return nn.MaxPool2d(1, stride)
+    return Projection(in_channels, out_channels, stride)
+
+
+def _of_bottlenecks(
     depths: tuple[int, ...],
     num_classes: int,
     in_channels: int,
     place: StridePlace,
+    layout: Layout,
 ) -> nn.Module:
-    positive("num_classes", num_classes)
-    positive("in_channels", in_channels)
     one_of("stride", place, ("3x3", "first"))
-    layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False),
-        bn1=nn.BatchNorm2d(64),
-        relu=nn.ReLU(inplace=True),
-        maxpool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-    )
-    channels = 64
-    for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
-        blocks = []
-        for index in range(depth):
-            # the max pooling has already halved the input of conv2_x
-            stride = 2 if index == 0 and stage > 2 else 1
-            blocks.append(block(channels, filters, stride, place))
-            channels = block.expansion * filters
-        layers[f"conv{stage}_x"] = nn.Sequential(*blocks)
-    layers["pool"] = nn.AdaptiveAvgPool2d(1)
-    layers["flatten"] = nn.Flatten()
-    layers["fc"] = nn.Linear(channels, num_classes)
-    return nn.Sequential(layers)
+    shortcut = _slim_shortcut if layout == "slim" else Projection
+    block = partial(Bottleneck, place=place, shortcut=shortcut)
+    return ResNet(block, depths, num_classes, in_channels, layout)

@@ -1,0 +1,119 @@
+"""What ``archstat list`` filters by: checked first, then asked of every entry of the catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from archstat import zoo
+from archstat.errors import SpecError, UnknownModelError
+from archstat.lookup import did_you_mean
+from archstat.units import parse_count
+
+_YEARS = re.compile(r"([0-9]{4})(?:-([0-9]{4}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters as typed; what is None lets everything through."""
+
+    pattern: str | None = None
+    family: str | None = None
+    category: str | None = None
+    year: str | None = None
+    max_params: str | None = None
+    max_macs: str | None = None
+
+    def left(self) -> list[zoo.Entry]:
+        """The entries of the catalogue that pass every filter, in its order.
+
+        Raises:
+            SpecError: a filter that cannot be.
+            UnknownModelError: no entry is left.
+        """
+        entries = list(zoo.catalogue().values())
+        titles = _titles(self.family, {entry.family for entry in entries})
+        category = _category(self.category, {entry.category for entry in entries})
+        first, last = _years(self.year)
+        most_params = _count("--max-params", self.max_params)
+        most_macs = _count("--max-macs", self.max_macs)
+        glob = _glob(self.pattern)
+        left = [
+            entry
+            for entry in entries
+            if fnmatchcase(entry.name, glob)
+            and entry.family in titles
+            and category in (None, entry.category)
+            and first <= entry.year <= last
+            and (most_params is None or entry.params <= most_params)
+            and (most_macs is None or entry.macs <= most_macs)
+        ]
+        if not left:
+            raise UnknownModelError(self._nothing_left())
+        return left
+
+    def _nothing_left(self) -> str:
+        given = (
+            ("--family", self.family),
+            ("--category", self.category),
+            ("--year", self.year),
+            ("--max-params", self.max_params),
+            ("--max-macs", self.max_macs),
+        )
+        said = [f"{name} {value}" for name, value in given if value is not None]
+        hint = did_you_mean(self.pattern, zoo.catalogue()) if self.pattern and not said else ""
+        named = [repr(self.pattern)] if self.pattern else []
+        remedy = " Leave one out." if said else " `archstat list` shows them all."
+        return f"No network of the zoo matches {' with '.join([*named, *said])}.{hint or remedy}"
+
+
+def _glob(pattern: str | None) -> str:
+    wanted = (pattern or "*").lower()
+    return wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
+
+
+def _titles(wanted: str | None, titles: set[str]) -> set[str]:
+    """The titles that are what is wanted, up to a bracket; else those that contain it."""
+    if wanted is None:
+        return titles
+    part = wanted.casefold()
+    same = {title for title in titles if part in (title.casefold(), _unbracketed(title))}
+    found = same or {title for title in titles if part in title.casefold()}
+    if not found or not wanted:
+        hint = did_you_mean(wanted, titles) or f" Known families: {_joined(titles)}."
+        raise SpecError(f"--family {wanted!r}: there is no such family.{hint}")
+    return found
+
+
+def _unbracketed(title: str) -> str:
+    return title.partition(" (")[0].casefold()
+
+
+def _category(wanted: str | None, categories: set[str]) -> str | None:
+    if wanted is not None and wanted not in categories:
+        raise SpecError(
+            f"--category {wanted!r}: there is no such category; known: {_joined(categories)}."
+        )
+    return wanted
+
+
+def _years(text: str | None) -> tuple[int, int]:
+    match = _YEARS.fullmatch(text or "0000-9999")
+    if match is None or int(match[1]) > int(match[2] or match[1]):
+        raise SpecError(f"--year {text!r} is no year: write 2017, or first and last as 2015-2018.")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _count(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_count(text)
+    except SpecError as error:
+        raise SpecError(f"{option}: {error}") from None
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

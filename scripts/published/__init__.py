@@ -1,0 +1,1 @@
+"""The published figures, recomputed: which network, under which convention, with which verdict."""
