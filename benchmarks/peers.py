@@ -4,6 +4,7 @@
 
 Each tool is called as its own documentation shows, on a model of its own in eval mode, in a process
 of its own, because some leave torch patched. ``--write`` puts the table into docs/conventions.md.
+Exits with 1, and writes nothing, if a tool is missing or fails.
 """
 
 from __future__ import annotations
@@ -50,8 +51,11 @@ def main() -> int:
     if arguments.tool:
         print(json.dumps(totals(arguments.tool)))
         return 0
-    table = markdown({tool: in_a_process(tool) for tool in PEERS})
+    counted = {tool: in_a_process(tool) for tool in PEERS}
+    table = markdown(counted)
     print(table)
+    if not all(counted.values()):
+        return 1  # a page with gaps is not written
     if arguments.write:
         fill_in("conventions.md", "peers", table)
     return 0

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs torchvision or timm, so that it can be run where they are installed."""
+    for item in items:
+        if "torchvision" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.extras)
+
+
 @pytest.fixture(scope="session")
 def torchvision() -> Iterator[ModuleType]:
     """torchvision, also where its compiled operators do not load with the installed torch."""

@@ -52,9 +52,11 @@ def test_readme_shows_the_table_of_the_main_job():
     ("models", "table"), printed_tables(), ids=[" ".join(models) for models, _ in printed_tables()]
 )
 def test_readme_shows_what_compare_prints(models, table):
+    models, _, shape = " ".join(models).partition(" --input ")
     keys = ["params", "macs", "flops", "activations", "depth"]
     chosen = ["model", "input", *keys, *(f"{key}_ratio" for key in keys)]
-    assert table == to_console(compare(models).select(chosen), width=None, colour=False)
+    compared = compare(models.split(), input=shape or None)
+    assert table == to_console(compared.select(chosen), width=None, colour=False)
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
