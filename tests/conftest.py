@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+
+# One worker a core is enough: threads of torch's own would only get in their way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     import torch

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from archstat.binding import convert, guessed
 from archstat.errors import (
     BuildError,
     LookupFailedError,
@@ -17,7 +18,7 @@ from archstat.errors import (
     OptionError,
     UnknownModelError,
 )
-from archstat.sources import convert, find, guessed
+from archstat.sources import find
 from archstat.specs import parse_spec
 from archstat.units import InputSpec
 

@@ -23,8 +23,9 @@ def test_every_network_is_listed_in_the_order_of_the_catalogue(archstat):
 
 def test_screen_shows_what_a_network_is_and_costs(archstat):
     line = next(line for line in archstat("list").out.splitlines() if line.startswith("vgg16 "))
-    assert line.split() == ["vgg16", "VGG", "2014", "3x224x224", "138.36", "M", "15.47", "G",
-                            "arXiv:1409.1556"]  # fmt: skip
+    assert line.split()[:5] == ["vgg16", "VGG", "2014", "depth", "arXiv:1409.1556"]
+    assert "138.36 M" in line
+    assert "15.47 G" in line
 
 
 def test_json_holds_exact_numbers_and_the_options(archstat):
@@ -51,7 +52,7 @@ def test_pattern_is_a_glob_or_a_part_of_the_name(archstat, pattern, expected):
 def test_pattern_that_matches_nothing_gets_the_nearest_name(archstat):
     ran = archstat("list", "mobilnet")
     assert (ran.code, ran.out) == (2, "")
-    assert "'mobilnet'. Did you mean mobilenet_v1?" in ran.err
+    assert "'mobilnet'. Did you mean mobilenet_v2 or mobilenet_v1" in ran.err
 
 
 def test_pattern_unlike_any_gets_the_command_that_lists_them(archstat):

@@ -39,6 +39,10 @@ ORDINARY = {
     "aten.constant_pad_nd.default": [torch.zeros(1, 2, 4, 4), [1, 1, 0, 2], 0.0],
     "aten._adaptive_avg_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
     "aten.mean.dim": [torch.zeros(1, 2, 4, 4), [2, 3], True],
+    "aten.sum.dim_IntList": [torch.zeros(1, 2, 4, 4), [2, 3]],
+    "aten.amax.default": [torch.zeros(1, 2, 4, 4), [1], True],
+    "aten.adaptive_max_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
+    "aten.rsub.Scalar": [torch.zeros(2, 3), 1],
 }  # fmt: skip
 
 

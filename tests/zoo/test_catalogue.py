@@ -12,6 +12,7 @@ import pytest
 from torch import nn
 
 from archstat import zoo
+from archstat.binding import spelled
 from archstat.errors import OptionError, UnknownModelError
 from archstat.units import parse_input
 
@@ -75,7 +76,8 @@ def test_every_family_file_is_in_the_catalogue(script):
 
 
 def test_names_stand_by_year_and_a_family_stays_together():
-    entries = list(zoo.catalogue().values())
+    # Blocks have the years of the networks they come from, and stand behind them all.
+    entries = [entry for entry in zoo.catalogue().values() if entry.category != "block"]
     assert [entry.year for entry in entries] == sorted(entry.year for entry in entries)
     files = [entry.file for entry in entries]
     starts = [file for file, before in zip(files, ["", *files], strict=False) if file != before]
@@ -101,10 +103,8 @@ def test_entry_is_true_to_its_factory(name, on_meta, count_params):
     entry, factory = zoo.entry(name), zoo.factory(name)
     assert factory.__name__ == name
     assert inspect.getdoc(factory)
-    assert entry.options == tuple(inspect.signature(factory).parameters)
-    assert all(
-        len(parse_input(shape).shape) == 3 for shape in (entry.input, *entry.inputs.values())
-    )
+    assert entry.options == tuple(map(spelled, inspect.signature(factory).parameters))
+    assert all(parse_input(shape).shape for shape in (entry.input, *entry.inputs.values()))
     network = on_meta(factory)
     assert isinstance(network, nn.Module)
     assert count_params(network) == entry.params
