@@ -235,7 +235,7 @@ class ResNet(nn.Sequential):
         layers["fc"] = nn.Linear(channels, num_classes)
         super().__init__(layers)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 # arXiv:1502.01852, as the paper says
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
