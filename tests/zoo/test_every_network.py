@@ -31,8 +31,11 @@ SIDES = {
     "inception_resnet_v2": 80,
     "xception": 80,
 }
-# and those whose first fully connected layer is made for one size: theirs is not reduced
-OWN_SIZE = {"lenet5", "lenet5_modern", "lenet_caffe", "highway10_mnist", "dense"}
+# and those whose fully connected layer or position embedding is made for one size: not reduced
+OWN_SIZE = {
+    *("lenet5", "lenet5_modern", "lenet_caffe", "highway10_mnist", "dense"),
+    *("alexnet", "zfnet", "vit_b_16"),
+}
 # A run of more parameters, or of one of these hundreds of layers, takes a second or more.
 MOST_PARAMS = 6_000_000
 DEEP = ("100", "110", "164", "200", "236", "250", "272", "1001", "1202")
