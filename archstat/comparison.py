@@ -43,13 +43,16 @@ def compare(
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
     position = reference_row([_name(model) for model in models], reference)
-    run = analyze_variants if variants else _alone
-    return table_of_groups([run(model, input, batch) for model in models], position)
+    groups = [reports_of(model, input, batch, variants) for model in models]
+    return table_of_groups(groups, position)
 
 
-def _alone(
-    model: nn.Module | Graph | str, input: Any = None, batch: int | None = None
+def reports_of(
+    model: nn.Module | Graph | str, input: Any, batch: int | None, variants: bool
 ) -> tuple[Report, ...]:
+    """The Report of one model, with those of its variants behind it if they are wanted."""
+    if variants:
+        return analyze_variants(model, input, batch)
     return (analyze(model, input, batch),)
 
 

@@ -64,20 +64,19 @@ def compare(
     from archstat.cli.join import joined, read_joined
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.comparison import COMPARISON_COLUMNS, reference_row, table_of_groups
-    from archstat.pipeline import analyze, analyze_variants
+    from archstat.comparison import (
+        COMPARISON_COLUMNS,
+        reference_row,
+        reports_of,
+        table_of_groups,
+    )
 
     destination = Destination(format, output)
     extra = read_joined(join, {column.key for column in COMPARISON_COLUMNS})
     known = (*COMPARISON_COLUMNS, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
     base = reference_row(models, reference or 0)
-    groups = [
-        analyze_variants(model, input or None, batch)
-        if variants
-        else (analyze(model, input or None, batch),)
-        for model in tracked(models)
-    ]
+    groups = [reports_of(model, input or None, batch, variants) for model in tracked(models)]
     table = table_of_groups(groups, base)
     unknown = sum(int(cell or 0) for cell in table.column("unknown_ops"))
     if extra is not None:

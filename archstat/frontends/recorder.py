@@ -74,6 +74,9 @@ class Recorder:
         unnamed: Role = "parameter" if isinstance(tensor, torch.nn.Parameter) else "constant"
         return self.add_value(tensor, unnamed)
 
+    def _values_of(self, tree: Any) -> tuple[int, ...]:
+        return tuple([self.value_of(tensor) for tensor in tensors(tree)])
+
     def add_value(
         self,
         tensor: torch.Tensor,
@@ -207,19 +210,13 @@ class Recorder:
 
     def enter(self, path: str, module_type: str, arguments: Any) -> None:
         """A module call begins."""
-        if type(arguments) is torch.Tensor:
-            inputs: tuple[int, ...] = (self.value_of(arguments),)
-        else:
-            inputs = tuple([self.value_of(tensor) for tensor in tensors(arguments)])
+        inputs = self._values_of(arguments)
         self._stack.append((len(self.calls), path, module_type, len(self.ops), inputs))
         self.calls.append(None)
 
     def leave(self, output: Any) -> None:
         """The innermost module call ends, with its output or, where it raised, None."""
-        if type(output) is torch.Tensor:
-            outputs: tuple[int, ...] = (self.value_of(output),)
-        else:
-            outputs = tuple([self.value_of(tensor) for tensor in tensors(output)])
+        outputs = self._values_of(output)
         index, path, module_type, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
         self.calls[index] = ModuleCall(
@@ -236,7 +233,7 @@ class Recorder:
         notes: tuple[str, ...],
     ) -> Graph:
         """Close the account: what is alive now was still alive when forward returned."""
-        outputs = tuple(self.value_of(tensor) for tensor in tensors(output))
+        outputs = self._values_of(output)
         self._closed = True
         return Graph(
             name=name,
