@@ -8,6 +8,7 @@
     │   └── MissingExtraError       2   an optional package that is absent or does not import
     ├── BuildError                  2   the factory itself raised
     ├── InputError                  2   an input that does not parse or that forward refuses
+    ├── LayerListError              2   a layer list that does not parse or fit together
     ├── CaptureError                2   the forward pass raised
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
@@ -58,6 +59,10 @@ class BuildError(ArchstatError):
 
 class InputError(ArchstatError):
     """An input does not parse, or the model refuses its shape or type."""
+
+
+class LayerListError(ArchstatError):
+    """A layer list does not follow its grammar, or its layers do not fit together."""
 
 
 class CaptureError(ArchstatError):
