@@ -10,6 +10,7 @@
     ├── InputError                  2   an input that does not parse or that forward refuses
     ├── LayerListError              2   a layer list that does not parse or fit together
     ├── CaptureError                2   the forward pass raised
+    ├── SpatialAxesError            2   receptive fields of a model without spatial axes
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
@@ -67,6 +68,10 @@ class LayerListError(ArchstatError):
 
 class CaptureError(ArchstatError):
     """The forward pass raised, on the meta device and on cpu."""
+
+
+class SpatialAxesError(ArchstatError):
+    """A model has no input with spatial axes, so nothing in it has a receptive field."""
 
 
 class ColumnError(ArchstatError):
