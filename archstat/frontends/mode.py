@@ -36,7 +36,7 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # An overload's own hash is a Python function; its identity is enough for one capture.
         self._signatures: dict[int, Signature] = {}
         self._nothing = torch.empty(0, device=_META)
-        self._reserve = torch.empty(0, dtype=torch.uint8, device=_META)
+        self._reserve = torch.empty(0, dtype=torch.uint8, device=device)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -55,14 +55,14 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
+        if sig.makes_empty and kwargs.get("dtype") is torch.uint8 and args[0] == [0]:
+            return self._reserve  # what batch norm asks for and nobody reads
         result = None
         if self.on_meta:
             if sig.rule is not None:
                 result = self._ruled(sig, args, kwargs)
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
-            elif sig.makes_empty and kwargs.get("dtype") is torch.uint8 and args[0] == [0]:
-                return self._reserve  # what batch norm asks for and nobody reads
         if result is None:
             result = self._run(func, sig, args, kwargs)
             if sig.detaches and is_lazy(args[0]):

@@ -73,21 +73,32 @@ def capture_on(
     kwargs: Mapping[str, Any],
     title: str,
     notes: tuple[str, ...] = (),
+    mode_of: Callable[[Recorder, torch.device], CaptureMode] = CaptureMode,
+    keeps_gradients: bool = False,
 ) -> Graph:
-    """The Graph of one pass on the meta device or on a real one; forward's errors come through."""
+    """The Graph of one pass on the meta device or on a real one; forward's errors come through.
+
+    `mode_of` makes the mode that sees the pass; with `keeps_gradients`, autograd follows it back
+    to the tensors given.
+    """
     # One stand-in a tensor: what forward is given twice must stay one object.
-    stand_in = cache(lambda tensor: _stand_in(tensor, device))
+    stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients))
     given_args, given_kwargs = replaced((args, dict(kwargs)), stand_in)
     with collection_paused(), generators_kept():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
-        with torch.inference_mode(False), untouched(modules), torch.no_grad(), attention_unfused():
+        with (
+            torch.inference_mode(False),
+            untouched(modules),
+            torch.set_grad_enabled(keeps_gradients),
+            attention_unfused(),
+        ):
             if stand_in_for_lazy(modules, device):
                 # They get their shapes in a first pass, which nobody records.
                 with _mode_over(Recorder(), device, paths):
                     root(*given_args, **given_kwargs)
             recorder = Recorder()
-            mode = _mode_over(recorder, device, paths)
+            mode = _mode_over(recorder, device, paths, mode_of)
             inputs = [recorder.add_value(tensor, "input") for tensor in tensors(given_args)]
             for key, item in given_kwargs.items():
                 inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
@@ -128,10 +139,13 @@ def _raised(title: str, error: BaseException) -> str:
     return f"the forward pass of {title} raised {shortened(error)}"
 
 
-def _stand_in(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def _stand_in(
+    tensor: torch.Tensor, device: torch.device, keeps_gradients: bool = False
+) -> torch.Tensor:
     if tensor.device.type != "meta" and device.type != "meta":
         # A clone: forward may write to its input.
-        return tensor.detach().to(device).clone()
+        given = tensor if keeps_gradients else tensor.detach()
+        return given.to(device).clone()
     if device.type == "meta":
         if tensor.layout is not torch.strided:
             return tensor.to("meta")
@@ -160,10 +174,13 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
 
 
 def _mode_over(
-    recorder: Recorder, device: torch.device, paths: Sequence[tuple[nn.Module, list[str]]]
+    recorder: Recorder,
+    device: torch.device,
+    paths: Sequence[tuple[nn.Module, list[str]]],
+    mode_of: Callable[[Recorder, torch.device], CaptureMode] = CaptureMode,
 ) -> CaptureMode:
     """A mode that knows the modules' tensors and, where they are real, stands in for them."""
-    mode = CaptureMode(recorder, device)
+    mode = mode_of(recorder, device)
     if not _register_tensors(recorder, paths):
         for module, _ in paths:
             put_in_place(module, mode.stand_in)

@@ -1,0 +1,87 @@
+"""Running a real module on cpu while watching values and replacing operands on the way.
+
+The run goes through the same dispatch mode as a capture, so an op has the same index here as in a
+Graph that was captured on cpu, and nearly always as in one captured on meta; the module is left as
+it was, by the same means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.frontends.aten import Signature
+from archstat.frontends.mode import CaptureMode
+from archstat.frontends.module import capture_on
+from archstat.frontends.recorder import Recorder
+from archstat.frontends.trees import tensors
+from archstat.graph import Graph
+
+Watcher = Callable[[torch.Tensor], None]
+Watched = Mapping[tuple[int, int], Watcher]
+Cuts = Mapping[int, int]
+
+
+def probe(
+    root: nn.Module,
+    args: tuple[torch.Tensor, ...],
+    kwargs: Mapping[str, torch.Tensor],
+    watched: Watched,
+    cuts: Cuts,
+    keeps_gradients: bool = False,
+) -> Graph:
+    """Run ``root(*args, **kwargs)`` in inference mode on real numbers.
+
+    Args:
+        watched: for an op's index and the position of one of its outputs, who is handed the
+            tensor at that moment, before an op in place may write over it.
+        cuts: for an op's index, the position among its tensors of the operand that ones replace.
+        keeps_gradients: let autograd follow the activations; parameters never get gradients.
+
+    Returns:
+        The Graph of this very run; forward's errors come through.
+    """
+
+    def mode(recorder: Recorder, device: torch.device) -> CaptureMode:
+        return _ProbeMode(recorder, device, watched, cuts)
+
+    # NNPACK's transforms mix the pixels of a tile, and a NaN would spread over all of it.
+    with torch.backends.nnpack.flags(enabled=False):  # type: ignore[no-untyped-call]
+        return capture_on(
+            torch.device("cpu"), root, args, kwargs, type(root).__name__, (), mode, keeps_gradients
+        )
+
+
+class _ProbeMode(CaptureMode):
+    def __init__(
+        self, recorder: Recorder, device: torch.device, watched: Watched, cuts: Cuts
+    ) -> None:
+        super().__init__(recorder, device)
+        self._watched = watched
+        self._watched_ops = {op for op, _ in watched}
+        self._cuts = cuts
+
+    def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        index = len(self.recorder.ops)
+        if index in self._cuts:
+            args = _with_ones(args, self._cuts[index], in_place=sig.in_place or bool(sig.writes))
+        result = super()._run(func, sig, args, kwargs)
+        if index in self._watched_ops:
+            for position, tensor in enumerate(tensors(result)):
+                watcher = self._watched.get((index, position))
+                if watcher is not None:
+                    watcher(tensor)
+        return result
+
+
+def _with_ones(args: tuple[Any, ...], operand: int, in_place: bool) -> tuple[Any, ...]:
+    """The arguments with ones in place of one tensor among them, counted from the left."""
+    places = [place for place, item in enumerate(args) if isinstance(item, torch.Tensor)]
+    place = places[operand]
+    if in_place and place == 0:
+        args[0].fill_(1)  # forward holds this very tensor and expects the product in it
+        return args
+    return (*args[:place], torch.ones_like(args[place]), *args[place + 1 :])
