@@ -9,6 +9,7 @@ import typer
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
 from archstat.cli.list import list_networks
+from archstat.cli.rf import rf
 from archstat.cli.summary import summary
 from archstat.version import __version__
 
@@ -16,6 +17,7 @@ COMMANDS = (
     ("compare", compare),
     ("summary", summary),
     ("crosscheck", crosscheck),
+    ("rf", rf),
     ("list", list_networks),
 )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.filters import Filters
+from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.options import Columns, Debug, FormatName, Output, Sort
 from archstat.result import Column, Table
 
@@ -30,7 +28,6 @@ LIST_COLUMNS = (
 # what a narrow screen keeps, the most needed first
 _NEEDED = ("model", "params", "macs", "year", "paper", "category", "published_params",
            "published_macs", "family", "input")  # fmt: skip
-_GAP = 2
 
 Pattern = Annotated[
     str | None,
@@ -71,8 +68,7 @@ def list_networks(
     if order is not None:
         table = table.sort(*order)
     if chosen is None and not destination.is_raw:
-        to_terminal = destination.path is None and sys.stdout.isatty()
-        table = on_screen(table, shutil.get_terminal_size().columns if to_terminal else None)
+        table = on_screen(table, _NEEDED, screen_width(destination.path))
     destination.write(table if chosen is None else table.select(chosen))
 
 
@@ -90,21 +86,3 @@ def networks(filters: Filters) -> Table:
         for e in filters.left()
     )  # fmt: skip
     return Table(LIST_COLUMNS, rows, archstat_version=__version__)
-
-
-def on_screen(table: Table, width: int | None) -> Table:
-    """The columns that stand side by side in `width`; a note names the others."""
-    lines = [table.keys(), *table.formatted()]
-    taken, left = -_GAP, []
-    kept = set()
-    for key in _NEEDED:
-        index = table.index(key)
-        taken += _GAP + max(len(line[index]) for line in lines)
-        if width is None or taken <= width:
-            kept.add(key)
-        else:
-            left.append(key)
-            width = 0 if width is None else min(width, taken - 1)
-    shown = table.select([column.key for column in table.columns if column.key in kept])
-    note = f"A wider screen or --columns shows {', '.join(left)}, too."
-    return replace(shown, notes=(*shown.notes, note)) if left else shown

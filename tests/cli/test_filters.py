@@ -9,7 +9,8 @@ import pytest
 
 from archstat import zoo
 from archstat.cli.filters import Filters
-from archstat.cli.list import LIST_COLUMNS, networks, on_screen
+from archstat.cli.fitting import on_screen
+from archstat.cli.list import _NEEDED, LIST_COLUMNS, networks
 from archstat.errors import SpecError
 
 LIST_COLUMN_KEYS = {column.key for column in LIST_COLUMNS} - {"options"}
@@ -78,7 +79,7 @@ def test_published_figures_stand_beside_the_measured():
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_list_fits_the_screen_and_names_what_it_leaves_out(width):
-    table = on_screen(networks(Filters()), width)
+    table = on_screen(networks(Filters()), _NEEDED, width)
     lines = table.__repr__().splitlines()[: len(table) + 1]
     assert max(map(len, lines)) <= width
     assert {"model", "year", "params", "macs", "paper"} <= set(table.keys())

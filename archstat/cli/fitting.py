@@ -1,0 +1,37 @@
+"""Columns that stand side by side on the screen at hand, the most needed first."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from archstat.result import Table
+
+_GAP = 2
+
+
+def screen_width(path: Path | None) -> int | None:
+    """The columns of the terminal that a table goes to; None for a file or a pipe."""
+    to_terminal = path is None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if to_terminal else None
+
+
+def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
+    """The columns among `needed` that stand side by side in `width`; a note names the others."""
+    lines = [table.keys(), *table.formatted()]
+    taken, left = -_GAP, []
+    kept = set()
+    for key in needed:
+        index = table.index(key)
+        taken += _GAP + max(len(line[index]) for line in lines)
+        if width is None or taken <= width:
+            kept.add(key)
+        else:
+            left.append(key)
+            width = 0 if width is None else min(width, taken - 1)
+    shown = table.select([column.key for column in table.columns if column.key in kept])
+    note = f"A wider screen or --columns shows {', '.join(left)}, too."
+    return replace(shown, notes=(*shown.notes, note)) if left else shown
