@@ -11,11 +11,12 @@ from typing import Any, Literal
 from archstat.errors import ColumnError
 from archstat.graph import Graph
 from archstat.lookup import did_you_mean
-from archstat.units import format_bytes, format_count, format_ratio, format_share
+from archstat.units import format_axes, format_bytes, format_count, format_ratio, format_share
 
 Number = int | float
-Cell = Number | str | None
-Unit = Literal["count", "bytes", "ratio", "share", "text", "number"]
+PerAxis = tuple[Number | None, ...]
+Cell = Number | str | PerAxis | None
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "axes"]
 
 RATIO_SUFFIX = "_ratio"
 
@@ -35,6 +36,8 @@ class Column:
             return "-"
         if isinstance(cell, str):
             return cell
+        if isinstance(cell, tuple):
+            return format_axes(cell)
         formats: Mapping[str, Callable[[Number], str]] = {
             "count": format_count,
             "bytes": format_bytes,

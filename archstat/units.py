@@ -69,6 +69,11 @@ def format_shape(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape) or "scalar"
 
 
+def format_axes(sizes: Sequence[float | None]) -> str:
+    """One number an axis joined by ``x``; ``-`` for an axis without one."""
+    return "x".join("-" if size is None else f"{size:.15g}" for size in sizes)
+
+
 def _scaled(number: float, units: Sequence[tuple[str, int]], base_unit: str) -> str:
     for unit, factor in units:
         # 999,996 must become "1.00 M", not "1000.00 k".

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 
 from archstat.result import Cell, Table
+from archstat.units import format_axes
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -25,5 +26,7 @@ def _line(cells: Iterable[Cell]) -> str:
 
 
 def _safe(cell: Cell) -> Cell:
+    if isinstance(cell, tuple):
+        return format_axes(cell)
     # A leading quote is what spreadsheets themselves use to say "this is text".
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

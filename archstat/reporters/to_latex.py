@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from archstat.result import Cell, Column, Table
+from archstat.units import format_axes
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -79,6 +80,8 @@ def _cell(column: Column, cell: Cell, factor: int, bounded: bool) -> str:
         return "{--}"
     if isinstance(cell, str):
         return escaped(cell)
+    if isinstance(cell, tuple):
+        return "$" + format_axes(cell).replace("x", r" \times ") + "$"
     if column.unit == "share":
         text = f"{100 * cell:.1f}"
     elif column.unit == "ratio":
@@ -91,8 +94,8 @@ def _cell(column: Column, cell: Cell, factor: int, bounded: bool) -> str:
 
 
 def _format(column: Column, cells: list[str]) -> str:
-    if column.unit == "text":
-        return "l"
+    if column.unit in ("text", "axes"):
+        return "l" if column.unit == "text" else "r"
     numbers = [cell for cell in cells if not cell.startswith("{")] or ["0"]
     whole = max(len(number.partition(".")[0]) for number in numbers)
     decimals = max(len(number.partition(".")[2]) for number in numbers)
