@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from archstat.analyses.receptive_field import FieldRow, Fields
-from archstat.field_steps import LayerStep, layer_steps, some
+from archstat.field_steps import LayerStep, layer_steps, row_label, some
 from archstat.units import format_shape
 
 Interval = tuple[int, int] | None
@@ -126,8 +126,7 @@ def _final(fields: Fields) -> Iterator[str]:
     final = fields.final
     if None in final.receptive_field:
         return
-    where = final.module or final.name
-    yield f"The last map ({where}) sees {field_text(final)} pixels of the input."
+    yield f"The last map, of {row_label(final)}, sees {field_text(final)} pixels of the input."
 
 
 def _seen(fields: Fields) -> Iterator[str]:

@@ -25,8 +25,8 @@ class LayerStep:
 
     @property
     def label(self) -> str:
-        """The module, or the op where the root itself runs it."""
-        return self.row.module or self.row.name
+        """The layer by a name that tells something."""
+        return row_label(self.row)
 
     @property
     def is_transposed(self) -> bool:
@@ -101,6 +101,13 @@ def layer_steps(fields: Fields) -> tuple[LayerStep, ...]:
             reached = (1,) * fields.axes
         steps.append(LayerStep(row, op, before, reached))
     return tuple(steps)
+
+
+def row_label(row: FieldRow) -> str:
+    """The module, with its type where its path is a mere number, or the op of the root itself."""
+    if row.module.isdigit():
+        return f"{row.module} ({row.module_type})"
+    return row.module or row.name
 
 
 def some(names: list[str], most: int | None = 3) -> str:

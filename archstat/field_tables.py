@@ -9,7 +9,7 @@ from archstat.analyses.operations import operations
 from archstat.analyses.receptive_field import FieldRow, Fields
 from archstat.errors import LookupFailedError
 from archstat.field_remarks import interval_text, one_kernel, remarks
-from archstat.field_steps import LayerStep, layer_steps
+from archstat.field_steps import LayerStep, layer_steps, row_label
 from archstat.lookup import did_you_mean
 from archstat.result import Cell, Column, Table
 from archstat.version import __version__
@@ -83,6 +83,13 @@ def layer_table(fields: Fields, every: bool = False, sized: bool = True, costed:
     return _table(fields, LAYER_COLUMNS, rows, notes)
 
 
+def one_layer_table(fields: Fields, row: FieldRow, costed: bool = True) -> Table:
+    """One row: a layer of a network whose input size is not known."""
+    steps = {step.row.value: step for step in layer_steps(fields)}
+    costs = _costs(fields, False) if costed else {}
+    return _table(fields, LAYER_COLUMNS, [_row(row, steps.get(row.value), costs, False)], [])
+
+
 def position_table(fields: Fields, row: FieldRow, position: Sequence[int] | None,
                    costed: bool = True) -> Table:  # fmt: skip
     """One row: a layer, and what one position of it (by default the centre) sees of the input.
@@ -97,19 +104,20 @@ def position_table(fields: Fields, row: FieldRow, position: Sequence[int] | None
     costs = _costs(fields, True) if costed else {}
     cells = (*_row(row, steps.get(row.value), costs, True), place, *map(tuple, ends))
     note = (
-        f"{row.module or row.name} at ({', '.join(map(str, place))}) sees "
+        f"{row_label(row)} at ({', '.join(map(str, place))}) sees "
         f"{interval_text(seen, fields.input_sizes)}."
     )
     return _table(fields, POSITION_COLUMNS, [cells], [note])
 
 
 def network_table(networks: Sequence[tuple[str, str, Fields]]) -> Table:
-    """A row for each network: its title, its input as shown, and its last map."""
+    """A row for each network: its title, its input ("" where it is assumed), and its last map."""
     rows = []
     for title, shown, fields in networks:
         final = fields.final
         layer = final.module or final.name
-        cells = (title, shown, *_field_cells(final), final.size, layer, fields.global_from)
+        size = final.size if shown else None
+        cells = (title, shown or None, *_field_cells(final), size, layer, fields.global_from)
         rows.append(cells)
     return _table(networks[0][2], NETWORK_COLUMNS, rows, [])
 
@@ -138,9 +146,17 @@ def for_screen(table: Table) -> Table:
     if least is not None:
         for row in rows:
             row[least - 1] = _range(row[least], row[least - 1])
+    if "op" in keys:
+        for row in rows:
+            row[0] = _with_op(*row[:4])
     plain = replace(table, rows=tuple(tuple(row) for row in rows))
     hidden = {"smallest_receptive_field", "op", *(k for k in keys if _says_nothing(table, k))}
     return plain.select([key for key in keys if key not in hidden])
+
+
+def _with_op(layer: Cell, kind: Cell, op: Cell, kernel: Cell) -> Cell:
+    """The layer, with the op where a module that is no such layer runs it: ``layer1.0 (add)``."""
+    return layer if kernel is not None or op in (layer, kind, "") else f"{layer} ({op})"
 
 
 def _range(least: Cell, most: Cell) -> Cell:

@@ -10,7 +10,14 @@ from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
 from archstat.errors import InputError, SpecError
-from archstat.field_tables import for_screen, layer_table, network_table, position_table, row_of
+from archstat.field_tables import (
+    for_screen,
+    layer_table,
+    network_table,
+    one_layer_table,
+    position_table,
+    row_of,
+)
 from archstat.result import Table
 from archstat.units import format_shape
 
@@ -130,9 +137,11 @@ def _single(network: Network, request: Request, destination: Destination) -> Tab
 
         return advice_table(fields, network.sized, None if destination.is_raw else _MOST_NAMED)
     if request.at is not None or request.position is not None:
+        row = fields.final if request.at is None else row_of(fields, request.at)
+        if not network.sized and request.position is None:
+            return one_layer_table(fields, row, network.costed)
         if not network.sized:
             raise SpecError("what a position sees depends on the input's size: give --input.")
-        row = fields.final if request.at is None else row_of(fields, request.at)
         return position_table(fields, row, _position(request.position), network.costed)
     return layer_table(fields, request.every, network.sized, network.costed)
 
