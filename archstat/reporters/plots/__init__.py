@@ -1,0 +1,9 @@
+"""Pictures, drawn by matplotlib (extra ``plots``) from plain numbers; one file a picture."""
+
+from archstat.reporters.plots.effective_field import HeatMap as HeatMap
+from archstat.reporters.plots.effective_field import plot_effective_field as plot_effective_field
+from archstat.reporters.plots.field_by_depth import FieldSeries as FieldSeries
+from archstat.reporters.plots.field_by_depth import plot_field_by_depth as plot_field_by_depth
+from archstat.reporters.plots.field_on_input import FieldRectangle as FieldRectangle
+from archstat.reporters.plots.field_on_input import plot_field_on_input as plot_field_on_input
+from archstat.reporters.plots.figures import check_plot_path as check_plot_path
