@@ -8,10 +8,12 @@ it was, by the same means.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from archstat.frontends.aten import Signature
 from archstat.frontends.mode import CaptureMode
@@ -23,6 +25,10 @@ from archstat.graph import Graph
 Watcher = Callable[[torch.Tensor], None]
 Watched = Mapping[tuple[int, int], Watcher]
 Cuts = Mapping[int, int]
+
+
+class StopProbe(BaseException):
+    """Raised by a watcher that has seen enough; no forward takes it for an error of its own."""
 
 
 def probe(
@@ -53,6 +59,48 @@ def probe(
         return capture_on(
             torch.device("cpu"), root, args, kwargs, type(root).__name__, (), mode, keeps_gradients
         )
+
+
+def followed(
+    root: nn.Module,
+    args: tuple[torch.Tensor, ...],
+    kwargs: Mapping[str, torch.Tensor],
+    op: int,
+    output: int,
+) -> torch.Tensor | None:
+    """An output of an op, as autograd sees it, so that gradients can be taken back to `args`.
+
+    None if forward never hands it on: it stays inside a function of several ops.
+    """
+    shapes: list[torch.Size] = []
+    handing_on = _HandingOn(shapes)
+    watched = {(op, output): lambda tensor: shapes.append(tensor.shape)}
+    with suppress(StopProbe), handing_on:
+        probe(root, args, kwargs, watched, {}, keeps_gradients=True)
+    return handing_on.found
+
+
+class _HandingOn(TorchFunctionMode):
+    """Stops at the first function that returns a tensor of the shape, once that is known.
+
+    The dispatch mode stands below autograd and never sees a tensor with its history.
+    """
+
+    def __init__(self, shapes: list[torch.Size]) -> None:
+        super().__init__()
+        self._shapes = shapes
+        self.found: torch.Tensor | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self._shapes:
+            for tensor in tensors(result):
+                if tensor.shape == self._shapes[0] and tensor.grad_fn is not None:
+                    self.found = tensor
+                    raise StopProbe
+        return result
 
 
 class _ProbeMode(CaptureMode):

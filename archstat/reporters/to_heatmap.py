@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 
 _ASCII = " .:-=+*#%@"
 _SHADES = " ░▒▓█"
@@ -79,14 +81,10 @@ def _spans(size: int, parts: int) -> list[tuple[int, int]]:
 
 def _level(density: float, levels: int) -> int:
     """A level from 0 to levels - 1; the root shows the tails, which a straight scale would not."""
-    if density <= 0:
-        return 0
-    return min(levels - 1, 1 + int(density**0.5 * (levels - 1) - 1e-9))
+    return min(levels - 1, int(density**0.5 * levels))
 
 
 def _coloured(cells: Sequence[Sequence[float]], marks: str) -> str:
-    import io
-
     from rich.console import Console
     from rich.text import Text
 
@@ -95,8 +93,9 @@ def _coloured(cells: Sequence[Sequence[float]], marks: str) -> str:
                       highlight=False, legacy_windows=False)  # fmt: skip
     for row in cells:
         line = Text()
-        for cell in row:
-            shade = _COLOURS[_level(cell, len(_COLOURS))]
-            line.append(marks[_level(cell, len(marks))], style=f"{shade} on {shade}")
+        for level, alike in groupby(_level(cell, len(_COLOURS)) for cell in row):
+            shade = _COLOURS[level]
+            mark = marks[level * len(marks) // len(_COLOURS)]
+            line.append(mark * len(list(alike)), style=f"{shade} on {shade}")
         console.print(line)
     return text.getvalue()
