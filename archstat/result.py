@@ -15,8 +15,9 @@ from archstat.units import format_axes, format_bytes, format_count, format_ratio
 
 Number = int | float
 PerAxis = tuple[Number | None, ...]
+PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
-Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "axes"]
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels"]
 
 RATIO_SUFFIX = "_ratio"
 
@@ -52,6 +53,11 @@ class Column:
         return Column(self.key + RATIO_SUFFIX, "ratio", f"{self.key} over the reference's")
 
 
+def per_axis_text(cell: PerAxis) -> str:
+    """One number an axis as text: ``7x7``; ``-`` stands for an axis without one: ``7x-``."""
+    return "x".join("-" if number is None else f"{number:g}" for number in cell)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something a reader must be told: what it is, the module it concerns, one sentence."""
@@ -66,14 +72,16 @@ class Analysis:
     """What one analysis says of a Graph.
 
     `totals` is the model's; `per_op` is aligned with the Graph's ops and `per_module` maps a
-    module path to its own figures, for keys that add up. Keys in `lower_bounds` may be too small.
+    module path to its own figures, for keys that add up; `at_module` maps it to what holds at its
+    last output. Keys in `lower_bounds` may be too small.
     """
 
-    totals: Mapping[str, Number | None]
+    totals: Mapping[str, Cell]
     per_op: Mapping[str, Sequence[Number]] = field(default_factory=dict)
     per_module: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
     lower_bounds: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
+    at_module: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +250,7 @@ class Report:
     graph: Graph
 
     @cached_property
-    def totals(self) -> dict[str, Number | None]:
+    def totals(self) -> dict[str, Cell]:
         """The whole model's figures by column key, as plain numbers."""
         return {key: total for analysis in self.analyses for key, total in analysis.totals.items()}
 

@@ -8,139 +8,58 @@ every layer, from one output position to the input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from archstat.graph import Graph, Op
-from archstat.result import Finding
+from archstat.analyses.field_final import feeding_value
+from archstat.analyses.field_rows import FieldRow
+from archstat.analyses.field_sums import RULES, unknown
+from archstat.analyses.field_trace import Trace
+from archstat.errors import SpatialAxesError
+from archstat.graph import Graph
+from archstat.result import Analysis, Analyzer, Cell, Column, Finding
 
-Step = int | float | None
-Interval = tuple[int, int]
+COLUMNS = (
+    Column("receptive_field", "pixels", "input pixels that the last features see, per axis"),
+    Column("effective_stride", "pixels", "input pixels between two of these features, per axis"),
+    Column("effective_padding", "pixels", "input pixels that the first lies outside, per axis"),
+    Column("global_from", "text", "the first layer or gate that sees the whole input"),
+)
 
-
-@dataclass(frozen=True, slots=True)
-class FieldRow:
-    """What one value sees of the input; `op` is the index of the op that made it.
-
-    A row for the input itself has no op. Tuples hold one entry an axis.
-    """
-
-    op: int | None
-    value: int
-    module: str
-    module_type: str
-    name: str
-    kind: str
-    _op: Op | None = field(repr=False)
-    _state: Any = field(repr=False)
-
-    @property
-    def kernel(self) -> tuple[int, ...] | None:
-        """The window of the op itself; None where it has none."""
-        raise NotImplementedError
-
-    @property
-    def stride(self) -> tuple[int, ...] | None:
-        """The stride of the op itself; None where it has no window."""
-        raise NotImplementedError
-
-    @property
-    def dilation(self) -> tuple[int, ...] | None:
-        """The dilation of the op itself; None where it has no window."""
-        raise NotImplementedError
-
-    @property
-    def padding(self) -> tuple[int, ...] | None:
-        """The padding of the op itself, before the first index; None where it has no window."""
-        raise NotImplementedError
-
-    @property
-    def receptive_field(self) -> tuple[int | None, ...]:
-        """The largest field over positions, pixels; None on an axis that sees everything."""
-        raise NotImplementedError
-
-    @property
-    def smallest(self) -> tuple[int | None, ...]:
-        """The smallest field over positions, pixels; None on an axis that sees everything."""
-        raise NotImplementedError
-
-    @property
-    def effective_stride(self) -> tuple[Step, ...]:
-        """Input pixels from one position to the next; None where it is global or uneven."""
-        raise NotImplementedError
-
-    @property
-    def effective_padding(self) -> tuple[Step, ...]:
-        """Pixels by which position 0 reaches before the input; None where global or uneven."""
-        raise NotImplementedError
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """The number of positions."""
-        raise NotImplementedError
-
-    @property
-    def aligned(self) -> bool:
-        """Whether every position has the same field, phases of an upsampling aside."""
-        raise NotImplementedError
-
-    @property
-    def global_from(self) -> str | None:
-        """The first layer or gate on the way here that sees everything: module path or op name."""
-        raise NotImplementedError
-
-    def interval(
-        self, position: tuple[int, ...], gates: bool = False
-    ) -> tuple[Interval | None, ...]:
-        """The first and last input index that one output position sees, clipped at every layer.
-
-        Multiplicative gates that see everything are left out unless `gates`. All are None where
-        the position sees nothing of the input.
-
-        Raises:
-            InputError: no such position.
-        """
-        raise NotImplementedError
-
-    def support(
-        self, position: tuple[int, ...], gates: bool = False
-    ) -> tuple[tuple[int, ...], ...]:
-        """Every input index that one output position sees, holes left out.
-
-        Raises:
-            InputError: no such position.
-        """
-        raise NotImplementedError
-
-    def reads_padding(self, position: tuple[int, ...], gates: bool = False) -> bool:
-        """Whether anything between the input and this position reads padding, on any path.
-
-        Raises:
-            InputError: no such position.
-        """
-        raise NotImplementedError
+_GEOMETRIC = frozenset({"conv", "pool", "pad", "resize"})
 
 
 @dataclass(frozen=True)
 class Fields:
     """The receptive fields of a whole Graph, over `axes` spatial axes of `input_sizes`.
 
-    `final` is the value that feeds the first global pooling or flatten, or else the output.
+    `final` is the value that feeds the first global pooling or flatten, or else the output;
+    `global_from` names the first layer or gate before the output that sees everything.
     """
 
     graph: Graph
     axes: int
     input_sizes: tuple[int, ...]
-    rows: tuple[FieldRow, ...]
     final: FieldRow
     global_from: str | None
     findings: tuple[Finding, ...]
+    _trace: Trace = field(repr=False, compare=False)
+
+    @cached_property
+    def rows(self) -> tuple[FieldRow, ...]:
+        """A row for each op that reads the input, in execution order."""
+        return tuple(rows_of(self._trace))
 
     @cached_property
     def layers(self) -> tuple[FieldRow, ...]:
         """The rows that have a geometry of their own: windows, pads, resizes, crops, joins."""
-        raise NotImplementedError
+        made = {state.made for state in self._trace.maker.all}
+        return tuple(row for row in self.rows if row.op in made or row.kind in _GEOMETRIC)
+
+    def of_value(self, value: int) -> FieldRow | None:
+        """The row of any value; None where it does not come from the input."""
+        return row_of(self._trace, value)
 
 
 def receptive_field(graph: Graph) -> Fields:
@@ -149,4 +68,95 @@ def receptive_field(graph: Graph) -> Fields:
     Raises:
         SpatialAxesError: no floating-point input has a dimension after batch and channels.
     """
-    raise NotImplementedError
+    trace = Trace(graph)
+    trace.run(RULES, unknown)
+    output = next((v for v in graph.outputs if trace.states[v] is not None), None)
+    findings = [*trace.findings, *unaligned(trace)]
+    if output is None:
+        raise SpatialAxesError(f"{graph.name} has no output that comes from its spatial input.")
+    tracked = [value for value in graph.outputs if trace.states[value] is not None]
+    if len(tracked) > 1:
+        findings.append(
+            Finding("note", "", f"receptive field: the model has {len(tracked)} outputs; the "
+                    "final figures are those of the first.")
+        )  # fmt: skip
+    last = trace.state(output).first_global
+    final = row_of(trace, feeding_value(trace, output))
+    assert final is not None
+    return Fields(
+        graph, trace.maker.axes, trace.maker.sizes, final, last[1] if last else None,
+        tuple(dict.fromkeys(findings)), trace,
+    )  # fmt: skip
+
+
+def rows_of(trace: Trace) -> Sequence[FieldRow]:
+    """A row for each op whose output comes from the input."""
+    rows = []
+    states, cache = trace.states, trace.maker.all
+    for index, op in enumerate(trace.graph.ops):
+        for value in op.outputs:
+            state = states[value]
+            if state is not None:
+                rows.append(FieldRow(index, value, op.module, op.module_type, op.name, op.kind,
+                                     op, state, cache))  # fmt: skip
+                break
+    return rows
+
+
+def row_of(trace: Trace, value: int) -> FieldRow | None:
+    """The row of one value."""
+    state = trace.states[value]
+    if state is None:
+        return None
+    index = trace.graph.producers[value]
+    if index is None:
+        return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker.all)
+    op = trace.graph.ops[index]
+    return FieldRow(index, value, op.module, op.module_type, op.name, op.kind, op, state,
+                    trace.maker.all)  # fmt: skip
+
+
+def unaligned(trace: Trace) -> list[Finding]:
+    """A finding for each join of values whose strides differ."""
+    found = []
+    for index, state in trace.maker.unaligned:
+        op = trace.graph.ops[index]
+        place = f"{op.module} ({op.module_type})" if op.module else op.module_type
+        strides = " and ".join(sorted({
+            "x".join("-" if m is None else f"{m.a / m.b:g}" for m in link.state.maps)
+            for link in state.links
+        }))  # fmt: skip
+        found.append(
+            Finding("note", op.module, f"receptive field: {op.name} in {place} joins branches of "
+                    f"effective stride {strides}; their field differs from position to position.")
+        )  # fmt: skip
+    return found
+
+
+def analysis(graph: Graph) -> Analysis:
+    """The columns of the model, and of each module at its last output.
+
+    A network without spatial axes has none, and no finding: that is no fault of it.
+    """
+    keys = [column.key for column in COLUMNS]
+    try:
+        fields = receptive_field(graph)
+    except SpatialAxesError:
+        return Analysis(totals=dict.fromkeys(keys))
+    totals = dict(zip(keys, _cells(fields.final), strict=True))
+    totals["global_from"] = fields.global_from
+    modules: dict[str, dict[str, Cell]] = {}
+    for call in graph.calls:
+        for value in call.outputs[:1]:
+            row = fields.of_value(value)
+            if row is not None:
+                modules[call.module] = dict(zip(keys, _cells(row), strict=True))
+    findings = tuple(f for f in fields.findings if "outputs; the" not in f.message)
+    return Analysis(totals=totals, at_module=modules, findings=findings)
+
+
+def _cells(row: FieldRow) -> tuple[Cell, ...]:
+    return row.receptive_field, row.effective_stride, row.effective_padding, row.global_from
+
+
+ANALYZER = Analyzer("receptive_field", COLUMNS, analysis)

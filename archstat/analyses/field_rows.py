@@ -1,0 +1,179 @@
+"""`FieldRow`: what one value sees of the input, as figures and as exact intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from archstat.analyses.field_layouts import Layout
+from archstat.analyses.field_maps import Map
+from archstat.analyses.field_states import State
+from archstat.analyses.supports import Support, bits, walk_back
+from archstat.errors import InputError
+from archstat.graph import Op
+
+Step = int | float | None
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """What one value sees of the input; `op` is the index of the op that made it.
+
+    A row for the input itself has no op. Tuples hold one entry an axis.
+    """
+
+    op: int | None
+    value: int
+    module: str
+    module_type: str
+    name: str
+    kind: str
+    _op: Op | None = field(repr=False)
+    _state: State = field(repr=False)
+    _states: list[State] = field(repr=False, compare=False)
+
+    @property
+    def kernel(self) -> tuple[int, ...] | None:
+        """The window of the op itself; None where it has none."""
+        return self._geometry(("kernel", "kernel_size"), 1)
+
+    @property
+    def stride(self) -> tuple[int, ...] | None:
+        """The stride of the op itself; None where it has no window."""
+        steps = self._geometry(("stride",), 0)
+        kernel = self.kernel
+        if steps is None or kernel is None:
+            return None
+        return tuple(step or size for step, size in zip(steps, kernel, strict=True))
+
+    @property
+    def dilation(self) -> tuple[int, ...] | None:
+        """The dilation of the op itself; None where it has no window."""
+        return self._geometry(("dilation",), 1)
+
+    @property
+    def padding(self) -> tuple[int, ...] | None:
+        """What the op itself adds before the first index; None where it has no window or pad."""
+        if self.kind == "pad" and self._op is not None:
+            pads = tuple(self._op.attributes.get("pad") or self._op.attributes.get("padding") or ())
+            before = pads[::2][::-1]
+            axes = len(self._state.sizes)
+            return (0,) * (axes - len(before)) + before[-axes:]
+        return self._geometry(("padding",), 0)
+
+    def _geometry(self, keys: tuple[str, ...], default: int) -> tuple[int, ...] | None:
+        attributes = self._op.attributes if self._op else {}
+        kernel = attributes.get("kernel") or attributes.get("kernel_size")
+        if not kernel:
+            return None
+        given: Any = next((attributes[key] for key in keys if attributes.get(key)), default)
+        axes = len(self._state.sizes)
+        numbers = (given,) if isinstance(given, int) else tuple(given)
+        # A 1-D pooling arrives as a 2-D one with a window of one row.
+        return numbers * axes if len(numbers) == 1 else numbers[-axes:]
+
+    @property
+    def receptive_field(self) -> tuple[int | None, ...]:
+        """The largest field over positions, pixels; None on an axis that sees everything."""
+        return tuple(
+            None if m is None else max(m.spans(n))
+            for m, n in zip(self._state.maps, self._state.sizes, strict=True)
+        )
+
+    @property
+    def smallest(self) -> tuple[int | None, ...]:
+        """The smallest field over positions, pixels; None on an axis that sees everything."""
+        return tuple(
+            None if m is None else min(m.spans(n))
+            for m, n in zip(self._state.maps, self._state.sizes, strict=True)
+        )
+
+    @property
+    def effective_stride(self) -> tuple[Step, ...]:
+        """Input pixels from one position to the next; None where it is global or uneven."""
+        return tuple(_stride(m) for m in self._state.maps)
+
+    @property
+    def effective_padding(self) -> tuple[Step, ...]:
+        """Pixels by which position 0 reaches before the input; None where global or uneven."""
+        return tuple(
+            None if m is None or m.table or m.lo[0] is None else -m.lo[0] for m in self._state.maps
+        )
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The number of positions."""
+        return self._state.sizes
+
+    @property
+    def layout(self) -> Layout:
+        """Which digits of which axis stand in each dimension of the value (see `field_layouts`)."""
+        return self._state.layout
+
+    @property
+    def aligned(self) -> bool:
+        """Whether every position has the same field, phases of an upsampling aside."""
+        return self._state.aligned
+
+    @property
+    def global_from(self) -> str | None:
+        """The first layer or gate on the way here that sees everything: module path or op name."""
+        first = self._state.first_global
+        return first[1] if first else None
+
+    def interval(
+        self, position: tuple[int, ...], gates: bool = False
+    ) -> tuple[Interval | None, ...]:
+        """The first and last input index that one output position sees, clipped at every layer.
+
+        Multiplicative gates that see everything are left out unless `gates`. All are None where
+        the position sees nothing of the input.
+
+        Raises:
+            InputError: no such position.
+        """
+        seen = [support.indices for support in self._walked(position, gates)]
+        if not all(seen):
+            return (None,) * len(seen)
+        return tuple(((m & -m).bit_length() - 1, m.bit_length() - 1) for m in seen)
+
+    def support(
+        self, position: tuple[int, ...], gates: bool = False
+    ) -> tuple[tuple[int, ...], ...]:
+        """Every input index that one output position sees, holes left out.
+
+        Raises:
+            InputError: no such position.
+        """
+        seen = [support.indices for support in self._walked(position, gates)]
+        return tuple(tuple(bits(m)) if all(seen) else () for m in seen)
+
+    def reads_padding(self, position: tuple[int, ...], gates: bool = False) -> bool:
+        """Whether anything between the input and this position reads padding, on any path.
+
+        Raises:
+            InputError: no such position.
+        """
+        return any(support.reads_padding for support in self._walked(position, gates))
+
+    def _walked(self, position: tuple[int, ...], gates: bool) -> list[Support]:
+        sizes = self._state.sizes
+        inside = len(position) == len(sizes) and all(
+            0 <= index < size for index, size in zip(position, sizes, strict=True)
+        )
+        if not inside:
+            raise InputError(
+                f"There is no position {position} in {self.module or self.name}; it has "
+                f"{'x'.join(map(str, sizes))}, counted from 0."
+            )
+        return [
+            walk_back(self._states, self._state, axis, index, gates)
+            for axis, index in enumerate(position)
+        ]
+
+
+def _stride(m: Map | None) -> Step:
+    if m is None or m.table:
+        return None
+    return m.a // m.b if m.a % m.b == 0 else m.a / m.b

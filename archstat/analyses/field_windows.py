@@ -1,0 +1,278 @@
+"""Rules of ops that slide a window or resample: convolution, pooling, padding, resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from archstat.analyses import field_relations
+from archstat.analyses.field_layouts import Layout, plain
+from archstat.analyses.field_relations import Relation
+from archstat.analyses.field_states import State
+from archstat.analyses.field_trace import Rule, Trace
+from archstat.graph import Op
+
+
+def per_axis(given: Any, axes: int, default: int = 1) -> tuple[int, ...]:
+    """One number an axis, from a number, a list of one or of all, or nothing."""
+    if given is None or given == ():
+        return (default,) * axes
+    if isinstance(given, int):
+        return (given,) * axes
+    return tuple(given) * axes if len(given) == 1 else tuple(given)
+
+
+def convolution(trace: Trace, op: Op) -> State | None:
+    """A window of the kernel's size over the last dimensions; channels are summed over."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    attributes = op.attributes
+    if found[0] != op.inputs[0]:
+        return trace.give_up(op, "has a kernel that depends on the input")
+    weight = trace.shape(op.inputs[1])
+    axes = len(weight) - 2
+    if op.name == "conv_tbc" or len(trace.shape(found[0])) != axes + 2:
+        return trace.give_up(op, "has another order of dimensions than batch, channels, space")
+    kernel = weight[2:]
+    padding = per_axis(attributes.get("padding"), axes, 0)
+    stride = per_axis(attributes.get("stride"), axes)
+    if kernel == (1,) * axes == stride and not any(padding):
+        state = trace.state(found[0])
+        summed = state if state.layout[1] is None else trace.maker.summed(state, (1,))
+    else:
+        dilation = per_axis(attributes.get("dilation"), axes)
+        made = field_relations.transposed if attributes.get("transposed") else (
+            field_relations.window
+        )  # fmt: skip
+        relations = list(map(made, kernel, stride, padding, dilation))
+        summed = windowed(trace, op, found[0], relations, sums=True)
+    if len(found) == 1:
+        return summed
+    # A kernel made from the whole input (dynamic convolution) scales like any other gate.
+    whole = [trace.state(value) for value in found[1:]]
+    unplaced = [(None,) * len(summed.layout)] * len(whole)
+    if any(digits for state in whole for digits in state.layout):
+        return trace.give_up(op, "has a kernel that varies over the input")
+    return trace.union(op, [summed, *whole], [summed.layout, *unplaced], product=True)
+
+
+def pooling(trace: Trace, op: Op) -> State | None:
+    """A window over the last dimensions, each channel by itself."""
+    if not trace.tracked(op):
+        return None
+    attributes = op.attributes
+    size = attributes.get("kernel") or attributes["kernel_size"]
+    axes = len(size) if len(size) > 1 else _pool_axes(op, size)
+    kernel = per_axis(size, axes)
+    stride = per_axis(attributes.get("stride"), axes, 0)
+    stride = tuple(s or k for s, k in zip(stride, kernel, strict=True))
+    padding = per_axis(attributes.get("padding"), axes, 0)
+    dilation = per_axis(attributes.get("dilation"), axes)
+    relations = list(map(field_relations.window, kernel, stride, padding, dilation))
+    return windowed(trace, op, op.inputs[0], relations)
+
+
+def _pool_axes(op: Op, size: Sequence[int]) -> int:
+    digits = [int(letter) for letter in op.name if letter.isdigit()]
+    return digits[0] if digits else len(size)
+
+
+def adaptive_pooling(trace: Trace, op: Op) -> State | None:
+    """Windows from floor(i n / m) to ceil((i + 1) n / m); one for all of it is global."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    axes = int(op.name[-2])
+    dims = range(len(before) - axes, len(before))
+    state = trace.maker.summed(
+        trace.state(found[0]), [d for d in dims if after[d] == 1], pools=True
+    )
+    if all(after[dim] == 1 for dim in dims):
+        return state
+    relations = [
+        field_relations.adaptive(before[dim], after[dim]) if after[dim] > 1 else
+        field_relations.IDENTITY for dim in dims
+    ]  # fmt: skip
+    shape = tuple(1 if dim in dims and after[dim] == 1 else before[dim]
+                  for dim in range(len(before)))  # fmt: skip
+    return windowed(trace, op, found[0], relations, state=state, shape=shape)
+
+
+def windowed(
+    trace: Trace,
+    op: Op,
+    value: int,
+    relations: Sequence[Relation],
+    *,
+    sums: bool = False,
+    state: State | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> State:
+    """The state after a relation on each of the last dimensions; `sums` over those before."""
+    maker = trace.maker
+    state = state or trace.state(value)
+    before = shape or trace.shape(value)
+    after = trace.shape(op.outputs[0])
+    axes = len(relations)
+    if axes == maker.axes and state.layout == plain(len(before), before[-axes:]):
+        sizes = after[-axes:]
+        return maker.step(state, tuple(relations), plain(len(after), sizes), sizes)
+    if all(relation is field_relations.IDENTITY for relation in relations):
+        return maker.summed(state, (len(before) - axes - 1,)) if sums else state
+    channels = len(before) - axes - 1
+    if state.layout[channels] is not None:
+        state = maker.summed(state, (channels,))
+    spread = maker.spread(state, range(channels + 1, len(before)))
+    if spread is None:
+        return trace.give_up(op, "slides over positions that are not in their order")
+    return _stepped(trace, spread, relations, channels + 1, before, after)
+
+
+def _stepped(
+    trace: Trace,
+    state: State,
+    relations: Sequence[Relation],
+    first: int,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+) -> State:
+    """A step along the axes that stand in the dimensions from `first` on; others have none."""
+    own, sizes = list(trace.maker.identity), list(state.sizes)
+    layout = list(state.layout)
+    for dim, relation in enumerate(relations, first):
+        digits = layout[dim]
+        if digits is None or relation is field_relations.IDENTITY:
+            continue
+        axis = digits[0][0]
+        own[axis], sizes[axis] = relation, after[dim]
+        layout[dim] = ((axis, 1, after[dim]),)
+    return trace.maker.step(state, tuple(own), tuple(layout), tuple(sizes))
+
+
+def padding(trace: Trace, op: Op) -> State | None:
+    """Zeros, or what is inside repeated, around the last dimensions; negative pads crop."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    pads = op.attributes.get("pad") or op.attributes.get("padding") or ()
+    before = trace.shape(found[0])
+    pairs = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
+    mode = op.name.partition("_")[0]
+    dims = range(len(before) - len(pairs), len(before))
+    relations = [
+        field_relations.padded(first) if mode == "constant"
+        else field_relations.bordered(before[dim], first, last, mode)
+        for dim, (first, last) in zip(dims, pairs, strict=True)
+    ]  # fmt: skip
+    return along(trace, op, found[0], dict(zip(dims, relations, strict=True)))
+
+
+def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> State:
+    """The state after a relation on each of some dimensions; channels stay as they are."""
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
+    state = trace.state(value)
+    moved = [
+        dim for dim, relation in relations.items()
+        if state.layout[dim] and (relation is not field_relations.IDENTITY or before[dim] != after[dim])
+    ]  # fmt: skip
+    spread = trace.maker.spread(state, moved)
+    if spread is None:
+        return trace.give_up(op, "moves positions that are not in their order")
+    own, sizes, layout = list(trace.maker.identity), list(spread.sizes), list(spread.layout)
+    for dim in moved:
+        digits = layout[dim]
+        assert digits is not None
+        axis = digits[0][0]
+        own[axis], sizes[axis] = relations[dim], after[dim]
+        layout[dim] = ((axis, 1, after[dim]),)
+    return trace.maker.step(spread, tuple(own), tuple(layout), tuple(sizes)) if moved else state
+
+
+def resizing(trace: Trace, op: Op) -> State | None:
+    """Nearest, linear or cubic resampling of the last dimensions."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    name, attributes = op.name, op.attributes
+    factors = attributes.get("scale_factors") or [
+        attributes.get(key) for key in ("scales_d", "scales_h", "scales_w", "scales")
+        if key in attributes
+    ]  # fmt: skip
+    corners = bool(attributes.get("align_corners"))
+    dims = range(2, len(before))
+    if len(factors) != len(dims):
+        factors = [None] * len(dims)
+    relations = {}
+    for dim, factor in zip(dims, factors, strict=True):
+        relations[dim] = _resampler(name)(before[dim], after[dim], factor, corners)
+    return along(trace, op, found[0], relations)
+
+
+def _resampler(name: str) -> Callable[[int, int, float | None, bool], Relation]:
+    reach = 2 if "cubic" in name else 1
+    if "nearest" in name:
+        centred = "exact" in name
+        return lambda size, out, scale, _: field_relations.nearest(size, out, scale, centred)
+    make = field_relations.antialiased if name.endswith("_aa") else field_relations.interpolated
+    return lambda size, out, scale, corners: make(size, out, scale, corners, reach)
+
+
+def unfolded(trace: Trace, op: Op) -> State | None:
+    """im2col: a window, its positions flattened into one dimension."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    before = trace.shape(found[0])
+    keys = ("kernel_size", "stride", "padding", "dilation")
+    kernel, stride, pad, gap = (per_axis(op.attributes[key], 2) for key in keys)
+    sizes = tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(before[2:], kernel, stride, pad, gap, strict=True)
+    )
+    state = trace.state(found[0])
+    if state.layout != plain(4, before[2:]) or trace.maker.axes != 2:
+        return trace.give_up(op, "slides over positions that are not in their order")
+    relations = tuple(map(field_relations.window, kernel, stride, pad, gap))
+    rows, columns = ((k, 1, n) for k, n in enumerate(sizes))
+    layout: Layout = (None, None, (rows, columns))
+    return trace.maker.step(state, relations, layout, sizes)
+
+
+def folded(trace: Trace, op: Op) -> State | None:
+    """col2im: windows added up where they lay, a transposed convolution."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    state, maker = trace.state(found[0]), trace.maker
+    state = maker.summed(state, (1,))
+    digits = state.layout[2] if len(state.layout) == 3 else None
+    if maker.axes != 2 or digits != tuple((k, 1, n) for k, n in enumerate(state.sizes)):
+        return trace.give_up(op, "puts windows together that are not in their order")
+    keys = ("kernel_size", "stride", "padding", "dilation")
+    numbers = (per_axis(op.attributes[key], 2) for key in keys)
+    relations = tuple(map(field_relations.transposed, *numbers))
+    shape = trace.shape(op.outputs[0])
+    return maker.step(state, relations, plain(4, shape[2:]), shape[2:])
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("convolution", "_convolution", "mkldnn_convolution",
+                     "convolution_overrideable", "_slow_conv2d_forward", "conv_tbc"), convolution),
+    **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d",
+                     "max_pool2d", "max_pool3d", "mkldnn_max_pool2d", "avg_pool1d", "avg_pool2d",
+                     "avg_pool3d"), pooling),
+    **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "mkldnn_adaptive_avg_pool2d",
+                     "adaptive_max_pool2d", "adaptive_max_pool3d"), adaptive_pooling),
+    **dict.fromkeys(("constant_pad_nd", *(f"{mode}_pad{n}d" for mode in
+                     ("reflection", "replication") for n in (1, 2, 3))), padding),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
+                     "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
+                     "_upsample_nearest_exact3d", "upsample_linear1d", "upsample_bilinear2d",
+                     "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_bilinear2d_aa",
+                     "_upsample_bicubic2d_aa"), resizing),
+    "im2col": unfolded,
+    "col2im": folded,
+}  # fmt: skip
