@@ -96,8 +96,7 @@ def remarks(fields: Fields, sized: bool = True) -> Iterator[str]:
         yield from _exceeds(fields, steps)
         yield from _lost(steps)
     yield from _adds_nothing(steps)
-    if fields.global_from is not None:
-        yield f"Global from {fields.global_from} on: from there, every output sees every input."
+    yield from _global(fields)
     yield from dict.fromkeys(finding.message for finding in fields.findings)
 
 
@@ -165,8 +164,24 @@ def _lost(steps: Sequence[LayerStep]) -> Iterator[str]:
 
 
 def _adds_nothing(steps: Sequence[LayerStep]) -> Iterator[str]:
-    windows = [step for step in steps if step.is_conv or step.is_pool]
+    windows = [step for step in steps if _is_local(step)]
     idle = [step for step in windows if step.reached == step.row.receptive_field]
+    points = [step for step in idle if max(step.row.kernel or (1,)) == 1]
+    others = [step.label for step in idle if step not in points]
     if idle:
-        names = some([step.label for step in idle])
+        reasons = [f"{len(points)} with 1x1 kernels" if len(points) > 3 else
+                   some([step.label for step in points], None), some(others)]  # fmt: skip
+        names = ", ".join(filter(None, reasons))
         yield f"{len(idle)} of {len(windows)} layers add nothing to the field: {names}."
+
+
+def _is_local(step: LayerStep) -> bool:
+    return (step.is_conv or step.is_pool) and None not in step.row.receptive_field
+
+
+def _global(fields: Fields) -> Iterator[str]:
+    name = fields.global_from
+    if name is not None and fields.final.global_from and None not in fields.final.receptive_field:
+        yield f"From {name} on, gates see the whole input; the fields leave gates out."
+    elif name is not None:
+        yield f"From {name} on, every output sees the whole input."

@@ -15,13 +15,13 @@ from archstat.result import Cell, Column, Table
 from archstat.version import __version__
 
 _FIELD = (
-    Column("receptive_field", "axes", "input pixels seen, the most over positions"),
-    Column("smallest_receptive_field", "axes", "input pixels seen, the least over positions"),
-    Column("effective_stride", "axes", "input pixels from one position to the next"),
-    Column("effective_padding", "axes", "pixels by which position 0 reaches before the input"),
+    Column("receptive_field", "pixels", "input pixels seen, the most over positions"),
+    Column("smallest_receptive_field", "pixels", "input pixels seen, the least over positions"),
+    Column("effective_stride", "pixels", "input pixels from one position to the next"),
+    Column("effective_padding", "pixels", "pixels by which position 0 reaches before the input"),
 )
 _GLOBAL = Column("global_from", "text", "the first layer or gate that sees everything")
-_OUTPUT = Column("output", "axes", "positions")
+_OUTPUT = Column("output", "pixels", "positions")
 _COSTS = (
     Column("weights", "count", "weights, without bias"),
     Column("macs", "count", "multiply-accumulates"),
@@ -30,13 +30,13 @@ LAYER_COLUMNS = (
     Column("layer", "text", "path of the module, or the op that its parent runs"),
     Column("type", "text", "class of the module, or the layer as written"),
     Column("op", "text", "name of the operation"),
-    Column("kernel", "axes", "its own window"),
-    Column("stride", "axes", "its own stride"),
-    Column("dilation", "axes", "its own dilation"),
-    Column("padding", "axes", "its own padding"),
+    Column("kernel", "pixels", "its own window"),
+    Column("stride", "pixels", "its own stride"),
+    Column("dilation", "pixels", "its own dilation"),
+    Column("padding", "pixels", "its own padding"),
     *_FIELD,
     _OUTPUT,
-    Column("lost", "axes", "last pixels of the padded input that no window reaches"),
+    Column("lost", "pixels", "last pixels of the padded input that no window reaches"),
     *_COSTS,
     _GLOBAL,
 )
@@ -50,9 +50,9 @@ NETWORK_COLUMNS = (
 )
 POSITION_COLUMNS = (
     *LAYER_COLUMNS,
-    Column("position", "axes", "an output position"),
-    Column("first_seen", "axes", "first input index that it sees"),
-    Column("last_seen", "axes", "last input index that it sees"),
+    Column("position", "pixels", "an output position"),
+    Column("first_seen", "pixels", "first input index that it sees"),
+    Column("last_seen", "pixels", "last input index that it sees"),
 )
 CONVENTION = {
     "receptive_field": "largest side over output positions, borders aside; null sees everything",
@@ -131,10 +131,11 @@ def row_of(fields: Fields, name: str) -> FieldRow:
     within = [row for row in fields.rows if f"{row.module}.".startswith(f"{name}.")]
     if within and name:
         return within[-1]
-    known = dict.fromkeys(row.module for row in fields.rows if row.module)
-    parents = [path.rpartition(".")[0] for path in known]
-    hint = did_you_mean(name, [*known, *filter(None, parents)])
-    hint = hint or f" It has {', '.join(list(known)[:6])}, ..."
+    paths = [row.module.split(".") for row in fields.rows if row.module]
+    known = dict.fromkeys(".".join(path[:n]) for path in paths for n in range(1, len(path) + 1))
+    outer = list(dict.fromkeys(path[0] for path in paths))
+    more = " and more" if len(outer) > 8 else ""
+    hint = did_you_mean(name, known) or f" It has {', '.join(outer[:8])}{more}."
     raise LookupFailedError(f"--at {name}: the network has no such layer.{hint}")
 
 
@@ -146,17 +147,22 @@ def for_screen(table: Table) -> Table:
     if least is not None:
         for row in rows:
             row[least - 1] = _range(row[least], row[least - 1])
+        rows = [[_unless_global(cell, index == least - 1) for index, cell in enumerate(row)]
+                for row in rows]  # fmt: skip
     if "op" in keys:
-        for row in rows:
-            row[0] = _with_op(*row[:4])
+        paths = (str(cell).split(".") for cell in table.column("layer"))
+        above = {".".join(path[:n]) for path in paths for n in range(1, len(path))}
+        for row in (row for row in rows if row[0] in above):
+            row[0] = f"{row[0]} ({row[2]})"
     plain = replace(table, rows=tuple(tuple(row) for row in rows))
     hidden = {"smallest_receptive_field", "op", *(k for k in keys if _says_nothing(table, k))}
     return plain.select([key for key in keys if key not in hidden])
 
 
-def _with_op(layer: Cell, kind: Cell, op: Cell, kernel: Cell) -> Cell:
-    """The layer, with the op where a module that is no such layer runs it: ``layer1.0 (add)``."""
-    return layer if kernel is not None or op in (layer, kind, "") else f"{layer} ({op})"
+def _unless_global(cell: Cell, is_field: bool) -> Cell:
+    if not isinstance(cell, tuple) or set(cell) != {None}:
+        return cell
+    return "global" if is_field else None
 
 
 def _range(least: Cell, most: Cell) -> Cell:

@@ -35,6 +35,9 @@ print(json.dumps(seen))
 """
 
 
+_LAYER_LIST = ["rf", "--layers", "3x3,3x3,3x3"]
+
+
 def modules_after(*commands: list[str]) -> dict[str, list[str]]:
     """The modules of a fresh process, warnings being errors, after each command."""
     done = subprocess.run(
@@ -52,7 +55,8 @@ def modules_after(*commands: list[str]) -> dict[str, list[str]]:
 def light():
     """Modules after what needs no torch, in one process."""
     return modules_after(["--help"], ["compare", "--help"], ["--version"], ["list"],
-                         ["list", "vgg*", "--format", "json"])  # fmt: skip
+                         ["list", "vgg*", "--format", "json"], _LAYER_LIST,
+                         [*_LAYER_LIST, "--advise", "--input", "64"])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +68,9 @@ def main_job():
 @pytest.mark.parametrize("library", ["torch", "pandas", "numpy", "fvcore", "sympy", "torchvision"])
 @pytest.mark.parametrize(
     "step",
-    ["import archstat", "--help", "compare --help", "--version", "list", "list vgg* --format json"],
-)
+    ["import archstat", "--help", "compare --help", "--version", "list", "list vgg* --format json",
+     " ".join(_LAYER_LIST), f"{' '.join(_LAYER_LIST)} --advise --input 64"],
+)  # fmt: skip
 def test_what_needs_no_torch_imports_no_heavy_library(light, step, library):
     assert library not in light[step]
 

@@ -78,7 +78,7 @@ def compare(
     base = reference_row(models, reference or 0)
     groups = [reports_of(model, input or None, batch, variants) for model in tracked(models)]
     table = table_of_groups(groups, base)
-    unknown = sum(int(cell or 0) for cell in table.column("unknown_ops"))
+    unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
     if extra is not None:
         table = joined(table, extra)
     if order is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from archstat.analyses.receptive_field import Fields, receptive_field
+from archstat.analyses.receptive_field import FieldRow, Fields, receptive_field
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
-from archstat.errors import InputError, SpecError
+from archstat.cli.paging import page_or_print
+from archstat.errors import DisagreementError, InputError, SpecError
 from archstat.field_tables import (
     for_screen,
     layer_table,
@@ -20,6 +21,7 @@ from archstat.field_tables import (
 )
 from archstat.result import Table
 from archstat.units import format_shape
+from archstat.version import __version__
 
 _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output", "weights", "macs",
                "effective_padding", "kernel", "stride", "padding", "dilation", "lost")  # fmt: skip
@@ -74,15 +76,78 @@ def view(request: Request, destination: Destination) -> None:
         ArchstatError: whatever cannot be carried out.
     """
     _refuse_what_clashes(request)
+    if request.plot is not None:
+        from archstat.reporters.plots import check_plot_path
+
+        check_plot_path(request.plot)
     networks = [_of_list(text, request) for text in request.layers]
     networks += [_of_model(spec, request) for spec in request.models]
+    if request.check:
+        _check(networks[0], request, destination)
+        return
+    if request.effective:
+        _effective(networks[0], request, destination)
+        return
     shown = _several(networks) if len(networks) > 1 else _single(networks[0], request, destination)
+    _write(shown, request, destination, networks[0].is_list)
+    if request.plot is not None:
+        _draw(request.plot, networks, request)
+
+
+def _write(shown: Table, request: Request, destination: Destination, is_list: bool) -> None:
     chosen = chosen_columns(request.columns, shown.columns, shown.columns[0].key)
     if chosen is not None:
         shown = shown.select(chosen)
     elif not destination.is_raw:
-        shown = _fitted(for_screen(shown), networks, destination)
+        shown = _fitted(for_screen(shown), is_list, destination)
     destination.write(shown)
+
+
+def _check(network: Network, request: Request, destination: Destination) -> None:
+    from archstat.measured_field import measured_field
+
+    fields = network.fields
+    found = measured_field(network.title, fields, _row(fields, request))
+    _write(_stamped(found.table(), fields), request, destination, False)
+    if not found.agrees:
+        raise DisagreementError(found.lines()[0])
+
+
+def _effective(network: Network, request: Request, destination: Destination) -> None:
+    from archstat.effective_field import effective_field
+
+    fields = network.fields
+    found = effective_field(network.title, fields, _row(fields, request), weights=request.weights)
+    _write(_stamped(found.table(), fields), request, destination, False)
+    if destination.format.name == "console" and destination.path is None:
+        from archstat.reporters.to_heatmap import to_heatmap
+
+        page_or_print(to_heatmap(found.density))
+    if request.plot is not None:
+        from archstat.cli.rf_runs import draw_effective
+
+        draw_effective(request.plot, found)
+
+
+def _stamped(table: Table, fields: Fields) -> Table:
+    return replace(table, torch_version=fields.graph.torch_version, archstat_version=__version__)
+
+
+def _draw(path: str, networks: list[Network], request: Request) -> None:
+    from archstat.cli.rf_runs import draw_by_depth, draw_on_input
+
+    first = networks[0]
+    if request.at is None and request.position is None:
+        draw_by_depth(path, [(n.title, n.fields, n.sized) for n in networks])
+        return
+    if not first.sized:
+        raise SpecError("a picture of what a position sees needs the input's size: give --input.")
+    row = _row(first.fields, request)
+    draw_on_input(path, first.title, first.fields, row, _position(request.position))
+
+
+def _row(fields: Fields, request: Request) -> FieldRow:
+    return fields.final if request.at is None else row_of(fields, request.at)
 
 
 def _refuse_what_clashes(request: Request) -> None:
@@ -94,6 +159,10 @@ def _refuse_what_clashes(request: Request) -> None:
     wanted = [option for option, given in views.items() if given]
     if len(wanted) > 1:
         raise SpecError(f"{' and '.join(wanted)} show different tables: give one of them.")
+    if request.advise and request.plot is not None:
+        raise SpecError("--advise has no picture: leave --plot out.")
+    if request.check and request.plot is not None:
+        raise SpecError("--check has no picture: leave --plot out.")
     looks = {"--at": request.at, "--position": request.position}
     wanted += [option for option, given in looks.items() if given is not None]
     if count > 1 and wanted:
@@ -137,7 +206,7 @@ def _single(network: Network, request: Request, destination: Destination) -> Tab
 
         return advice_table(fields, network.sized, None if destination.is_raw else _MOST_NAMED)
     if request.at is not None or request.position is not None:
-        row = fields.final if request.at is None else row_of(fields, request.at)
+        row = _row(fields, request)
         if not network.sized and request.position is None:
             return one_layer_table(fields, row, network.costed)
         if not network.sized:
@@ -154,11 +223,11 @@ def _position(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(index) for index in re.split("[,x]", text))
 
 
-def _fitted(table: Table, networks: list[Network], destination: Destination) -> Table:
-    if destination.format.name != "console" or table.keys()[0] != "layer":
-        return table
-    needs = _LIST_NEEDS if networks[0].is_list else _MODEL_NEEDS
+def _fitted(table: Table, is_list: bool, destination: Destination) -> Table:
     known = table.keys()
+    if destination.format.name != "console" or "kernel" not in known:
+        return table
+    needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
     further = [key for key in known if key not in needs]
     width = screen_width(destination.path)
     return on_screen(table, [key for key in (*further, *needs) if key in known], width)
