@@ -16,8 +16,10 @@ from archstat.version import __version__
 
 if TYPE_CHECKING:
     from archstat import zoo as zoo
+    from archstat.analyses.receptive_field import receptive_field as receptive_field
     from archstat.comparison import compare as compare
     from archstat.errors import ArchstatError as ArchstatError
+    from archstat.frontends.layers import layers as layers
     from archstat.frontends.module import capture as capture
     from archstat.graph import Graph as Graph
     from archstat.pipeline import analyze as analyze
@@ -32,6 +34,8 @@ _HOMES = {
     "analyze": "archstat.pipeline",
     "capture": "archstat.frontends.module",
     "compare": "archstat.comparison",
+    "layers": "archstat.frontends.layers",
+    "receptive_field": "archstat.analyses.receptive_field",
 }
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "analyze",
     "capture",
     "compare",
+    "layers",
+    "receptive_field",
     "zoo",
 ]
 

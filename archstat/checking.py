@@ -91,7 +91,8 @@ def _by_part(report: Report, peers: Mapping[str, PeerCount | str]) -> Iterator[t
 
 def _by_module(report: Report, peers: Mapping[str, PeerCount | str]) -> Iterator[tuple[Cell, ...]]:
     for record in summary(report).records():
-        path, ours = str(record["module"]), int(record["macs"] or 0)
+        path, macs = str(record["module"]), record["macs"]
+        ours = macs if isinstance(macs, int) else 0
         if str(record["tree"]).endswith("(functional)") or path.endswith("(functional)"):
             continue
         counts = [peers[tool] for tool in _TOOLS]

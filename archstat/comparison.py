@@ -15,8 +15,13 @@ from archstat.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
-# Every cheap column has its ratio, but what a count of unknown operations is to another.
-_COMPARED = tuple(column for column in COLUMNS if column.key != "unknown_ops")
+# Every cheap column has its ratio, but for texts, for numbers an axis, and for what a count of
+# unknown operations is to another.
+_COMPARED = tuple(
+    column
+    for column in COLUMNS
+    if column.key != "unknown_ops" and column.unit not in ("text", "pixels")
+)
 _RATIOS = tuple(column.ratio() for column in _COMPARED)
 COMPARISON_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, *_RATIOS)
 

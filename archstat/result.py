@@ -15,7 +15,6 @@ from archstat.units import format_axes, format_bytes, format_count, format_ratio
 
 Number = int | float
 PerAxis = tuple[Number | None, ...]
-PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
 Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels"]
 
@@ -51,11 +50,6 @@ class Column:
     def ratio(self) -> Column:
         """The column of this one over its reference."""
         return Column(self.key + RATIO_SUFFIX, "ratio", f"{self.key} over the reference's")
-
-
-def per_axis_text(cell: PerAxis) -> str:
-    """One number an axis as text: ``7x7``; ``-`` stands for an axis without one: ``7x-``."""
-    return "x".join("-" if number is None else f"{number:g}" for number in cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +147,7 @@ class Table:
             ColumnError: no such column.
         """
         index = self.index(key)
-        cells: dict[int, Any] = {n: row[index] for n, row in enumerate(self.rows)}
+        cells: dict[int, Any] = {n: _sortable(row[index]) for n, row in enumerate(self.rows)}
         filled = [n for n, cell in cells.items() if cell is not None]
         empty = [n for n, cell in cells.items() if cell is None]
         # A stable order: equal cells stay as they stood, either way.
@@ -250,9 +244,18 @@ class Report:
     graph: Graph
 
     @cached_property
-    def totals(self) -> dict[str, Cell]:
-        """The whole model's figures by column key, as plain numbers."""
+    def totals(self) -> dict[str, Any]:
+        """The whole model's figures by column key: numbers, one an axis in a tuple, or a text."""
         return {key: total for analysis in self.analyses for key, total in analysis.totals.items()}
+
+    @cached_property
+    def at_module(self) -> dict[str, dict[str, Cell]]:
+        """What holds at the last output of each module that was called, by path and key."""
+        places: dict[str, dict[str, Cell]] = {}
+        for analysis in self.analyses:
+            for path, cells in analysis.at_module.items():
+                places.setdefault(path, {}).update(cells)
+        return places
 
     @cached_property
     def lower_bounds(self) -> frozenset[str]:
@@ -316,6 +319,13 @@ class Report:
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
+
+
+def _sortable(cell: Cell) -> Any:
+    """A cell that compares with others of its column; an axis that sees everything is largest."""
+    if isinstance(cell, tuple):
+        return tuple(float("inf") if number is None else number for number in cell)
+    return cell
 
 
 _LAYER = (

@@ -80,7 +80,7 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
         if (node.total if top is None else node.own).get("unknown_ops")
     )
     return Table(
-        columns=summary_columns(keys),
+        columns=summary_columns((*keys, *_placed(report.columns))),
         rows=rows,
         bounds=bounds,
         notes=(*(f.message for f in report.findings), *remarks(report.graph)),
@@ -208,16 +208,22 @@ def _walk(node: _Node, depth: int | None, prefix: str, branch: str) -> Iterator[
         yield from _walk(child, depth, prefix + stem, prefix + turn)
 
 
+def _placed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns that hold at a module's last output, and do not add up."""
+    return tuple(column for column in columns if column.unit in ("pixels", "text"))
+
+
 def summary_columns(keys: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns of a summary over these columns that add up."""
+    """The columns of a summary: three for each that adds up, one for each that does not."""
+    placed = _placed(keys)
     figures = []
-    for column in keys:
+    for column in (key for key in keys if key not in placed):
         figures.append(column)
         figures.append(Column(f"{column.key}_share", "share", f"{column.key} over the model's"))
         figures.append(
             Column(f"own_{column.key}", column.unit, f"{column.key} without those of children")
         )
-    return (*_TEXT, *figures)
+    return (*_TEXT, *figures, *placed)
 
 
 def _row(
@@ -229,4 +235,6 @@ def _row(
         shown = node.own.get(column.key, 0) if own else node.total[column.key]
         figures += [shown, shown / whole if whole else None, node.own.get(column.key, 0)]
     shared = ", ".join(node.aliases)
-    return (tree, node.path, node.type, node.level, node.calls, node.output, shared, *figures)
+    texts = (tree, node.path, node.type, node.level, node.calls, node.output, shared)
+    held = report.at_module.get(node.path, {}) if node.calls else {}
+    return (*texts, *figures, *(held.get(column.key) for column in _placed(report.columns)))

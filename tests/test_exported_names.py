@@ -23,6 +23,8 @@ def test_public_names_are_these():
         "analyze",
         "capture",
         "compare",
+        "layers",
+        "receptive_field",
         "zoo",
     ]
 
@@ -46,6 +48,10 @@ CALLS = {
     "analyze": lambda analyze: analyze(nn.Linear(6, 2), "6").totals["macs"] == 6 * 2,
     "capture": lambda capture: len(capture(nn.Linear(6, 2), torch.zeros(1, 6)).ops) > 0,
     "compare": lambda compare: len(compare([nn.Linear(6, 2)], "6")) == 1,
+    "layers": lambda layers: len(layers("3x3,3x3").ops) == 2,
+    "receptive_field": lambda receptive_field: (
+        receptive_field(archstat.layers("3x3,3x3")).final.receptive_field == (5, 5)
+    ),
 }
 
 

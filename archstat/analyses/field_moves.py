@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from archstat.analyses import field_relations
-from archstat.analyses.field_layouts import FREE, LOST, Layout, reshaped
-from archstat.analyses.field_maps import pieced
+from archstat.analyses.field_layouts import FREE, LOST, Digit, Layout, reshaped
+from archstat.analyses.field_maps import Map, pieced
 from archstat.analyses.field_relations import IDENTITY
-from archstat.analyses.field_states import Link, State
+from archstat.analyses.field_states import Link, State, States
 from archstat.analyses.field_trace import Rule, Trace
 from archstat.analyses.field_windows import along, per_axis
 from archstat.graph import Op
@@ -191,41 +191,52 @@ def _pieces(
 ) -> State:
     """Values one after the other along a dimension that holds positions."""
     maker = trace.maker
-    digits = layouts[0][dim]
-    merged = digits is not None and len({axis for axis, _, _ in digits if axis != FREE}) > 1
-    if merged or any(own[dim] and own[dim][0][0] == LOST for own in layouts):
+    size = trace.shape(op.outputs[0])[dim]
+    if any(_mixed(own[dim]) for own in layouts):
         # Tokens of an image with a class token before them: what each sees is known, not where.
-        return maker.scattered(states, dim, len(layouts[0]), trace.shape(op.outputs[0])[dim])
+        return maker.scattered(states, dim, len(layouts[0]), size)
     spread = [maker.spread(state, (dim,)) for state in states]
     flat = [state for state in spread if state is not None]
-    first = flat[0].layout[dim] if flat else None
-    if first is None or len(flat) < len(states):
-        return trace.give_up(op, "puts positions one after the other that are not in their order")
-    axis, size = first[0][0], trace.shape(op.outputs[0])[dim]
+    axes = {digits[0][0] for state in flat if (digits := state.layout[dim]) is not None}
+    axis = next(iter(axes), 0)
     rests = {(*s.layout[:dim], *s.layout[dim + 1 :], s.sizes[:axis], s.sizes[axis + 1 :])
              for s in flat}  # fmt: skip
-    if len(rests) > 1 or any(s.layout[dim] is None or s.layout[dim][0][0] != axis for s in flat):  # type: ignore[index]
-        return trace.give_up(op, "puts values of different origin one after the other")
-    by_value = dict(
-        zip([v for v in trace.tracked(op) if trace.shape(v) != (0,)], flat, strict=True)
-    )
+    whole = all(state.layout[dim] is not None for state in flat)
+    if len(flat) < len(states) or len(axes) != 1 or len(rests) != 1 or not whole:
+        return trace.give_up(op, "puts positions one after the other that do not belong together")
+    values = [value for value in op.inputs if trace.shape(value) != (0,)]
+    tracked = iter(flat)
     links, parts, offset = [], [], 0
-    for value in (v for v in op.inputs if trace.shape(v) != (0,)):
-        state, length = by_value.get(value), trace.shape(value)[dim]
+    for value in values:
+        length = trace.shape(value)[dim]
+        state = next(tracked) if trace.states[value] is not None else None
         if state is not None:
-            relation = field_relations.shifted(offset)
-            links.append(Link(state, tuple(
-                relation if k == axis else IDENTITY for k in range(maker.axes)
-            )))  # fmt: skip
+            relations = list(maker.identity)
+            relations[axis] = field_relations.shifted(offset)
+            links.append(Link(state, tuple(relations)))
         parts.append((None if state is None else state.maps[axis], length))
         offset += length
     layout = (*flat[0].layout[:dim], ((axis, 1, size),), *flat[0].layout[dim + 1 :])
     sizes = tuple(size if k == axis else n for k, n in enumerate(flat[0].sizes))
-    state = maker.merged(links, layout, sizes)
-    if len(links) > 1 and state.maps[axis] is not None:
-        maps = tuple(pieced(parts) if k == axis else m for k, m in enumerate(state.maps))
-        state.maps = maps
-        state.aligned = state.aligned and not maps[axis].table  # type: ignore[union-attr]
+    return _in_a_row(maker.merged(links, layout, sizes), axis, parts, maker)
+
+
+def _mixed(digits: tuple[Digit, ...] | None) -> bool:
+    """Whether positions of several axes stand in one dimension."""
+    return (digits is not None and len({axis for axis, _, _ in digits} - {FREE}) > 1) or (
+        digits is not None and digits[0][0] == LOST
+    )  # fmt: skip
+
+
+def _in_a_row(
+    state: State, axis: int, parts: Sequence[tuple[Map | None, int]], maker: States
+) -> State:
+    """The union of what stands in a row, with the map that knows which part an index is in."""
+    maker.mixes_axes = True
+    if len(state.links) > 1 and state.maps[axis] is not None:
+        row = pieced(parts)
+        state.maps = tuple(row if k == axis else m for k, m in enumerate(state.maps))
+        state.aligned = state.aligned and not row.table
     return state
 
 
@@ -310,7 +321,8 @@ _SAME = (
 _VIEWS = "view _unsafe_view reshape _reshape_alias flatten unflatten view_copy"
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_VIEWS.split(), view),
-    **dict.fromkeys("permute transpose t movedim permute_copy transpose_copy".split(), permute),
+    **dict.fromkeys(("permute", "transpose", "t", "movedim"), permute),
+    **dict.fromkeys(("permute_copy", "transpose_copy"), permute),
     **dict.fromkeys(_SAME.split(), Trace.elementwise),
     **dict.fromkeys(("unsqueeze", "unsqueeze_copy"), unsqueeze),
     **dict.fromkeys(("squeeze", "squeeze_copy"), squeeze),

@@ -7,8 +7,8 @@ from typing import Any
 
 from archstat.analyses.field_layouts import Layout
 from archstat.analyses.field_maps import Map
-from archstat.analyses.field_states import State
-from archstat.analyses.supports import Support, bits, walk_back
+from archstat.analyses.field_states import State, States, Support
+from archstat.analyses.supports import bits, supports
 from archstat.errors import InputError
 from archstat.graph import Op
 
@@ -31,7 +31,7 @@ class FieldRow:
     kind: str
     _op: Op | None = field(repr=False)
     _state: State = field(repr=False)
-    _states: list[State] = field(repr=False, compare=False)
+    _maker: States = field(repr=False, compare=False)
 
     @property
     def kernel(self) -> tuple[int, ...] | None:
@@ -167,10 +167,7 @@ class FieldRow:
                 f"There is no position {position} in {self.module or self.name}; it has "
                 f"{'x'.join(map(str, sizes))}, counted from 0."
             )
-        return [
-            walk_back(self._states, self._state, axis, index, gates)
-            for axis, index in enumerate(position)
-        ]
+        return supports(self._maker, self._state, position, gates)
 
 
 def _stride(m: Map | None) -> Step:

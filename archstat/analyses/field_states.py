@@ -18,6 +18,13 @@ from archstat.analyses.field_relations import EVERYTHING, IDENTITY, Relation
 Origin = tuple[int, str]  # the first op that sees everything, and what it is called
 
 
+class Support(NamedTuple):
+    """The input indices seen on one axis, as bits, and whether anything on the way is padding."""
+
+    indices: int
+    reads_padding: bool
+
+
 class Link(NamedTuple):
     """What a state reads of another, an entry an axis; `gates` says where it only scales.
 
@@ -65,6 +72,9 @@ class States:
         self.identity = (IDENTITY,) * self.axes
         self.everything = (EVERYTHING,) * self.axes
         self.unaligned: list[tuple[int, State]] = []
+        # Whether what a position sees on one axis may depend on where it is on another.
+        self.mixes_axes = False
+        self.supports: dict[tuple[int, int, int, bool], Support] = {}
         self.op, self.name = -1, ""
         layout = field_layouts.plain(len(shape), self.sizes)
         self.all = [State(0, None, layout, self.sizes, (START,) * self.axes)]
@@ -215,12 +225,16 @@ class States:
         ones = (1,) * self.axes
         return self.new(layout, ones, tuple(maps), links, all(state.aligned for state in states))
 
-    def lost(self, states: Sequence[State], rank: int) -> State:
-        """What nobody can follow sees everything of everything it read."""
+    def lost(self, states: Sequence[State], shape: tuple[int, ...]) -> State:
+        """What nobody can follow: every position sees everything of everything it read."""
         links = tuple(Link(state, self.everything) for state in states)
-        ones = (1,) * self.axes
-        return self.new((None,) * rank, ones, (None,) * self.axes, links,
-                        all(state.aligned for state in states))  # fmt: skip
+        sizes = (1,) * self.axes
+        layout: Layout = (None,) * len(shape)
+        if len(shape) == self.axes + 2:
+            sizes = shape[2:]
+            layout = field_layouts.plain(len(shape), sizes)
+        aligned = all(state.aligned for state in states)
+        return self.new(layout, sizes, (None,) * self.axes, links, aligned)
 
     def merged(self, links: Sequence[Link], layout: Layout, sizes: tuple[int, ...]) -> State:
         """The union of what several links bring; gates leave the maps as they are."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archstat.analyses import field_moves, field_windows
-from archstat.analyses.costs import BATCH_NORMS, FREE, PER_OUTPUT
+from archstat.analyses.costs import BATCH_NORMS, PER_OUTPUT
 from archstat.analyses.field_layouts import Layout
 from archstat.analyses.field_states import State
 from archstat.analyses.field_trace import Rule, Trace
@@ -82,9 +82,8 @@ def product(trace: Trace, op: Op) -> State | None:
         vector = len(trace.shape(right)) == 1
         layouts.append(_rows(summed.layout, rank, vector))
     if (b := trace.states[right]) is not None:
-        shared = max(len(b.layout) - 2, 0)
-        if name in ("linear", "mkldnn_linear"):
-            shared = len(b.layout) - 1
+        last = 1 if name in ("linear", "mkldnn_linear") else 2
+        shared = max(len(b.layout) - last, 0)
         gone = [shared, *_shared_axes(layouts, b.layout, shared)]
         summed = trace.maker.summed(b, gone, pools=a is None)
         made.append(summed)
@@ -135,19 +134,24 @@ def attention(trace: Trace, op: Op) -> State | None:
     if not op.name.startswith("_scaled_dot_product"):
         state = trace.state(found[0])
         return trace.maker.summed(state, range(1, len(state.layout)), keeps=True)
-    made = []
+    made: list[State] = []
     for place, value in enumerate(op.inputs[:3]):
-        state = trace.states[value]
-        if state is not None:
-            rank = len(state.layout)
+        part = trace.states[value]
+        if part is not None:
+            rank = len(part.layout)
             gone = (rank - 1,) if place == 0 else (rank - 2, rank - 1)
-            made.append(trace.maker.summed(state, gone))
+            made.append(trace.maker.summed(part, gone))
     return _joined(trace, op, made, [state.layout for state in made])
 
 
 def unknown(trace: Trace, op: Op) -> State | None:
     """What no rule knows sees everything, and is reported."""
     return trace.give_up(op) if op.outputs and trace.tracked(op) else None
+
+
+def constant(trace: Trace, op: Op) -> State | None:
+    """What is made in the shape of a tensor does not read it."""
+    return None
 
 
 def glu(trace: Trace, op: Op) -> State | None:
@@ -178,8 +182,11 @@ _ATTENTION = (
 _COMPARISONS = (
     "eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or "
     "bitwise_not isnan isinf isfinite where masked_fill nan_to_num copysign signbit heaviside "
-    "real imag conj _conj complex view_as_real view_as_complex fill zero zeros_like ones_like "
-    "empty_like full_like rand_like randn_like bernoulli native_dropout dropout batch_norm"
+    "real imag conj _conj complex view_as_real view_as_complex native_dropout dropout"
+)
+_CONSTANTS = (
+    "fill zero zeros_like ones_like empty_like full_like rand_like randn_like randint_like "
+    "new_empty new_zeros new_ones new_full new_empty_strided"
 )
 _PLACED = frozenset({"upsample", "_upsample", "grid", "linalg", "_weight", "native"})
 _SAME = [name for name in PER_OUTPUT if name.partition("_")[0] not in _PLACED]
@@ -192,6 +199,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_ATTENTION.split(), attention),
     **dict.fromkeys(BATCH_NORMS, batch_norm),
     "glu": glu,
+    **dict.fromkeys(_CONSTANTS.split(), constant),
     **field_windows.RULES,
     **field_moves.RULES,
 }

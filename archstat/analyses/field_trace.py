@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from archstat.analyses.field_layouts import LOST, Layout, digits_of, relation_of
+from archstat.analyses.field_layouts import LOST, Digit, Layout, digits_of, relation_of
 from archstat.analyses.field_relations import BROADCAST, IDENTITY, Relation
 from archstat.analyses.field_states import Link, State, States
 from archstat.errors import SpatialAxesError
@@ -41,7 +41,7 @@ class Trace:
             maker.op = self.op = index
             maker.name = op.module or op.name
             if self.patched:
-                self._read_patched(op)
+                self._read_patched(op.inputs)
             rule = rule_of.get(op.target)
             if rule is None:
                 rule = rule_of[op.target] = rules.get(op.name, other)
@@ -54,12 +54,10 @@ class Trace:
             else:
                 for output, state in zip(op.outputs, made, strict=False):
                     states[output] = state
-            if (
-                "_." in op.target
-                and op.inputs
-                and states[op.outputs[0]] is not states[op.inputs[0]]
-            ):
+            if "_." in op.target and op.inputs:
                 self._note_write(op, index)
+        if self.patched:
+            self._read_patched(self.graph.outputs)
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value."""
@@ -85,11 +83,14 @@ class Trace:
             return self.union(op, found, [(None,) * rank] * len(found))
         reason = why or "is not known to keep positions apart"
         place = f"{op.module} ({op.module_type})" if op.module else op.module_type
+        if all(m is None for state in found for m in state.maps):
+            # It saw everything before.
+            return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
         self.findings.append(
-            Finding("note", op.module, f"receptive field: {op.name} in {place} {reason}; "
+            Finding("note", op.module, f"receptive field: {called(op)} in {place} {reason}; "
                     "what comes after counts as seeing everything.")
         )  # fmt: skip
-        return self.maker.lost(found, rank)
+        return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
 
     def elementwise(self, op: Op) -> State | None:
         """The union of what the inputs see at the same position, broadcast to the output."""
@@ -145,13 +146,15 @@ class Trace:
     def _note_write(self, op: Op, index: int) -> None:
         """Remember an op that writes into a part of a storage: other values on it change too."""
         written = self.values[op.inputs[0]]
+        if self.states[op.outputs[0]] is self.states[op.inputs[0]]:
+            return
         whole = self.graph.storages[written.storage].nbytes
         if written.nbytes != whole and written.role not in ("parameter", "buffer"):
             self.patched[written.storage] = index
 
-    def _read_patched(self, op: Op) -> None:
+    def _read_patched(self, read: Sequence[int]) -> None:
         """Widen values that were changed through a view of them, before they are read."""
-        for value in op.inputs:
+        for value in read:
             writer = self.patched.get(self.values[value].storage)
             made = self.graph.producers[value]
             if writer is None or (made is not None and made >= writer):
@@ -165,7 +168,12 @@ class Trace:
                         f"{source.module or source.module_type} writes into a part of a tensor "
                         "that is read later; it counts as seeing everything.")
             )  # fmt: skip
-            self.states[value] = self.maker.lost(seen, len(self.shape(value)))
+            self.states[value] = self.maker.lost(seen, self.shape(value))
+
+
+def called(op: Op) -> str:
+    """What a reader calls an op: torch's own by its name, another by its whole target."""
+    return op.name if op.target.startswith("aten.") else op.target
 
 
 def root_of(graph: Graph) -> int:
@@ -201,7 +209,7 @@ def common_layout(layouts: Sequence[Layout]) -> Layout | None:
     first = layouts[0]
     if all(other == first for other in layouts):
         return first
-    common = list(max(layouts, key=_held))
+    common: list[tuple[Digit, ...] | None] = list(sorted(layouts, key=_held)[-1])
     for layout in layouts:
         for dim, digits in enumerate(layout):
             mine = common[dim]

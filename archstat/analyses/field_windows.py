@@ -7,7 +7,7 @@ from typing import Any
 
 from archstat.analyses import field_relations
 from archstat.analyses.field_layouts import Layout, plain
-from archstat.analyses.field_relations import Relation
+from archstat.analyses.field_relations import IDENTITY, Relation
 from archstat.analyses.field_states import State
 from archstat.analyses.field_trace import Rule, Trace
 from archstat.graph import Op
@@ -93,7 +93,7 @@ def adaptive_pooling(trace: Trace, op: Op) -> State | None:
         return state
     relations = [
         field_relations.adaptive(before[dim], after[dim]) if after[dim] > 1 else
-        field_relations.IDENTITY for dim in dims
+        IDENTITY for dim in dims
     ]  # fmt: skip
     shape = tuple(1 if dim in dims and after[dim] == 1 else before[dim]
                   for dim in range(len(before)))  # fmt: skip
@@ -119,7 +119,7 @@ def windowed(
     if axes == maker.axes and state.layout == plain(len(before), before[-axes:]):
         sizes = after[-axes:]
         return maker.step(state, tuple(relations), plain(len(after), sizes), sizes)
-    if all(relation is field_relations.IDENTITY for relation in relations):
+    if all(relation is IDENTITY for relation in relations):
         return maker.summed(state, (len(before) - axes - 1,)) if sums else state
     channels = len(before) - axes - 1
     if state.layout[channels] is not None:
@@ -143,7 +143,7 @@ def _stepped(
     layout = list(state.layout)
     for dim, relation in enumerate(relations, first):
         digits = layout[dim]
-        if digits is None or relation is field_relations.IDENTITY:
+        if digits is None or relation is IDENTITY:
             continue
         axis = digits[0][0]
         own[axis], sizes[axis] = relation, after[dim]
@@ -174,9 +174,10 @@ def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> S
     before, after = trace.shape(value), trace.shape(op.outputs[0])
     state = trace.state(value)
     moved = [
-        dim for dim, relation in relations.items()
-        if state.layout[dim] and (relation is not field_relations.IDENTITY or before[dim] != after[dim])
-    ]  # fmt: skip
+        dim
+        for dim, relation in relations.items()
+        if state.layout[dim] and (relation is not IDENTITY or before[dim] != after[dim])
+    ]
     spread = trace.maker.spread(state, moved)
     if spread is None:
         return trace.give_up(op, "moves positions that are not in their order")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from archstat.analyses.field_final import feeding_value
-from archstat.analyses.field_rows import FieldRow
+from archstat.analyses.field_rows import FieldRow as FieldRow
 from archstat.analyses.field_sums import RULES, unknown
 from archstat.analyses.field_trace import Trace
 from archstat.errors import SpatialAxesError
@@ -92,13 +92,13 @@ def receptive_field(graph: Graph) -> Fields:
 def rows_of(trace: Trace) -> Sequence[FieldRow]:
     """A row for each op whose output comes from the input."""
     rows = []
-    states, cache = trace.states, trace.maker.all
+    states, maker = trace.states, trace.maker
     for index, op in enumerate(trace.graph.ops):
         for value in op.outputs:
             state = states[value]
             if state is not None:
                 rows.append(FieldRow(index, value, op.module, op.module_type, op.name, op.kind,
-                                     op, state, cache))  # fmt: skip
+                                     op, state, maker))  # fmt: skip
                 break
     return rows
 
@@ -110,10 +110,10 @@ def row_of(trace: Trace, value: int) -> FieldRow | None:
         return None
     index = trace.graph.producers[value]
     if index is None:
-        return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker.all)
+        return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker)
     op = trace.graph.ops[index]
     return FieldRow(index, value, op.module, op.module_type, op.name, op.kind, op, state,
-                    trace.maker.all)  # fmt: skip
+                    trace.maker)  # fmt: skip
 
 
 def unaligned(trace: Trace) -> list[Finding]:
