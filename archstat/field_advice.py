@@ -1,7 +1,8 @@
 """The textbook rules of sizing a convolutional network, each kept or broken, with the layers.
 
-They are those of the CS231n notes (Stanford, "Layer Sizing Patterns"). They are habits, not laws:
-a good network may break one on purpose.
+They are those of the CS231n notes (Stanford, "Layer Sizing Patterns"): an input divisible by 2 as
+often as it is halved, odd kernels F with padding (F-1)/2, large kernels only first, pooling windows
+of at most 3, no border lost by a stride. Habits, not laws: a good network may break one on purpose.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from archstat.result import Column, Table
 from archstat.units import format_shape
 from archstat.version import __version__
 
-Verdict = Literal["kept", "broken", "needs an input", "no such layer"]
+Verdict = Literal["kept", "broken", "needs input", "no layer"]
 
 LARGEST_LATER_KERNEL = 5
 LARGEST_POOL = 3
@@ -62,13 +63,13 @@ def advice_table(fields: Fields, sized: bool = True, most: int | None = None) ->
 
 
 def _divisible(fields: Fields, steps: Sequence[LayerStep], sized: bool) -> Advice:
-    rule = "input divisible by 2 as often as it is halved"
+    rule = "input halves evenly"
     strides = _whole(fields)
     if max(strides) < 2:
-        return Advice(rule, "no such layer", figure="nothing is halved")
+        return Advice(rule, "no layer", figure="nothing is halved")
     needed = format_shape(strides) if len(set(strides)) > 1 else str(strides[0])
     if not sized:
-        return Advice(rule, "needs an input", figure=f"it must be a multiple of {needed}")
+        return Advice(rule, "needs input", figure=f"it must be a multiple of {needed}")
     sizes = format_shape(fields.input_sizes)
     if all(size % stride == 0 for size, stride in zip(fields.input_sizes, strides, strict=True)):
         return Advice(rule, "kept", figure=f"{sizes} is a multiple of {needed}")
@@ -96,12 +97,12 @@ def _before(step: LayerStep) -> str:
 
 
 def _same_padding(steps: Sequence[LayerStep]) -> Advice:
-    rule = "odd kernels F with padding (F-1)/2"
+    rule = "odd kernels, padding (F-1)/2"
     convs = [step for step in steps if step.is_conv]
     broken = [step for step in convs if not _is_same(step)]
     if not broken:
         found = _kernels(convs)
-        return Advice(rule, "kept" if convs else "no such layer", figure=found)
+        return Advice(rule, "kept" if convs else "no layer", figure=found)
     step = broken[0]
     pads = format_shape(step.row.padding or ())
     figure = f"{step.label}: kernel {step.kernel_text}, padding {pads}"
@@ -122,29 +123,29 @@ def _large_first(steps: Sequence[LayerStep]) -> Advice:
     convs = [step for step in steps if step.is_conv]
     broken = [s for s in convs[1:] if max(s.row.kernel or (0,)) > LARGEST_LATER_KERNEL]
     if not convs:
-        return Advice(rule, "no such layer")
+        return Advice(rule, "no layer")
     if not broken:
         return Advice(rule, "kept", figure=f"first {convs[0].kernel_text}")
     return Advice(rule, "broken", _labels(broken), f"kernels {_kernels(broken)}")
 
 
 def _small_pools(steps: Sequence[LayerStep]) -> Advice:
-    rule = f"pooling windows of at most {LARGEST_POOL}"
+    rule = f"pooling windows at most {LARGEST_POOL}"
     pools = [step for step in steps if step.is_pool]
     broken = [s for s in pools if max(s.row.kernel or (0,)) > LARGEST_POOL]
     if not pools:
-        return Advice(rule, "no such layer")
+        return Advice(rule, "no layer")
     verdict: Verdict = "broken" if broken else "kept"
     return Advice(rule, verdict, _labels(broken), f"windows {_kernels(broken or pools)}")
 
 
 def _whole_strides(steps: Sequence[LayerStep], sized: bool) -> Advice:
-    rule = "no border lost by a stride: (W-F+2P)/S whole"
+    rule = "(W-F+2P)/S is whole"
     strided = [s for s in steps if (s.is_conv or s.is_pool) and max(s.row.stride or (1,)) > 1]
     if not strided:
-        return Advice(rule, "no such layer", figure="no strides")
+        return Advice(rule, "no layer", figure="no strides")
     if not sized:
-        return Advice(rule, "needs an input")
+        return Advice(rule, "needs input")
     broken = [step for step in strided if any(step.lost or ())]
     if not broken:
         return Advice(rule, "kept", figure=f"{len(strided)} strided layers")

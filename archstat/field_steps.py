@@ -43,7 +43,16 @@ class LayerStep:
         """Whether it pools over windows smaller than its input."""
         kernel = self.row.kernel
         local = kernel is not None and None not in self.row.receptive_field
-        return local and self.row.kind == "pool" and kernel != self.before
+        local = local and self.row.kind == "pool" and kernel != self.before
+        return local and max(kernel or (1,)) > 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it pads, pools or crops other axes only: channels, for a local response norm."""
+        row = self.row
+        same = self.before == row.size and self.reached == row.receptive_field
+        windowed = row.kernel is not None and max(row.kernel) > 1
+        return row.kind in ("pad", "pool", "reshape", "split") and same and not windowed
 
     @property
     def span(self) -> Sizes:

@@ -72,7 +72,7 @@ def layer_table(fields: Fields, every: bool = False, sized: bool = True, costed:
     """
     costs = _costs(fields, sized) if costed else {}
     steps = {step.row.value: step for step in layer_steps(fields)}
-    shown = fields.rows if every else fields.layers
+    shown = fields.rows if every else [step.row for step in steps.values() if not step.is_idle]
     rows = [_row(row, steps.get(row.value), costs, sized) for row in shown]
     notes = list(remarks(fields, sized))
     single = one_kernel(fields)

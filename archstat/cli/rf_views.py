@@ -28,6 +28,7 @@ _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output",
 _MODEL_NEEDS = ("layer", "receptive_field", "effective_stride", "output", "kernel", "stride",
                 "effective_padding", "padding", "type", "global_from", "weights", "macs",
                 "dilation", "lost")  # fmt: skip
+_ADVICE_NEEDS = ("rule", "verdict", "figure", "layers")
 _MOST_NAMED = 3
 
 
@@ -225,9 +226,12 @@ def _position(text: str | None) -> tuple[int, ...] | None:
 
 def _fitted(table: Table, is_list: bool, destination: Destination) -> Table:
     known = table.keys()
-    if destination.format.name != "console" or "kernel" not in known:
+    if destination.format.name != "console" or not {"kernel", "rule"} & set(known):
         return table
     needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
+    if "rule" in known:
+        needs = _ADVICE_NEEDS
+    # What was asked for by name, such as a position, comes first.
     further = [key for key in known if key not in needs]
     width = screen_width(destination.path)
     return on_screen(table, [key for key in (*further, *needs) if key in known], width)
