@@ -28,6 +28,7 @@ class Poisoning:
     def __init__(self, root: nn.Module, fields: Fields, row: FieldRow) -> None:
         graph = fields.graph
         self.root, self.fields, self.row = root, fields, row
+        self.targets = [op.target for op in graph.ops[: (row.op or 0) + 1]]
         self.number = tracked_input(graph)
         self.batch = graph.values[graph.inputs[self.number]].shape[0]
         largest = max(
@@ -108,7 +109,8 @@ class Poisoning:
 
         place = graph.ops[row.op].outputs.index(row.value)
         with suppress(StopProbe):
-            probe(self.root, args, kwargs, {(row.op, place): watch}, cuts)
+            watched = {(row.op, place): watch}
+            probe(self.root, args, kwargs, watched, cuts, targets=self.targets)
         return kept[0]
 
     def _by_position(self, nan: torch.Tensor, axis: int, layout: Layout) -> torch.Tensor:

@@ -7,7 +7,7 @@ it was, by the same means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +31,10 @@ class StopProbe(BaseException):
     """Raised by a watcher that has seen enough; no forward takes it for an error of its own."""
 
 
+class OtherOperationsError(Exception):
+    """A run takes other operations than those that were counted."""
+
+
 def probe(
     root: nn.Module,
     args: tuple[torch.Tensor, ...],
@@ -38,6 +42,7 @@ def probe(
     watched: Watched,
     cuts: Cuts,
     keeps_gradients: bool = False,
+    targets: Sequence[str] = (),
 ) -> Graph:
     """Run ``root(*args, **kwargs)`` in inference mode on real numbers.
 
@@ -46,13 +51,17 @@ def probe(
             tensor at that moment, before an op in place may write over it.
         cuts: for an op's index, the position among its tensors of the operand that ones replace.
         keeps_gradients: let autograd follow the activations; parameters never get gradients.
+        targets: what the first ops must be; another batch size may take another way.
 
     Returns:
         The Graph of this very run; forward's errors come through.
+
+    Raises:
+        OtherOperationsError: an op is not the one in `targets`.
     """
 
     def mode(recorder: Recorder, device: torch.device) -> CaptureMode:
-        return _ProbeMode(recorder, device, watched, cuts)
+        return _ProbeMode(recorder, device, watched, cuts, targets)
 
     # NNPACK's transforms mix the pixels of a tile, and a NaN would spread over all of it.
     with torch.backends.nnpack.flags(enabled=False):  # type: ignore[no-untyped-call]
@@ -105,15 +114,23 @@ class _HandingOn(TorchFunctionMode):
 
 class _ProbeMode(CaptureMode):
     def __init__(
-        self, recorder: Recorder, device: torch.device, watched: Watched, cuts: Cuts
+        self,
+        recorder: Recorder,
+        device: torch.device,
+        watched: Watched,
+        cuts: Cuts,
+        targets: Sequence[str],
     ) -> None:
         super().__init__(recorder, device)
         self._watched = watched
         self._watched_ops = {op for op, _ in watched}
         self._cuts = cuts
+        self._targets = targets
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         index = len(self.recorder.ops)
+        if index < len(self._targets) and sig.target != self._targets[index]:
+            raise OtherOperationsError(f"op {index} is {sig.target}, not {self._targets[index]}")
         if index in self._cuts:
             args = _with_ones(args, self._cuts[index], in_place=sig.in_place or bool(sig.writes))
         result = super()._run(func, sig, args, kwargs)
