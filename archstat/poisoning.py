@@ -14,6 +14,7 @@ from archstat.analyses.receptive_field import Fields
 from archstat.errors import CaptureError
 from archstat.frontends.probing import Cuts, StopProbe, probe
 from archstat.real_runs import given_tensors, ordinary, positions_on, tracked_input
+from archstat.units import format_shape
 
 # Elements of the largest activation over all the inputs that run at once: 256 MiB.
 _MOST_ELEMENTS = 2**26
@@ -104,6 +105,11 @@ class Poisoning:
         kept: list[torch.Tensor] = []
 
         def watch(tensor: torch.Tensor) -> None:
+            if tensor.shape[1:] != graph.values[row.value].shape[1:]:
+                raise CaptureError(
+                    f"{graph.name}: the module makes {format_shape(tensor.shape)} of what was "
+                    f"counted as {format_shape(graph.values[row.value].shape)}; it is another one."
+                )
             kept.append(tensor.isnan())
             raise StopProbe
 

@@ -7,8 +7,8 @@ it was, by the same means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -63,8 +63,7 @@ def probe(
     def mode(recorder: Recorder, device: torch.device) -> CaptureMode:
         return _ProbeMode(recorder, device, watched, cuts, targets)
 
-    # NNPACK's transforms mix the pixels of a tile, and a NaN would spread over all of it.
-    with torch.backends.nnpack.flags(enabled=False):  # type: ignore[no-untyped-call]
+    with _plain_convolutions(args, kwargs):
         return capture_on(
             torch.device("cpu"), root, args, kwargs, type(root).__name__, (), mode, keeps_gradients
         )
@@ -110,6 +109,26 @@ class _HandingOn(TorchFunctionMode):
                     self.found = tensor
                     raise StopProbe
         return result
+
+
+@contextmanager
+def _plain_convolutions(args: Any, kwargs: Any) -> Iterator[None]:
+    """Run the block with convolutions that multiply each pixel by its own weights alone.
+
+    NNPACK's transforms mix the pixels of a tile, oneDNN takes half floats in pairs: a NaN would
+    spread to its neighbours.
+    """
+    halves = any(tensor.dtype in _HALVES for tensor in tensors((args, kwargs)))
+    was_enabled = torch._C._get_mkldnn_enabled()
+    with torch.backends.nnpack.flags(enabled=False):  # type: ignore[no-untyped-call]
+        torch._C._set_mkldnn_enabled(was_enabled and not halves)
+        try:
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(was_enabled)
+
+
+_HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
 class _ProbeMode(CaptureMode):
