@@ -75,9 +75,9 @@ def test_zoo_key_without_a_network_has_its_reason():
     assert keyed == {"highway32_cifar10", "fitnet19_cifar10", "se_inception_resnet_v2"}
 
 
-def test_only_receptive_field_and_feature_memory_are_pending():
+def test_only_feature_memory_is_pending():
     waiting = {f.quantity for f in data.figures() if status_of(f)[0] == "pending"}
-    assert waiting == set(PENDING) == {"receptive_field", "feature_memory"}
+    assert waiting == set(PENDING) == {"feature_memory"}
 
 
 def test_every_exception_names_as_many_figures_as_it_says():

@@ -6,6 +6,7 @@ the activated input; the sum is not activated.
 
 The stride of a bottleneck is on its 3x3 convolution, as in the authors' ResNet-200, or on the
 first 1x1 (`stride="first"`). The stem is activated, and so is the input of every unit.
+TF-slim's resnet_v2 (`layout="slim"`) halves the map in the last unit of a stage.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -26,12 +27,16 @@ from archstat.zoo.resnet import (
     BLOCKS_101,
     BLOCKS_152,
     FILTERS,
+    SamePool,
     StridePlace,
+    strides,
 )
 
 FAMILY = Family(title="ResNet v2", year=2016, paper="arXiv:1603.05027", category="depth")
 
 BLOCKS_200 = (3, 24, 36, 3)
+
+Layout = Literal["paper", "slim"]
 
 
 def preact_resnet18(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
@@ -45,31 +50,47 @@ def preact_resnet34(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Modu
 
 
 def preact_resnet50(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "paper",
 ) -> nn.Module:
     """Pre-activation ResNet-50, of bottlenecks."""
-    return _preact_resnet(_bottleneck(stride), BLOCKS_50, num_classes, in_channels)
+    return _of_bottlenecks(stride, BLOCKS_50, num_classes, in_channels, layout)
 
 
 def preact_resnet101(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "paper",
 ) -> nn.Module:
     """Pre-activation ResNet-101, of bottlenecks."""
-    return _preact_resnet(_bottleneck(stride), BLOCKS_101, num_classes, in_channels)
+    return _of_bottlenecks(stride, BLOCKS_101, num_classes, in_channels, layout)
 
 
 def preact_resnet152(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "paper",
 ) -> nn.Module:
     """Pre-activation ResNet-152, of bottlenecks."""
-    return _preact_resnet(_bottleneck(stride), BLOCKS_152, num_classes, in_channels)
+    return _of_bottlenecks(stride, BLOCKS_152, num_classes, in_channels, layout)
 
 
 def preact_resnet200(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    layout: Layout = "paper",
 ) -> nn.Module:
     """Pre-activation ResNet-200, of bottlenecks."""
-    return _preact_resnet(_bottleneck(stride), BLOCKS_200, num_classes, in_channels)
+    return _of_bottlenecks(stride, BLOCKS_200, num_classes, in_channels, layout)
 
 
 class Activation(nn.Sequential):
@@ -119,7 +140,8 @@ class PreactBasicBlock(nn.Module):
 class PreactBottleneck(nn.Module):
     """A pre-activated 1x1 that reduces, 3x3, and 1x1 that restores, and a shortcut.
 
-    With `preactivate=False` the input comes activated.
+    With `preactivate=False` the input comes activated. With `subsamples` a shortcut that keeps
+    its channels but not its size leaves pixels out, as in TF-slim, in place of a convolution.
     """
 
     expansion: ClassVar[int] = 4
@@ -132,6 +154,7 @@ class PreactBottleneck(nn.Module):
         place: StridePlace = "3x3",
         *,
         preactivate: bool = True,
+        subsamples: bool = False,
     ) -> None:
         super().__init__()
         out_channels = self.expansion * filters
@@ -148,12 +171,20 @@ class PreactBottleneck(nn.Module):
                 conv3=_convolution(filters, out_channels, 1),
             )
         )
-        self.projection = _projection(in_channels, out_channels, stride)
+        narrows = subsamples and in_channels == out_channels
+        self.projection = (
+            nn.MaxPool2d(1, stride)
+            if narrows and stride > 1
+            else _projection(in_channels, out_channels, stride)
+        )
+        # pixels are left out of the input itself, convolutions see it activated
+        self.subsamples = isinstance(self.projection, nn.MaxPool2d)
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.preact(x)
         y: Tensor = self.residual(a)
-        y += x if self.projection is None else self.projection(a)
+        shortcut = x if self.projection is None or self.subsamples else a
+        y += shortcut if self.projection is None else self.projection(shortcut)
         return y
 
 
@@ -162,19 +193,20 @@ def _preact_resnet(
     depths: tuple[int, ...],
     num_classes: int,
     in_channels: int,
+    layout: Layout = "paper",
 ) -> nn.Module:
     positive("num_classes", num_classes)
     positive("in_channels", in_channels)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False),
         act1=Activation(64),
-        maxpool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        maxpool=SamePool() if layout == "slim" else nn.MaxPool2d(3, stride=2, padding=1),
     )
     channels = 64
     for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
         blocks = []
-        for index in range(depth):
-            blocks.append(block(channels, filters, 2 if index == 0 and stage > 2 else 1))
+        for stride in strides(stage, depth, slim=layout == "slim"):
+            blocks.append(block(channels, filters, stride))
             channels = blocks[-1].expansion * filters
         layers[f"conv{stage}_x"] = nn.Sequential(*blocks)
     layers["act"] = Activation(channels)
@@ -184,9 +216,17 @@ def _preact_resnet(
     return nn.Sequential(layers)
 
 
-def _bottleneck(place: StridePlace) -> Callable[..., PreactBottleneck]:
+def _of_bottlenecks(
+    place: StridePlace,
+    depths: tuple[int, ...],
+    num_classes: int,
+    in_channels: int,
+    layout: Layout,
+) -> nn.Module:
     one_of("stride", place, ("3x3", "first"))
-    return partial(PreactBottleneck, place=place)
+    one_of("layout", layout, ("paper", "slim"))
+    block = partial(PreactBottleneck, place=place, subsamples=layout == "slim")
+    return _preact_resnet(block, depths, num_classes, in_channels, layout)
 
 
 def _convolution(in_channels: int, filters: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -226,7 +226,7 @@ class ResNet(nn.Sequential):
         channels = 64
         for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
             blocks = []
-            for stride in _strides(stage, depth, layout):
+            for stride in strides(stage, depth, slim=layout == "slim"):
                 blocks.append(block(channels, filters, stride))
                 channels = blocks[-1].expansion * filters
             layers[f"conv{stage}_x"] = nn.Sequential(*blocks)
@@ -248,14 +248,15 @@ def _convolution(
     )
 
 
-def _strides(stage: int, depth: int, layout: Layout) -> list[int]:
-    strides = [1] * depth
-    if layout == "slim" and stage < 5:
-        strides[-1] = 2
+def strides(stage: int, depth: int, *, slim: bool) -> list[int]:
+    """The stride of each unit of a stage: 2 in the first or, in TF-slim, in the last."""
+    found = [1] * depth
+    if slim and stage < 5:
+        found[-1] = 2
     # the max pooling has already halved the input of conv2_x
-    elif layout != "slim" and stage > 2:
-        strides[0] = 2
-    return strides
+    elif not slim and stage > 2:
+        found[0] = 2
+    return found
 
 
 def _shortcut(

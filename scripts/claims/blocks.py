@@ -21,6 +21,10 @@ _IM2COL = (
     "taps, places = r['params'] // 96, r['activations'] // 96; "
     "print(f'{taps}x{places}, 96x{taps}, copied {taps * places / (3 * 227 * 227):.1f} times')"
 )
+_FIELDS = (
+    "import archstat; nets = map(archstat.layers, ('3x3*3', '3x3/2*3')); "
+    "print(*(archstat.receptive_field(net).final.receptive_field[0] for net in nets), sep=' and ')"
+)
 _POOL = (
     "import archstat; from torch.nn import MaxPool2d; "
     "g = archstat.analyze(MaxPool2d(2), '64x56x56').graph; "
@@ -29,12 +33,22 @@ _POOL = (
 
 
 def _squares(rows: Rows) -> str:
-    return " against ".join(f"{row['params'] // C**2} C^2" for row in rows)
+    weights = " against ".join(f"{row['params'] // C**2} C^2" for row in rows)
+    return f"{weights}, {_seen(rows)}"
+
+
+def _seen(rows: Rows) -> str:
+    (field,) = {"x".join(map(str, row["receptive_field"])) for row in rows}
+    return f"both seeing {field}"
 
 
 def _saved(rows: Rows) -> str:
     assert rows[1]["params_ratio"] == rows[1]["macs_ratio"]
     return f"{1 - rows[1]['macs_ratio']:.0%} less"
+
+
+def _saved_for_the_same(rows: Rows) -> str:
+    return f"{_saved(rows)}, {_seen(rows)}"
 
 
 def _macs_and_params(rows: Rows) -> str:
@@ -57,12 +71,11 @@ def _inception(rows: Rows) -> str:
 
 BLOCKS = (
     Claim("small_kernels_params", "three 3x3 against one 7x7 of the same width C",
-          "27 C^2 against 49 C^2",
-          "archstat compare stacked,in=64,number=3 conv,in=64,kernel=7", _squares,
-          reason="that both see 7x7 is pending: it needs the analysis of the receptive field"),
-    Claim("factor_5x5", "weights and macs saved by two 3x3 in place of a 5x5", "28% less",
-          "archstat compare conv,in=64,kernel=5 stacked,in=64,number=2", _saved,
-          reason="that both see 5x5 is pending: it needs the analysis of the receptive field"),
+          "27 C^2 against 49 C^2, both seeing 7x7",
+          "archstat compare stacked,in=64,number=3 conv,in=64,kernel=7", _squares),
+    Claim("factor_5x5", "weights and macs saved by two 3x3 in place of a 5x5",
+          "28% less, both seeing 5x5",
+          "archstat compare conv,in=64,kernel=5 stacked,in=64,number=2", _saved_for_the_same),
     Claim("factor_3x3_asymmetric", "weights and macs saved by 1x3 then 3x1 in place of a 3x3",
           "33% less", "archstat compare conv,in=64 asymmetric,in=64", _saved),
     Claim("factor_5x5_asymmetric", "weights a pair of channels: a 5x5, two 3x3, two pairs of "
@@ -89,10 +102,10 @@ BLOCKS = (
           "inception,in=256,filters1=128,reduce3=64,filters3=192,reduce5=64,filters5=96,pool=64 "
           "--input 256x28x28", _inception, "854 M, then 271351808"),
     Claim("rf_recursion", "receptive field after layer n from the one before it", "7 and 15",
-          reason="pending: needs the analysis of the receptive field"),
+          f'python -c "{_FIELDS}"'),
     Claim("output_size", "output of 11x11 at stride 4 without padding on 227 and on 224, where a "
           "column is lost", "55 and 54.25, so 54", f'python -c "{_SIZES}"', fits="55 54",
-          reason="a warning where the size is not whole is pending, as the receptive field is"),
+          reason="archstat rf --layers 11x11/4p0 --input 224 warns of the lost column"),
     Claim("im2col", "matrices of the first AlexNet layer, and how often its input is copied",
           "363x3025, 96x363, copied 7.1 times", f'python -c "{_IM2COL}"'),
     Claim("pool_activations", "activations kept by 2x2 pooling of stride 2", "25%",

@@ -11,7 +11,7 @@ from typing import Literal
 from archstat.graph import Op
 from archstat.result import Report
 
-SCALES = {"count": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+SCALES = {"count": 1, "px": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ def total(key: str) -> Callable[[Report], int]:
         return int(report.totals[key] or 0)
 
     return measure
+
+
+def receptive_field(report: Report) -> int:
+    """Pixels a side; 0 where that is not one number."""
+    sides = set(report.totals["receptive_field"] or ())
+    side = sides.pop() if len(sides) == 1 else None
+    return int(side or 0)
 
 
 # -- parameters --------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from published.conventions import (
     macs_and_twice_all_else,
     macs_of_convolutions,
     macs_without_classifier,
+    receptive_field,
     running_statistics,
     total,
     twice_macs,
@@ -117,6 +118,10 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
     "depth": Convention("conv and linear layers on the longest path", total("depth")),
     "layers with weights": Convention("layers that hold weights, fixed ones too",
                                       layers_with_weights),
+    "receptive field": Convention(
+        "pixels a side that the value before the first global pooling or flatten sees",
+        receptive_field,
+    ),
     "connections": Convention("macs, biases, sub-sampling and prototypes", connections),
 })  # fmt: skip
 
@@ -210,9 +215,9 @@ DEFAULTS = {
     "activations": "activations",
     "layers": "depth",
     "connections": "connections",
+    "receptive_field": "receptive field",
 }
 PENDING = {
-    "receptive_field": "needs the analysis of the receptive field",
     "feature_memory": "needs the analysis of memory",
 }
 

@@ -1,0 +1,1 @@
+"""What make_receptive_field.py is made of."""
