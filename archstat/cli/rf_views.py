@@ -228,7 +228,7 @@ def _fitted(table: Table, is_list: bool, destination: Destination) -> Table:
     known = table.keys()
     if destination.format.name != "console" or not {"kernel", "rule"} & set(known):
         return table
-    needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
+    needs: tuple[str, ...] = _LIST_NEEDS if is_list else _MODEL_NEEDS
     if "rule" in known:
         needs = _ADVICE_NEEDS
     # What was asked for by name, such as a position, comes first.

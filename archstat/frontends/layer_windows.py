@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from archstat.frontends.layer_list import Layer, LayerKind
+from archstat.frontends.layer_nodes import Layer, LayerKind
 from archstat.units import format_shape
 
 Sizes = tuple[int, ...]

@@ -13,14 +13,13 @@ from math import lcm
 from typing import Any
 
 from archstat.errors import InputError
-from archstat.frontends.layer_list import Group, Layer, LayerList, Node, parse_layers
-from archstat.frontends.layer_windows import Sizes, Window, output_sizes, window_of
+from archstat.frontends.layer_list import parse_layers
+from archstat.frontends.layer_nodes import Group, Layer, LayerList, Node
+from archstat.frontends.layer_sizes import LARGEST_INPUT, LARGEST_SIZE, input_sizes, roomy_sizes
+from archstat.frontends.layer_windows import Window, output_sizes, window_of
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value
-from archstat.units import format_shape, parse_shape
+from archstat.units import format_shape
 
-_LARGEST_SIZE = 2**53
-_MOST_TRIES = 32
-_LARGEST_INPUT = 2**31 - 1
 ASSUMED = "no input was given: its size is assumed, large enough for every layer"
 
 
@@ -42,11 +41,11 @@ def layers(
     parsed = parse_layers(text)
     sizes, named = input_sizes(parsed, input)
     entering = named if channels is None else channels
-    if entering is not None and not (type(entering) is int and 1 <= entering <= _LARGEST_INPUT):
+    if entering is not None and not (type(entering) is int and 1 <= entering <= LARGEST_INPUT):
         raise InputError(f"{entering!r} channels: give a whole number from 1 on.")
     if named is not None and channels not in (None, named):
         raise InputError(f"The input has {named} channels, not {channels}: give them once.")
-    tries = [sizes] if sizes else _roomy(parsed)
+    tries = [sizes] if sizes else roomy_sizes(parsed)
     for number, tried in enumerate(tries):
         try:
             return _Builder(parsed, entering, sizes is not None).graph(tried)
@@ -54,68 +53,6 @@ def layers(
             if number == len(tries) - 1:
                 raise unequal.error(parsed, sizes is not None) from None
     raise AssertionError("there is always a size to try")
-
-
-def input_sizes(
-    parsed: LayerList, input: int | str | Sequence[int] | None
-) -> tuple[tuple[int, ...] | None, int | None]:
-    """The spatial sizes that an input gives, and its channels where it names them.
-
-    Raises:
-        InputError: no sizes, or not as many as the list has axes.
-    """
-    if input is None:
-        return None, None
-    if isinstance(input, str):
-        given = parse_shape(input)
-    else:
-        given = (input,) if isinstance(input, int) else tuple(input)
-        if not all(type(size) is int and 0 < size <= _LARGEST_INPUT for size in given):
-            raise InputError(f"{input!r}: every size must be a whole number from 1 to 2^31 - 1.")
-    if len(given) == 1:
-        return given * parsed.axes, None
-    if len(given) == parsed.axes:
-        return given, None
-    if len(given) == parsed.axes + 1:
-        return given[1:], given[0]
-    raise InputError(
-        f"{format_shape(given)!r} is no input of a list with {parsed.axes} axes: give one size, "
-        f"one for each axis, or those after the channels, such as {_example(parsed.axes)}."
-    )
-
-
-def _example(axes: int) -> str:
-    return format_shape((3, *(224,) * axes))
-
-
-def _roomy(parsed: LayerList) -> list[tuple[int, ...]]:
-    """Input sizes with room for every field; several, since branches may join at some only."""
-    one = (1,) * parsed.axes
-    steps, reach = _extent(parsed, parsed.nodes, one, one)
-    least = [-(-2 * far // step) * step for far, step in zip(reach, steps, strict=True)]
-    tries = min(max(steps), _MOST_TRIES)
-    return [tuple(size + more for size in least) for more in range(tries)]
-
-
-def _extent(parsed: LayerList, nodes: Sequence[Node], steps: Sizes, reach: Sizes) -> (
-    tuple[Sizes, Sizes]
-):  # fmt: skip
-    """Per axis, the strides multiplied, and no less than what the layers see and crop away."""
-    for node in nodes:
-        if isinstance(node, Group):
-            for _ in range(node.times):
-                ends = [_extent(parsed, branch, steps, reach) for branch in node.branches]
-                steps = tuple(map(max, zip(*(end[0] for end in ends), strict=True)))
-                reach = tuple(map(max, zip(*(end[1] for end in ends), strict=True)))
-        elif node.kind != "id":
-            window = window_of(node, parsed.axes)
-            axes = zip(reach, window.span, window.padding, steps, strict=True)
-            reach = tuple(far + (span + 2 * pad) * step for far, span, pad, step in axes)
-            if not window.enlarges:
-                steps = tuple(a * b for a, b in zip(steps, window.stride, strict=True))
-            if max(steps) * max(reach) > _LARGEST_SIZE:
-                raise parsed.wrong(node, "up to here, strides and kernels multiply beyond 2^53")
-    return steps, reach
 
 
 class _UnequalBranches(Exception):
@@ -217,7 +154,7 @@ class _Builder:
         before = self.values[value].shape
         self.check_room(layer, window, before[2:])
         sizes = output_sizes(window, before[2:])
-        if max(sizes) > _LARGEST_SIZE:
+        if max(sizes) > LARGEST_SIZE:
             raise self.parsed.wrong(layer, "up to here, the sizes multiply beyond 2^53")
         if layer.kind in ("conv", "transposed"):
             return self.convolution(layer, window, value, sizes)
