@@ -17,6 +17,7 @@ from torch import nn
 
 from archstat.analyses.field_rows import FieldRow, Interval
 from archstat.analyses.receptive_field import Fields
+from archstat.densities import SHARES, Density, rows_of_pixels, sides_of, two_sigma_of
 from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import followed
 from archstat.lookup import shortened
@@ -29,12 +30,6 @@ from archstat.real_runs import (
 )
 from archstat.result import Column, Table
 from archstat.weights import load_weights, read_weights
-
-SHARES = (0.2, 0.3, 0.5, 0.99)
-# Two standard deviations of a Gaussian hold this much of it; the rest is the paper's threshold.
-_TWO_SIGMA = 0.9545
-
-_Density = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class EffectiveField:
     ratio: float
     middle: tuple[float, ...]
     intervals: tuple[Interval, ...]
-    density: _Density
+    density: Density
     samples: int
     weights: str
 
@@ -128,19 +123,19 @@ def effective_field(
     middle = [(first + last) / 2 for first, last in known]
     pairs = zip(row.receptive_field, fields.input_sizes, strict=True)
     theoretical = tuple(size if field is None else field for field, size in pairs)
-    two_sigma = _two_sigma(density, middle)
+    two_sigma = two_sigma_of(density, middle)
     return EffectiveField(
         model=model if isinstance(model, str) else fields.graph.name,
         at=row.module or row.name,
         sizes=fields.input_sizes,
         position=centre,
         theoretical=theoretical,
-        sides=_sides(density, middle),
+        sides=sides_of(density, middle),
         two_sigma=round(two_sigma, 1),
         ratio=two_sigma / prod(theoretical) ** (1 / len(theoretical)),
         middle=tuple(middle),
         intervals=tuple(known),
-        density=_flattened(density),
+        density=rows_of_pixels(density),
         samples=samples,
         weights=_described(model, weights, seed),
     )
@@ -216,44 +211,3 @@ def _gradient(
 def _place(fields: Fields, row: FieldRow) -> tuple[int, int]:
     assert row.op is not None
     return row.op, fields.graph.ops[row.op].outputs.index(row.value)
-
-
-def _reach(shape: torch.Size, middle: list[float]) -> torch.Tensor:
-    """For each pixel, the side of the smallest square around the middle that holds it."""
-    reach = torch.ones(shape)
-    for axis, centre in enumerate(middle):
-        away = 2 * (torch.arange(shape[axis]) - centre).abs() + 1
-        view = [-1 if other == axis else 1 for other in range(len(shape))]
-        reach = torch.maximum(reach, away.view(view))
-    return reach
-
-
-def _sides(density: torch.Tensor, middle: list[float]) -> dict[float, int]:
-    order = _reach(density.shape, middle).flatten()
-    ascending, places = order.sort()
-    mass = density.flatten()[places].cumsum(0)
-    # Rounding may keep the last sum below the whole of it.
-    wanted = [min(share * float(mass[-1]) * (1 - 1e-9), float(mass[-1])) for share in SHARES]
-    return {
-        share: round(float(ascending[int(torch.searchsorted(mass, amount))]))
-        for share, amount in zip(SHARES, wanted, strict=True)
-    }
-
-
-def _two_sigma(density: torch.Tensor, middle: list[float]) -> float:
-    """The paper's size: a square of as many pixels as exceed 1 - 95.45 % of the centre's."""
-    reach = _reach(density.shape, middle)
-    centre = float(density[reach == reach.min()].mean())
-    # A stride may leave a gap in the very middle.
-    centre = centre or float(density.max())
-    count = int((density > (1 - _TWO_SIGMA) * centre).sum())
-    return float(count ** (1 / density.dim()))
-
-
-def _flattened(density: torch.Tensor) -> _Density:
-    """Rows of pixels, the largest 1; one row for one axis."""
-    if density.dim() == 1:
-        density = density.unsqueeze(0)
-    while density.dim() > 2:
-        density = density.sum(0)
-    return tuple(tuple(row) for row in (density / density.max()).tolist())

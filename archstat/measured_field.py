@@ -115,7 +115,8 @@ def measured_field(
     poisoning = Poisoning(root, theirs, watched)
     found: list[Disagreement] = []
     positions, exact = [0] * fields.axes, [0] * fields.axes
-    local, through = [], []
+    local: list[Seen] = []
+    through: list[Seen] = []
     names: dict[str, None] = {}
     for axis in range(fields.axes):
         cuts = gates_of(theirs, axis)

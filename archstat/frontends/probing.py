@@ -120,7 +120,7 @@ def _plain_convolutions(args: Any, kwargs: Any) -> Iterator[None]:
     """
     halves = any(tensor.dtype in _HALVES for tensor in tensors((args, kwargs)))
     was_enabled = torch._C._get_mkldnn_enabled()
-    with torch.backends.nnpack.flags(enabled=False):  # type: ignore[no-untyped-call]
+    with torch.backends.nnpack.flags(enabled=False):
         torch._C._set_mkldnn_enabled(was_enabled and not halves)
         try:
             yield
@@ -131,7 +131,7 @@ def _plain_convolutions(args: Any, kwargs: Any) -> Iterator[None]:
 _HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
-class _ProbeMode(CaptureMode):
+class _ProbeMode(CaptureMode):  # type: ignore[no-untyped-call]
     def __init__(
         self,
         recorder: Recorder,
