@@ -35,6 +35,8 @@ class Map:
 
     def spans(self, size: int) -> list[int]:
         """The field of each different phase among the first `size` indices; 0 sees nothing."""
+        if self.steady:
+            return [self.hi[0] - self.lo[0] + 1]  # type: ignore[operator]
         pairs = zip(self.lo[:size], self.hi[:size], strict=True)
         return [0 if lo is None or hi is None else hi - lo + 1 for lo, hi in pairs]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archstat.analyses.field_layouts import Layout
+from archstat.analyses.field_maker import States
 from archstat.analyses.field_maps import Map
-from archstat.analyses.field_states import State, States, Support
+from archstat.analyses.field_states import State, Support
 from archstat.analyses.supports import bits, supports
 from archstat.errors import InputError
 from archstat.graph import Op

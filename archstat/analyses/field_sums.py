@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archstat.analyses import field_moves, field_windows
+from archstat.analyses import field_cuts, field_moves, field_resizing, field_windows
 from archstat.analyses.costs import BATCH_NORMS, PER_OUTPUT
 from archstat.analyses.field_layouts import Layout
 from archstat.analyses.field_states import State
@@ -201,5 +201,7 @@ RULES: dict[str, Rule] = {
     "glu": glu,
     **dict.fromkeys(_CONSTANTS.split(), constant),
     **field_windows.RULES,
+    **field_resizing.RULES,
     **field_moves.RULES,
+    **field_cuts.RULES,
 }

@@ -1,8 +1,9 @@
-"""Rules of ops that slide a window or resample: convolution, pooling, padding, resizing."""
+"""Rules of ops that slide a window: convolution, pooling, im2col and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from archstat.analyses import field_relations
@@ -22,6 +23,17 @@ def per_axis(given: Any, axes: int, default: int = 1) -> tuple[int, ...]:
     return tuple(given) * axes if len(given) == 1 else tuple(given)
 
 
+@lru_cache(1024)
+def windows(
+    kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, transposed: bool
+) -> tuple[Relation, ...]:
+    """The relation of a convolution, an axis each."""
+    axes = len(kernel)
+    made = field_relations.transposed if transposed else field_relations.window
+    numbers = (per_axis(stride, axes), per_axis(padding, axes, 0), per_axis(dilation, axes))
+    return tuple(map(made, kernel, *numbers))
+
+
 def convolution(trace: Trace, op: Op) -> State | None:
     """A window of the kernel's size over the last dimensions; channels are summed over."""
     found = trace.tracked(op)
@@ -34,19 +46,10 @@ def convolution(trace: Trace, op: Op) -> State | None:
     axes = len(weight) - 2
     if op.name == "conv_tbc" or len(trace.shape(found[0])) != axes + 2:
         return trace.give_up(op, "has another order of dimensions than batch, channels, space")
-    kernel = weight[2:]
-    padding = per_axis(attributes.get("padding"), axes, 0)
-    stride = per_axis(attributes.get("stride"), axes)
-    if kernel == (1,) * axes == stride and not any(padding):
-        state = trace.state(found[0])
-        summed = state if state.layout[1] is None else trace.maker.summed(state, (1,))
-    else:
-        dilation = per_axis(attributes.get("dilation"), axes)
-        made = field_relations.transposed if attributes.get("transposed") else (
-            field_relations.window
-        )  # fmt: skip
-        relations = list(map(made, kernel, stride, padding, dilation))
-        summed = windowed(trace, op, found[0], relations, sums=True)
+    stride, padding, dilation = (attributes.get(k) for k in ("stride", "padding", "dilation"))
+    back = bool(attributes.get("transposed"))
+    relations = windows(weight[2:], stride, padding, dilation, back)
+    summed = windowed(trace, op, found[0], relations, sums=True)
     if len(found) == 1:
         return summed
     # A kernel made from the whole input (dynamic convolution) scales like any other gate.
@@ -116,6 +119,8 @@ def windowed(
     before = shape or trace.shape(value)
     after = trace.shape(op.outputs[0])
     axes = len(relations)
+    if relations.count(IDENTITY) == axes and state.layout[-axes - 1] is None:
+        return state
     if axes == maker.axes and state.layout == plain(len(before), before[-axes:]):
         sizes = after[-axes:]
         return maker.step(state, tuple(relations), plain(len(after), sizes), sizes)
@@ -149,76 +154,6 @@ def _stepped(
         own[axis], sizes[axis] = relation, after[dim]
         layout[dim] = ((axis, 1, after[dim]),)
     return trace.maker.step(state, tuple(own), tuple(layout), tuple(sizes))
-
-
-def padding(trace: Trace, op: Op) -> State | None:
-    """Zeros, or what is inside repeated, around the last dimensions; negative pads crop."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    pads = op.attributes.get("pad") or op.attributes.get("padding") or ()
-    before = trace.shape(found[0])
-    pairs = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
-    mode = op.name.partition("_")[0]
-    dims = range(len(before) - len(pairs), len(before))
-    relations = [
-        field_relations.padded(first) if mode == "constant"
-        else field_relations.bordered(before[dim], first, last, mode)
-        for dim, (first, last) in zip(dims, pairs, strict=True)
-    ]  # fmt: skip
-    return along(trace, op, found[0], dict(zip(dims, relations, strict=True)))
-
-
-def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> State:
-    """The state after a relation on each of some dimensions; channels stay as they are."""
-    before, after = trace.shape(value), trace.shape(op.outputs[0])
-    state = trace.state(value)
-    moved = [
-        dim
-        for dim, relation in relations.items()
-        if state.layout[dim] and (relation is not IDENTITY or before[dim] != after[dim])
-    ]
-    spread = trace.maker.spread(state, moved)
-    if spread is None:
-        return trace.give_up(op, "moves positions that are not in their order")
-    own, sizes, layout = list(trace.maker.identity), list(spread.sizes), list(spread.layout)
-    for dim in moved:
-        digits = layout[dim]
-        assert digits is not None
-        axis = digits[0][0]
-        own[axis], sizes[axis] = relations[dim], after[dim]
-        layout[dim] = ((axis, 1, after[dim]),)
-    return trace.maker.step(spread, tuple(own), tuple(layout), tuple(sizes)) if moved else state
-
-
-def resizing(trace: Trace, op: Op) -> State | None:
-    """Nearest, linear or cubic resampling of the last dimensions."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
-    name, attributes = op.name, op.attributes
-    factors = attributes.get("scale_factors") or [
-        attributes.get(key) for key in ("scales_d", "scales_h", "scales_w", "scales")
-        if key in attributes
-    ]  # fmt: skip
-    corners = bool(attributes.get("align_corners"))
-    dims = range(2, len(before))
-    if len(factors) != len(dims):
-        factors = [None] * len(dims)
-    relations = {}
-    for dim, factor in zip(dims, factors, strict=True):
-        relations[dim] = _resampler(name)(before[dim], after[dim], factor, corners)
-    return along(trace, op, found[0], relations)
-
-
-def _resampler(name: str) -> Callable[[int, int, float | None, bool], Relation]:
-    reach = 2 if "cubic" in name else 1
-    if "nearest" in name:
-        centred = "exact" in name
-        return lambda size, out, scale, _: field_relations.nearest(size, out, scale, centred)
-    make = field_relations.antialiased if name.endswith("_aa") else field_relations.interpolated
-    return lambda size, out, scale, corners: make(size, out, scale, corners, reach)
 
 
 def unfolded(trace: Trace, op: Op) -> State | None:
@@ -267,13 +202,6 @@ RULES: dict[str, Rule] = {
                      "avg_pool3d"), pooling),
     **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "mkldnn_adaptive_avg_pool2d",
                      "adaptive_max_pool2d", "adaptive_max_pool3d"), adaptive_pooling),
-    **dict.fromkeys(("constant_pad_nd", *(f"{mode}_pad{n}d" for mode in
-                     ("reflection", "replication") for n in (1, 2, 3))), padding),
-    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
-                     "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
-                     "_upsample_nearest_exact3d", "upsample_linear1d", "upsample_bilinear2d",
-                     "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_bilinear2d_aa",
-                     "_upsample_bicubic2d_aa"), resizing),
     "im2col": unfolded,
     "col2im": folded,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from archstat.analyses.field_final import feeding_value
 from archstat.analyses.field_rows import FieldRow as FieldRow
+from archstat.analyses.field_states import State
 from archstat.analyses.field_sums import RULES, unknown
 from archstat.analyses.field_trace import Trace
 from archstat.errors import SpatialAxesError
@@ -146,11 +147,19 @@ def analysis(graph: Graph) -> Analysis:
     totals = dict(zip(keys, _cells(fields.final), strict=True))
     totals["global_from"] = fields.global_from
     modules: dict[str, dict[str, Cell]] = {}
+    # Values that one state stands for have the same figures.
+    known: dict[State, dict[str, Cell]] = {}
+    states = fields._trace.states
     for call in graph.calls:
-        for value in call.outputs[:1]:
-            row = fields.of_value(value)
-            if row is not None:
-                modules[call.module] = dict(zip(keys, _cells(row), strict=True))
+        state = states[call.outputs[0]] if call.outputs else None
+        if state is None:
+            continue
+        cells = known.get(state)
+        if cells is None:
+            row = fields.of_value(call.outputs[0])
+            assert row is not None
+            cells = known[state] = dict(zip(keys, _cells(row), strict=True))
+        modules[call.module] = cells
     findings = tuple(f for f in fields.findings if "outputs; the" not in f.message)
     return Analysis(totals=totals, at_module=modules, findings=findings)
 

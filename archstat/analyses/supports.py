@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from archstat.analyses.field_maker import States
 from archstat.analyses.field_relations import EVERYTHING, IDENTITY, Relation
-from archstat.analyses.field_states import Link, State, States, Support
+from archstat.analyses.field_states import Link, State, Support
 
 Sets = tuple[int, ...]
 
