@@ -353,9 +353,9 @@ layer_text = st.one_of(
 
 @given(st.lists(layer_text, min_size=1, max_size=6))
 def test_layer_as_shown_reads_back_as_the_same_layer(items):
-    graph = layers(",".join(items), 200, 6)
+    graph = layers(",".join(items), 4000, 6)
     shown = [module.type for module in graph.modules[1:]]
-    assert ops_of(layers(",".join(shown) or "id", 200, 6)) == ops_of(graph)
+    assert ops_of(layers(",".join(shown) or "id", 4000, 6)) == ops_of(graph)
 
 
 def test_parser_counts_layers_and_axes():
