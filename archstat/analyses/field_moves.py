@@ -88,7 +88,8 @@ def roll(trace: Trace, op: Op) -> State | None:
     if not found:
         return None
     shape = trace.shape(found[0])
-    dims = per_axis(op.attributes.get("dims"), 0)
+    given = op.attributes.get("dims")
+    dims = per_axis(given, 1) if given not in (None, ()) else ()
     shifts = per_axis(op.attributes["shifts"], max(len(dims), 1))
     if not dims:
         return trace.give_up(op, "moves positions around the end of all dimensions together")
