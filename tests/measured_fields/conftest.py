@@ -187,8 +187,9 @@ def fits(block, shape):
     except (RuntimeError, ValueError):
         return None
     largest = LARGEST[len(shape) - 2]
-    # A maximum over padding alone is minus infinity, and makes a NaN further on.
-    good = made.isfinite().all() and all(1 <= size <= largest for size in made.shape[2:])
+    # A maximum over padding alone is minus infinity, and makes a NaN further on. An axis of one
+    # index cannot be told from a batch of one once it has gone through a view.
+    good = made.isfinite().all() and all(2 <= size <= largest for size in made.shape[2:])
     return made.shape if good else None
 
 
