@@ -123,15 +123,18 @@ def unaligned(trace: Trace) -> list[Finding]:
     for index, state in trace.maker.unaligned:
         op = trace.graph.ops[index]
         place = f"{op.module} ({op.module_type})" if op.module else op.module_type
-        strides = " and ".join(sorted({
-            "x".join("-" if m is None else f"{m.a / m.b:g}" for m in link.state.maps)
-            for link in state.links
-        }))  # fmt: skip
+        strides = sorted({_strides(link.state) for link in state.links})
+        what = f"effective stride {' and '.join(strides)}" if len(strides) > 1 else "other places"
         found.append(
-            Finding("note", op.module, f"receptive field: {op.name} in {place} joins branches of "
-                    f"effective stride {strides}; their field differs from position to position.")
+            Finding("note", op.module, f"receptive field: {op.name} in {place} joins values of "
+                    f"{what}; their field differs from position to position.")
         )  # fmt: skip
     return found
+
+
+def _strides(state: State) -> str:
+    steps = (None if m is None or m.table else m.a / m.b for m in state.maps)
+    return "x".join("-" if step is None else f"{step:g}" for step in steps)
 
 
 def analysis(graph: Graph) -> Analysis:

@@ -13,7 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "script",
-    ["make_families_table.py", pytest.param("make_catalogue.py", marks=pytest.mark.slow)],
+    [
+        "make_families_table.py",
+        "make_receptive_field.py",
+        pytest.param("make_catalogue.py", marks=pytest.mark.slow),
+    ],
 )
 def test_generated_file_is_fresh(script):
     command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
