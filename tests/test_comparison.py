@@ -20,7 +20,8 @@ from archstat.reporters.to_json import to_json
 
 # The columns of DESIGN's conventions that cost nothing to fill.
 KEYS = ["params", "trainable_params", "buffers", "param_bytes", "macs", "flops", "activations",
-        "unknown_ops", "depth"]  # fmt: skip
+        "unknown_ops", "depth", "receptive_field", "effective_stride", "effective_padding",
+        "global_from"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,23 @@ def test_stride_on_the_first_convolution_costs_less(name, giga_macs, on_meta, co
     assert round(count_macs(network, 3, 224, 224) / 1e9, 3) == giga_macs
 
 
+def test_slim_layout_halves_the_map_in_the_last_unit_of_a_stage(on_meta, count_params):
+    slim = on_meta(preact_resnet.preact_resnet50, layout="slim")
+    assert count_params(slim) == count_params(on_meta(preact_resnet.preact_resnet50))
+    sizes = []
+    for unit in (*slim.conv2_x, *slim.conv3_x, *slim.conv5_x):
+        unit.register_forward_hook(lambda _, __, out: sizes.append(out.shape[-1]))
+    slim.eval()(torch.empty(1, 3, 224, 224, device="meta"))
+    assert sizes == [56, 56, 28, 28, 28, 28, 14, 7, 7, 7]
+
+
+def test_slim_shortcut_leaves_pixels_out_of_the_input_itself():
+    unit = PreactBottleneck(8, 2, 2, subsamples=True).eval()
+    nn.init.zeros_(unit.residual.conv3.weight)
+    x = torch.randn(1, 8, 6, 6)
+    assert torch.equal(unit(x.clone()), x[..., ::2, ::2])
+
+
 def test_parameters_without_normalisation_are_those_of_the_pyramid_paper(on_meta, count_params):
     network = on_meta(preact_resnet.preact_resnet200)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
