@@ -67,9 +67,15 @@ def receptive_field(graph: Graph) -> Fields:
     """The receptive field of every value of a Graph.
 
     Raises:
-        SpatialAxesError: no floating-point input has a dimension after batch and channels.
+        SpatialAxesError: no floating-point input has a dimension after batch and channels, or it
+            has one alone, and no window reads it: the features of tokens.
     """
     trace = Trace(graph)
+    if trace.maker.axes == 1 and not any(op.kind in _GEOMETRIC for op in graph.ops):
+        raise SpatialAxesError(
+            f"{graph.name} has no spatial axes: no window reads the last dimension of its input "
+            f"{graph.input_text}, which are features, then."
+        )
     trace.run(RULES, unknown)
     output = next((v for v in graph.outputs if trace.states[v] is not None), None)
     findings = [*trace.findings, *unaligned(trace)]

@@ -213,6 +213,12 @@ def test_network_without_spatial_axes_is_refused(sketch):
         receptive_field(graph)
 
 
+def test_features_of_tokens_are_no_spatial_axis(sketch):
+    tokens = sketch.unary("activation", "relu", sketch.input(1, 5, 8))
+    with pytest.raises(SpatialAxesError, match="no window reads the last dimension of its input"):
+        receptive_field(sketch.graph(tokens))
+
+
 def test_network_without_spatial_axes_has_empty_cells_and_no_finding(sketch):
     found = analysis(sketch.graph(sketch.unary("activation", "relu", sketch.input(1, 4))))
     assert set(found.totals.values()) == {None}
