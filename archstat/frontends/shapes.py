@@ -82,7 +82,7 @@ def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bi
     """The input's shape, with mean and inverse deviation of every normalised group."""
     shape, axes = tuple(x.shape), len(normalized_shape)
     given = [tensor for tensor in (weight, bias) if tensor is not None]
-    if not _plain(x) or axes == 0 or shape[-axes:] != tuple(normalized_shape):
+    if not x.dtype.is_floating_point or axes == 0 or shape[-axes:] != tuple(normalized_shape):
         return None
     if any(t.shape != shape[-axes:] or t.dtype != x.dtype for t in given):
         return None
@@ -121,7 +121,10 @@ def concatenate(tensors: Sequence[torch.Tensor], dim: int = 0) -> tuple[Output, 
     """The shared shape, with the sizes along `dim` added."""
     first = tensors[0]
     rank = len(first.shape)
-    if not -rank <= dim < rank or any(not _plain(t) or t.dtype != first.dtype for t in tensors):
+    if not -rank <= dim < rank or not first.dtype.is_floating_point:
+        return None
+    # Only images and volumes have a channels-last format that the output may take over.
+    if any(t.dtype != first.dtype or (rank > 3 and not t.is_contiguous()) for t in tensors):
         return None
     axis = dim % rank
     rests = {(*t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 import torch
 from torch import nn
@@ -53,8 +55,22 @@ def test_every_rule_answers_ordinary_arguments_and_is_right(target, rule_answer,
     agrees_with_torch(target, args)
 
 
-# A product is contiguous whatever its operands are.
-CONTIGUOUS_ANYHOW = {"aten.mm.default", "aten.bmm.default", "aten.addmm.default"}
+# Their outputs are contiguous whatever the operands are.
+CONTIGUOUS_ANYHOW = {
+    *("aten.mm.default", "aten.bmm.default", "aten.addmm.default"),
+    *("aten.native_layer_norm.default", "aten.cat.default"),
+}
+
+
+@pytest.mark.parametrize("target", ["aten.native_layer_norm.default", "aten.cat.default"])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_contiguous_outputs_are_so_for_permuted_operands(
+    target, order, rule_answer, agrees_with_torch
+):
+    x = torch.zeros(4, 4, 4).permute(order)
+    args = [[x, x], 1] if "cat" in target else [x, [4], None, None, 1e-5]
+    assert rule_answer(target, args) is not None
+    agrees_with_torch(target, args)
 
 
 @pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW))
@@ -86,17 +102,12 @@ def network(name):
 
 
 NETWORKS = ["alexnet", "vgg16_bn", "resnet50", "mobilenet_v1", "transformer"]
-CAPTURED = {}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_captured_with_rules(name):
+def test_network_has_the_graph_that_torch_alone_makes(name, request):
     net, x = network(name)
-    CAPTURED[name] = capture(net, x)
-    assert CAPTURED[name].device == "meta"
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_network_has_the_graph_that_torch_alone_makes(name, torch_has_the_say):
-    net, x = network(name)
-    assert capture(net, x) == CAPTURED[name]
+    with_rules = capture(net, x)
+    request.getfixturevalue("torch_has_the_say")
+    assert with_rules.device == "meta"
+    assert capture(net, x) == with_rules
