@@ -114,12 +114,15 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             fits = outputs[0][0] == first.shape and first.is_meta
             return first if fits else None
         if len(outputs) == 1:
-            return torch.empty(outputs[0][0], dtype=outputs[0][1], device=_META)
+            shape, dtype, *order = outputs[0]
+            if order:
+                return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)
+            return torch.empty(shape, dtype=dtype, device=_META)
         # What inference leaves empty (batch norm's statistics) is one and the same tensor.
         return tuple(
             [
-                torch.empty(shape, dtype=dtype, device=_META) if shape != (0,) else self._nothing
-                for shape, dtype in outputs
+                torch.empty(o[0], dtype=o[1], device=_META) if o[0] != (0,) else self._nothing
+                for o in outputs
             ]
         )
 

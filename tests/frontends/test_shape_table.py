@@ -60,6 +60,7 @@ CONTIGUOUS_ANYHOW = {
     *("aten.mm.default", "aten.bmm.default", "aten.addmm.default"),
     *("aten.native_layer_norm.default", "aten.cat.default"),
 }
+KEEP_ORDER = {"aten.mul.Scalar", "aten.rsub.Scalar"}
 
 
 @pytest.mark.parametrize("target", ["aten.native_layer_norm.default", "aten.cat.default"])
@@ -73,7 +74,7 @@ def test_contiguous_outputs_are_so_for_permuted_operands(
     agrees_with_torch(target, args)
 
 
-@pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW))
+@pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW - KEEP_ORDER))
 def test_every_other_rule_leaves_other_memory_formats_to_torch(target, rule_answer):
     first, *rest = ORDINARY[target]
     several = isinstance(first, list)
@@ -81,6 +82,24 @@ def test_every_other_rule_leaves_other_memory_formats_to_torch(target, rule_answ
     strided = torch.zeros(x.shape[::-1]).permute(*reversed(range(x.dim())))
     assert strided.is_contiguous() == (max(x.shape[:-1]) == 1)
     assert rule_answer(target, [[strided, *first[1:]] if several else strided, *rest]) is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_product_with_a_number_keeps_the_order_of_axes(order, rule_answer, agrees_with_torch):
+    args = [torch.zeros(1, 2, 3, 4).permute(order), 2.0]
+    assert rule_answer("aten.mul.Scalar", args) is not None
+    agrees_with_torch("aten.mul.Scalar", args)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_product_of_a_cut_tensor_with_a_number_has_no_gaps(order, rule_answer, agrees_with_torch):
+    args = [torch.zeros(4, 5, 3)[:, 1:3].permute(order), 2.0]
+    assert rule_answer("aten.mul.Scalar", args) is not None
+    agrees_with_torch("aten.mul.Scalar", args)
+
+
+def test_product_of_an_expanded_tensor_with_a_number_is_left_to_torch(rule_answer):
+    assert rule_answer("aten.mul.Scalar", [torch.zeros(3, 1).expand(3, 4), 2.0]) is None
 
 
 @pytest.fixture
