@@ -71,12 +71,14 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
     """The comparison of finished reports with the one at `position`."""
     base = reports[position]
     bounds = {(row, key) for row, report in enumerate(reports) for key in report.lower_bounds}
+    findings = [finding for report in reports for finding in report.findings]
     return Table(
         columns=COMPARISON_COLUMNS,
         rows=tuple(tuple(_cells(report, base)) for report in reports),
         bounds=frozenset(bounds),
         reference=position,
-        notes=tuple(dict.fromkeys(f.message for report in reports for f in report.findings)),
+        notes=tuple(dict.fromkeys(finding.message for finding in findings)),
+        column_notes={f.message: f.topic for f in findings if f.topic == "receptive_field"},
         convention=CONVENTION,
         torch_version=base.graph.torch_version,
         archstat_version=__version__,

@@ -56,7 +56,7 @@ class Column:
 class Finding:
     """Something a reader must be told: what it is, the module it concerns, one sentence."""
 
-    topic: Literal["unknown_ops", "note"]
+    topic: Literal["unknown_ops", "note", "receptive_field"]
     module: str
     message: str
 
@@ -92,8 +92,9 @@ class Table:
     """Rows of plain cells under columns; all that a reporter ever gets.
 
     `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
-    ratios refer to; `notes` are the sentences printed below, and `inputs` the models' inputs,
-    for a footnote where no column shows them.
+    ratios refer to; `notes` are the sentences printed below, `column_notes` tells which of
+    them go with one column alone (sentence to key), and `inputs` are the models' inputs, for a
+    footnote where no column shows them.
     """
 
     columns: tuple[Column, ...]
@@ -101,6 +102,7 @@ class Table:
     bounds: frozenset[tuple[int, str]] = frozenset()
     reference: int | None = None
     notes: tuple[str, ...] = ()
+    column_notes: Mapping[str, str] = field(default_factory=dict)
     convention: Mapping[str, str] = field(default_factory=dict)
     torch_version: str = ""
     archstat_version: str = ""
@@ -138,7 +140,8 @@ class Table:
         chosen = [self.index(key) for key in keys]
         rows = tuple(tuple(row[i] for i in chosen) for row in self.rows)
         columns = tuple(self.columns[i] for i in chosen)
-        return self._with(columns, rows, self.bounds, self.reference)
+        notes = tuple(note for note in self.notes if self.column_notes.get(note, keys[0]) in keys)
+        return replace(self, columns=columns, rows=rows, notes=notes)
 
     def sort(self, key: str, descending: bool = False) -> Table:
         """The rows ordered by one column; rows without a value last.
@@ -155,7 +158,8 @@ class Table:
         place = {old: new for new, old in enumerate(order)}
         bounds = frozenset((place[row], name) for row, name in self.bounds)
         reference = None if self.reference is None else place[self.reference]
-        return self._with(self.columns, tuple(self.rows[old] for old in order), bounds, reference)
+        rows = tuple(self.rows[old] for old in order)
+        return replace(self, rows=rows, bounds=bounds, reference=reference)
 
     def transposed(self, *, raw: bool = False) -> Table:
         """One row a column and one column a row, named by its first cell; `raw` keeps numbers."""
@@ -193,15 +197,6 @@ class Table:
         import pandas
 
         return pandas.DataFrame(list(self.rows), columns=list(self.keys()))
-
-    def _with(
-        self,
-        columns: tuple[Column, ...],
-        rows: tuple[tuple[Cell, ...], ...],
-        bounds: frozenset[tuple[int, str]],
-        reference: int | None,
-    ) -> Table:
-        return replace(self, columns=columns, rows=rows, bounds=bounds, reference=reference)
 
     def __len__(self) -> int:
         return len(self.rows)

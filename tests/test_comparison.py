@@ -233,3 +233,21 @@ def test_every_error_of_a_comparison_is_one_of_ours():
     for models in (["zzz"], ["vgg16,x=1"], ["a/b.py:C"], ["vgg16,batch=0"]):
         with pytest.raises(ArchstatError):
             compare(models)
+
+
+class ShiftedSum(nn.Module):
+    """Adds values of strides 1 and 2, whose fields fit nowhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.halved = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        return self.halved(x) + x[..., :4, :4]
+
+
+def test_note_on_a_column_goes_with_that_column():
+    table = compare([ShiftedSum()], input="3x8x8")
+    (note,) = [n for n in table.notes if "receptive field" in n]
+    assert note in table.select(["model", "receptive_field"]).notes
+    assert note not in table.select(["model", "params"]).notes

@@ -89,9 +89,13 @@ class Trace:
             # It saw everything before.
             return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
         self.findings.append(
-            Finding("note", op.module, f"receptive field: {called(op)} in {place} {reason}; "
-                    "what comes after counts as seeing everything.")
-        )  # fmt: skip
+            Finding(
+                "receptive_field",
+                op.module,
+                f"receptive field: {called(op)} in {place} {reason}; "
+                "what comes after counts as seeing everything.",
+            )
+        )
         return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
 
     def elementwise(self, op: Op) -> State | None:
@@ -166,7 +170,7 @@ class Trace:
             if not seen:
                 continue
             self.findings.append(
-                Finding("note", source.module, f"receptive field: {source.name} in "
+                Finding("receptive_field", source.module, f"receptive field: {source.name} in "
                         f"{source.module or source.module_type} writes into a part of a tensor "
                         "that is read later; it counts as seeing everything.")
             )  # fmt: skip

@@ -84,9 +84,13 @@ def receptive_field(graph: Graph) -> Fields:
     tracked = [value for value in graph.outputs if trace.states[value] is not None]
     if len(tracked) > 1:
         findings.append(
-            Finding("note", "", f"receptive field: the model has {len(tracked)} outputs; the "
-                    "final figures are those of the first.")
-        )  # fmt: skip
+            Finding(
+                "receptive_field",
+                "",
+                f"receptive field: the model has {len(tracked)} outputs; the final figures are "
+                "those of the first.",
+            )
+        )
     last = trace.state(output).first_global
     final = row_of(trace, feeding_value(trace, output))
     assert final is not None
@@ -132,9 +136,13 @@ def unaligned(trace: Trace) -> list[Finding]:
         strides = sorted({_strides(link.state) for link in state.links})
         what = f"effective stride {' and '.join(strides)}" if len(strides) > 1 else "other places"
         found.append(
-            Finding("note", op.module, f"receptive field: {op.name} in {place} joins values of "
-                    f"{what}; their field differs from position to position.")
-        )  # fmt: skip
+            Finding(
+                "receptive_field",
+                op.module,
+                f"receptive field: {op.name} in {place} joins values of {what}; their field "
+                "differs from position to position.",
+            )
+        )
     return found
 
 

@@ -141,6 +141,7 @@ def test_plain_networks_cost_the_same_for_real_as_on_meta(looking, totals):
     on_meta, for_real = totals(net, IMAGE), totals(looking(net), IMAGE)
     look = 3 * 8 * 8
     assert for_real.pop("flops") == on_meta.pop("flops") + look
+    assert for_real.pop("global_from") == f"inner.{on_meta.pop('global_from')}"
     assert for_real == on_meta
 
 
