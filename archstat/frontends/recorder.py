@@ -68,13 +68,15 @@ class Recorder:
 
     def value_of(self, tensor: torch.Tensor) -> int:
         """The value of a tensor; one never seen is a constant, or a view of a parameter."""
-        value = self.known(tensor)
-        if value is not None:
-            return value
+        entry = self._tensors.get(id(tensor))
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
         unnamed: Role = "parameter" if isinstance(tensor, torch.nn.Parameter) else "constant"
         return self.add_value(tensor, unnamed)
 
     def _values_of(self, tree: Any) -> tuple[int, ...]:
+        if type(tree) is torch.Tensor:
+            return (self.value_of(tree),)
         return tuple([self.value_of(tensor) for tensor in tensors(tree)])
 
     def add_value(
@@ -98,6 +100,24 @@ class Recorder:
         self.values.append(
             Value(tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
         )
+        self._tensors[id(tensor)] = (weakref.ref(tensor), index)
+        return index
+
+    def add_aliases(self, value: int, names: list[str]) -> None:
+        """Further paths of a parameter or buffer."""
+        known = self.values[value]
+        self.values[value] = known._replace(aliases=(*known.aliases, *names))
+
+    def _add_new(self, tensor: torch.Tensor) -> int:
+        """`add_value` of an activation whose memory was made just now, for it alone."""
+        storage = tensor.untyped_storage()
+        reference = _StorageReference(storage, self._on_release)
+        reference.index = len(self._accounts)
+        self._accounts.append(_Account(storage.nbytes(), len(self.ops)))
+        self._storage_index[id(storage)] = reference
+        index = len(self.values)
+        dtype = _dtype_name(tensor.dtype)
+        self.values.append(Value(tuple(tensor.shape), dtype, "activation", reference.index))
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
@@ -154,6 +174,8 @@ class Recorder:
             sort = type(argument)
             if sort in PLAIN_TYPES:
                 attributes[name] = argument
+            elif sort is torch.Tensor or sort is torch.nn.Parameter:
+                inputs.append(self.value_of(argument))
             elif sort is list and argument and type(argument[0]) is int:
                 attributes[name] = tuple(argument)
             else:
@@ -171,12 +193,35 @@ class Recorder:
             outputs = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        self._append(kind, signature.target, tuple(inputs), outputs, attributes)
+
+    def add_layer(
+        self,
+        signature: Signature,
+        read: tuple[torch.Tensor, ...],
+        attributes: dict[str, Any],
+        result: torch.Tensor,
+    ) -> None:
+        """`add_op` of a layer with one output, from the tensors it read and its attributes.
+
+        Unless the op is in place, the output's memory was made just now, for it alone.
+        """
+        inputs = tuple([self.value_of(tensor) for tensor in read])
+        output = self._renewed(result) if signature.in_place else self._add_new(result)
+        self._append(signature.kind, signature.target, inputs, (output,), attributes)
+
+    def _append(
+        self,
+        kind: Kind,
+        target: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        attributes: dict[str, Any],
+    ) -> None:
         if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
             self._weights.update(outputs)
         _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
-        self.ops.append(
-            Op(kind, signature.target, module, module_type, tuple(inputs), outputs, attributes)
-        )
+        self.ops.append(Op(kind, target, module, module_type, inputs, outputs, attributes))
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]
