@@ -64,6 +64,19 @@ def format_share(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
+def format_number(number: float) -> str:
+    """A plain number: whole ones in full, others on four digits."""
+    return str(number) if isinstance(number, int) else f"{number:.4g}"
+
+
+def format_milliseconds(milliseconds: float) -> str:
+    """A time with its unit, on three to five digits: ``"12.35 ms"``, ``"61.20 us"``."""
+    for unit, factor in (("s", 1000), ("ms", 1), ("us", 1e-3)):
+        if abs(milliseconds) >= factor * 0.999995:
+            return f"{milliseconds / factor:.2f} {unit}"
+    return f"{milliseconds * 1e6:.4g} ns"
+
+
 def format_shape(shape: Sequence[int]) -> str:
     """Dimensions joined by ``x``; a scalar is ``"scalar"``."""
     return "x".join(str(size) for size in shape) or "scalar"

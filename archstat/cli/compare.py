@@ -13,6 +13,7 @@ from archstat.cli.options import (
     Columns,
     Debug,
     FormatName,
+    FusionName,
     Input,
     Models,
     Output,
@@ -51,6 +52,7 @@ def compare(
     sort: Sort = None,
     join: Join = None,
     transpose: Transpose = False,
+    fusion: FusionName = "none",
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -61,6 +63,8 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.footers import with_footers
     from archstat.cli.join import joined, read_joined
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
@@ -75,8 +79,8 @@ def compare(
     extra = read_joined(join, {column.key for column in COMPARISON_COLUMNS})
     known = (*COMPARISON_COLUMNS, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
-    base = reference_row(models, reference or 0)
-    groups = [reports_of(model, input or None, batch, variants) for model in tracked(models)]
+    base, fused = reference_row(models, reference or 0), checked_fusion(fusion)
+    groups = [reports_of(model, input or None, batch, variants, fused) for model in tracked(models)]
     table = table_of_groups(groups, base)
     unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
     if extra is not None:
@@ -88,7 +92,7 @@ def compare(
         chosen = ["model", *_ON_SCREEN, *(["unknown_ops"] if unknown else []), *more]
     if destination.format.name == "console" and chosen is not None and len(table) > 1:
         chosen = _with_ratios(table, chosen)
-    table = table if chosen is None else table.select(chosen)
+    table = with_footers(table if chosen is None else table.select(chosen), destination.is_raw)
     destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
     refuse_incomplete(unknown, strict, table.notes)
 

@@ -35,3 +35,10 @@ def complete_format(incomplete: str) -> list[str]:
     from archstat.reporters import FORMATS
 
     return [known.name for known in FORMATS if known.name.startswith(incomplete)]
+
+
+def complete_fusion(incomplete: str) -> list[str]:
+    """Names of fusions."""
+    from archstat.analyses.memory_access import FUSIONS
+
+    return [name for name in FUSIONS if name.startswith(incomplete)]
