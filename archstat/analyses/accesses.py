@@ -18,18 +18,21 @@ State = Literal["counted", "free", "unknown"]
 
 _RESERVES = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 # They read as many elements of their first tensor as they make, whatever else it holds.
-_LOOK_UPS = frozenset("""
-    embedding index_select gather index take take_along_dim slice_copy select_copy masked_select
-    split_copy split_with_sizes_copy unbind_copy diagonal_copy
-""".split())
+_LOOK_UPS = frozenset({
+    "embedding", "index_select", "gather", "index", "take", "take_along_dim", "slice_copy",
+    "select_copy", "masked_select", "split_copy", "split_with_sizes_copy", "unbind_copy",
+    "diagonal_copy",
+})  # fmt: skip
 # In place they overwrite their first tensor without a look at it.
-_OVERWRITES = frozenset("""
-    copy fill zero normal uniform bernoulli exponential cauchy geometric log_normal random
-""".split())
+_OVERWRITES = frozenset({
+    "copy", "fill", "zero", "normal", "uniform", "bernoulli", "exponential", "cauchy",
+    "geometric", "log_normal", "random",
+})  # fmt: skip
 # In place they touch as much of their first tensor as the last one brings.
-_SCATTERS = frozenset("""
-    index_put scatter index_copy masked_scatter scatter_add scatter_reduce index_add index_reduce
-""".split())
+_SCATTERS = frozenset({
+    "index_put", "scatter", "index_copy", "masked_scatter", "scatter_add", "scatter_reduce",
+    "index_add", "index_reduce",
+})  # fmt: skip
 _ADDING = frozenset({"scatter_add", "scatter_reduce", "index_add", "index_reduce"})
 _BAGS = frozenset({"_embedding_bag", "_embedding_bag_forward_only"})
 

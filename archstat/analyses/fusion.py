@@ -24,27 +24,30 @@ from archstat.graph import Graph, Op
 
 Fusion = Literal["none", "inference"]
 
-_NOT_ELEMENT_WISE = frozenset("""
-    _softmax _log_softmax _safe_softmax softmax native_layer_norm native_group_norm _fused_rms_norm
-    _weight_norm_interface upsample_linear1d upsample_bilinear2d upsample_trilinear3d
-    upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa grid_sampler_2d
-    grid_sampler_3d glu linalg_cross
-""".split())
-ELEMENT_WISE = (frozenset(costs.PER_OUTPUT) - _NOT_ELEMENT_WISE) | frozenset("""
-    eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
-    bitwise_not bitwise_xor masked_fill where nan_to_num copysign _to_copy
-""".split())
+_NOT_ELEMENT_WISE = frozenset({
+    "_softmax", "_log_softmax", "_safe_softmax", "softmax", "native_layer_norm",
+    "native_group_norm", "_fused_rms_norm", "_weight_norm_interface", "upsample_linear1d",
+    "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
+    "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "grid_sampler_2d", "grid_sampler_3d",
+    "glu", "linalg_cross",
+})  # fmt: skip
+ELEMENT_WISE = (frozenset(costs.PER_OUTPUT) - _NOT_ELEMENT_WISE) | frozenset({
+    "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not",
+    "logical_xor", "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "masked_fill",
+    "where", "nan_to_num", "copysign", "_to_copy",
+})  # fmt: skip
 """Names of ops whose every output element depends on one element of each operand."""
 
-MOVES = frozenset("""
-    cat stack clone contiguous copy roll flip channel_shuffle native_channel_shuffle pixel_shuffle
-    pixel_unshuffle repeat tile repeat_interleave constant_pad_nd rot90
-""".split())
+MOVES = frozenset({
+    "cat", "stack", "clone", "contiguous", "copy", "roll", "flip", "channel_shuffle",
+    "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "repeat", "tile",
+    "repeat_interleave", "constant_pad_nd", "rot90",
+})  # fmt: skip
 """Names of ops that only put elements into other places."""
 
 _FOLDABLE = frozenset({"conv", "linear"})
-_MERGED = "merged into its producer"
-_FOLDED = "folded into its layer"
+MERGED = "merged into its producer"
+FOLDED = "folded into its layer"
 _PER_CHANNEL = 2  # the scale and the shift that remain of a batch norm merged but not folded
 
 
@@ -101,7 +104,7 @@ class _Plan:
         """The map that the op is merged into the producer of; None where it stands alone."""
         name = op.name
         moves = name in MOVES and name not in ("cat", "stack")
-        if not moves and name not in ELEMENT_WISE and not _is_affine(op):
+        if not moves and name not in ELEMENT_WISE and not is_affine(op):
             return None
         nbytes = self.values[op.outputs[0]].nbytes
         found = -1
@@ -124,16 +127,16 @@ class _Plan:
         kept = self.values[main]
         elements = access.elements - written.numel - kept.numel
         nbytes = access.nbytes - written.nbytes - kept.nbytes
-        return Access("counted" if nbytes else "free", elements, nbytes, _MERGED)
+        return Access("counted" if nbytes else "free", elements, nbytes, MERGED)
 
     def _norm(self, op: Op, main: int) -> Access:
         layer = self.ops[self.made_by[main]]
         channels = self.values[op.inputs[-1]].numel
         width = self.values[op.inputs[-1]].nbytes // max(1, channels)
         if layer.kind not in _FOLDABLE:
-            channels, reason = _PER_CHANNEL * channels, _MERGED
+            channels, reason = _PER_CHANNEL * channels, MERGED
         else:
-            reason = _FOLDED
+            reason = FOLDED
             if _has_bias(layer):
                 return Access("free", reason=reason)
         return Access("counted", channels, channels * width, reason)
@@ -147,7 +150,7 @@ class _Plan:
         return Access("counted", elements, access.nbytes - sum(value.nbytes for value in unread))
 
 
-def _is_affine(op: Op) -> bool:
+def is_affine(op: Op) -> bool:
     """Whether the op is a batch norm with statistics known beforehand."""
     if op.name not in costs.BATCH_NORMS or len(op.inputs) < 3:
         return False

@@ -8,6 +8,7 @@ import typer
 
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
+from archstat.cli.guidelines import guidelines
 from archstat.cli.list import list_networks
 from archstat.cli.rf import rf
 from archstat.cli.summary import summary
@@ -18,6 +19,7 @@ COMMANDS = (
     ("summary", summary),
     ("crosscheck", crosscheck),
     ("rf", rf),
+    ("guidelines", guidelines),
     ("list", list_networks),
 )
 

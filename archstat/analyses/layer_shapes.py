@@ -1,0 +1,129 @@
+"""Convolutions and linear layers by the few numbers that their macs and access follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod, sqrt
+
+from archstat.graph import Graph, Op
+from archstat.units import format_shape
+
+_IMAGE_CHANNELS = 4  # no more in a picture; its channels are given, not chosen
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """A layer of c1 into c2 channels in g groups, with a window of `window` positions.
+
+    `before` and `after` are the positions of its input and output map, the batch included; `side`
+    is the one of them at which each weight is used once (before, where it is transposed).
+    """
+
+    op: int
+    module: str
+    module_type: str
+    c1: int
+    c2: int
+    groups: int
+    kernel: tuple[int, ...]
+    sizes: tuple[int, ...]
+    before: int
+    after: int
+    side: int
+    reads_image: bool
+
+    @property
+    def window(self) -> int:
+        """Positions below the kernel."""
+        return prod(self.kernel)
+
+    @property
+    def weights(self) -> int:
+        """Weights without bias."""
+        return self.window * self.c1 * self.c2 // self.groups
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.side * self.weights
+
+    @property
+    def access(self) -> int:
+        """Elements read and written, without bias: before c1 + after c2 + weights."""
+        return self.before * self.c1 + self.after * self.c2 + self.weights
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every input channel is a group of its own."""
+        return self.groups == self.c1 > 1
+
+    def bound(self, macs: int | None = None, groups: int | None = None) -> float:
+        """The least access of any widths at these macs: 2 sqrt(before after c1 c2) + weights.
+
+        For a 1x1 convolution of stride 1 without groups 2 sqrt(hwB) + B/(hw); the product c1 c2
+        follows from the macs. The derivation is in docs/memory_access.md.
+        """
+        work = self.macs if macs is None else macs
+        weights = work / self.side
+        product = weights * (self.groups if groups is None else groups) / self.window
+        return 2 * sqrt(self.before * self.after * product) + weights
+
+    @property
+    def ungrouped_access(self) -> int:
+        """The access of the layer of one group with the same input and the same macs."""
+        return self.before * self.c1 + self.after * self.c2 // self.groups + self.weights
+
+    @property
+    def text(self) -> str:
+        """The layer in a few words: ``24->144, 1x1 on 56x56``."""
+        groups = f", {self.groups} groups" if self.groups > 1 else ""
+        return (
+            f"{self.c1}->{self.c2}, {format_shape(self.kernel)} on {format_shape(self.sizes)}"
+            f"{groups}"
+        )
+
+
+def layer_shapes(graph: Graph) -> Iterator[LayerShape]:
+    """Every convolution of a Graph, and every linear layer over more positions than images."""
+    batch = graph.values[graph.inputs[0]].shape[:1] if graph.inputs else ()
+    images = batch[0] if batch else 1
+    given = {graph.values[value].storage for value in graph.inputs}
+    for index, op in enumerate(graph.ops):
+        if op.kind == "conv" and op.name != "conv_tbc":
+            yield _convolution(graph, index, op, given)
+        elif op.kind == "linear":
+            found = _linear(graph, index, op, images)
+            if found is not None:
+                yield found
+
+
+def _convolution(graph: Graph, index: int, op: Op, given: set[int]) -> LayerShape:
+    x, weight = graph.values[op.inputs[0]], graph.values[op.inputs[1]]
+    out = graph.values[op.outputs[0]]
+    axes = len(weight.shape) - 2
+    groups = op.attributes.get("groups", 1)
+    transposed = op.attributes.get("transposed", False)
+    c1 = weight.shape[0] if transposed else weight.shape[1] * groups
+    c2 = weight.shape[1] * groups if transposed else weight.shape[0]
+    before, after = (value.numel // channels for value, channels in ((x, c1), (out, c2)))
+    image = x.storage in given and c1 <= _IMAGE_CHANNELS
+    return LayerShape(
+        index, op.module, op.module_type, c1, c2, groups, weight.shape[2:], x.shape[-axes:],
+        before, after, before if transposed else after, image,
+    )  # fmt: skip
+
+
+def _linear(graph: Graph, index: int, op: Op, images: int) -> LayerShape | None:
+    """A linear layer over N positions is a 1x1 convolution; a classifier's has one an image."""
+    out = graph.values[op.outputs[0]]
+    if op.name == "_trilinear" or len(out.shape) < 2:
+        return None
+    x = graph.values[op.inputs[1 if op.name.startswith(("add", "badd", "_addmm")) else 0]]
+    positions = x.numel // x.shape[-1]
+    if positions <= images or out.numel // out.shape[-1] != positions:
+        return None
+    return LayerShape(
+        index, op.module, op.module_type, x.shape[-1], out.shape[-1], 1, (1,), (positions,),
+        positions, positions, positions, False,
+    )  # fmt: skip
