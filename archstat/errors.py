@@ -86,6 +86,10 @@ class GraphFileError(ArchstatError):
     """A file is not a saved Graph of a schema that this version reads."""
 
 
+class DeviceError(ArchstatError):
+    """No device has this name or this figure, or a device file is not one."""
+
+
 class DisagreementError(ArchstatError):
     """Another tool counts something else, and no known reason explains it."""
 
