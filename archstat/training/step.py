@@ -48,7 +48,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """What one step needs, in bytes, and its multiply-accumulates, forward and backward."""
+    """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
+
+    `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
+    """
 
     param_bytes: int
     gradient_bytes: int
@@ -59,6 +62,7 @@ class TrainingStep:
     loss: str
     fused_attention: bool
     device: str
+    steady_bytes: int
     moments: tuple[Moment, ...]
 
     @property
@@ -184,6 +188,7 @@ class _Run:
         trained = [p for n, p in enumerate(self.parameters) if p.requires_grad and n not in without]
         states = optimizer.new_states([p.detach() for p in trained])
         optimizer_bytes = self.account.give(states)
+        steady_bytes = self.account.live
         with self.mode:
             output, loss, kind = self._forward(title)
             self.mode.phase = "backward"
@@ -202,7 +207,7 @@ class _Run:
                 )
         del output, loss
         step = TrainingStep(
-            param_bytes=sum(p.numel() * p.element_size() for p in self.parameters),
+            param_bytes=self._param_bytes(),
             gradient_bytes=gradient_bytes,
             optimizer_bytes=optimizer_bytes,
             saved_activation_bytes=sum(self.account.saved.values()),
@@ -211,9 +216,19 @@ class _Run:
             loss=kind,
             fused_attention=self.kernels.fused_attention,
             device=self.device.type,
+            steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
         )
         return step, frozenset(idle)
+
+    def _param_bytes(self) -> int:
+        """Bytes of the parameters' elements; what several hold together is their storage."""
+        held: dict[int, tuple[int, int]] = {}
+        for p in self.parameters:
+            storage = p.untyped_storage()
+            before = held.get(id(storage), (0, 0))[0]
+            held[id(storage)] = (before + p.numel() * p.element_size(), storage.nbytes())
+        return sum(min(elements, whole) for elements, whole in held.values())
 
     def _forward(self, title: str) -> tuple[Any, torch.Tensor, str]:
         def keep(tensor: torch.Tensor) -> torch.Tensor:
