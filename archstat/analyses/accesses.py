@@ -6,6 +6,7 @@ one holds few). Views move nothing, and memory that is merely reserved is not to
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from math import prod
 from typing import Literal, NamedTuple
@@ -76,8 +77,8 @@ def alone(graph: Graph) -> list[Access]:
         elif rule not in ("in place", "unknown"):
             found.append(_unusual(graph, rule, inputs, outputs, held, width))
             continue
-        read = inputs
-        if len(read) > 1:
+        read: Collection[int] = inputs
+        if len(inputs) > 1:
             read = set(inputs)
             if len({storage[value] for value in read}) < len(read):
                 found.append(_overlapping(graph, rule, read, outputs, held, width))
@@ -136,7 +137,7 @@ def _unusual(
 
 
 def _overlapping(
-    graph: Graph, rule: str, read: set[int], outputs: tuple[int, ...], held: list[int],
+    graph: Graph, rule: str, read: Collection[int], outputs: tuple[int, ...], held: list[int],
     width: list[int],
 ) -> Access:  # fmt: skip
     """An op that names several views of one storage, which hold no more than that together."""

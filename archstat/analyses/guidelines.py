@@ -171,10 +171,10 @@ def _element_wise(
             text = depthwise[index].text if index in depthwise else op.name
             rows[op.module] = _with_op(rows.get(op.module), op, text, elements)
     shares = [replace(row, figure=row.access / whole) for row in rows.values()]
-    access, least = _sums(shares)
+    own, least = _sums(shares)
     text = f"{moved / whole:.1%} more only moves data" if moved else "nothing only moves data"
-    figure = access / whole if whole else None
-    return Guideline("G4", text, figure, limit, access, least, _worst_first(shares))
+    figure = own / whole if whole else None
+    return Guideline("G4", text, figure, limit, own, least, _worst_first(shares))
 
 
 def _of_maps(graph: Graph, op: Op, access: Access) -> int:

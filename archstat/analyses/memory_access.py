@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import cast, get_args
 
 from archstat.analyses.accesses import Access, alone
 from archstat.analyses.fusion import Fusion, fused
@@ -58,8 +59,9 @@ def checked_fusion(name: str) -> Fusion:
     Raises:
         SpecError: no such fusion.
     """
-    if name == "none" or name == "inference":
-        return name
+    for known in get_args(Fusion):
+        if known == name:
+            return cast(Fusion, known)
     hint = did_you_mean(name, FUSIONS)
     raise SpecError(f"There is no fusion {name!r}.{hint} Known: {', '.join(FUSIONS)}.")
 

@@ -22,8 +22,8 @@ def with_footers(table: Table, raw: bool = False) -> Table:
     Args:
         raw: for csv and json, which hold the conventions elsewhere: as it is.
     """
-    shown = (_plain(key) for key in table.keys())
-    told = dict.fromkeys(_CONVENTION_OF[key] for key in shown if key in _CONVENTION_OF)
+    shown = (_CONVENTION_OF.get(_plain(column.key)) for column in table.columns)
+    told = dict.fromkeys(key for key in shown if key is not None)
     notes = [f"{key}: {table.convention[key]}." for key in told if key in table.convention]
     return table if raw or not notes else replace(table, notes=(*table.notes, *notes))
 

@@ -134,7 +134,8 @@ def _for_reader(table: Table, destination: Destination, several: bool) -> Table:
     shown = for_screen(table, several=several)
     notes = (*shown.notes, f"access: {shown.convention['access']}.")
     shown = replace(shown, notes=notes)
-    needed = [key for key in _NEEDED if key in shown.keys()]
+    known = shown.keys()
+    needed = [key for key in _NEEDED if key in known]
     if destination.format.name != "console":
         return shown.select(needed)
     return on_screen(shown, needed, screen_width(destination.path))
