@@ -42,7 +42,8 @@ class Roof(NamedTuple):
 class Device:
     """A device: peaks in operations a second by dtype, bandwidth in bytes a second, memory.
 
-    `memory` is in bytes; `sources` maps each of memory, bandwidth, vector and tensor to the document that says so.
+    `memory` is in bytes; `sources` maps each of memory, bandwidth, vector and tensor to the
+    document that says so.
     """
 
     name: str

@@ -9,7 +9,7 @@ from archstat.devices import Device
 from archstat.graph import Graph
 from archstat.result import IDENTITY, Cell, Column, Table
 from archstat.rooflines import Part, Roofline
-from archstat.units import format_bytes, format_milliseconds
+from archstat.units import format_bytes, format_milliseconds, format_rate
 from archstat.version import __version__
 
 _FIGURES = (
@@ -27,8 +27,11 @@ LAYER_COLUMNS = (
     Column("type", "text", "class of the module"),
     *_FIGURES, _SHARE, _RATE,
 )  # fmt: skip
-OP_COLUMNS = (LAYER_COLUMNS[0], Column("op", "text", "name of the operation, and of those merged into it"), *_FIGURES, _SHARE,
-              _RATE)  # fmt: skip
+OP_COLUMNS = (
+    LAYER_COLUMNS[0],
+    Column("op", "text", "name of the operation, and of those merged into it"),
+    *_FIGURES, _SHARE, _RATE,
+)  # fmt: skip
 _COMPARED = (_FIGURES[0], _FIGURES[1], _FIGURES[4])
 MODEL_COLUMNS = (
     *IDENTITY, *_FIGURES, _BOUND_SHARE, _RATE, *(column.ratio() for column in _COMPARED),
@@ -112,6 +115,7 @@ def _table(
             "time_floor_ms": "sum over kernels of the larger of arithmetic and memory access; "
             "no launches, no caches, peak rates",
             "device": first.device.title,
+            "device_sources": "; ".join(dict.fromkeys(first.device.sources.values())),
             "dtype": first.dtype,
         },
         torch_version=first.graph.torch_version,
@@ -123,11 +127,11 @@ def _table(
 def remarks(found: Roofline) -> Iterator[str]:
     """What a reader must know of the device and of the floor."""
     roof, device = found.roof, found.device
+    products, others = (format_rate(peak, "FLOP/s") for peak in (roof.products, roof.others))
     yield (
-        f"{device.title}, {found.dtype}: products (2 x macs) at {_tera(roof.products)} TFLOP/s on "
-        f"{roof.unit} units, other flops at {_tera(roof.others)} TFLOP/s on vector units, "
-        f"{roof.bandwidth / 1e9:,.4g} GB/s; products are compute-bound above {roof.ridge:.4g} "
-        "flops a byte."
+        f"{device.title}, {found.dtype}: products (2 x macs) at {products} on {roof.unit} units, "
+        f"other flops at {others} on vector units, {format_rate(roof.bandwidth, 'B/s')}; "
+        f"products are compute-bound above {roof.ridge:.4g} flops a byte."
     )
     folded = "; a folded norm has no flops" if found.fusion == "inference" else ""
     yield f"memory access: {FUSIONS[found.fusion]}{folded}."
@@ -138,10 +142,6 @@ def remarks(found: Roofline) -> Iterator[str]:
         f"the least time of {found.model}, {format_milliseconds(1000 * found.total.seconds)}, is "
         "no forecast: a run adds launches, and reaches neither peak."
     )
-
-
-def _tera(rate: float) -> str:
-    return f"{rate / 1e12:,.5g}"
 
 
 def _weights(graph: Graph) -> int:
@@ -172,7 +172,10 @@ def device_table(devices: Sequence[Device]) -> Table:
         )
         for device in devices
     )
-    note = "Peaks are in operations a second, dense, a multiply-accumulate being two."
+    note = (
+        "Peaks are in operations a second, dense, a multiply-accumulate being two; bandwidth is in "
+        "bytes a second. csv and json hold the source of each figure."
+    )
     return Table(columns, rows, notes=(note,), archstat_version=__version__)
 
 

@@ -77,6 +77,12 @@ def format_milliseconds(milliseconds: float) -> str:
     return f"{milliseconds * 1e6:.4g} ns"
 
 
+def format_rate(rate: float, unit: str) -> str:
+    """Something a second on four digits: ``"1,555 GB/s"``, ``"19.5 TFLOP/s"``."""
+    prefix, factor = ("T", 1e12) if unit == "FLOP/s" and rate >= 1e12 else ("G", 1e9)
+    return f"{rate / factor:,.4g} {prefix}{unit}"
+
+
 def format_shape(shape: Sequence[int]) -> str:
     """Dimensions joined by ``x``; a scalar is ``"scalar"``."""
     return "x".join(str(size) for size in shape) or "scalar"

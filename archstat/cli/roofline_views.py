@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
@@ -145,14 +145,11 @@ def _list(request: Request, destination: Destination) -> None:
 
 
 def _fitted(table: Table, needs: Sequence[str], destination: Destination) -> Table:
-    wanted = [key for key in needs if key in table.keys()]
-    ratios = [key + RATIO_SUFFIX for key in wanted if key + RATIO_SUFFIX in table.keys()]
+    known = set(table.keys())
+    wanted = [key for key in needs if key in known]
     if destination.format.name != "console":
         return table.select(wanted)
     shown = on_screen(table.select(wanted), wanted, screen_width(destination.path))
-    kept = [*shown.keys(), *(key for key in ratios if key.removesuffix(RATIO_SUFFIX) in
-                             shown.keys())]  # fmt: skip
-    chosen = table.select(kept)
-    from dataclasses import replace
-
-    return replace(chosen, notes=shown.notes)
+    # The screen shows a ratio below its figure, in no column of its own.
+    ratios = [ratio for key in shown.keys() if (ratio := key + RATIO_SUFFIX) in known]  # noqa: SIM118
+    return replace(table.select([*shown.keys(), *ratios]), notes=shown.notes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archstat.reporters.plots.figures import COLOURS, drawing
-from archstat.units import format_count
+from archstat.units import format_count, format_rate
 
 _GREY = "#555555"
 _LARGEST, _SMALLEST = 420.0, 9.0  # points squared
@@ -93,13 +93,14 @@ def _roof(axes: Any, roof: RoofLines, left: float, right: float) -> None:
     highest = max(peaks.values())
     ridge = highest / roof.bandwidth
     axes.plot((left, ridge), (left * roof.bandwidth, highest), color=_GREY, linewidth=1.6)
-    axes.annotate(f"{roof.bandwidth / 1e9:,.4g} GB/s", (ridge / 5, highest / 5), (-12, 6),
+    axes.annotate(f"{format_rate(roof.bandwidth, 'B/s')}", (ridge / 5, highest / 5), (-12, 6),
                   textcoords="offset points", ha="right", color=_GREY)  # fmt: skip
     for number, (what, peak) in enumerate(sorted(peaks.items(), key=lambda item: -item[1])):
         start = peak / roof.bandwidth
         axes.plot((start, right), (peak, peak), color=_GREY, linewidth=1.6,
                   linestyle="--" if number else "-")  # fmt: skip
-        axes.annotate(f"{what}: {peak / 1e12:,.5g} TFLOP/s", (1, peak), (-4, -13 if number else 13), ha="right",
+        below = -13 if number else 13
+        axes.annotate(f"{what}: {format_rate(peak, 'FLOP/s')}", (1, peak), (-4, below), ha="right",
                       xycoords=("axes fraction", "data"), textcoords="offset points",
                       color=_GREY)  # fmt: skip
 
@@ -108,8 +109,9 @@ def _points(axes: Any, model: RoofSeries, colour: str) -> None:
     drawn = _drawn(model)
     largest = max([point.share for point in drawn], default=1.0) or 1.0
     sizes = [max(_SMALLEST, _LARGEST * point.share / largest) for point in drawn]
-    axes.scatter([p.intensity for p in drawn], [p.rate for p in drawn], s=sizes, color=colour,
-                 alpha=0.55, edgecolor="white", linewidth=0.6, label=model.name, zorder=3)  # fmt: skip
+    places = [p.intensity for p in drawn], [p.rate for p in drawn]
+    axes.scatter(*places, s=sizes, color=colour, alpha=0.55, edgecolor="white", linewidth=0.6,
+                 label=model.name, zorder=3)  # fmt: skip
 
 
 def _name_largest(axes: Any, series: Sequence[RoofSeries]) -> None:
