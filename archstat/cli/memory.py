@@ -60,13 +60,8 @@ def memory(
     from archstat.cli.columns import chosen_columns
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.memory_tables import (
-        FIT_COLUMNS,
-        MEMORY_COLUMNS,
-        Plan,
-        memory_row,
-        memory_table,
-    )
+    from archstat.memory_rows import Plan, memory_row
+    from archstat.memory_tables import FIT_COLUMNS, MEMORY_COLUMNS, memory_table, timeline
     from archstat.units import parse_bytes
 
     destination = Destination(format, output)
@@ -85,7 +80,6 @@ def memory(
         chosen = [*_ON_SCREEN[:2], *found, *_ON_SCREEN[2:]]
     destination.write(table if chosen is None else table.select(chosen))
     if plot is not None:
-        from archstat.memory_tables import timeline
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)

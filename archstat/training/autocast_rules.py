@@ -52,10 +52,10 @@ _CUDA_WIDEST = (
     "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add"
 )
 _CPU_SINGLE = (
-    "avg_pool3d binary_cross_entropy grid_sampler polar prod quantile nanquantile stft cdist trace "
-    "view_as_complex cholesky cholesky_inverse cholesky_solve inverse lu_solve orgqr ormqr pinverse "
-    "max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d reflection_pad1d reflection_pad2d "
-    "replication_pad1d replication_pad2d replication_pad3d ctc_loss"
+    "avg_pool3d binary_cross_entropy grid_sampler polar prod quantile nanquantile stft cdist "
+    "trace view_as_complex cholesky cholesky_inverse cholesky_solve inverse lu_solve orgqr "
+    "ormqr pinverse max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d reflection_pad1d "
+    "reflection_pad2d replication_pad1d replication_pad2d replication_pad3d ctc_loss"
 )
 
 

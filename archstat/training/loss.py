@@ -37,10 +37,7 @@ def loss_kind(outputs: list[torch.Tensor]) -> str:
 
 def targets_for(outputs: list[torch.Tensor]) -> list[torch.Tensor | None]:
     """A class for each sample of each output of class scores; they are part of the batch."""
-    return [
-        _classes(t) if _is_scores(t) else None
-        for t in outputs
-    ]
+    return [_classes(t) if _is_scores(t) else None for t in outputs]
 
 
 def loss_of(outputs: list[torch.Tensor], targets: list[torch.Tensor | None]) -> torch.Tensor:

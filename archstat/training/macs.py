@@ -11,23 +11,26 @@ from math import prod
 from types import MappingProxyType
 from typing import Any
 
-Formula = Callable[[tuple[Any, ...], Any], int]
+_Args = tuple[Any, ...]
+Formula = Callable[[_Args, Any], int]
 
 
-def _convolution(args: tuple[Any, ...], result: Any) -> int:
+def _convolution(args: _Args, result: Any) -> int:
     # x (n, c, ...), weight (out, c / groups, kernel ...); transposed (c, out / groups, kernel ...)
     x, weight, transposed = args[0], args[1], args[6]
-    return _of_convolution(x.shape, weight.shape, result.shape, transposed)
+    return _of_convolution(_shape(x), _shape(weight), _shape(result), transposed)
 
 
-def _convolution_backward(args: tuple[Any, ...], result: Any) -> int:
+def _convolution_backward(args: _Args, result: Any) -> int:
     # grad (n, out, ...), x (n, c, ...), weight; then bias sizes, stride, padding, dilation
     grad, x, weight, transposed, mask = args[0], args[1], args[2], args[7], args[10]
-    once = _of_convolution(x.shape, weight.shape, grad.shape, transposed)
+    once = _of_convolution(_shape(x), _shape(weight), _shape(grad), transposed)
     return once * (bool(mask[0]) + bool(mask[1]))
 
 
-def _of_convolution(x: Any, weight: Any, output: Any, transposed: bool) -> int:
+def _of_convolution(
+    x: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...], transposed: bool
+) -> int:
     # Each output element is a sum over a kernel; transposed, each input element is spread over one.
     return prod(x if transposed else output) * prod(weight[1:])
 
@@ -35,27 +38,31 @@ def _of_convolution(x: Any, weight: Any, output: Any, transposed: bool) -> int:
 def _product(first: int) -> Formula:
     """(..., m, k) x (..., k, n), the left factor being argument number `first`."""
 
-    def macs(args: tuple[Any, ...], result: Any) -> int:
-        columns = args[first + 1].shape[-1] if args[first + 1].dim() > 1 else 1
-        return prod(args[first].shape) * columns
+    def macs(args: _Args, result: Any) -> int:
+        left, right = _shape(args[first]), _shape(args[first + 1])
+        return prod(left) * (right[-1] if len(right) > 1 else 1)
 
     return macs
 
 
-def _attention(args: tuple[Any, ...], result: Any) -> int:
+def _attention(args: _Args, result: Any) -> int:
     # q (..., l, e), k (..., s, e), v (..., s, v): q k^T, then the weights times v
-    query, key, value = args[:3]
-    return _scores(query, key) * (query.shape[-1] + value.shape[-1])
+    query, key, value = map(_shape, args[:3])
+    return _scores(query, key) * (query[-1] + value[-1])
 
 
-def _attention_backward(args: tuple[Any, ...], result: Any) -> int:
+def _attention_backward(args: _Args, result: Any) -> int:
     # q k^T once more, then the gradients of v, of the weights, of q and of k
-    _, query, key, value = args[:4]
-    return _scores(query, key) * (3 * query.shape[-1] + 2 * value.shape[-1])
+    query, key, value = map(_shape, args[1:4])
+    return _scores(query, key) * (3 * query[-1] + 2 * value[-1])
 
 
-def _scores(query: Any, key: Any) -> int:
-    return prod(query.shape[:-1]) * key.shape[-2]
+def _scores(query: tuple[int, ...], key: tuple[int, ...]) -> int:
+    return prod(query[:-1]) * key[-2]
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return tuple(x.shape)
 
 
 _ATTENTION = (

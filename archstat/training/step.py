@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,54 +26,13 @@ from archstat.frontends.guard import (
 from archstat.frontends.module import module_paths, unwrapped
 from archstat.frontends.trees import replaced
 from archstat.lookup import shortened
-from archstat.training.kernels import DeviceKernels, Kernels
-from archstat.training.live_bytes import Moment
+from archstat.training.figures import Settings, TrainingStep
+from archstat.training.kernels import DeviceKernels
 from archstat.training.loss import differentiable, loss_kind, loss_of, targets_for
 from archstat.training.mode import CountingMode
 from archstat.training.optimizers import optimizer_named
 from archstat.training.places import Places
 from archstat.training.stand_ins import StandIns
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to train: optimizer, dtype (None: the model's own), autocast, whose kernels."""
-
-    optimizer: str = "sgd"
-    dtype: torch.dtype | None = None
-    amp: bool = False
-    kernels: Kernels = "cpu"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
-
-    `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
-    """
-
-    param_bytes: int
-    gradient_bytes: int
-    optimizer_bytes: int
-    saved_activation_bytes: int
-    input_bytes: int
-    training_macs: int
-    loss: str
-    fused_attention: bool
-    device: str
-    steady_bytes: int
-    moments: tuple[Moment, ...]
-
-    @property
-    def peak(self) -> Moment:
-        """The first moment at which the most bytes are alive."""
-        return max(self.moments, key=lambda moment: moment.live_bytes)
-
-    @property
-    def training_memory_bytes(self) -> int:
-        """The most bytes alive at once."""
-        return self.peak.live_bytes
-
 
 _Given = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -83,7 +41,7 @@ def training_step(
     module: nn.Module,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any] | None = None,
-    settings: Settings = Settings(),  # noqa: B008 - frozen
+    settings: Settings | None = None,
     title: str | None = None,
 ) -> TrainingStep:
     """One training step of ``module(*args, **kwargs)`` on meta; the module stays as it is.
@@ -96,7 +54,7 @@ def training_step(
     """
     root = unwrapped(module)
     title = title or type(root).__name__
-    given = (args, dict(kwargs or {}))
+    given, settings = (args, dict(kwargs or {})), settings or Settings()
     try:
         return step_on(torch.device("meta"), root, given, settings, title)
     except ArchstatError:
@@ -175,6 +133,7 @@ class _Run:
                  settings: Settings, device: torch.device) -> None:  # fmt: skip
         self.root, self.given, self.settings = root, given, settings
         self.mode = CountingMode(device)
+        self.places = places
         self.mode.module = places.here
         self.device = device
         self.kernels = DeviceKernels(settings.kernels, settings.amp)
@@ -192,11 +151,12 @@ class _Run:
         with self.mode:
             output, loss, kind = self._forward(title)
             self.mode.phase = "backward"
-            loss.backward()
+            torch.autograd.backward(loss)
             idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             gradient_bytes = self.account.nbytes(gradients)
             self.mode.phase = "optimizer"
+            self.mode.module = lambda: ""
             updated = [(p, s) for p, *s in zip(trained, *states, strict=True) if p.grad is not None]
             with torch.no_grad():
                 optimizer.step(
@@ -240,6 +200,7 @@ class _Run:
                 output = self.root(*self.given[0], **self.given[1])
                 outputs = differentiable(title, output)
                 self.mode.phase = "loss"
+                self.places.begin_loss()
                 targets = targets_for(outputs)
                 self.account.give(targets)
                 loss = loss_of(outputs, targets)

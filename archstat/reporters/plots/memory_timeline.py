@@ -44,7 +44,7 @@ def plot_memory_timeline(series: Sequence[MemoryTimeline], path: str | Path) -> 
             _panel(axes, network, factor)
             axes.set_ylabel(f"live memory ({unit})")
         panels[-1].set_xlabel("operation, in order of execution")
-        panels[0].legend(loc="upper left", ncols=5, bbox_to_anchor=(0, -0.16 * len(series)))
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 
 def _panel(axes: Any, network: MemoryTimeline, factor: int) -> None:
