@@ -14,6 +14,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -26,6 +28,7 @@ from archstat.analyses.memory import memory
 from archstat.analyses.memory_access import memory_access
 from archstat.graph import Graph
 
+T = TypeVar("T")
 ROUNDS = 15
 LIMIT = 0.30
 NETWORKS = ("vgg16", "resnet50", "mobilenet_v2", "shufflenet_v2_x1_0", "densenet121",
@@ -70,21 +73,24 @@ def zoo_input(name: str) -> tuple[int, ...]:
 
 def row(name: str, model: nn.Module, image: torch.Tensor) -> bool:
     """Print one network's times; whether its analyses keep the limit."""
-    graph = archstat.capture(model, image)
-    tasks: dict[str, Callable[[], object]] = {"capture": lambda: archstat.capture(model, image)}
-    for key, analysis in ANALYSES.items():
-        tasks[key] = lambda analysis=analysis: analysis(graph)  # type: ignore[misc]
-    times: dict[str, list[float]] = {key: [] for key in tasks}
+    times: dict[str, list[float]] = {key: [] for key in ("capture", *ANALYSES)}
+
+    def timed(key: str, task: Callable[[], T]) -> T:
+        gc.collect()
+        start = time.perf_counter()
+        result = task()
+        if number:  # the first round fills caches
+            times[key].append(time.perf_counter() - start)
+        return result
+
     for number in range(ROUNDS + 1):
-        for key, task in tasks.items():
-            gc.collect()
-            start = time.perf_counter()
-            task()
-            if number:  # the first round fills caches
-                times[key].append(time.perf_counter() - start)
+        # A new Graph a round: what one analysis leaves on it, the next may use.
+        graph = timed("capture", lambda: archstat.capture(model, image))
+        for key, analysis in ANALYSES.items():
+            timed(key, partial(analysis, graph))
     medians = {key: statistics.median(found) * 1e3 for key, found in times.items()}
     shares = [sum(medians[k] for k in keys) / medians["capture"] for keys in (DEFAULT, TOGETHER)]
-    print(f"{name:>20}{len(graph.ops):>14}", *(f"{medians[key]:13.2f}" for key in tasks),
+    print(f"{name:>20}{len(graph.ops):>14}", *(f"{medians[key]:13.2f}" for key in medians),
           *(f"{share:13.1%}" for share in shares))  # fmt: skip
     return shares[-1] <= LIMIT
 

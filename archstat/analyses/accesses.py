@@ -6,12 +6,10 @@ one holds few). Views move nothing, and memory that is merely reserved is not to
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import cache
-from math import prod
 from typing import Literal, NamedTuple
 
-from archstat.graph import ITEM_SIZES, Graph
+from archstat.graph import Graph
 
 RESERVED = "memory is reserved, not touched"
 VIEW = "a view"
@@ -50,20 +48,10 @@ class Access(NamedTuple):
     reason: str = ""
 
 
-def held_elements(graph: Graph) -> list[int]:
-    """For each value the distinct elements it can hold: an expanded one has few in its storage."""
-    storages = graph.storages
-    held = []
-    for shape, dtype, _, storage, *_ in graph.values:
-        held.append(min(prod(shape), storages[storage][0] // ITEM_SIZES.get(dtype, 4)))
-    return held
-
-
 def alone(graph: Graph) -> list[Access]:
     """What each op of a Graph moves when nothing is fused."""
-    held = held_elements(graph)
+    held, sizes = graph.held
     storage = [value[3] for value in graph.values]
-    width = [ITEM_SIZES.get(value[1], 4) for value in graph.values]
     found = []
     for _, target, _, _, inputs, outputs, _ in graph.ops:
         rule = _rule(target)
@@ -75,18 +63,18 @@ def alone(graph: Graph) -> list[Access]:
             found.append(_RESERVED)
             continue
         elif rule not in ("in place", "unknown"):
-            found.append(_unusual(graph, rule, inputs, outputs, held, width))
+            found.append(_unusual(graph, rule, inputs, outputs))
             continue
-        read: Collection[int] = inputs
-        if len(inputs) > 1:
-            read = set(inputs)
-            if len({storage[value] for value in read}) < len(read):
-                found.append(_overlapping(graph, rule, read, outputs, held, width))
-                continue
         elements = nbytes = 0
-        for value in (*read, *outputs):
+        if len({storage[value] for value in inputs}) == len(inputs):
+            for value in inputs:
+                elements += held[value]
+                nbytes += sizes[value]
+        elif inputs:
+            elements, nbytes = _overlapping(graph, inputs)
+        for value in outputs:
             elements += held[value]
-            nbytes += held[value] * width[value]
+            nbytes += sizes[value]
         found.append(Access("unknown" if rule == "unknown" else "counted", elements, nbytes))
     return found
 
@@ -114,11 +102,9 @@ def _rule(target: str) -> str:
     return "look up" if name in _LOOK_UPS else "plain"
 
 
-def _unusual(
-    graph: Graph, rule: str, inputs: tuple[int, ...], outputs: tuple[int, ...], held: list[int],
-    width: list[int],
-) -> Access:  # fmt: skip
+def _unusual(graph: Graph, rule: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Access:
     """An op that reads only part of its first tensor, or writes only part of it."""
+    held, sizes = graph.held
     first, rest = inputs[:1], inputs[1:]
     parts = [(value, held[value]) for value in dict.fromkeys(rest)]
     if rule == "out":  # where the result goes is named last among the inputs
@@ -133,26 +119,24 @@ def _unusual(
     else:
         parts += [(value, held[value]) for value in outputs]
     elements = sum(number for _, number in parts)
-    return Access("counted", elements, sum(number * width[value] for value, number in parts))
+    nbytes = sum(number * sizes[value] // held[value] for value, number in parts if held[value])
+    return Access("counted", elements, nbytes)
 
 
-def _overlapping(
-    graph: Graph, rule: str, read: Collection[int], outputs: tuple[int, ...], held: list[int],
-    width: list[int],
-) -> Access:  # fmt: skip
-    """An op that names several views of one storage, which hold no more than that together."""
+def _overlapping(graph: Graph, inputs: tuple[int, ...]) -> tuple[int, int]:
+    """Elements and bytes of inputs on common storages, which hold no more than they hold."""
+    held, sizes = graph.held
     sums: dict[int, tuple[int, int]] = {}
-    for value in read:
+    for value in dict.fromkeys(inputs):
         place = graph.values[value].storage
         elements, nbytes = sums.get(place, (0, 0))
-        sums[place] = (elements + held[value], nbytes + held[value] * width[value])
-    elements = sum(held[value] for value in outputs)
-    nbytes = sum(held[value] * width[value] for value in outputs)
+        sums[place] = (elements + held[value], nbytes + sizes[value])
+    elements = nbytes = 0
     for place, (more, more_bytes) in sums.items():
         most = graph.storages[place].nbytes
         elements += more if more_bytes <= most else more * most // more_bytes
         nbytes += min(more_bytes, most)
-    return Access("unknown" if rule == "unknown" else "counted", elements, nbytes)
+    return elements, nbytes
 
 
 _VIEW = Access("free", reason=VIEW)

@@ -82,6 +82,7 @@ class _Plan:
 
     def __init__(self, graph: Graph, separate: Sequence[Access]) -> None:
         self.values = graph.values
+        self.held, self.nbytes = graph.held
         self.ops = graph.ops
         self.root = list(range(len(graph.values)))
         self.uses = [0] * len(graph.values)
@@ -106,12 +107,12 @@ class _Plan:
         moves = name in MOVES and name not in ("cat", "stack")
         if not moves and name not in ELEMENT_WISE and not is_affine(op):
             return None
-        nbytes = self.values[op.outputs[0]].nbytes
+        nbytes = self.nbytes[op.outputs[0]]
         found = -1
         for value in op.inputs:
             root = self.root[value]
             producer = self.made_by[root]
-            if producer < 0 or self.uses[root] != 1 or self.values[root].nbytes != nbytes:
+            if producer < 0 or self.uses[root] != 1 or self.nbytes[root] != nbytes:
                 continue
             if (not moves or self.is_move[producer]) and (
                 found < 0 or producer > self.made_by[found]
@@ -123,31 +124,27 @@ class _Plan:
         """What remains of an op whose producer writes its result: its other operands."""
         if op.kind == "norm":
             return self._norm(op, main)
-        written = self.values[op.outputs[0]]
-        kept = self.values[main]
-        elements = access.elements - written.numel - kept.numel
-        nbytes = access.nbytes - written.nbytes - kept.nbytes
+        out = op.outputs[0]
+        elements = access.elements - self.held[out] - self.held[main]
+        nbytes = access.nbytes - self.nbytes[out] - self.nbytes[main]
         return Access("counted" if nbytes else "free", elements, nbytes, MERGED)
 
     def _norm(self, op: Op, main: int) -> Access:
         layer = self.ops[self.made_by[main]]
-        channels = self.values[op.inputs[-1]].numel
-        width = self.values[op.inputs[-1]].nbytes // max(1, channels)
-        if layer.kind not in _FOLDABLE:
-            channels, reason = _PER_CHANNEL * channels, MERGED
-        else:
-            reason = FOLDED
-            if _has_bias(layer):
-                return Access("free", reason=reason)
-        return Access("counted", channels, channels * width, reason)
+        vector = op.inputs[-1]  # the running variance, one element a channel
+        times, reason = _PER_CHANNEL, MERGED
+        if layer.kind in _FOLDABLE:
+            times, reason = 0 if _has_bias(layer) else 1, FOLDED
+        elements, nbytes = times * self.held[vector], times * self.nbytes[vector]
+        return Access("counted" if times else "free", elements, nbytes, reason)
 
     def without_unread(self, op: Op, access: Access) -> Access:
         """The access without the further outputs that nobody reads."""
-        unread = [self.values[v] for v in op.outputs[1:] if not self.uses[v]]
-        if not unread or access.state != "counted":
+        if len(op.outputs) < 2 or access.state != "counted":
             return access
-        elements = access.elements - sum(value.numel for value in unread)
-        return Access("counted", elements, access.nbytes - sum(value.nbytes for value in unread))
+        unread = [value for value in op.outputs[1:] if not self.uses[value]]
+        elements = access.elements - sum(self.held[value] for value in unread)
+        return Access("counted", elements, access.nbytes - sum(self.nbytes[v] for v in unread))
 
 
 def is_affine(op: Op) -> bool:

@@ -9,7 +9,8 @@ bounds and argues for the limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from archstat.analyses.accesses import Access
 from archstat.analyses.fragments import Block, blocks
@@ -19,6 +20,7 @@ from archstat.analyses.memory_access import accesses
 from archstat.graph import Graph, Op
 from archstat.result import Number
 
+_OF_WEIGHTS = ("parameter", "buffer")
 RULES = {
     "G1": "equal channel widths",
     "G2": "few groups",
@@ -42,20 +44,26 @@ class Limits:
     element_wise: float = 0.40
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(NamedTuple):
     """One module against one guideline: its figure, its access and that at the optimum, elements.
 
-    `is_broken` is None where the limit is one of the whole model only.
+    `is_broken` is None where the limit is one of the whole model only; `layer` is the layer that
+    breaks it, where it is one.
     """
 
     module: str
     module_type: str
-    found: str
+    layer: LayerShape | None
+    said: str
     figure: Number
     is_broken: bool | None
     access: Number
     optimum: Number
+
+    @property
+    def found(self) -> str:
+        """What the figure comes from, in words."""
+        return ", ".join(text for text in (self.layer and self.layer.text, self.said) if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +110,8 @@ def _equal_widths(layers: Sequence[LayerShape], limit: float) -> Guideline:
     for layer in layers:
         bound = layer.bound()
         excess = layer.access / bound - 1
-        wide, narrow = layer.before * layer.c1, layer.after * layer.c2
-        ratio = max(wide, narrow) / min(wide, narrow)
-        text = f"{layer.text}, ratio {ratio:.3g}"
+        ratio = (layer.before * layer.c1) / (layer.after * layer.c2)
+        text = f"ratio {max(ratio, 1 / ratio):.3g}"
         rows.append(_breach(layer, text, excess, excess > limit, bound))
     access, least = _sums(rows)
     figure = access / least - 1 if least else None
@@ -117,7 +124,7 @@ def _few_groups(layers: Sequence[LayerShape], limit: float) -> Guideline:
     for layer in (layer for layer in layers if layer.groups > 1):
         alone = layer.ungrouped_access
         factor = layer.access / alone
-        rows.append(_breach(layer, layer.text, factor, factor > limit, alone))
+        rows.append(_breach(layer, "", factor, factor > limit, alone))
     access = sum(layer.access for layer in layers)
     alone = sum(layer.ungrouped_access for layer in layers)
     count = f"{len(rows)} of {len(layers)} layers grouped" if layers else "no layer"
@@ -152,7 +159,9 @@ def _block_breach(
     optimum = access if heaviest is None else min(access, heaviest.bound(macs, groups=1))
     text = f"path {block.longest_path}, width {block.width}, {small} ops"
     broken = block.fragments > limit
-    return Breach(call.module, call.module_type, text, block.fragments, broken, access, optimum)
+    return Breach(
+        call.module, call.module_type, None, text, block.fragments, broken, access, optimum
+    )
 
 
 def _element_wise(
@@ -168,9 +177,9 @@ def _element_wise(
         if index not in depthwise and not _is_element_wise(op, access):
             moved += elements if op.name in MOVES else 0
         elif elements:
-            text = depthwise[index].text if index in depthwise else op.name
-            rows[op.module] = _with_op(rows.get(op.module), op, text, elements)
-    shares = [replace(row, figure=row.access / whole) for row in rows.values()]
+            before = rows.get(op.module)
+            rows[op.module] = _with_op(before, op, depthwise.get(index), elements)
+    shares = [row._replace(figure=row.access / whole) for row in rows.values()]
     own, least = _sums(shares)
     text = f"{moved / whole:.1%} more only moves data" if moved else "nothing only moves data"
     figure = own / whole if whole else None
@@ -181,24 +190,33 @@ def _of_maps(graph: Graph, op: Op, access: Access) -> int:
     """The elements that an op moves without those of parameters and buffers."""
     if op.kind == "norm" and access.reason:
         return 0  # what a merged norm reads are its scales and shifts
-    read = (graph.values[value] for value in set(op.inputs))
-    weights = sum(value.numel for value in read if value.role in ("parameter", "buffer"))
-    return max(0, access.elements - weights)
+    elements = access.elements
+    if not elements:
+        return 0
+    for index in set(op.inputs):
+        if graph.values[index][2] in _OF_WEIGHTS:
+            elements -= graph.held[0][index]
+    return max(0, elements)
 
 
 def _is_element_wise(op: Op, access: Access) -> bool:
     return op.name in ELEMENT_WISE or (is_affine(op) and access.reason != FOLDED)
 
 
-def _with_op(before: Breach | None, op: Op, text: str, elements: int) -> Breach:
+def _with_op(before: Breach | None, op: Op, layer: LayerShape | None, elements: int) -> Breach:
+    said = "" if layer else op.name
     if before is None:
-        return Breach(op.module, op.module_type, text, 0, None, elements, 0)
-    found = before.found if text in before.found.split(", ") else f"{before.found}, {text}"
-    return replace(before, found=found, access=before.access + elements)
+        return Breach(op.module, op.module_type, layer, said, 0, None, elements, 0)
+    names = dict.fromkeys(filter(None, [*before.said.split(", "), said]))
+    return before._replace(
+        layer=before.layer or layer, said=", ".join(names), access=before.access + elements
+    )
 
 
 def _breach(layer: LayerShape, text: str, figure: float, broken: bool, optimum: Number) -> Breach:
-    return Breach(layer.module, layer.module_type, text, figure, broken, layer.access, optimum)
+    return Breach(
+        layer.module, layer.module_type, layer, text, figure, broken, layer.access, optimum
+    )
 
 
 def _worst_first(rows: Sequence[Breach]) -> tuple[Breach, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod, sqrt
+from typing import NamedTuple
 
 from archstat.graph import Graph, Op
 from archstat.units import format_shape
@@ -12,9 +12,8 @@ from archstat.units import format_shape
 _IMAGE_CHANNELS = 4  # no more in a picture; its channels are given, not chosen
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """A layer of c1 into c2 channels in g groups, with a window of `window` positions.
+class LayerShape(NamedTuple):
+    """A layer of c1 into c2 channels in g groups, with a kernel of `window` positions.
 
     `before` and `after` are the positions of its input and output map, the batch included; `side`
     is the one of them at which each weight is used once (before, where it is transposed).
@@ -27,16 +26,12 @@ class LayerShape:
     c2: int
     groups: int
     kernel: tuple[int, ...]
+    window: int
     sizes: tuple[int, ...]
     before: int
     after: int
     side: int
     reads_image: bool
-
-    @property
-    def window(self) -> int:
-        """Positions below the kernel."""
-        return prod(self.kernel)
 
     @property
     def weights(self) -> int:
@@ -101,15 +96,16 @@ def layer_shapes(graph: Graph) -> Iterator[LayerShape]:
 def _convolution(graph: Graph, index: int, op: Op, given: set[int]) -> LayerShape:
     x, weight = graph.values[op.inputs[0]], graph.values[op.inputs[1]]
     out = graph.values[op.outputs[0]]
-    axes = len(weight.shape) - 2
+    kernel = weight.shape[2:]
+    axes = len(kernel)
     groups = op.attributes.get("groups", 1)
     transposed = op.attributes.get("transposed", False)
     c1 = weight.shape[0] if transposed else weight.shape[1] * groups
     c2 = weight.shape[1] * groups if transposed else weight.shape[0]
-    before, after = (value.numel // channels for value, channels in ((x, c1), (out, c2)))
+    before, after = prod(x.shape) // c1, prod(out.shape) // c2
     image = x.storage in given and c1 <= _IMAGE_CHANNELS
     return LayerShape(
-        index, op.module, op.module_type, c1, c2, groups, weight.shape[2:], x.shape[-axes:],
+        index, op.module, op.module_type, c1, c2, groups, kernel, prod(kernel), x.shape[-axes:],
         before, after, before if transposed else after, image,
     )  # fmt: skip
 
@@ -124,6 +120,6 @@ def _linear(graph: Graph, index: int, op: Op, images: int) -> LayerShape | None:
     if positions <= images or out.numel // out.shape[-1] != positions:
         return None
     return LayerShape(
-        index, op.module, op.module_type, x.shape[-1], out.shape[-1], 1, (1,), (positions,),
+        index, op.module, op.module_type, x.shape[-1], out.shape[-1], 1, (1,), 1, (positions,),
         positions, positions, positions, False,
     )  # fmt: skip
