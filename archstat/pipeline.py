@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from archstat.errors import BuildError, CaptureError, InputError, SpecError
 from archstat.graph import Graph
 from archstat.result import Finding, Report
 from archstat.sources import Source, find
-from archstat.specs import parse_batch, parse_spec
+from archstat.specs import Resolution, parse_batch, parse_spec
 from archstat.units import InputSpec
 
 if TYPE_CHECKING:
@@ -135,12 +135,13 @@ def graph_of_spec(
     text: str,
     input: Any = None,
     batch: int | None = None,
-    variation: Variation | None = None,
+    variation: Callable[[nn.Module], nn.Module] | None = None,
     title: str | None = None,
 ) -> Graph:
     """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own.
 
-    A `variation` changes the model before it is captured, and then goes by its own `title`.
+    A `variation` changes the model before it is captured, and then goes by its own `title`;
+    `input` may also be a Resolution.
     """
     # What a model prints while it is built and run must not get among the figures.
     with redirect_stdout(sys.stderr):
@@ -148,7 +149,11 @@ def graph_of_spec(
 
 
 def _graph_of_source(
-    text: str, input: Any, batch: int | None, variation: Variation | None, title: str | None
+    text: str,
+    input: Any,
+    batch: int | None,
+    variation: Callable[[nn.Module], nn.Module] | None,
+    title: str | None,
 ) -> Graph:
     spec = parse_spec(text)
     source = find(spec)
@@ -157,13 +162,18 @@ def _graph_of_source(
     module = source.build()
     from archstat.inputs import input_specs
 
+    sizes = spec.resolution
+    if isinstance(input, Resolution):
+        if input.overrides or not (spec.input or spec.resolution):
+            sizes = input.sizes
+        input = None
     specs = input_specs(input) if input is not None else ()
     if spec.input is not None:
         specs = (spec.input,)
     specs = specs or source.default_inputs(module)
     batch = spec.batch or batch or 1
-    if spec.resolution:
-        specs = _at_resolution(text, specs, spec.resolution)
+    if sizes:
+        specs = _at_resolution(text, specs, sizes)
     if not specs:
         raise InputError(_no_input(module, text, batch))
     return _captured(module, title or text, specs, batch, source)

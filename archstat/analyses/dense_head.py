@@ -26,24 +26,23 @@ class Dense(NamedTuple):
 
 
 class Pooling(NamedTuple):
-    """The pooling before the flatten: who calls it, its window, and which of the two it is."""
+    """The pooling before the flatten: the module that calls it, its window, and of which kind."""
 
     module: str
-    module_type: str
     window: tuple[int, int]
     maximum: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DenseHead:
-    """The last part of a classifier; `flatten` is the module that flattens, with its type.
+    """The last part of a classifier; `flatten` is the path of the module that flattens.
 
-    `pooling` is None where the maps are flattened as they come; `dense` is empty where there is
-    nothing but a pooling behind the last convolution.
+    It is None where a mean over both axes does so, `pooling` where the maps are flattened as they
+    come; `dense` is empty where nothing but a pooling follows the last convolution.
     """
 
     dense: tuple[Dense, ...]
-    flatten: tuple[str, str]
+    flatten: str | None
     pooling: Pooling | None
 
 
@@ -67,7 +66,7 @@ def dense_head(graph: Graph) -> DenseHead:
     )  # fmt: skip
     if not dense and shape[2:] != (1, 1):
         raise reader.refusal("it flattens maps, and no dense layer follows")
-    return DenseHead(dense, (op.module, op.module_type), pooled)
+    return DenseHead(dense, None if op.name in _MEANS else op.module, pooled)
 
 
 class _Reader:
@@ -102,7 +101,7 @@ class _Reader:
         op = self.graph.ops[flatten]
         if op.name in _MEANS:
             high, wide = self.graph.values[op.inputs[0]].shape[2:]
-            return Pooling(op.module, op.module_type, (high, wide), False), (1, 1)
+            return Pooling(op.module, (high, wide), False), (1, 1)
         value = op.inputs[0]
         single = self.graph.values[value].shape[2:] == (1, 1)
         while True:
@@ -129,7 +128,7 @@ class _Reader:
                 "cells of unequal size"
             )
         high, wide = (size // cells for size, cells in zip(before, after, strict=True))
-        pooled = Pooling(op.module, op.module_type, (high, wide), "max" in op.name)
+        pooled = Pooling(op.module, (high, wide), "max" in op.name)
         return pooled, (high if after[0] > 1 else 1, wide if after[1] > 1 else 1)
 
     def _pools(self, op: Op) -> bool:
