@@ -6,6 +6,8 @@ a common CNN make their outputs by a shape rule; the rest is torch's.
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +56,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if result is None:
                 args, kwargs = _all_on_meta(func, args, kwargs)
         if result is None:
+            imported = len(sys.modules)
             result = func(*args, **kwargs)
+            if len(sys.modules) != imported:
+                # Torch imported its Python kernels inside this call, whose frames, and with them
+                # its tensors, hang on in reference cycles.
+                gc.collect()
         if formula is not None:
             self.macs += formula(args, result)
         self.account.add(result)
