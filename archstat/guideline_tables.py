@@ -9,6 +9,7 @@ from archstat.analyses.fusion import Fusion
 from archstat.analyses.guidelines import RULES, Breach, Guideline, Limits, guidelines
 from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.operations import operations
+from archstat.collection import collection_paused
 from archstat.graph import Graph
 from archstat.result import Cell, Column, Number, Table
 from archstat.units import format_share
@@ -46,7 +47,8 @@ class Judged:
 
 def judged(model: str, graph: Graph, limits: Limits, fusion: Fusion) -> Judged:
     """A model against the guidelines."""
-    return Judged(model, graph, guidelines(graph, limits, fusion))
+    with collection_paused():
+        return Judged(model, graph, guidelines(graph, limits, fusion))
 
 
 def guideline_table(models: Sequence[Judged], fusion: Fusion, top: int | None = None) -> Table:

@@ -26,6 +26,7 @@ from archstat.analyses.gemm import gemm
 from archstat.analyses.guidelines import guidelines
 from archstat.analyses.memory import memory
 from archstat.analyses.memory_access import memory_access
+from archstat.collection import collection_paused
 from archstat.graph import Graph
 
 T = TypeVar("T")
@@ -77,13 +78,13 @@ def row(name: str, model: nn.Module, image: torch.Tensor) -> bool:
 
     def timed(key: str, task: Callable[[], T]) -> T:
         gc.collect()
-        start = time.perf_counter()
-        result = task()
-        if number:  # the first round fills caches
-            times[key].append(time.perf_counter() - start)
+        with collection_paused():  # as `analyze` runs them
+            start = time.process_time()
+            result = task()
+            times[key].append(time.process_time() - start)
         return result
 
-    for number in range(ROUNDS + 1):
+    for _ in range(ROUNDS):
         # A new Graph a round: what one analysis leaves on it, the next may use.
         graph = timed("capture", lambda: archstat.capture(model, image))
         for key, analysis in ANALYSES.items():

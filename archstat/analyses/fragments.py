@@ -38,11 +38,9 @@ def blocks(graph: Graph) -> list[Block]:
     outermost = _outermost(graph, children, joining)
     several = [b for b in (_block(graph, graph.calls[i]) for i in outermost) if b.fragments]
     roots = [call for call in graph.calls if call.parent is None]
-    if all(block.fragments < 2 for block in several) and len(roots) == 1:
-        whole = _block(graph, roots[0])
-        # A lone block is the root itself: it joins branches that are no blocks.
-        if roots[0].module_type in joining and whole.fragments:
-            return [whole]
+    is_lone = len(roots) == 1 and all(block.fragments < 2 for block in several)
+    if is_lone and roots[0].module_type in joining:
+        return [_block(graph, roots[0])]  # it joins branches that are no blocks
     return several
 
 
@@ -78,13 +76,17 @@ def _is_stage(graph: Graph, children: dict[int, list[int]], index: int, joining:
 def _block(graph: Graph, call: ModuleCall) -> Block:
     level: dict[int, int] = {}
     beside: Counter[int] = Counter()
-    for op in graph.ops[call.first : call.last]:
-        path = max((level.get(value, 0) for value in op.inputs), default=0)
-        if op.kind in _FRAGMENTS:
+    for kind, _, _, _, inputs, outputs, _ in graph.ops[call.first : call.last]:
+        path = 0
+        for value in inputs:
+            if value in level and level[value] > path:
+                path = level[value]
+        if kind in _FRAGMENTS:
             path += 1
             beside[path] += 1
-        for value in op.outputs:
-            level[value] = path
+        if path:
+            for value in outputs:
+                level[value] = path
     return Block(
         call,
         fragments=sum(beside.values()),

@@ -149,7 +149,7 @@ class _Plan:
 
 def is_affine(op: Op) -> bool:
     """Whether the op is a batch norm with statistics known beforehand."""
-    if op.name not in costs.BATCH_NORMS or len(op.inputs) < 3:
+    if op.kind != "norm" or op.name not in costs.BATCH_NORMS or len(op.inputs) < 3:
         return False
     eval_only = op.name == "_native_batch_norm_legit_no_training"
     return eval_only or not op.attributes.get("training", False)

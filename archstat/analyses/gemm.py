@@ -9,9 +9,9 @@ matrix product is one as it stands. M x N x K x batch are its multiply-accumulat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
+from typing import NamedTuple
 
 from archstat.graph import Graph, Op, Value
 from archstat.result import Analysis, Analyzer, Cell, Column, Report
@@ -28,8 +28,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Gemm:
+class Gemm(NamedTuple):
     """`batch` products of an M x K and a K x N matrix; of a convolution also its im2col matrix.
 
     `im2col` is rows x columns of one group, `copy_factor` the elements of all groups' matrices
@@ -95,21 +94,18 @@ def gemm(graph: Graph) -> Analysis:
     for op in graph.ops:
         found = gemm_of(op, graph.values)
         if found is not None:
-            cells[op.module] = dict(_cells(found))
+            cells[op.module] = _cells(found)
     return Analysis(totals={}, at_module=cells)
 
 
-def _cells(found: Gemm) -> Iterator[tuple[str, Cell]]:
-    if found.im2col is not None:
-        rows, _ = found.im2col
-        others = found.macs // (found.batch * rows * found.n) if found.n else 0
-        yield "im2col", found.im2col
-        yield "im2col_weight", (others, rows)
-        yield "im2col_copy_factor", found.copy_factor
-    yield "gemm_batch", found.batch
-    yield "gemm_m", found.m
-    yield "gemm_n", found.n
-    yield "gemm_k", found.k
+def _cells(found: Gemm) -> dict[str, Cell]:
+    batch, m, n, k, im2col, factor = found
+    cells: dict[str, Cell] = {"gemm_batch": batch, "gemm_m": m, "gemm_n": n, "gemm_k": k}
+    if im2col is not None:
+        rows = im2col[0]
+        others = m if k == rows else k
+        cells |= {"im2col": im2col, "im2col_weight": (others, rows), "im2col_copy_factor": factor}
+    return cells
 
 
 ANALYZER = Analyzer("gemm", COLUMNS, gemm)

@@ -20,6 +20,7 @@ from archstat.analyses.memory_access import accesses
 from archstat.graph import Graph, Op
 from archstat.result import Number
 
+_RATIO = "ratio"  # to be written when somebody reads it
 _OF_WEIGHTS = ("parameter", "buffer")
 RULES = {
     "G1": "equal channel widths",
@@ -63,7 +64,10 @@ class Breach(NamedTuple):
     @property
     def found(self) -> str:
         """What the figure comes from, in words."""
-        return ", ".join(text for text in (self.layer and self.layer.text, self.said) if text)
+        if self.layer is None:
+            return self.said
+        said = f"ratio {self.layer.ratio:.3g}" if self.said == _RATIO else self.said
+        return f"{self.layer.text}, {said}" if said else self.layer.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,7 @@ def _equal_widths(layers: Sequence[LayerShape], limit: float) -> Guideline:
     for layer in layers:
         bound = layer.bound()
         excess = layer.access / bound - 1
-        ratio = (layer.before * layer.c1) / (layer.after * layer.c2)
-        text = f"ratio {max(ratio, 1 / ratio):.3g}"
-        rows.append(_breach(layer, text, excess, excess > limit, bound))
+        rows.append(_breach(layer, _RATIO, excess, excess > limit, bound))
     access, least = _sums(rows)
     figure = access / least - 1 if least else None
     count = f"{_counted(rows)} of {len(rows)} layers unequal" if rows else "no layer"
@@ -156,7 +158,7 @@ def _block_breach(
     # One layer like the heaviest, but with all the macs.
     heaviest = max(layers, key=lambda layer: layer.macs, default=None)
     macs = sum(layer.macs for layer in layers)
-    optimum = access if heaviest is None else min(access, heaviest.bound(macs, groups=1))
+    optimum = access if heaviest is None else min(access, heaviest.bound(macs))
     text = f"path {block.longest_path}, width {block.width}, {small} ops"
     broken = block.fragments > limit
     return Breach(

@@ -16,7 +16,8 @@ class LayerShape(NamedTuple):
     """A layer of c1 into c2 channels in g groups, with a kernel of `window` positions.
 
     `before` and `after` are the positions of its input and output map, the batch included; `side`
-    is the one of them at which each weight is used once (before, where it is transposed).
+    is the one of them at which each weight is used once (before, where it is transposed). `access`
+    counts elements read and written, before c1 + after c2 + weights, without bias.
     """
 
     op: int
@@ -32,11 +33,8 @@ class LayerShape(NamedTuple):
     after: int
     side: int
     reads_image: bool
-
-    @property
-    def weights(self) -> int:
-        """Weights without bias."""
-        return self.window * self.c1 * self.c2 // self.groups
+    weights: int
+    access: int
 
     @property
     def macs(self) -> int:
@@ -44,30 +42,34 @@ class LayerShape(NamedTuple):
         return self.side * self.weights
 
     @property
-    def access(self) -> int:
-        """Elements read and written, without bias: before c1 + after c2 + weights."""
-        return self.before * self.c1 + self.after * self.c2 + self.weights
-
-    @property
     def is_depthwise(self) -> bool:
         """Whether every input channel is a group of its own."""
         return self.groups == self.c1 > 1
 
-    def bound(self, macs: int | None = None, groups: int | None = None) -> float:
-        """The least access of any widths at these macs: 2 sqrt(before after c1 c2) + weights.
+    def bound(self, macs: int | None = None) -> float:
+        """The least access of any widths at its macs: 2 sqrt(before after c1 c2) + weights.
 
-        For a 1x1 convolution of stride 1 without groups 2 sqrt(hwB) + B/(hw); the product c1 c2
-        follows from the macs. The derivation is in docs/memory_access.md.
+        The product c1 c2 follows from the macs; for a 1x1 convolution of stride 1 without groups
+        the bound is 2 sqrt(hwB) + B/(hw). The derivation is in docs/memory_access.md.
+
+        Args:
+            macs: those of another layer of the same kernel and maps, without groups.
         """
-        work = self.macs if macs is None else macs
-        weights = work / self.side
-        product = weights * (self.groups if groups is None else groups) / self.window
-        return 2 * sqrt(self.before * self.after * product) + weights
+        if macs is None:
+            return 2 * sqrt(self.before * self.after * self.c1 * self.c2) + self.weights
+        product = macs / self.side / self.window  # c1 c2 of one group
+        return 2 * sqrt(self.before * self.after * product) + macs / self.side
 
     @property
     def ungrouped_access(self) -> int:
         """The access of the layer of one group with the same input and the same macs."""
         return self.before * self.c1 + self.after * self.c2 // self.groups + self.weights
+
+    @property
+    def ratio(self) -> float:
+        """The larger of its input and output map over the smaller: c2/c1 where stride is 1."""
+        ratio = self.before * self.c1 / (self.after * self.c2)
+        return max(ratio, 1 / ratio)
 
     @property
     def text(self) -> str:
@@ -104,9 +106,11 @@ def _convolution(graph: Graph, index: int, op: Op, given: set[int]) -> LayerShap
     c2 = weight.shape[1] * groups if transposed else weight.shape[0]
     before, after = prod(x.shape) // c1, prod(out.shape) // c2
     image = x.storage in given and c1 <= _IMAGE_CHANNELS
+    weights = prod(weight.shape)
     return LayerShape(
         index, op.module, op.module_type, c1, c2, groups, kernel, prod(kernel), x.shape[-axes:],
-        before, after, before if transposed else after, image,
+        before, after, before if transposed else after, image, weights,
+        before * c1 + after * c2 + weights,
     )  # fmt: skip
 
 
@@ -119,7 +123,8 @@ def _linear(graph: Graph, index: int, op: Op, images: int) -> LayerShape | None:
     positions = x.numel // x.shape[-1]
     if positions <= images or out.numel // out.shape[-1] != positions:
         return None
+    c1, c2 = x.shape[-1], out.shape[-1]
     return LayerShape(
-        index, op.module, op.module_type, x.shape[-1], out.shape[-1], 1, (1,), 1, (positions,),
-        positions, positions, positions, False,
+        index, op.module, op.module_type, c1, c2, 1, (1,), 1, (positions,),
+        positions, positions, positions, False, c1 * c2, positions * (c1 + c2) + c1 * c2,
     )  # fmt: skip
