@@ -23,7 +23,7 @@ DIFFER = {
     "weights_resnet152",
     "alexnet_dense_memory",
 }
-PENDING = {"rf_recursion", "training_memory", "shufflenet_guidelines"}
+PENDING = {"rf_recursion"}
 
 
 def _expected(claim: Claim) -> str:

@@ -16,11 +16,6 @@ _SIZES = (
     f"{_FIRST}"
     "print(*(archstat.analyze(net, (3, s, s)).graph.values[-1].shape[-1] for s in (227, 224)))"
 )
-_IM2COL = (
-    f"{_FIRST}r = archstat.analyze(net, '3x227x227').totals; "
-    "taps, places = r['params'] // 96, r['activations'] // 96; "
-    "print(f'{taps}x{places}, 96x{taps}, copied {taps * places / (3 * 227 * 227):.1f} times')"
-)
 _POOL = (
     "import archstat; from torch.nn import MaxPool2d; "
     "g = archstat.analyze(MaxPool2d(2), '64x56x56').graph; "
@@ -53,6 +48,12 @@ def _separable(rows: Rows) -> str:
 
 def _inception(rows: Rows) -> str:
     return f"{rows[0]['macs'] / 1e6:.0f} M, then {rows[1]['macs']}"
+
+
+def _im2col(rows: Rows) -> str:
+    first = next(row for row in rows if row["module"] == "features.0")
+    copied, weight = ("x".join(map(str, first[key])) for key in ("im2col", "im2col_weight"))
+    return f"{copied}, {weight}, copied {first['im2col_copy_factor']:.1f} times"
 
 
 BLOCKS = (
@@ -94,7 +95,8 @@ BLOCKS = (
           "column is lost", "55 and 54.25, so 54", f'python -c "{_SIZES}"', fits="55 54",
           reason="a warning where the size is not whole is pending, as the receptive field is"),
     Claim("im2col", "matrices of the first AlexNet layer, and how often its input is copied",
-          "363x3025, 96x363, copied 7.1 times", f'python -c "{_IM2COL}"'),
+          "363x3025, 96x363, copied 7.1 times",
+          "archstat summary alexnet --columns im2col,im2col_weight,im2col_copy_factor", _im2col),
     Claim("pool_activations", "activations kept by 2x2 pooling of stride 2", "25%",
           f'python -c "{_POOL}"'),
     Claim("highway_gate", "weights of a highway layer over a plain one of the same width", "2",
