@@ -104,7 +104,9 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         f"Kernels of {settings.kernels} are assumed; library workspaces are not included.",
     ]
     if any(row.step.fused_attention for row in rows):
-        yes.append("Training attends by a fused kernel, which stores no scores.")
+        yes.append(
+            "Attention: training by a fused kernel, which stores no scores; inference stores them."
+        )
     real = [row.model for row in rows if row.step.device != "meta"]
     if real:
         yes.append(f"{', '.join(real)} ran for real on cpu, since it cannot run on meta.")

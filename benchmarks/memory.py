@@ -4,7 +4,8 @@
 
 Writes reports/training_memory.csv: for each network the training peak on meta, the same count of
 tensors on cpu, torch.profiler's peak of the second real step, and the same three of inference.
-Exits with 1 where a count of tensors differs, or the training peak by more than 5 %. Where there
+Exits with 1 where a count of tensors differs, or the training peak by more than 5 % (LeNet-5's
+does, by the workspace of its convolutions). Where there
 is a GPU, its allocator's peak comes on top (not in the file, which is the same everywhere).
 """
 
@@ -39,11 +40,13 @@ NETWORKS = (
     *(("wide_resnet50_2", 96), ("resnext50_32x4d", 96), ("preact_resnet50", 96)),
     *(("densenet121", 96), ("seresnet50", 96), ("cbam_resnet50", 96), ("mobilenet_v1", 96)),
     *(("mobilenet_v2", 96), ("mobilenet_v3_large", 96), ("mnasnet1_0", 96)),
-    *(("shufflenet_v1_g3", 96), ("shufflenet_v2_x1_0", 96), ("efficientnet_b0", 96)),
+    *(("shufflenet_v1", 96), ("shufflenet_v2_x1_0", 96), ("efficientnet_b0", 96)),
     *(("ghostnet", 96), ("xception", 128), ("regnet_y_400mf", 96), ("convnext_tiny", 96)),
     *(("vit_b_16", 224), ("lenet5", 32), ("nin_cifar10", 32), ("wrn28_10_cifar10", 32)),
 )
 OPTIMIZERS = ("momentum", "adam")
+# On meta inference stores the scores of attention, which the kernel on cpu does not.
+ATTENDING = ("vit_b_16",)
 COLUMNS = ("model", "input", "optimizer", "training_memory_bytes", "counted_on_cpu_bytes",
            "allocator_bytes", "ratio", "peak_phase", "peak_module", "peak_memory_bytes",
            "inference_on_cpu_bytes", "inference_allocator_bytes")  # fmt: skip
@@ -73,7 +76,8 @@ def agrees(row: Sequence[object]) -> bool:
     """Whether the counts are the same, and the allocator's is near."""
     cells = dict(zip(COLUMNS, row, strict=True))
     same = cells["training_memory_bytes"] == cells["counted_on_cpu_bytes"]
-    same = same and cells["peak_memory_bytes"] == cells["inference_on_cpu_bytes"]
+    inferred = cells["peak_memory_bytes"] == cells["inference_on_cpu_bytes"]
+    same = same and (inferred or cells["model"] in ATTENDING)
     return same and abs(float(str(cells["ratio"])) - 1) <= TOLERANCE
 
 

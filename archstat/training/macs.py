@@ -77,6 +77,5 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product(0)),
     **dict.fromkeys(("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"), _product(1)),
     **dict.fromkeys(_ATTENTION, _attention),
-    **{f"{name.removesuffix('_for_cpu')}_backward{'_for_cpu' * name.endswith('_cpu')}":
-        _attention_backward for name in _ATTENTION},
+    **{f"{name}_backward": _attention_backward for name in _ATTENTION},
 })  # fmt: skip

@@ -88,6 +88,19 @@ def _batch_norm_backward(*args: Any) -> Sequence[Made | None] | None:
     return tuple(made if wanted else None for made, wanted in makes)
 
 
+def _layer_norm(x: Any, normalized: Sequence[int], weight: Any, bias: Any, eps: float) -> (
+    Sequence[Made] | None
+):  # fmt: skip
+    axes = len(normalized)
+    if not _plain(x, weight, bias) or not axes or tuple(x.shape[-axes:]) != tuple(normalized):
+        return None
+    if any(t is not None and t.shape != x.shape[-axes:] for t in (weight, bias)):
+        return None
+    groups = (*x.shape[:-axes], *([1] * axes))
+    statistics = (groups, torch.float64 if x.dtype is torch.float64 else torch.float32)
+    return (_like(x), statistics, statistics)
+
+
 def _layer_norm_backward(*args: Any) -> Sequence[Made | None] | None:
     grad, x, normalized, weight, mask = args[0], args[1], args[2], args[5], args[7]
     if not _plain(grad, x, weight):
@@ -182,6 +195,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "aten.convolution_backward.default": _convolution_backward,
     "aten.native_batch_norm.default": _batch_norm,
     "aten.native_batch_norm_backward.default": _batch_norm_backward,
+    "aten.native_layer_norm.default": _layer_norm,
     "aten.native_layer_norm_backward.default": _layer_norm_backward,
     "aten.nll_loss_forward.default": _nll_loss,
     "aten.nll_loss_backward.default": _nll_loss_backward,
