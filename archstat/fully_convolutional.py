@@ -96,7 +96,7 @@ def convolution_of(
     weight = linear.weight.detach().view(linear.out_features, -1, *kernel)
     conv.weight = nn.Parameter(weight, linear.weight.requires_grad)
     conv.bias = linear.bias
-    return conv.train(linear.training)
+    return conv
 
 
 def _pool(pooled: Pooling) -> nn.Module:
@@ -111,7 +111,7 @@ def _copied(
 ) -> nn.Module:
     """The module tree once more, with other modules at some paths and the same tensors."""
     if path in swaps:
-        return swaps[path]
+        return swaps[path].train(module.training)
     if id(module) in copies:
         return copies[id(module)]
     copy = copies[id(module)] = shallow(module)
