@@ -18,7 +18,7 @@ from archstat.training.measuring import measured_inference_bytes, measured_train
 from archstat.training.step import step_on, training_step
 
 REPORT = Path(__file__).parents[2] / "reports" / "training_memory.csv"
-ROWS = list(csv.DictReader(REPORT.open(encoding="utf-8")))
+ROWS = list(csv.DictReader(REPORT.read_text(encoding="utf-8").splitlines()))
 # On meta inference stores the scores of attention, which the kernel on cpu does not.
 ATTENDING = {"vit_b_16"}
 CPU = torch.device("cpu")
