@@ -97,7 +97,7 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     precision = str(settings.dtype or "the model's own dtype").removeprefix("torch.")
     if settings.amp:
         half = "float16" if settings.kernels == "cuda" else "bfloat16"
-        precision = f"float32 weights with {half} autocast"
+        precision = f"float32 weights with {half} autocast (inference without)"
     yes = [
         f"training: a step after the first, loss {losses}, {settings.optimizer} ({one}), "
         f"{precision}; input, output and loss stay alive. The parts do not sum to the peak.",
