@@ -20,7 +20,11 @@ from archstat.reporters.to_json import to_json
 
 # The columns of DESIGN's conventions that cost nothing to fill.
 KEYS = ["params", "trainable_params", "buffers", "param_bytes", "macs", "flops", "activations",
-        "unknown_ops", "depth"]  # fmt: skip
+        "unknown_ops", "depth", "memory_access", "memory_access_bytes", "peak_memory_bytes",
+        "ideal_peak_bytes", "receptive_field", "effective_stride", "effective_padding",
+        "global_from", "arithmetic_intensity"]  # fmt: skip
+WITHOUT_RATIO = {"unknown_ops", "receptive_field", "effective_stride", "effective_padding",
+                 "global_from"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +62,7 @@ def test_rows_stand_in_the_order_asked_for_and_are_not_merged():
 
 
 def test_first_column_is_the_model_and_then_come_the_input_the_keys_and_their_ratios():
-    texts = {
-        "unknown_ops",
-        "receptive_field",
-        "effective_stride",
-        "effective_padding",
-        "global_from",
-    }
-    ratios = [f"{key}_ratio" for key in KEYS if key not in texts]
+    ratios = [f"{key}_ratio" for key in KEYS if key not in WITHOUT_RATIO]
     assert [column.key for column in COMPARISON_COLUMNS] == ["model", "input", *KEYS, *ratios]
     assert compare([nn.ReLU()], "4").keys() == tuple(c.key for c in COMPARISON_COLUMNS)
 
@@ -101,7 +98,7 @@ def test_every_cell_is_the_total_of_its_model():
 def test_ratio_is_the_row_over_the_reference_unrounded(main_job):
     for key in KEYS:
         mine, theirs = cell(main_job, 1, key), cell(main_job, 0, key)
-        if key != "unknown_ops" and theirs:
+        if key not in WITHOUT_RATIO and theirs:
             assert cell(main_job, 1, f"{key}_ratio") == mine / theirs
 
 
@@ -168,7 +165,8 @@ def test_ratio_to_a_lower_bound_is_not_put_in_words():
 
     table = compare([Swirl(), nn.Linear(6, 4)], "6")
     library._destroy()
-    assert table.bounds == {(0, "macs"), (0, "flops"), (0, "activations")}
+    counted = ("macs", "flops", "activations", "memory_access", "memory_access_bytes")
+    assert table.bounds == {(0, key) for key in counted}
     assert len(table.notes) == 1
     text = to_console(table.select(["model", "params", "params_ratio", "macs", "macs_ratio"]))
     assert ">= 12" in text
