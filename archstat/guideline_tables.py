@@ -31,8 +31,8 @@ COLUMNS = (
 )  # fmt: skip
 _HEADS = {"G1": "widths", "G2": "groups", "G3": "fragments", "G4": "element-wise"}
 _ACCESS = (
-    "elements read and written; in G1 and G2 by the layer's formula, without bias; in G3 and G4, "
-    "there of feature maps alone,"
+    "elements read and written: in G1 and G2 by the layer's formula, without bias; in G4 of "
+    "feature maps alone; in G3 and G4"
 )
 
 

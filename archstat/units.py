@@ -33,6 +33,7 @@ DTYPES = (
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
 _SHAPE = re.compile(r"[0-9]{1,40}(x[0-9]{1,40})*")
+_SHORT = 10  # what people write themselves is not rounded
 _LARGEST_DIMENSION = 2**31 - 1
 
 
@@ -65,8 +66,9 @@ def format_share(share: float) -> str:
 
 
 def format_number(number: float) -> str:
-    """A plain number: whole ones in full, others on four digits."""
-    return str(number) if isinstance(number, int) else f"{number:.4g}"
+    """A plain number: as it is where that is short, else on four digits."""
+    text = str(number)
+    return text if isinstance(number, int) or len(text) <= _SHORT else f"{number:.4g}"
 
 
 def format_milliseconds(milliseconds: float) -> str:

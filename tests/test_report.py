@@ -122,6 +122,6 @@ def test_every_analysis_has_columns_of_its_own():
     keys = [column.key for analyzer in ANALYSES for column in analyzer.columns]
     assert len(keys) == len(set(keys))
     quotients = [column.key for column in QUOTIENTS]
-    assert tuple([*keys, *quotients]) == tuple(column.key for column in COLUMNS)
+    assert (*keys, *quotients) == tuple(column.key for column in COLUMNS)
     for analyzer in ANALYSES:
         assert set(analyzer.run(graph()).totals) == {column.key for column in analyzer.columns}

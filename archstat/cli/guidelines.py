@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from archstat.cli.output import Destination
     from archstat.result import Table
 
-_NEEDED = ("model", "guideline", "module", "figure", "verdict", "found", "access", "optimum",
+_NEEDED = ("model", "guideline", "module", "figure", "verdict", "access", "optimum", "found",
            "limit", "input", "type")  # fmt: skip
 _ON_SCREEN = 3
 
