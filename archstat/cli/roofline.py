@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.completion import complete_model
-from archstat.cli.options import Batch, Columns, Debug, FormatName, FusionName, Input, Output
+from archstat.cli.completion import complete_device, complete_model
+from archstat.cli.options import (
+    Batch,
+    Columns,
+    Debug,
+    FormatName,
+    FusionName,
+    Input,
+    Output,
+    Strict,
+)
 
 Nets = Annotated[
     list[str] | None,
@@ -17,7 +26,8 @@ Nets = Annotated[
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="A known device (--list-devices), FILE.toml, or "
-                 "local: this machine's cpu, measured once; local-cuda: its GPU."),
+                 "local: this machine's cpu, measured once; local-cuda: its GPU.",
+                 autocompletion=complete_device),
 ]  # fmt: skip
 DeviceFile = Annotated[
     str | None, typer.Option(metavar="FILE.toml", help="Devices of your own beside the known ones.")
@@ -49,6 +59,7 @@ def roofline(
     columns: Columns = None,
     format: FormatName = None,
     output: Output = None,
+    strict: Strict = False,
     debug: Debug = False,
 ) -> None:
     """Show the least time of every layer on a device, and whether compute or memory bounds it.
@@ -73,5 +84,6 @@ def roofline(
         input=tuple(input or ()),
         batch=batch,
         columns=columns,
+        strict=strict,
     )
     view(request, Destination(format, output))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
+from archstat.cli.strict import refuse_incomplete
 from archstat.device_files import built_in, find_device, read_devices
 from archstat.devices import DTYPES, Device
 from archstat.errors import SpecError
@@ -51,6 +52,7 @@ class Request:
     input: tuple[str, ...] = ()
     batch: int | None = None
     columns: str | None = None
+    strict: bool = False
 
 
 def view(request: Request, destination: Destination) -> None:
@@ -81,6 +83,7 @@ def view(request: Request, destination: Destination) -> None:
         from archstat.cli.roofline_plot import draw
 
         draw(request.plot, found)
+    refuse_incomplete(sum(sum(one.unknown) for one in found), request.strict, table.notes)
 
 
 def _refuse_what_clashes(request: Request) -> None:

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from archstat.cli.completion import complete_device
 from archstat.device_files import built_in
 
 NET = "nets.py:Net,width=2,input=3x8x8"
@@ -88,6 +89,19 @@ def test_local_device_is_measured_once(archstat, nets, monkeypatch):
         assert archstat("roofline", NET, "--device", "local", *more).code == 0
     assert len(measured) == 2
     assert len(list((nets / "cache" / "archstat").iterdir())) == 1
+
+
+def test_unknown_operation_is_refused_when_strict(archstat, unknown):
+    done = archstat("roofline", unknown, "--device", "t4")
+    assert (done.code, ">=" in done.out) == (0, True)
+    done = archstat("roofline", unknown, "--device", "t4", "--strict")
+    assert done.code == 3
+    assert "swirl" in done.err
+
+
+def test_device_names_are_completed():
+    assert complete_device("h1") == ["h100-pcie", "h100-sxm"]
+    assert complete_device("LO") == ["local", "local-cuda"]
 
 
 @pytest.mark.parametrize(
