@@ -14,6 +14,7 @@
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
+    ├── DeviceError                 2   an unknown device, or a device file that is none
     ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
 
