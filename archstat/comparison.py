@@ -33,6 +33,7 @@ def compare(
     *,
     reference: int | str = 0,
     variants: bool = False,
+    fusion: str = "none",
 ) -> Table:
     """One row a model, in the order given, with every ratio to the reference row.
 
@@ -43,22 +44,27 @@ def compare(
         reference: the model that ratios refer to, by number or by spec.
         variants: below each model a row for each of its variants: depthwise-separable, grouped
             and factorised convolutions, strided convolutions instead of pooling.
+        fusion: how memory access is counted, ``"none"`` or ``"inference"``.
 
     Raises:
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
     position = reference_row([_name(model) for model in models], reference)
-    groups = [reports_of(model, input, batch, variants) for model in models]
+    groups = [reports_of(model, input, batch, variants, fusion) for model in models]
     return table_of_groups(groups, position)
 
 
 def reports_of(
-    model: nn.Module | Graph | str, input: Any, batch: int | None, variants: bool
+    model: nn.Module | Graph | str,
+    input: Any,
+    batch: int | None,
+    variants: bool = False,
+    fusion: str = "none",
 ) -> tuple[Report, ...]:
     """The Report of one model, with those of its variants behind it if they are wanted."""
     if variants:
-        return analyze_variants(model, input, batch)
-    return (analyze(model, input, batch),)
+        return analyze_variants(model, input, batch, fusion=fusion)
+    return (analyze(model, input, batch, fusion=fusion),)
 
 
 def table_of_groups(groups: Sequence[Sequence[Report]], position: int) -> Table:
@@ -79,7 +85,7 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
         reference=position,
         notes=tuple(dict.fromkeys(finding.message for finding in findings)),
         column_notes={f.message: f.topic for f in findings if f.topic == "receptive_field"},
-        convention=CONVENTION,
+        convention={**CONVENTION, **base.conventions},
         torch_version=base.graph.torch_version,
         archstat_version=__version__,
         inputs=tuple(dict.fromkeys(report.input for report in reports)),

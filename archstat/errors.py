@@ -14,6 +14,7 @@
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
+    ├── DeviceError                 2   an unknown device, or a device file that is none
     ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
 
@@ -84,6 +85,10 @@ class OutputError(ArchstatError):
 
 class GraphFileError(ArchstatError):
     """A file is not a saved Graph of a schema that this version reads."""
+
+
+class DeviceError(ArchstatError):
+    """No device has this name or this figure, or a device file is not one."""
 
 
 class DisagreementError(ArchstatError):

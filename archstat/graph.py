@@ -157,6 +157,22 @@ class Graph:
                 made[output] = index
         return tuple(made)
 
+    @cached_property
+    def held(self) -> tuple[list[int], list[int]]:
+        """For each value the distinct elements that it can hold, and their bytes.
+
+        No more than its storage has: an expanded value names the same elements many times.
+        """
+        storages = self.storages
+        elements, nbytes = [], []
+        for shape, dtype, _, storage, *_ in self.values:
+            number, width = prod(shape), ITEM_SIZES.get(dtype, 4)
+            if number * width > storages[storage][0]:
+                number = storages[storage][0] // width
+            elements.append(number)
+            nbytes.append(number * width)
+        return elements, nbytes
+
     @property
     def input_text(self) -> str:
         """The inputs as text, batch included: ``1x3x224x224``, ``tokens=1x128:int64``."""

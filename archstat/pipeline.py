@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archstat.analyses import ANALYSES, COLUMNS
+from archstat.analyses import COLUMNS, analyses_with
+from archstat.analyses.fusion import Fusion
+from archstat.analyses.memory_access import checked_fusion
 from archstat.collection import collection_paused
 from archstat.errors import BuildError, CaptureError, InputError, SpecError
 from archstat.graph import Graph
 from archstat.result import Finding, Report
 from archstat.sources import Source, find
-from archstat.specs import parse_batch, parse_spec
+from archstat.specs import Resolution, parse_batch, parse_spec
 from archstat.units import InputSpec
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def analyze(
     model: nn.Module | Graph | str,
     input: Any = None,
     batch: int | None = None,
+    *,
+    fusion: str = "none",
 ) -> Report:
     """Everything archstat counts of one model at one input.
 
@@ -41,25 +45,29 @@ def analyze(
         input: shapes without the batch: ``"3x224x224"``, ``(3, 224, 224)``, a dict of them by
             argument name, or a list for several. By default the spec's, then the network's own.
         batch: put before every shape; 1 by default.
+        fusion: ``"inference"`` counts memory access as after the fusion of an inference engine,
+            ``"none"`` as of each op by itself.
 
     Returns:
         A Report; `Report.totals` maps column keys to plain numbers, in elements, operations and
         bytes as each key says.
 
     Raises:
-        SpecError, LookupFailedError, BuildError: the spec, or what it names, is wrong.
+        SpecError, LookupFailedError, BuildError: the spec, or what it names, is wrong; or there is
+            no such fusion.
         InputError: the model refuses the input, or none is known for it.
         CaptureError: forward raised for another reason.
     """
     if batch is not None:
         batch = parse_batch(str(batch))
+    chosen = checked_fusion(fusion)
     with collection_paused():
         if isinstance(model, Graph):
-            return report(model, model.name)
+            return report(model, model.name, chosen)
         if isinstance(model, str):
-            return report(graph_of_spec(model, input, batch), model)
+            return report(graph_of_spec(model, input, batch), model, chosen)
         graph = _graph_of_module(model, input, batch or 1)
-        return report(graph, graph.name)
+        return report(graph, graph.name, chosen)
 
 
 def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
@@ -74,7 +82,11 @@ def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
 
 
 def analyze_variants(
-    model: nn.Module | Graph | str, input: Any = None, batch: int | None = None
+    model: nn.Module | Graph | str,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    fusion: str = "none",
 ) -> tuple[Report, ...]:
     """The Report of a model, then those of its variants: cheaper convolutions, learned pooling.
 
@@ -88,7 +100,7 @@ def analyze_variants(
         raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
     from archstat.variants import VARIANTS, Variation
 
-    own = analyze(model, input, batch)
+    own = analyze(model, input, batch, fusion=fusion)
     reports, notes = [], []
     for variant in VARIANTS:
         variation = Variation(variant, own.graph)
@@ -99,7 +111,7 @@ def analyze_variants(
             notes.append(f"{title} has no row, since it does not run: {error}")
             continue
         if variation.changed:
-            reports.append(report(graph, title))
+            reports.append(report(graph, title, checked_fusion(fusion)))
         else:
             notes.append(f"{title} has no row: there is no {variant.changes} to change.")
     findings = (Finding("note", "", note) for note in notes)
@@ -123,12 +135,13 @@ def graph_of_spec(
     text: str,
     input: Any = None,
     batch: int | None = None,
-    variation: Variation | None = None,
+    variation: Callable[[nn.Module], nn.Module] | None = None,
     title: str | None = None,
 ) -> Graph:
     """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own.
 
-    A `variation` changes the model before it is captured, and then goes by its own `title`.
+    A `variation` changes the model before it is captured, and then goes by its own `title`;
+    `input` may also be a Resolution.
     """
     # What a model prints while it is built and run must not get among the figures.
     with redirect_stdout(sys.stderr):
@@ -136,7 +149,11 @@ def graph_of_spec(
 
 
 def _graph_of_source(
-    text: str, input: Any, batch: int | None, variation: Variation | None, title: str | None
+    text: str,
+    input: Any,
+    batch: int | None,
+    variation: Callable[[nn.Module], nn.Module] | None,
+    title: str | None,
 ) -> Graph:
     spec = parse_spec(text)
     source = find(spec)
@@ -145,13 +162,18 @@ def _graph_of_source(
     module = source.build()
     from archstat.inputs import input_specs
 
+    sizes = spec.resolution
+    if isinstance(input, Resolution):
+        if input.overrides or not (spec.input or spec.resolution):
+            sizes = input.sizes
+        input = None
     specs = input_specs(input) if input is not None else ()
     if spec.input is not None:
         specs = (spec.input,)
     specs = specs or source.default_inputs(module)
     batch = spec.batch or batch or 1
-    if spec.resolution:
-        specs = _at_resolution(text, specs, spec.resolution)
+    if sizes:
+        specs = _at_resolution(text, specs, sizes)
     if not specs:
         raise InputError(_no_input(module, text, batch))
     return _captured(module, title or text, specs, batch, source)
@@ -212,9 +234,9 @@ def _at_resolution(
     return (first, *specs[1:])
 
 
-def report(graph: Graph, model: str) -> Report:
+def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:
     """The Report of a Graph: every analysis in order."""
-    analyses = tuple(analyzer.run(graph) for analyzer in ANALYSES)
+    analyses = tuple(analyzer.run(graph) for analyzer in analyses_with(fusion))
     notes = [Finding("note", "", f"{model}: {note}") for note in graph.notes]
     unknown = [f for analysis in analyses for f in analysis.findings]
     return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -11,24 +11,39 @@ from typing import Any, Literal
 from archstat.errors import ColumnError
 from archstat.graph import Graph
 from archstat.lookup import did_you_mean
-from archstat.units import format_axes, format_bytes, format_count, format_ratio, format_share
+from archstat.units import (
+    format_axes,
+    format_bytes,
+    format_count,
+    format_milliseconds,
+    format_number,
+    format_ratio,
+    format_share,
+)
 
 Number = int | float
 PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
-Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels"]
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "ms"]
 
 RATIO_SUFFIX = "_ratio"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key (one word everywhere), its unit, which way is better, what it means."""
+    """A column: its key (one word everywhere), its unit, which way is better, what it means.
+
+    `of` says what it is a figure of: ``"all"`` adds up over modules, ``"model"`` is of the whole
+    model only, ``"place"`` holds at a module's last output. `quotient` names the two columns that
+    a ratio of totals is made of.
+    """
 
     key: str
     unit: Unit
     meaning: str
     better: Literal["lower", "higher", ""] = ""
+    of: Literal["all", "model", "place"] = "all"
+    quotient: tuple[str, str] | None = None
 
     def format(self, cell: Cell, lower_bound: bool = False) -> str:
         """A cell for a screen: rounded, with its unit, ``>=`` before a lower bound."""
@@ -43,8 +58,9 @@ class Column:
             "bytes": format_bytes,
             "ratio": format_ratio,
             "share": format_share,
+            "ms": format_milliseconds,
         }
-        text = formats.get(self.unit, str)(cell)
+        text = formats.get(self.unit, format_number)(cell)
         return f">= {text}" if lower_bound else text
 
     def ratio(self) -> Column:
@@ -67,7 +83,8 @@ class Analysis:
 
     `totals` is the model's; `per_op` is aligned with the Graph's ops and `per_module` maps a
     module path to its own figures, for keys that add up; `at_module` maps it to what holds at its
-    last output. Keys in `lower_bounds` may be too small.
+    last output. Keys in `lower_bounds` may be too small; `conventions` says what was chosen in
+    counting a key.
     """
 
     totals: Mapping[str, Cell]
@@ -76,6 +93,7 @@ class Analysis:
     lower_bounds: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
     at_module: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
+    conventions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +259,20 @@ class Report:
     @cached_property
     def totals(self) -> dict[str, Any]:
         """The whole model's figures by column key: numbers, one an axis in a tuple, or a text."""
-        return {key: total for analysis in self.analyses for key, total in analysis.totals.items()}
+        known = {key: total for analysis in self.analyses for key, total in analysis.totals.items()}
+        quotients = {c.key: self._quotient(*c.quotient, known) for c in self.columns if c.quotient}
+        return {**known, **quotients}
+
+    def _quotient(self, over: str, under: str, known: Mapping[str, Any]) -> float | None:
+        # Of what is only a lower bound there is no quotient to speak of.
+        if not known.get(under) or {over, under} & self.lower_bounds:
+            return None
+        return float(known[over] / known[under])
+
+    @cached_property
+    def conventions(self) -> dict[str, str]:
+        """What was chosen in counting, by column key."""
+        return {k: text for analysis in self.analyses for k, text in analysis.conventions.items()}
 
     @cached_property
     def at_module(self) -> dict[str, dict[str, Cell]]:

@@ -33,6 +33,26 @@ class Spec:
     batch: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Spatial sizes to put in place of those of a model's own input; one size is for every axis.
+
+    As an input it yields to what a spec says itself, unless it `overrides` that.
+    """
+
+    sizes: tuple[int, ...]
+    overrides: bool = False
+
+
+def parse_resolution(text: str) -> Resolution:
+    """The sizes of ``384`` or ``384x256``.
+
+    Raises:
+        InputError: not positive sizes joined by x.
+    """
+    return Resolution(_resolution(text, f"--resolution {text}"))
+
+
 def parse_spec(text: str) -> Spec:
     """The parts of a spec such as ``mobilenet_v1,width=0.5,resolution=160``.
 

@@ -85,7 +85,7 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
         bounds=bounds,
         notes=(*(f.message for f in report.findings), *remarks(report.graph)),
         column_notes={f.message: f.topic for f in report.findings if f.topic == "receptive_field"},
-        convention=CONVENTION,
+        convention={**CONVENTION, **report.conventions},
         torch_version=report.graph.torch_version,
         archstat_version=__version__,
         inputs=(report.input,),
@@ -210,8 +210,8 @@ def _walk(node: _Node, depth: int | None, prefix: str, branch: str) -> Iterator[
 
 
 def _placed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns that hold at a module's last output, and do not add up."""
-    return tuple(column for column in columns if column.unit in ("pixels", "text"))
+    """The columns that do not add up: they hold at a module's last output, or are quotients."""
+    return tuple(c for c in columns if c.of == "place" or c.unit in ("pixels", "text"))
 
 
 def summary_columns(keys: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -238,4 +238,14 @@ def _row(
     shared = ", ".join(node.aliases)
     texts = (tree, node.path, node.type, node.level, node.calls, node.output, shared)
     held = report.at_module.get(node.path, {}) if node.calls else {}
-    return (*texts, *figures, *(held.get(column.key) for column in _placed(report.columns)))
+    sums = node.own if own else node.total
+    placed = (
+        _quotient(column.quotient, sums) if column.quotient else held.get(column.key)
+        for column in _placed(report.columns)
+    )
+    return (*texts, *figures, *placed)
+
+
+def _quotient(keys: tuple[str, str], sums: Mapping[str, Number]) -> Cell:
+    over, under = (sums.get(key, 0) for key in keys)
+    return None if not under or sums.get("unknown_ops") else over / under

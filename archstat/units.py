@@ -33,6 +33,7 @@ DTYPES = (
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
 _SHAPE = re.compile(r"[0-9]{1,40}(x[0-9]{1,40})*")
+_SHORT = 10  # what people write themselves is not rounded
 _LARGEST_DIMENSION = 2**31 - 1
 
 
@@ -62,6 +63,26 @@ def format_ratio(ratio: float) -> str:
 def format_share(share: float) -> str:
     """A part of the whole in percent: ``0.123`` is ``"12.3%"``."""
     return f"{100 * share:.1f}%"
+
+
+def format_number(number: float) -> str:
+    """A plain number: as it is where that is short, else on four digits."""
+    text = str(number)
+    return text if isinstance(number, int) or len(text) <= _SHORT else f"{number:.4g}"
+
+
+def format_milliseconds(milliseconds: float) -> str:
+    """A time with its unit, on three to five digits: ``"12.35 ms"``, ``"61.20 us"``."""
+    for unit, factor in (("s", 1000), ("ms", 1), ("us", 1e-3)):
+        if abs(milliseconds) >= factor * 0.999995:
+            return f"{milliseconds / factor:.2f} {unit}"
+    return f"{milliseconds * 1e6:.4g} ns"
+
+
+def format_rate(rate: float, unit: str) -> str:
+    """Something a second on four digits: ``"1,555 GB/s"``, ``"19.5 TFLOP/s"``."""
+    prefix, factor = ("T", 1e12) if unit == "FLOP/s" and rate >= 1e12 else ("G", 1e9)
+    return f"{rate / factor:,.4g} {prefix}{unit}"
 
 
 def format_shape(shape: Sequence[int]) -> str:

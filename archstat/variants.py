@@ -71,7 +71,7 @@ class Variation:
             self.changed += 1
             copies[id(module)] = swapped.train(module.training)
             return swapped
-        copy = copies[id(module)] = _shallow(module)
+        copy = copies[id(module)] = shallow(module)
         prefix = f"{path}." if path else ""
         for name, child in module._modules.items():
             if child is not None:
@@ -79,7 +79,7 @@ class Variation:
         return copy
 
 
-def _shallow(module: nn.Module) -> nn.Module:
+def shallow(module: nn.Module) -> nn.Module:
     """The same module once more: its own containers, the same tensors in them."""
     copy: nn.Module = module.__class__.__new__(module.__class__)
     for name, value in module.__dict__.items():

@@ -23,17 +23,14 @@ DIFFER = {
     "weights_resnet152",
     "alexnet_dense_memory",
 }
-PENDING = {"training_memory", "shufflenet_guidelines"}
 
 
 def _expected(claim: Claim) -> str:
-    if claim.id in PENDING:
-        return "pending"
     return "differs" if claim.id in DIFFER else "agrees"
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_claim_agrees_differs_or_waits(claim):
+def test_claim_agrees_or_differs_as_expected(claim):
     verdict = judge(claim)
     assert verdict.verdict == _expected(claim), verdict.measured
     assert claim.reason or verdict.verdict == "agrees"

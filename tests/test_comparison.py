@@ -20,8 +20,9 @@ from archstat.reporters.to_json import to_json
 
 # The columns of DESIGN's conventions that cost nothing to fill.
 KEYS = ["params", "trainable_params", "buffers", "param_bytes", "macs", "flops", "activations",
-        "unknown_ops", "depth", "receptive_field", "effective_stride", "effective_padding",
-        "global_from"]  # fmt: skip
+        "unknown_ops", "depth", "memory_access", "memory_access_bytes", "peak_memory_bytes",
+        "ideal_peak_bytes", "receptive_field", "effective_stride", "effective_padding",
+        "global_from", "arithmetic_intensity"]  # fmt: skip
 WITHOUT_RATIO = {"unknown_ops", "receptive_field", "effective_stride", "effective_padding",
                  "global_from"}  # fmt: skip
 
@@ -164,7 +165,8 @@ def test_ratio_to_a_lower_bound_is_not_put_in_words():
 
     table = compare([Swirl(), nn.Linear(6, 4)], "6")
     library._destroy()
-    assert table.bounds == {(0, "macs"), (0, "flops"), (0, "activations")}
+    counted = ("macs", "flops", "activations", "memory_access", "memory_access_bytes")
+    assert table.bounds == {(0, key) for key in counted}
     assert len(table.notes) == 1
     text = to_console(table.select(["model", "params", "params_ratio", "macs", "macs_ratio"]))
     assert ">= 12" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import archstat
 from archstat import errors
 from archstat.analyses import COLUMNS
+from archstat.cli import main
 from archstat.cli.app import COMMANDS
 from archstat.comparison import compare
 from archstat.reporters import FORMATS
@@ -57,6 +59,28 @@ def test_readme_shows_what_compare_prints(models, table):
     chosen = ["model", "input", *keys, *(f"{key}_ratio" for key in keys)]
     compared = compare(models.split(), input=shape or None)
     assert table == to_console(compared.select(chosen), width=None, colour=False)
+
+
+SHOWN = {
+    block.partition("\n")[0][2:]: block.partition("\n")[2]
+    for block in BLOCKS
+    if block.startswith(("$ archstat guidelines", "$ archstat memory", "$ archstat roofline"))
+}
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_readme_shows_what_is_printed_by(command, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    try:
+        code: object = main()
+    except SystemExit as stop:
+        code = stop.code
+    assert not code
+    assert capsys.readouterr().out.rstrip("\n") == SHOWN[command].rstrip("\n")
+
+
+def test_readme_shows_these_commands():
+    assert [command.split()[1] for command in SHOWN] == ["guidelines", "memory", "roofline"]
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])

@@ -80,6 +80,16 @@ NETWORKS = ["alexnet", "vgg11_bn", "resnet18", "mobilenet_v1", "lstm", "transfor
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_value_holds_no_more_than_its_storage():
+    graph = Graph(
+        name="Net",
+        ops=(),
+        values=(Value((4, 1), "float32", "input", 0), Value((4, 9), "float32", "input", 0)),
+        storages=(Storage(16),),
+    )
+    assert graph.held == ([4, 4], [16, 16])
+
+
 def test_captured_graph_comes_back_equal_and_gives_the_same_analyses(name):
     graph = captured(name)
     again = Graph.from_json(graph.to_json())

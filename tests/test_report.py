@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from archstat.analyses import ANALYSES, COLUMNS
+from archstat.analyses import ANALYSES, COLUMNS, QUOTIENTS
 from archstat.graph import Graph, Module, Op, Storage, Value
 from archstat.pipeline import report
 from archstat.result import Finding
@@ -33,6 +33,7 @@ def graph(target="aten.relu.default"):
 
 
 FLOPS = 2 * 6 * 3 * 4 * 4 + 6 * 4 * 4
+ACCESS = (3 + 6) * 4 * 4 + 3 * 6 + 2 * 6 * 4 * 4
 
 
 def test_report_holds_the_totals_of_every_analysis():
@@ -47,6 +48,11 @@ def test_report_holds_the_totals_of_every_analysis():
         "activations": 6 * 4 * 4,
         "unknown_ops": 0,
         "depth": 1,
+        "memory_access": ACCESS,
+        "memory_access_bytes": 4 * ACCESS,
+        "peak_memory_bytes": 192 + 72 + 384 + 384,
+        "ideal_peak_bytes": 72 + 384 + 384,
+        "arithmetic_intensity": FLOPS / (4 * ACCESS),
         "receptive_field": (1, 1),
         "effective_stride": (1, 1),
         "effective_padding": (0, 0),
@@ -83,12 +89,14 @@ def test_report_of_known_ops_has_no_bounds_and_no_findings():
 
 def test_report_with_an_unknown_op_marks_what_may_be_too_small():
     found = report(graph("mylib.fancy.default"), "net")
-    assert found.lower_bounds == {"macs", "flops", "activations"}
+    accesses = {"memory_access", "memory_access_bytes"}
+    assert found.lower_bounds == {"macs", "flops", "activations", *accesses}
+    assert found.totals["arithmetic_intensity"] is None
     text = repr(found)
     assert ">= 288" in text
     assert "unknown: mylib.fancy.default in Net" in text
     assert [c for c in found.table().formatted()[0] if c.startswith(">= ")] == [
-        ">= 288", ">= 576", ">= 96"
+        ">= 288", ">= 576", ">= 96", ">= 354", ">= 1.38 KiB"
     ]  # fmt: skip
 
 
@@ -113,6 +121,7 @@ def test_page_of_a_report_escapes_the_models_name():
 def test_every_analysis_has_columns_of_its_own():
     keys = [column.key for analyzer in ANALYSES for column in analyzer.columns]
     assert len(keys) == len(set(keys))
-    assert tuple(keys) == tuple(column.key for column in COLUMNS)
+    quotients = [column.key for column in QUOTIENTS]
+    assert (*keys, *quotients) == tuple(column.key for column in COLUMNS)
     for analyzer in ANALYSES:
         assert set(analyzer.run(graph()).totals) == {column.key for column in analyzer.columns}

@@ -31,6 +31,8 @@ TABLE = Table(
         ("bytes", 553_430_176, "527.79 MiB"),
         ("ratio", 0.0368, "27.2x less"),
         ("number", 50, "50"),
+        ("number", 76.13, "76.13"),
+        ("number", 2 / 3, "0.6667"),
         ("text", "vgg16", "vgg16"),
         ("count", None, "-"),
         ("text", None, "-"),

@@ -56,7 +56,8 @@ def light():
     """Modules after what needs no torch, in one process."""
     return modules_after(["--help"], ["compare", "--help"], ["--version"], ["list"],
                          ["list", "vgg*", "--format", "json"], _LAYER_LIST,
-                         [*_LAYER_LIST, "--advise", "--input", "64"])  # fmt: skip
+                         [*_LAYER_LIST, "--advise", "--input", "64"],
+                         ["roofline", "--list-devices"])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,8 @@ def main_job():
 @pytest.mark.parametrize(
     "step",
     ["import archstat", "--help", "compare --help", "--version", "list", "list vgg* --format json",
-     " ".join(_LAYER_LIST), f"{' '.join(_LAYER_LIST)} --advise --input 64"],
+     " ".join(_LAYER_LIST), f"{' '.join(_LAYER_LIST)} --advise --input 64",
+     "roofline --list-devices"],
 )  # fmt: skip
 def test_what_needs_no_torch_imports_no_heavy_library(light, step, library):
     assert library not in light[step]

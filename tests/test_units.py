@@ -14,6 +14,8 @@ from archstat.units import (
     COUNT_UNITS,
     format_bytes,
     format_count,
+    format_milliseconds,
+    format_rate,
     format_ratio,
     parse_bytes,
     parse_count,
@@ -219,3 +221,31 @@ def test_ratio_and_its_inverse_say_more_and_less(ratio):
 def test_number_of_thousands_of_digits_is_refused(parse, form):
     with pytest.raises(SpecError):
         parse(form.format("9" * 5000))
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (1234.5, "1.23 s"),
+        (12.345, "12.35 ms"),
+        (0.9999999, "1.00 ms"),
+        (0.0612, "61.20 us"),
+        (0.000123, "123 ns"),
+        (0, "0 ns"),
+    ],
+)
+def test_times_have_the_unit_of_their_size(milliseconds, text):
+    assert format_milliseconds(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "unit", "text"),
+    [
+        (1555e9, "B/s", "1,555 GB/s"),
+        (19.5e12, "FLOP/s", "19.5 TFLOP/s"),
+        (1978.9e12, "FLOP/s", "1,979 TFLOP/s"),
+        (78.093e9, "FLOP/s", "78.09 GFLOP/s"),
+    ],
+)
+def test_rates_are_told_on_four_digits(rate, unit, text):
+    assert format_rate(rate, unit) == text

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from archstat.analyses import depth, operations, parameters, receptive_field
+from archstat.analyses import (
+    depth,
+    memory,
+    memory_access,
+    operations,
+    parameters,
+    receptive_field,
+)
+from archstat.analyses.fusion import Fusion
 from archstat.result import Analyzer, Column
 
 ANALYSES: tuple[Analyzer, ...] = (
     parameters.ANALYZER,
     operations.ANALYZER,
     depth.ANALYZER,
+    memory_access.ANALYZER,
+    memory.ANALYZER,
     receptive_field.ANALYZER,
 )
 
-COLUMNS: tuple[Column, ...] = tuple(column for a in ANALYSES for column in a.columns)
+QUOTIENTS: tuple[Column, ...] = (
+    Column("arithmetic_intensity", "number", "flops for each byte read or written", "higher",
+           of="place", quotient=("flops", "memory_access_bytes")),
+)  # fmt: skip
+COLUMNS: tuple[Column, ...] = (*(column for a in ANALYSES for column in a.columns), *QUOTIENTS)
+
+
+def analyses_with(fusion: Fusion) -> tuple[Analyzer, ...]:
+    """`ANALYSES`, memory access counted under a fusion."""
+    chosen = memory_access.analyzer(fusion)
+    return tuple(chosen if known is memory_access.ANALYZER else known for known in ANALYSES)

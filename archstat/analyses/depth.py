@@ -5,7 +5,9 @@ from __future__ import annotations
 from archstat.graph import Graph, Op
 from archstat.result import Analysis, Analyzer, Column
 
-COLUMNS = (Column("depth", "number", "conv and linear layers on the longest path", "lower"),)
+COLUMNS = (
+    Column("depth", "number", "conv and linear layers on the longest path", "lower", of="model"),
+)
 
 _LAYERS = frozenset({"conv", "linear"})
 # Layers inside the ops that torch fuses on cpu: projections in and out, then the two dense layers.

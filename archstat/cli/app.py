@@ -8,8 +8,11 @@ import typer
 
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
+from archstat.cli.guidelines import guidelines
 from archstat.cli.list import list_networks
+from archstat.cli.memory import memory
 from archstat.cli.rf import rf
+from archstat.cli.roofline import roofline
 from archstat.cli.summary import summary
 from archstat.version import __version__
 
@@ -18,6 +21,9 @@ COMMANDS = (
     ("summary", summary),
     ("crosscheck", crosscheck),
     ("rf", rf),
+    ("roofline", roofline),
+    ("guidelines", guidelines),
+    ("memory", memory),
     ("list", list_networks),
 )
 

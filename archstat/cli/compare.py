@@ -13,6 +13,7 @@ from archstat.cli.options import (
     Columns,
     Debug,
     FormatName,
+    FusionName,
     Input,
     Models,
     Output,
@@ -39,18 +40,31 @@ Variants = Annotated[
     typer.Option("--variants", help="Add each model with depthwise-separable, grouped and "
                  "factorised convolutions, and with strided ones instead of pooling."),
 ]  # fmt: skip
+FullyConvolutional = Annotated[
+    bool,
+    typer.Option("--fully-convolutional", help="Add each classifier with convolutions for its "
+                 "dense layers, at --resolution: one pass against sliding over the input."),
+]  # fmt: skip
+AtResolution = Annotated[
+    str | None,
+    typer.Option("--resolution", metavar="SIZE", help="Spatial size of every input, such as 384 "
+                 "or 384x256; with --fully-convolutional of the convolutional form's."),
+]  # fmt: skip
 
 
 def compare(
     models: Models,
     reference: Reference = None,
     variants: Variants = False,
+    fully_convolutional: FullyConvolutional = False,
+    resolution: AtResolution = None,
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
     sort: Sort = None,
     join: Join = None,
     transpose: Transpose = False,
+    fusion: FusionName = "none",
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -61,9 +75,12 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.footers import with_footers
     from archstat.cli.join import joined, read_joined
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
+    from archstat.cli.sliding import Pairs
     from archstat.comparison import (
         COMPARISON_COLUMNS,
         reference_row,
@@ -72,23 +89,28 @@ def compare(
     )
 
     destination = Destination(format, output)
-    extra = read_joined(join, {column.key for column in COMPARISON_COLUMNS})
-    known = (*COMPARISON_COLUMNS, *(extra.columns if extra else ()))
+    pairs = Pairs(fully_convolutional, resolution, input, variants)
+    taken = (*COMPARISON_COLUMNS, *pairs.columns)
+    extra = read_joined(join, {column.key for column in taken})
+    known = (*taken, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
-    base = reference_row(models, reference or 0)
-    groups = [reports_of(model, input or None, batch, variants) for model in tracked(models)]
-    table = table_of_groups(groups, base)
+    base, fused = reference_row(models, reference or 0), checked_fusion(fusion)
+    groups = [
+        pairs.reports(model, batch, fused) or reports_of(model, pairs.input, batch, variants, fused)
+        for model in tracked(models)
+    ]
+    table = pairs.with_columns(table_of_groups(groups, base), groups)
     unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
     if extra is not None:
         table = joined(table, extra)
     if order is not None:
         table = table.sort(*order)
     if not destination.is_raw and chosen is None:
-        more = [column.key for column in extra.columns] if extra else []
+        more = [column.key for column in (*pairs.columns, *(extra.columns if extra else ()))]
         chosen = ["model", *_ON_SCREEN, *(["unknown_ops"] if unknown else []), *more]
     if destination.format.name == "console" and chosen is not None and len(table) > 1:
         chosen = _with_ratios(table, chosen)
-    table = table if chosen is None else table.select(chosen)
+    table = with_footers(table if chosen is None else table.select(chosen), destination.is_raw)
     destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
     refuse_incomplete(unknown, strict, table.notes)
 

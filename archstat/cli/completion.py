@@ -35,3 +35,18 @@ def complete_format(incomplete: str) -> list[str]:
     from archstat.reporters import FORMATS
 
     return [known.name for known in FORMATS if known.name.startswith(incomplete)]
+
+
+def complete_fusion(incomplete: str) -> list[str]:
+    """Names of fusions."""
+    from archstat.analyses.memory_access import FUSIONS
+
+    return [name for name in FUSIONS if name.startswith(incomplete)]
+
+
+def complete_device(incomplete: str) -> list[str]:
+    """Names of known devices, and those of this machine."""
+    from archstat.device_files import built_in
+
+    names = ("local", "local-cuda", *built_in())
+    return [name for name in names if name.startswith(incomplete.lower())]

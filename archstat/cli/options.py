@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.completion import complete_columns, complete_format, complete_model
+from archstat.cli.completion import (
+    complete_columns,
+    complete_format,
+    complete_fusion,
+    complete_model,
+)
 
 Models = Annotated[
     list[str],
@@ -54,6 +59,15 @@ Sort = Annotated[
         metavar="[-]KEY",
         help="Order by this column; -KEY descending.",
         autocompletion=complete_columns,
+    ),
+]
+FusionName = Annotated[
+    str,
+    typer.Option(
+        "--fusion",
+        metavar="NAME",
+        autocompletion=complete_fusion,
+        help="Memory access of each op alone (none) or as an engine fuses them (inference).",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")]

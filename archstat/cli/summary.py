@@ -14,6 +14,7 @@ from archstat.cli.options import (
     Columns,
     Debug,
     FormatName,
+    FusionName,
     Input,
     Model,
     Output,
@@ -46,6 +47,7 @@ def summary(
     batch: Batch = None,
     columns: Columns = None,
     sort: Sort = None,
+    fusion: FusionName = "none",
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -57,16 +59,24 @@ def summary(
     csv and json hold own and inherited figures of every column.
     """
     from archstat.analyses import COLUMNS
+    from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
+    from archstat.analyses.gemm import with_gemm
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.footers import with_footers
     from archstat.cli.output import Destination
     from archstat.pipeline import analyze
     from archstat.summary import summary as summarise
     from archstat.summary import summary_columns
 
     destination = Destination(format, output)
-    known = summary_columns(tuple(c for c in COLUMNS if c.key != "depth"))
+    usual = tuple(column for column in COLUMNS if column.of != "model")
+    known = summary_columns((*usual, *GEMM_COLUMNS))
     chosen = chosen_columns(columns, known, first="module" if destination.is_raw else "tree")
     order = sort_key(sort, known)
-    report = analyze(model, input or None, batch)
+    report = analyze(model, input or None, batch, fusion=checked_fusion(fusion))
+    on_request = {column.key for column in GEMM_COLUMNS}
+    if on_request.intersection([*(chosen or ()), order[0] if order else ""]):
+        report = with_gemm(report)
     table = summarise(report, depth, top, by=order[0] if order else "macs")
     if order is not None and top is None:
         table = table.sort(*order)
@@ -76,7 +86,7 @@ def summary(
         chosen = (
             [c.key for c in table.columns if c.key != "tree"] if destination.is_raw else _fitting()
         )
-    destination.write(table.select(chosen))
+    destination.write(with_footers(table.select(chosen), raw=destination.is_raw))
     refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
 
 

@@ -16,11 +16,6 @@ _SIZES = (
     f"{_FIRST}"
     "print(*(archstat.analyze(net, (3, s, s)).graph.values[-1].shape[-1] for s in (227, 224)))"
 )
-_IM2COL = (
-    f"{_FIRST}r = archstat.analyze(net, '3x227x227').totals; "
-    "taps, places = r['params'] // 96, r['activations'] // 96; "
-    "print(f'{taps}x{places}, 96x{taps}, copied {taps * places / (3 * 227 * 227):.1f} times')"
-)
 _FIELDS = (
     "import archstat; nets = map(archstat.layers, ('3x3*3', '3x3/2*3')); "
     "print(*(archstat.receptive_field(net).final.receptive_field[0] for net in nets), sep=' and ')"
@@ -69,6 +64,12 @@ def _inception(rows: Rows) -> str:
     return f"{rows[0]['macs'] / 1e6:.0f} M, then {rows[1]['macs']}"
 
 
+def _im2col(rows: Rows) -> str:
+    first = next(row for row in rows if row["module"] == "features.0")
+    copied, weight = ("x".join(map(str, first[key])) for key in ("im2col", "im2col_weight"))
+    return f"{copied}, {weight}, copied {first['im2col_copy_factor']:.1f} times"
+
+
 BLOCKS = (
     Claim("small_kernels_params", "three 3x3 against one 7x7 of the same width C",
           "27 C^2 against 49 C^2, both seeing 7x7",
@@ -107,7 +108,8 @@ BLOCKS = (
           "column is lost", "55 and 54.25, so 54", f'python -c "{_SIZES}"', fits="55 54",
           reason="archstat rf --layers 11x11/4p0 --input 224 warns of the lost column"),
     Claim("im2col", "matrices of the first AlexNet layer, and how often its input is copied",
-          "363x3025, 96x363, copied 7.1 times", f'python -c "{_IM2COL}"'),
+          "363x3025, 96x363, copied 7.1 times",
+          "archstat summary alexnet --columns im2col,im2col_weight,im2col_copy_factor", _im2col),
     Claim("pool_activations", "activations kept by 2x2 pooling of stride 2", "25%",
           f'python -c "{_POOL}"'),
     Claim("highway_gate", "weights of a highway layer over a plain one of the same width", "2",

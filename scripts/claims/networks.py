@@ -13,14 +13,11 @@ def _weights(spec: str, layer: str) -> str:
     )
 
 
-_ONE_PASS = (
-    "import archstat, torch; from torch.nn import Conv2d, Sequential; "
-    "torch.set_default_device('meta'); vgg = archstat.zoo.build('vgg16'); "
-    "dense = [Conv2d(512, 4096, 7), Conv2d(4096, 4096, 1), Conv2d(4096, 1000, 1)]; "
-    "torch.set_default_device('cpu'); net = Sequential(vgg.features, *dense); "
-    "one = archstat.analyze(net, '3x384x384'); many = 36 * archstat.analyze('vgg16').totals['macs']"
-    "; places = one.graph.values[one.graph.outputs[0]].shape[2:]; "
-    "print(*places, round(many / one.totals['macs'], 1))"
+_TRAINING = (
+    "from archstat.memory_rows import Plan, memory_row; "
+    "steps = [memory_row('resnet50', Plan(name).settings()).step for name in ('momentum', 'adam')]"
+    "; print(' and '.join(f'x{(s.param_bytes + s.gradient_bytes + s.optimizer_bytes) / "
+    "s.param_bytes:g}' for s in steps))"
 )
 _CONNECTIONS = (
     "import archstat; g = archstat.analyze('densenet121').graph; "
@@ -66,6 +63,21 @@ def _equal_cost(rows: Rows) -> str:
     return f"{params}; {macs}"
 
 
+def _one_pass(rows: Rows) -> str:
+    places = "x".join(map(str, rows[1]["score_map"]))
+    times = 1 / rows[1]["sliding_ratio"]
+    return f"{places}, {rows[1]['evaluations']} in one pass, {times:.1f} times fewer"
+
+
+def _broken(rows: Rows) -> str:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if not row["module"]:
+            broken = found.setdefault(row["model"], [])
+            broken += [row["guideline"]] if row["verdict"] == "broken" else []
+    return "; ".join(f"{name} breaks {' '.join(b) or 'none'}" for name, b in found.items())
+
+
 NETWORKS = (
     Claim("first_dense_lenet", "weights of LeNet's first fully connected layer, 16 x 5 x 5 x 120",
           "48000", _weights("lenet5_modern", "c5")),
@@ -83,9 +95,9 @@ NETWORKS = (
     Claim("googlenet_aux", "parameters of GoogLeNet, without and with two auxiliary classifiers",
           "6998552 and 13378280", "archstat compare googlenet googlenet,aux=1", _params),
     Claim("dense_to_conv", "VGG-16 with convolutions for dense layers on 384x384: 6x6 positions, "
-          "36 evaluations in one pass", "6 6 in one pass, for fewer macs than 36 crops",
-          f'python -c "{_ONE_PASS}"', fits="6 6 11.2",
-          reason="36 crops of 224 take 11.2 times the macs of the one pass"),
+          "36 evaluations in one pass", "6x6, 36 in one pass, for fewer macs than 36 crops",
+          "archstat compare vgg16 --fully-convolutional --resolution 384", _one_pass,
+          "6x6, 36 in one pass, 11.2 times fewer"),
     Claim("densenet_connections", "direct connections in a dense block of L layers: L (L+1) / 2, "
           "here L = 6", "6 21", f'python -c "{_CONNECTIONS}"'),
     Claim("width_multiplier", "MobileNet v1 at width 1, 0.75, 0.5, 0.25",
@@ -108,8 +120,8 @@ NETWORKS = (
           "print(f'{weights * 4 / 1e6:.0f} MB')\"",
           reason="54.5 M weights in float32; 872 MB with gradient and two states of Adam"),
     Claim("training_memory", "memory of training: parameters three times with momentum, four with "
-          "Adam, and what backward keeps", "x3 and x4",
-          reason="pending: needs the analysis of memory"),
+          "Adam, and what backward keeps", "x3 and x4", f'python -c "{_TRAINING}"',
+          reason="weights, gradients and states of ResNet-50; saved_activation_bytes is beside"),
     Claim("resnext_equal_cost", "ResNeXt-50 32x4d and ResNet-50",
           "25.0 M and 25.5 M; 4.2 G and 4.1 G", "archstat compare resnext50_32x4d resnet50",
           _equal_cost, fits="25.0 M and 25.6 M; 4.2 G and 4.1 G",
@@ -118,6 +130,8 @@ NETWORKS = (
           "49", "archstat compare mobilenet_v3_large mobilenet_v3_large,tail=late_pool", _tail),
     Claim("pyramid_widths", "width of unit k of an additive PyramidNet: round(D0 + k alpha / N)",
           "True", f'python -c "{_WIDTHS}"'),
-    Claim("shufflenet_guidelines", "the four guidelines of ShuffleNet v2", "G1 to G4",
-          reason="pending: needs the analyses of memory access and of guidelines"),
+    Claim("shufflenet_guidelines", "the four guidelines of ShuffleNet v2: v1 breaks G1 and G2, "
+          "MobileNet v2 G1 and G4, v2 none", "G1 to G4",
+          "archstat guidelines shufflenet_v1 mobilenet_v2 shufflenet_v2_x1_0", _broken,
+          "shufflenet_v1 breaks G1 G2; mobilenet_v2 breaks G1 G4; shufflenet_v2_x1_0 breaks none"),
 )  # fmt: skip

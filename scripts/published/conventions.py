@@ -11,7 +11,8 @@ from typing import Literal
 from archstat.graph import Op
 from archstat.result import Report
 
-SCALES = {"count": 1, "px": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+# The only source that prints bytes divides them by 1024 twice, and writes MB.
+SCALES = {"count": 1, "px": 1, "K": 10**3, "M": 10**6, "G": 10**9, "MB": 2**20}
 
 
 @dataclass(frozen=True, slots=True)

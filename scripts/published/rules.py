@@ -32,6 +32,7 @@ from published.conventions import (
     without_norm_params,
     without_top,
 )
+from published.features import layer_outputs, layer_outputs_without_response_norm
 from published.figures import Figure
 
 _KERAS = (
@@ -123,6 +124,14 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
         receptive_field,
     ),
     "connections": Convention("macs, biases, sub-sampling and prototypes", connections),
+    "layer outputs": Convention(
+        "bytes of all layers' outputs, softmax included, ReLU in place; MB of 1024 x 1024",
+        layer_outputs,
+    ),
+    "layer outputs without response norm": Convention(
+        "as layer outputs, of an import trained with batch norm, folded, for response norm",
+        layer_outputs_without_response_norm,
+    ),
 })  # fmt: skip
 
 
@@ -170,6 +179,8 @@ RULES = (
     Rule("ptflops", "macs", "macs with bias", variant=".*aten backend"),
     Rule("pycls", "activations", "activations with max pooling"),
     Rule("convnet-burden", "macs", "macs with a part of the rest"),
+    Rule("convnet-burden", "feature_memory", "layer outputs without response norm", "alexnet"),
+    Rule("convnet-burden", "feature_memory", "layer outputs"),
     Rule("SENet paper", "macs", "macs with a part of the rest", ".*(Res|Inception).*"),
     Rule("receptive_field", "flops", "2 x macs of convolutions"),
     *keras_rules(),
@@ -216,9 +227,6 @@ DEFAULTS = {
     "layers": "depth",
     "connections": "connections",
     "receptive_field": "receptive field",
-}
-PENDING = {
-    "feature_memory": "needs the analysis of memory",
 }
 
 

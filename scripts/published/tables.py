@@ -39,7 +39,7 @@ def markdown_text(verdicts: Sequence[Verdict]) -> str:
     """The summary, the conventions, what differs or is left open, and every recomputed row."""
     differing = [v for v in verdicts if v.verdict == "differs"]
     compared = [v for v in verdicts if v.verdict in ("agrees", "differs")]
-    left = [v for v in verdicts if v.verdict in ("pending", "no network")]
+    left = [v for v in verdicts if v.verdict == "no network"]
     parts = (
         _INTRO,
         _table(("verdict", "figures"), _counts(v.verdict for v in verdicts)),

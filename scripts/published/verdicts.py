@@ -10,7 +10,7 @@ from archstat.result import Report
 from archstat.zoo import catalogue
 from published.conventions import SCALES
 from published.figures import Figure, exception_of, network_of
-from published.rules import CONVENTIONS, PENDING, convention_of
+from published.rules import CONVENTIONS, convention_of
 
 
 class Verdict(NamedTuple):
@@ -33,12 +33,10 @@ class Verdict(NamedTuple):
 
 
 def status_of(figure: Figure) -> tuple[str, str]:
-    """Why a figure is not measured: ``("pending" or "no network", reason)``, or two empty texts."""
+    """Why a figure is not measured: ``("no network", reason)``, or two empty texts."""
     network = network_of(figure)
     if not network.spec:
         return "no network", network.reason
-    if figure.quantity in PENDING:
-        return "pending", PENDING[figure.quantity]
     return "", ""
 
 

@@ -1,0 +1,141 @@
+"""``archstat guidelines MODEL...``: the four guidelines of ShuffleNet V2, kept or broken."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archstat.cli.options import (
+    Batch,
+    Columns,
+    Debug,
+    FormatName,
+    FusionName,
+    Input,
+    Models,
+    Output,
+    Strict,
+)
+from archstat.errors import SpecError
+
+if TYPE_CHECKING:
+    from archstat.analyses.guidelines import Limits
+    from archstat.cli.output import Destination
+    from archstat.result import Table
+
+_NEEDED = ("model", "guideline", "module", "figure", "verdict", "access", "optimum", "found",
+           "limit", "input", "type")  # fmt: skip
+_ON_SCREEN = 3
+
+Top = Annotated[
+    int | None,
+    typer.Option(min=0, help="Modules below each guideline, the worst first; on a screen 3, for "
+                 "several models 0."),
+]  # fmt: skip
+G1 = Annotated[
+    float | None,
+    typer.Option("--g1", metavar="LIMIT", help="Excess of access over the least at equal macs "
+                 "(0.05)."),
+]  # fmt: skip
+G2 = Annotated[
+    float | None,
+    typer.Option("--g2", metavar="LIMIT", help="Access over that without groups (1.1)."),
+]
+G3 = Annotated[
+    float | None,
+    typer.Option("--g3", metavar="LIMIT", help="Convolutions and poolings a building block (3.5)."),
+]
+G4 = Annotated[
+    float | None,
+    typer.Option("--g4", metavar="LIMIT", help="Share of element-wise and depthwise operations in "
+                 "the access to feature maps (0.4)."),
+]  # fmt: skip
+
+
+def guidelines(
+    models: Models,
+    top: Top = None,
+    g1: G1 = None,
+    g2: G2 = None,
+    g3: G3 = None,
+    g4: G4 = None,
+    fusion: FusionName = "inference",
+    input: Input = None,
+    batch: Batch = None,
+    columns: Columns = None,
+    format: FormatName = None,
+    output: Output = None,
+    strict: Strict = False,
+    debug: Debug = False,
+) -> None:
+    """Hold models against the guidelines G1 to G4 of ShuffleNet V2, with the modules behind them.
+
+    G1 equal channel widths, G2 few groups, G3 little fragmentation, G4 few element-wise operations.
+    csv and json hold every module, and what its memory access would be at the optimum.
+    """
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.columns import chosen_columns
+    from archstat.cli.output import Destination
+    from archstat.cli.progress import tracked
+    from archstat.cli.strict import refuse_incomplete
+    from archstat.guideline_tables import COLUMNS, guideline_table, judged, side_by_side
+    from archstat.pipeline import graph_of_spec
+
+    destination = Destination(format, output)
+    chosen, fused = chosen_columns(columns, COLUMNS), checked_fusion(fusion)
+    limits = _limits(g1, g2, g3, g4)
+    found = [
+        judged(spec, graph_of_spec(spec, input or None, batch), limits, fused)
+        for spec in tracked(models)
+    ]
+    if destination.is_raw or chosen is not None:
+        table = guideline_table(found, fused, top)
+        table = table if chosen is None else table.select(chosen)
+    elif len(found) > 1 and not top:
+        table = side_by_side(found, fused)
+    else:
+        table = _for_reader(
+            guideline_table(found, fused, _ON_SCREEN if top is None else top),
+            destination, len(found) > 1,
+        )  # fmt: skip
+    destination.write(table)
+    unknown = sum(note.startswith("unknown: ") for note in table.notes)
+    refuse_incomplete(unknown, strict, table.notes)
+
+
+def _limits(*given: float | None) -> Limits:
+    """The limits, those left out at their defaults.
+
+    Raises:
+        SpecError: a limit that is negative or no number.
+    """
+    from archstat.analyses.guidelines import Limits
+
+    usual = Limits()
+    names = ("widths", "groups", "fragments", "element_wise")
+    for number, limit in enumerate(given, 1):
+        if limit is not None and not (isfinite(limit) and limit >= 0):
+            raise SpecError(f"--g{number} {limit}: a limit is a number of at least 0.")
+    chosen = {
+        name: getattr(usual, name) if limit is None else limit
+        for name, limit in zip(names, given, strict=True)
+    }
+    return Limits(**chosen)
+
+
+def _for_reader(table: Table, destination: Destination, several: bool) -> Table:
+    from dataclasses import replace
+
+    from archstat.cli.fitting import on_screen, screen_width
+    from archstat.guideline_tables import for_screen
+
+    shown = for_screen(table, several=several)
+    notes = (*shown.notes, f"access: {shown.convention['access']}.")
+    shown = replace(shown, notes=notes)
+    known = shown.keys()
+    needed = [key for key in _NEEDED if key in known]
+    if destination.format.name != "console":
+        return shown.select(needed)
+    return on_screen(shown, needed, screen_width(destination.path))

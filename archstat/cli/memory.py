@@ -1,0 +1,85 @@
+"""``archstat memory MODEL...``: what training and inference need, and the batch that fits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+
+_ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
+              "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
+              "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
+
+Optimizer = Annotated[str, typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw.")]
+DType = Annotated[
+    str | None,
+    typer.Option("--dtype", metavar="NAME", help="fp32, fp16, bf16 or fp64; by default the "
+                 "model's own."),
+]  # fmt: skip
+Amp = Annotated[
+    bool, typer.Option("--amp", help="fp32 weights, and the half-precision copies of autocast.")
+]
+Kernels = Annotated[
+    str,
+    typer.Option(metavar="cpu|cuda", help="Whose kernels to assume: on cuda the optimizer takes "
+                 "all parameters at once, dropout's masks are bytes, autocast is to fp16."),
+]  # fmt: skip
+Fits = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Find the largest batch that trains in so much, such as "
+                 "24GiB."),
+]  # fmt: skip
+Plot = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Draw live memory over the step: .pdf, .svg or .png."),
+]
+
+
+def memory(
+    models: Models,
+    optimizer: Optimizer = "sgd",
+    dtype: DType = None,
+    amp: Amp = False,
+    kernels: Kernels = "cpu",
+    fits: Fits = None,
+    plot: Plot = None,
+    input: Input = None,
+    batch: Batch = None,
+    columns: Columns = None,
+    format: FormatName = None,
+    output: Output = None,
+    debug: Debug = False,
+) -> None:
+    """Show the memory of a training step, its parts, and of inference; find the batch that fits.
+
+    The step runs on the meta device, without weights or a GPU: forward, loss, backward and
+    optimizer, every storage counted while it lives.
+    """
+    from archstat.cli.columns import chosen_columns
+    from archstat.cli.output import Destination
+    from archstat.cli.progress import tracked
+    from archstat.memory_rows import Plan, memory_row
+    from archstat.memory_tables import FIT_COLUMNS, MEMORY_COLUMNS, memory_table, timeline
+    from archstat.units import parse_bytes
+
+    destination = Destination(format, output)
+    budget = None if fits is None else parse_bytes(fits)
+    known = (*MEMORY_COLUMNS, *(FIT_COLUMNS if fits else ()))
+    chosen = chosen_columns(columns, known)
+    settings = Plan(optimizer, dtype, amp, kernels).settings()
+    if plot is not None:
+        from archstat.reporters.plots import check_plot_path
+
+        check_plot_path(plot)
+    rows = [memory_row(model, settings, input, batch, budget) for model in tracked(models)]
+    table = memory_table(rows, settings)
+    if chosen is None and not destination.is_raw:
+        found = [column.key for column in (FIT_COLUMNS if fits else ())]
+        chosen = [*_ON_SCREEN[:2], *found, *_ON_SCREEN[2:]]
+    destination.write(table if chosen is None else table.select(chosen))
+    if plot is not None:
+        from archstat.reporters.plots.memory_timeline import plot_memory_timeline
+
+        plot_memory_timeline([timeline(row) for row in rows], plot)

@@ -1,0 +1,83 @@
+"""Which functions autocast runs in half precision, in single, or in the widest of what it is given.
+
+By name, as torch documents them for ``torch.autocast`` (Automatic Mixed Precision package,
+autocast op reference), which names functions, not kernels: a cast has to stand above autograd, so
+that backward keeps the half-precision input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Policy = Literal["half", "single", "single_result", "widest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A device's half-precision dtype and the policy of each function that has one."""
+
+    dtype: str
+    policies: Mapping[str, Policy]
+
+
+_PRODUCTS = (
+    "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution "
+    "_convolution prelu addmm matmul __matmul__ __rmatmul__ einsum mm linalg_vecdot linear addbmm "
+    "baddbmm bmm chain_matmul multi_dot linalg_multi_dot scaled_dot_product_attention lstm gru "
+    "rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
+)
+_LOSSES = (
+    "poisson_nll_loss cosine_embedding_loss nll_loss nll_loss2d nll_loss_nd hinge_embedding_loss "
+    "kl_div l1_loss smooth_l1_loss huber_loss mse_loss margin_ranking_loss multilabel_margin_loss "
+    "soft_margin_loss triplet_margin_loss multi_margin_loss binary_cross_entropy_with_logits "
+    "cross_entropy cross_entropy_loss"
+)
+_CUDA_HALF = "addmv addr mv"
+_CUDA_SINGLE = (
+    "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow __pow__ "
+    "__rpow__ __rdiv__ softplus layer_norm native_layer_norm rms_norm group_norm frobenius_norm "
+    "nuclear_norm cosine_similarity dist pdist cdist renorm logsumexp upsample_nearest1d "
+    "_upsample_nearest_exact1d upsample_nearest2d _upsample_nearest_exact2d upsample_nearest3d "
+    "_upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d _upsample_bilinear2d_aa "
+    "upsample_trilinear3d upsample_bicubic2d _upsample_bicubic2d_aa"
+)
+# Their result is single; no single-precision copy of what they read is made.
+_CUDA_RESULT = (
+    "prod softmax softmin log_softmax cumprod cumsum linalg_vector_norm linalg_matrix_norm norm sum"
+)
+_CUDA_WIDEST = (
+    "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add"
+)
+_CPU_SINGLE = (
+    "avg_pool3d binary_cross_entropy grid_sampler polar prod quantile nanquantile stft cdist "
+    "trace view_as_complex cholesky cholesky_inverse cholesky_solve inverse lu_solve orgqr "
+    "ormqr pinverse max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d reflection_pad1d "
+    "reflection_pad2d replication_pad1d replication_pad2d replication_pad3d ctc_loss"
+)
+
+
+def _policies(**names: str) -> Mapping[str, Policy]:
+    order: tuple[Policy, ...] = ("half", "single", "single_result", "widest")
+    return MappingProxyType({n: key for key in order for n in names.get(key, "").split()})
+
+
+AUTOCAST: Mapping[str, Rules] = MappingProxyType(
+    {
+        "cuda": Rules(
+            "float16",
+            _policies(
+                half=f"{_PRODUCTS} {_CUDA_HALF}",
+                single=f"{_LOSSES} {_CUDA_SINGLE}",
+                single_result=_CUDA_RESULT,
+                widest=_CUDA_WIDEST,
+            ),
+        ),
+        "cpu": Rules(
+            "bfloat16",
+            _policies(half=_PRODUCTS, single=f"{_LOSSES} {_CPU_SINGLE}", widest="stack cat"),
+        ),
+    }
+)

@@ -1,0 +1,89 @@
+"""The largest batch whose training step fits a budget, by few runs.
+
+The peak is nearly affine in the batch, so that a line through two runs points at the answer; the
+answer is verified: it fits, and one sample more does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from archstat.errors import CaptureError, InputError
+
+# No budget of a machine that exists leaves room for more samples than this.
+_MOST = 2**30
+_SECANTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The largest batch (0: not even the smallest fits), its peak and that of one sample more.
+
+    `smallest` is the smallest batch that runs, and `beyond` is None where no step runs there.
+    """
+
+    batch: int
+    peak: int
+    beyond: int | None
+    smallest: int
+
+
+def largest_batch(peak_of: Callable[[int], int], budget: int) -> Fit:
+    """The largest batch with ``peak_of(batch) <= budget``; `peak_of` grows with the batch.
+
+    Raises:
+        CaptureError, InputError: what `peak_of` raises at a batch of one and of two.
+        InputError: the peak does not depend on the batch.
+    """
+    smallest, first = _smallest(peak_of)
+    if first > budget:
+        return Fit(0, first, first, smallest)
+    peaks = {smallest: first}
+    low, high = smallest, None
+    for run in range(200):
+        if high is not None and high - low == 1:
+            break
+        batch = _next(peaks, low, high, budget, bisect=run >= _SECANTS)
+        found = _or_too_much(peak_of, batch)
+        if found is not None:
+            peaks[batch] = found
+        if found is not None and found <= budget:
+            low = batch
+        else:
+            high = batch
+        if low >= _MOST:
+            raise InputError(f"a batch of {low} still fits: the peak hardly grows with the batch.")
+    return Fit(low, peaks[low], peaks.get(low + 1), smallest)
+
+
+def _smallest(peak_of: Callable[[int], int]) -> tuple[int, int]:
+    try:
+        return 1, peak_of(1)
+    except CaptureError:
+        # Batch norm over single pixels needs two samples.
+        return 2, peak_of(2)
+
+
+def _or_too_much(peak_of: Callable[[int], int], batch: int) -> int | None:
+    try:
+        return peak_of(batch)
+    except (CaptureError, InputError):
+        return None  # more elements than a tensor can have
+
+
+def _next(peaks: dict[int, int], low: int, high: int | None, budget: int, *, bisect: bool) -> int:
+    """The batch to try: where the line through the two nearest runs meets the budget."""
+    if bisect and high is not None:
+        return (low + high) // 2
+    known = sorted(peaks)
+    place = known.index(low)
+    other = known[place + 1] if place + 1 < len(known) else known[max(0, place - 1)]
+    if other == low:
+        return low + 1
+    slope = (peaks[other] - peaks[low]) / (other - low)
+    step = (budget - peaks[low]) / slope if slope > 0 else 64 * low
+    guess = low + max(1, min(int(step), 1024 * low))
+    if high is not None:
+        guess = min(guess, high - 1)
+    return min(guess, _MOST)

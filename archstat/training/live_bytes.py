@@ -1,0 +1,92 @@
+"""Bytes of the storages alive at each moment of a run, seen by weak references.
+
+A storage counts from the op that makes it until nobody holds it any more. Nothing here keeps a
+tensor alive, so autograd and the optimizer free what they free in a real step.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archstat.frontends.trees import tensors
+
+PHASES = ("forward", "loss", "backward", "optimizer")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One op: bytes alive when it ended, its arguments included, and where it stood."""
+
+    live_bytes: int
+    phase: str
+    module: str
+    target: str
+
+
+class _Reference(weakref.ref[Any]):
+    __slots__ = ("nbytes", "serial")
+    nbytes: int
+    serial: int
+
+
+class LiveBytes:
+    """The account of a run: what is alive, moment by moment, and what autograd saved."""
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.moments: list[Moment] = []
+        self.saved: dict[int, int] = {}
+        self._known: dict[int, _Reference] = {}
+        self._given: set[int] = set()
+        self._made = 0
+        self._on_release: Callable[[Any], None] = self._release
+
+    def give(self, tree: Any) -> int:
+        """Count what is there before the first op; the bytes that were not counted yet."""
+        before = self.live
+        for tensor in tensors(tree):
+            self._given.update(reference.serial for reference in self._hold(tensor))
+        return self.live - before
+
+    def add(self, tree: Any) -> None:
+        """Count the storages of tensors that an op has just made."""
+        for tensor in tensors(tree):
+            self._hold(tensor)
+
+    def mark(self, phase: str, module: str, target: str) -> None:
+        """Note a moment."""
+        self.moments.append(Moment(self.live, phase, module, target))
+
+    def save(self, tensor: torch.Tensor) -> None:
+        """Note that autograd keeps a tensor; what was given at the start costs nothing."""
+        for reference in self._hold(tensor):
+            if reference.serial not in self._given:
+                self.saved[reference.serial] = reference.nbytes
+
+    def nbytes(self, given: Iterable[torch.Tensor]) -> int:
+        """Bytes of the tensors' storages, each once."""
+        found = {r.serial: r.nbytes for tensor in given for r in self._hold(tensor)}
+        return sum(found.values())
+
+    def _hold(self, tensor: torch.Tensor) -> tuple[_Reference, ...]:
+        if tensor.layout is torch.sparse_coo:
+            return (*self._hold(tensor._indices()), *self._hold(tensor._values()))
+        storage = tensor.untyped_storage()
+        reference = self._known.get(id(storage))
+        if reference is not None and reference() is storage:
+            return (reference,)
+        reference = _Reference(storage, self._on_release)
+        reference.nbytes = storage.nbytes()
+        reference.serial = self._made
+        self._made += 1
+        self._known[id(storage)] = reference
+        self.live += reference.nbytes
+        return (reference,)
+
+    def _release(self, reference: Any) -> None:
+        self.live -= reference.nbytes

@@ -1,0 +1,121 @@
+"""The same training step and inference for real, as the allocator sees them.
+
+On cpu the profiler tells every allocation, on a GPU the caching allocator its peak. Both include
+the temporaries that kernels take from torch's allocator, which no count of tensors sees; what a
+library takes from the system itself neither of them sees.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.frontends.guard import generators_kept
+from archstat.frontends.trees import replaced, tensors
+from archstat.training.figures import Settings
+from archstat.training.loss import differentiable, loss_of, targets_for
+
+_Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def measured_training_bytes(
+    module: nn.Module, given: _Given, settings: Settings, device: str = "cpu"
+) -> int:
+    """The allocator's peak in the second step of a copy of a module with real weights.
+
+    On cpu the optimizer takes one parameter at a time, on a GPU all at once, unless `settings`
+    name the other's kernels.
+    """
+    root = copy.deepcopy(module).to(device, settings.dtype).train()
+    args, kwargs = replaced(given, lambda t: _input(t, device, settings.dtype))
+    optimizer = _optimizer(settings, [p for p in root.parameters() if p.requires_grad])
+    half = torch.float16 if device == "cuda" else torch.bfloat16
+
+    def step() -> None:
+        with torch.autocast(device, half, enabled=settings.amp):
+            outputs = differentiable("the model", output := root(*args, **kwargs))
+            targets = targets_for(outputs)
+            loss = loss_of(outputs, targets)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        del output
+
+    with generators_kept(), torch.enable_grad():
+        step()
+        optimizer.zero_grad(set_to_none=True)
+        states = [t for state in optimizer.state.values() for t in tensors(state)]
+        held = [*root.parameters(), *root.buffers(), *states, *tensors((args, kwargs))]
+        return _peak(step, held, device)
+
+
+def measured_inference_bytes(module: nn.Module, given: _Given, device: str = "cpu") -> int:
+    """The allocator's peak in a forward pass of a copy of a module with real weights."""
+    root = copy.deepcopy(module).to(device).eval()
+    args, kwargs = replaced(given, lambda t: _input(t, device, None))
+
+    def forward() -> None:
+        root(*args, **kwargs)
+
+    with generators_kept(), torch.no_grad():
+        forward()
+        held = [*root.parameters(), *root.buffers(), *tensors((args, kwargs))]
+        return _peak(forward, held, device)
+
+
+def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    together = settings.kernels == "cuda"
+    if settings.optimizer in ("sgd", "momentum"):
+        momentum = 0.9 if settings.optimizer == "momentum" else 0.0
+        return torch.optim.SGD(parameters, lr=1e-4, momentum=momentum, foreach=together)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=1e-4, foreach=together)
+
+
+def _input(tensor: torch.Tensor, device: str, dtype: torch.dtype | None) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    seeded = torch.Generator().manual_seed(0)
+    return torch.rand(tensor.shape, generator=seeded).to(device, dtype or tensor.dtype)
+
+
+def _peak(run: Callable[[], None], held: list[torch.Tensor], device: str) -> int:
+    """Bytes that `held` takes, and the most that `run` allocates beyond it."""
+    gc.collect()
+    storages = {s.data_ptr(): s.nbytes() for t in held if (s := t.untyped_storage()).nbytes()}
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        torch.cuda.synchronize()
+        return sum(storages.values()) + torch.cuda.max_memory_allocated() - before
+    from torch.profiler import ProfilerActivity, profile
+
+    gc.disable()
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            run()
+    finally:
+        gc.enable()
+    return sum(storages.values()) + _most(profiled)
+
+
+def _most(profiled: Any) -> int:
+    events = list(_flat(profiled.profiler.kineto_results.experimental_event_tree()))
+    changes = [e for e in events if "alloc" in str(e.tag).lower()]
+    live = most = 0
+    for change in sorted(changes, key=lambda event: int(event.start_time_ns)):
+        live += change.extra_fields.alloc_size
+        most = max(most, live)
+    return most
+
+
+def _flat(events: Any) -> Iterator[Any]:
+    for event in events:
+        yield event
+        yield from _flat(event.children)

@@ -1,0 +1,219 @@
+"""`archstat memory`: the table in every format, the batch that fits, the picture, bad input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from archstat.memory_tables import FIT_COLUMNS, MEMORY_COLUMNS
+
+KEYS = [column.key for column in MEMORY_COLUMNS]
+
+
+def document(text):
+    return json.loads(text)
+
+
+def row_of(archstat, *line):
+    ran = archstat("memory", *line, "-f", "json")
+    assert ran.code == 0, ran.err
+    (row,) = document(ran.out)["rows"]
+    return row
+
+
+def test_console_shows_peak_parts_and_what_was_assumed(archstat):
+    ran = archstat("memory", "resnet18", "mobilenet_v2", "--batch", "2", "--optimizer", "adam")
+    assert (ran.code, ran.err) == (0, "")
+    head, _, first, second, *notes = ran.out.splitlines()
+    assert head.split()[:3] == ["model", "input", "training_memory_bytes"]
+    assert first.split()[:2] == ["resnet18", "2x3x224x224"]
+    assert second.split()[0] == "mobilenet_v2"
+    assert "loss cross-entropy, adam (one parameter at a time)" in notes[0]
+    assert "do not sum to the peak" in notes[0]
+    assert "library workspaces are not included" in notes[1]
+
+
+def test_json_and_csv_hold_the_same_exact_numbers(archstat):
+    row = row_of(archstat, "resnet18", "--batch", "2", "--optimizer", "momentum")
+    params = 11_689_512
+    assert list(row) == KEYS
+    assert row["param_bytes"] == row["gradient_bytes"] == row["optimizer_bytes"] == 4 * params
+    assert row["input_bytes"] == 4 * 2 * 3 * 224 * 224
+    assert row["training_memory_bytes"] > 3 * 4 * params + row["saved_activation_bytes"] // 2
+    assert row["peak_memory_bytes"] >= row["ideal_peak_bytes"] > row["param_bytes"]
+    text = archstat("memory", "resnet18", "--batch", "2", "--optimizer", "momentum", "-f", "csv")
+    (cells,) = csv.DictReader(io.StringIO(text.out))
+    assert cells == {key: str(value) for key, value in row.items()}
+
+
+def test_json_says_how_it_was_counted(archstat):
+    ran = archstat("memory", "lenet5", "--amp", "--kernels", "cuda", "-f", "json")
+    convention = document(ran.out)["convention"]
+    told = {key: convention[key] for key in ("optimizer", "kernels", "amp", "dtype")}
+    assert told == {"optimizer": "sgd", "kernels": "cuda", "amp": "true", "dtype": "own"}
+    assert "workspaces" in convention["training_memory_bytes"]
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_other_formats_show_the_row(archstat, form):
+    ran = archstat("memory", "lenet5", "-f", form)
+    assert ran.code == 0
+    assert "lenet5" in ran.out
+
+
+def test_columns_narrow_the_table(archstat):
+    ran = archstat("memory", "lenet5", "--columns", "training_macs,peak_phase", "-f", "csv")
+    assert ran.out.splitlines()[0] == "model,training_macs,peak_phase"
+
+
+def test_training_macs_are_three_times_those_of_inference_but_for_the_first_layer(archstat):
+    row = row_of(archstat, "vgg16")
+    macs = document(archstat("compare", "vgg16", "-f", "json").out)["rows"][0]["macs"]
+    assert row["training_macs"] == 3 * macs - 224 * 224 * 64 * 27
+
+
+def test_peak_of_inference_is_that_of_compare(archstat):
+    row = row_of(archstat, "squeezenet1_1", "--batch", "3")
+    ran = archstat("compare", "squeezenet1_1", "--batch", "3", "-f", "json")
+    (other,) = document(ran.out)["rows"]
+    for key in ("peak_memory_bytes", "ideal_peak_bytes", "param_bytes"):
+        assert row[key] == other[key]
+
+
+def test_half_precision_takes_half(archstat):
+    single, half = (row_of(archstat, "vgg11", *more) for more in ((), ("--dtype", "bf16")))
+    for key in ("param_bytes", "gradient_bytes", "input_bytes"):
+        assert single[key] == 2 * half[key]
+    # The places that max pooling remembers are whole numbers of eight bytes either way.
+    for key in ("training_memory_bytes", "peak_memory_bytes", "ideal_peak_bytes"):
+        assert half[key] == pytest.approx(single[key] / 2, rel=0.05)
+
+
+def test_fits_gives_the_largest_batch_and_proves_it(archstat):
+    line = ("resnet18", "--optimizer", "adamw")
+    found = row_of(archstat, *line, "--fits", "2GiB")
+    assert list(found) == [*KEYS, *(column.key for column in FIT_COLUMNS)]
+    batch = found["largest_batch"]
+    assert found["input"] == f"{batch}x3x224x224"
+    at, beyond = (
+        row_of(archstat, *line, "--batch", str(n))["training_memory_bytes"]
+        for n in (batch, batch + 1)
+    )
+    assert at == found["training_memory_bytes"] <= 2 * 2**30 < beyond == found["beyond_bytes"]
+
+
+def test_fits_says_so_where_nothing_fits(archstat):
+    ran = archstat("memory", "vgg16", "--fits", "100MB")
+    assert ran.code == 0
+    assert "vgg16 does not fit 95.37 MiB: a batch of 1, which the row shows, needs" in ran.out
+
+
+def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "step.svg"
+    ran = archstat("memory", "lenet5", "--optimizer", "adam", "--plot", str(path))
+    assert ran.code == 0
+    text = path.read_text()
+    for label in ("forward", "backward", "optimizer", "lenet5, 1x1x32x32", "live memory"):
+        assert label in text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["vgg16", "--optimizer", "adamm"], "Did you mean adam or adamw?"),
+        (["vgg16", "--fits", "24Gi"], "not a size with a byte unit"),
+        (["vgg16", "--fits", "much"], "not a size with a byte unit"),
+        (["vgg16", "--fits", "1GiB", "--batch", "2"], "leave --batch out"),
+        (["vgg16,batch=2", "--fits", "1GiB"], "leave batch= out"),
+        (["vgg16", "--batch", "99999999999999999"], "larger than any tensor"),
+        (["vgg16", "--dtype", "fp31"], "Did you mean fp32"),
+        (["vgg16", "--kernels", "tpu"], "Known: cpu, cuda"),
+        (["vgg16", "--amp", "--dtype", "fp16"], "--amp keeps fp32 weights"),
+        (["vgg16", "--plot", "step.gif"], "no picture's"),
+        (["vgg16", "--columns", "param_byte"], "Did you mean param_bytes"),
+        (["vgg61"], "Did you mean vgg19 or vgg16"),
+    ],
+)
+def test_bad_input_is_one_message(archstat, line, message):
+    ran = archstat("memory", *line)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert ran.err.startswith("archstat: ")
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("batch", ["0", "-3", "many"])
+def test_batch_that_is_no_count_is_a_usage_error(archstat, batch):
+    ran = archstat("memory", "vgg16", "--batch", batch)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--batch" in ran.err
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Choosing(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        return super().forward(x).argmax(1)
+
+class Lonely(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(4, 3), nn.BatchNorm1d(3))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Choosing", "no gradient leads from its output (int64)"), ("Lonely", "--batch 2 or more")],
+)
+def test_model_that_cannot_train_is_one_message(archstat, tmp_path, name, message):
+    path = tmp_path / "odd.py"
+    path.write_text(ODD)
+    ran = archstat("memory", f"{path}:{name}", "--input", "4")
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_batch_norm_that_wants_two_samples_still_fits(archstat, tmp_path):
+    path = tmp_path / "odd.py"
+    path.write_text(ODD)
+    row = row_of(archstat, f"{path}:Lonely", "--input", "4", "--fits", "10kB")
+    assert row["largest_batch"] > 2
+
+
+def test_common_networks_import_neither_compiler_nor_pandas():
+    script = (
+        "import sys\n"
+        "sys.argv = ['archstat', 'memory', 'vgg16', 'resnet18', '--optimizer', 'adam']\n"
+        "from archstat.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    print([m for m in ('torch._dynamo', 'sympy', 'pandas') if m in sys.modules])\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_figures_do_not_depend_on_what_was_imported_before(archstat):
+    line = ("resnet18", "--dtype", "fp16", "--batch", "2")
+    script = (
+        "import sys\n"
+        f"sys.argv = ['archstat', 'memory', *{line!r}, '-f', 'json']\n"
+        "from archstat.cli import main\n"
+        "main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    (fresh,) = document(ran.stdout)["rows"]
+    row_of(archstat, *line)
+    assert fresh == row_of(archstat, *line)
