@@ -255,6 +255,9 @@ class Graph:
                 raise ValueError(f"value {value} lives in no storage")
         if any(type(storage.nbytes) is not int for storage in self.storages):
             raise ValueError("a storage has no bytes")
+        times = {None, *range(max(1, len(self.ops)))}
+        if any(s.born not in times or s.released not in times for s in self.storages):
+            raise ValueError("a storage lives at no op")
         for index, op in enumerate(self.ops):
             if op.kind not in KINDS:
                 raise ValueError(f"op {index} has the unknown kind {op.kind!r}")

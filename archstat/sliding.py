@@ -74,12 +74,13 @@ def _score_map(made: Report) -> tuple[int, ...]:
 
 
 def _notes(native: Report, made: Report) -> Iterator[str]:
-    places, count, sliding, ratio = _figures(native, made)
-    assert isinstance(places, tuple) and isinstance(sliding, int) and isinstance(ratio, float)
+    _, count, sliding, ratio = _figures(native, made)
+    assert isinstance(sliding, int) and isinstance(ratio, float)
     yield (
-        f"{made.model}: a score map of {format_shape(_score_map(made))}, {count} evaluations in "
-        f"one pass; as many runs of {native.input} take {format_count(sliding)} macs, and the one "
-        f"pass {format_ratio(ratio)}. Crops pad their own borders, the one pass only the input's."
+        f"{made.model}: a score map of {format_shape(_score_map(made))}, {count} "
+        f"evaluation{'s'[: count != 1]} in one pass; as many runs of {native.input} take "
+        f"{format_count(sliding)} macs, and the one pass {format_ratio(ratio)}. Crops pad their "
+        "own borders, the one pass only the input's."
     )
     if any(_is_gate(made, index) for index in range(len(made.graph.ops))):
         yield f"{made.model}: its gates see the whole input, where a crop's see the crop."

@@ -80,16 +80,6 @@ NETWORKS = ["alexnet", "vgg11_bn", "resnet18", "mobilenet_v1", "lstm", "transfor
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_value_holds_no_more_than_its_storage():
-    graph = Graph(
-        name="Net",
-        ops=(),
-        values=(Value((4, 1), "float32", "input", 0), Value((4, 9), "float32", "input", 0)),
-        storages=(Storage(16),),
-    )
-    assert graph.held == ([4, 4], [16, 16])
-
-
 def test_captured_graph_comes_back_equal_and_gives_the_same_analyses(name):
     graph = captured(name)
     again = Graph.from_json(graph.to_json())
@@ -251,3 +241,20 @@ def test_repr_says_what_is_in_the_graph():
     assert repr(hand_built()) == (
         "<Graph Net: 2 ops, 4 values, 1 parameters, 3 module calls, on meta>"
     )
+
+
+def test_value_holds_no_more_than_its_storage():
+    graph = Graph(
+        name="Net",
+        ops=(),
+        values=(Value((4, 1), "float32", "input", 0), Value((4, 9), "float32", "input", 0)),
+        storages=(Storage(16),),
+    )
+    assert graph.held == ([4, 4], [16, 16])
+
+
+@pytest.mark.parametrize("life", [(7, None), (None, 7), (-1, 0), (0, "later")])
+def test_storage_that_lives_at_no_op_is_refused(life):
+    damaged = hand_built(storages=(Storage(4), Storage(4, *life), *hand_built().storages[2:]))
+    with pytest.raises(ValueError, match="a storage lives at no op"):
+        damaged.check()

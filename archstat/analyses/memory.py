@@ -44,13 +44,13 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
             returns lives to the end, and weights and buffers throughout.
     """
     ends = _last_uses(graph) if ideal else [storage.released for storage in graph.storages]
-    changes = [0] * (len(graph.ops) + 2)
+    changes = [0] * (len(graph.ops) + 3)
     for storage, end in zip(graph.storages, ends, strict=True):
         born = 0 if storage.born is None else storage.born + 1
         changes[born] += storage.nbytes
         if end is not None:
             changes[max(born, end + 1) + 1] -= storage.nbytes
-    return list(accumulate(changes))[:-1]
+    return list(accumulate(changes))[:-2]
 
 
 def _last_uses(graph: Graph) -> list[int | None]:
