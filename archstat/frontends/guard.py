@@ -28,14 +28,13 @@ StandIn = Callable[[torch.Tensor], torch.Tensor]
 @contextmanager
 def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Run the block with all `modules` in inference mode; put everything back at the end."""
-    snapshots = [_Snapshot(module) for module in modules]
+    snapshot = _Snapshot(modules)
     try:
         for module in modules:
             _enter_inference(module)
         yield
     finally:
-        for snapshot in snapshots:
-            snapshot.restore()
+        snapshot.restore()
 
 
 @contextmanager
@@ -84,25 +83,29 @@ def generators_kept() -> Iterator[None]:
 
 
 class _Snapshot:
-    """One module's class and instance dictionary, with the containers in it."""
+    """The modules' classes and instance dictionaries, with the containers in them."""
 
-    __slots__ = ("attributes", "empty", "filled", "flags", "module", "training", "type")
+    __slots__ = ("empty", "filled", "flags", "modules", "scripted", "seen")
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.type = type(module)
-        self.training = module.training
-        self.attributes = module.__dict__.copy()
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self.modules: list[tuple[nn.Module, type, dict[str, Any]]] = []
+        self.scripted: list[tuple[torch.jit.ScriptModule, bool]] = []
         self.empty: list[Any] = []
         self.filled: list[tuple[Any, Any]] = []
         self.flags: list[tuple[torch.Tensor, bool, int]] = []
-        for value in self.attributes.values():
-            if type(value) in _CONTAINERS:
-                # Most are hook tables with nothing in them, and need no copy.
-                if value:
-                    self._fill(value)
-                else:
-                    self.empty.append(value)
+        self.seen: set[int] = set()
+        for module in modules:
+            attributes = module.__dict__.copy()
+            self.modules.append((module, type(module), attributes))
+            if isinstance(module, torch.jit.ScriptModule):
+                self.scripted.append((module, module.training))
+            for value in attributes.values():
+                if type(value) in _CONTAINERS:
+                    # Most are hook tables with nothing in them, and need no copy.
+                    if value:
+                        self._fill(value)
+                    else:
+                        self.empty.append(value)
 
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))
@@ -110,12 +113,11 @@ class _Snapshot:
             if isinstance(item, torch.Tensor):
                 if item.is_meta and not is_lazy(item):
                     self.flags.append((item, item.requires_grad, item._version))
-            elif type(item) in _CONTAINERS and not any(item is seen for seen, _ in self.filled):
+            elif type(item) in _CONTAINERS and id(item) not in self.seen:
+                self.seen.add(id(item))
                 self._fill(item)
 
     def restore(self) -> None:
-        if type(self.module) is not self.type:
-            self.module.__class__ = self.type
         # The same container objects must stay: hook handles refer to them weakly.
         for container in self.empty:
             if container:
@@ -123,14 +125,18 @@ class _Snapshot:
         for container, content in self.filled:
             container.clear()
             container.extend(content) if type(container) is list else container.update(content)
-        self.module.__dict__.clear()
-        self.module.__dict__.update(self.attributes)
+        for module, kind, attributes in self.modules:
+            if type(module) is not kind:
+                module.__class__ = kind
+            own = module.__dict__
+            own.clear()
+            own.update(attributes)
         for tensor, requires_grad, version in self.flags:
             if tensor._version != version or tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
                 torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
-        if isinstance(self.module, torch.jit.ScriptModule):
-            self.module.training = self.training
+        for scripted, training in self.scripted:
+            scripted.training = training
 
 
 def _enter_inference(module: nn.Module) -> None:

@@ -20,6 +20,7 @@ from archstat.frontends.recorder import Recorder
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
+_NO_KEYWORDS: dict[str, Any] = {}
 _RULED_KEYWORDS = frozenset({"alpha", "approximate"})
 
 
@@ -73,6 +74,29 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.recorder.add_op(sig, args, kwargs, result)
         return result
 
+    def at_once(
+        self, func: Any, args: tuple[Any, ...], attributes: dict[str, Any]
+    ) -> torch.Tensor | None:
+        """The output of a layer's only op, recorded without a dispatch; None where torch must."""
+        sig = self._signatures.get(id(func))
+        if sig is None:
+            sig = self._signatures[id(func)] = signature(func)
+        if sig.rule is None:
+            return None
+        # As inside a dispatch: this mode must not see what it makes itself.
+        mode = torch._C._pop_torch_dispatch_stack(None)
+        try:
+            # On top stands another mode only where forward entered one of its own.
+            result = self._ruled(sig, args, _NO_KEYWORDS) if mode is self else None
+        finally:
+            torch._C._push_on_torch_dispatch_stack(mode)
+        if type(result) is tuple:
+            result = result[0]
+        if result is not None:
+            read = tuple([a for a in args if isinstance(a, torch.Tensor)])
+            self.recorder.add_layer(sig, read, attributes, result)
+        return result
+
     def _ruled(self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert sig.rule is not None
         if kwargs and not _RULED_KEYWORDS.issuperset(kwargs):
@@ -90,12 +114,15 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             fits = outputs[0][0] == first.shape and first.is_meta
             return first if fits else None
         if len(outputs) == 1:
-            return torch.empty(outputs[0][0], dtype=outputs[0][1], device=_META)
+            shape, dtype, *order = outputs[0]
+            if order:
+                return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)
+            return torch.empty(shape, dtype=dtype, device=_META)
         # What inference leaves empty (batch norm's statistics) is one and the same tensor.
         return tuple(
             [
-                torch.empty(shape, dtype=dtype, device=_META) if shape != (0,) else self._nothing
-                for shape, dtype in outputs
+                torch.empty(o[0], dtype=o[1], device=_META) if o[0] != (0,) else self._nothing
+                for o in outputs
             ]
         )
 

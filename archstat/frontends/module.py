@@ -26,6 +26,7 @@ from archstat.frontends.guard import (
 )
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
+from archstat.frontends.shortcuts import take_shortcuts
 from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph, Module, Role
 from archstat.lookup import shortened
@@ -103,6 +104,7 @@ def capture_on(
             for key, item in given_kwargs.items():
                 inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
             for module, names in paths:
+                take_shortcuts(module, mode)
                 _intercept(recorder, module, names[0])
             with mode:
                 output = root(*given_args, **given_kwargs)
@@ -192,20 +194,20 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
     all_on_meta = True
     roles: tuple[Role, Role] = ("parameter", "buffer")
     for role in roles:
-        names: dict[int, tuple[torch.Tensor, list[str]]] = {}
+        seen: dict[int, int] = {}
         for module, prefixes in paths:
             own = module._parameters if role == "parameter" else module._buffers
             for name, tensor in own.items():
                 if tensor is None or is_lazy(tensor):
                     continue
-                full = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
-                if id(tensor) in names:
-                    names[id(tensor)][1].extend(full)
+                names = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
+                value = seen.get(id(tensor))
+                if value is None:
+                    all_on_meta = all_on_meta and tensor.is_meta
+                    more = tuple(names[1:]) if len(names) > 1 else ()
+                    seen[id(tensor)] = recorder.add_value(tensor, role, names[0], more)
                 else:
-                    names[id(tensor)] = (tensor, full)
-        for tensor, found in names.values():
-            all_on_meta = all_on_meta and tensor.is_meta
-            recorder.add_value(tensor, role, found[0], tuple(found[1:]) if len(found) > 1 else ())
+                    recorder.add_aliases(value, names)
     return all_on_meta and bool(recorder.values)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from archstat.frontends.aten import PLAIN_TYPES, Signature, plain
+from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
-from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value
+from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value
 
 _LINEAR_WITH_A_PARAMETER = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv"})
 
@@ -28,24 +29,6 @@ def _dtype_name(dtype: torch.dtype) -> str:
 _OUTSIDE = (0, "", "", 0, ())
 
 
-class _StorageReference(weakref.ref[Any]):
-    __slots__ = ("index",)
-    index: int
-
-
-class _Account:
-    """A storage in the making; `owner` is the parameter, buffer or constant that lives in it."""
-
-    __slots__ = ("born", "nbytes", "owner", "released")
-    owner: int | None
-    released: int | None
-
-    def __init__(self, nbytes: int, born: int | None) -> None:
-        self.nbytes = nbytes
-        self.born = born
-        self.owner = self.released = None
-
-
 class Recorder:
     """Collects what a forward pass does; `graph` closes the account."""
 
@@ -54,12 +37,9 @@ class Recorder:
         self.values: list[Value] = []
         self.calls: list[ModuleCall | None] = []
         self._tensors: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
-        self._storage_index: dict[int, _StorageReference] = {}
-        self._accounts: list[_Account] = []
+        self._storages = Storages(self.ops)
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
-        self._closed = False
         self._weights: set[int] = set()
-        self._on_release = self._release
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The value that this very tensor holds now, if the capture has seen it."""
@@ -68,13 +48,15 @@ class Recorder:
 
     def value_of(self, tensor: torch.Tensor) -> int:
         """The value of a tensor; one never seen is a constant, or a view of a parameter."""
-        value = self.known(tensor)
-        if value is not None:
-            return value
+        entry = self._tensors.get(id(tensor))
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
         unnamed: Role = "parameter" if isinstance(tensor, torch.nn.Parameter) else "constant"
         return self.add_value(tensor, unnamed)
 
     def _values_of(self, tree: Any) -> tuple[int, ...]:
+        if type(tree) is torch.Tensor:
+            return (self.value_of(tree),)
         return tuple([self.value_of(tensor) for tensor in tensors(tree)])
 
     def add_value(
@@ -85,8 +67,9 @@ class Recorder:
         aliases: tuple[str, ...] = (),
     ) -> int:
         """A new value for a tensor; on a parameter's storage it is a parameter, too."""
-        storage = self._storage_of(tensor, len(self.ops) if role == "activation" else None)
-        account = self._accounts[storage]
+        born = len(self.ops) if role == "activation" else None
+        storage = self._storages.index_of(tensor, born)
+        account = self._storages.accounts[storage]
         if account.owner is not None:
             if role in ("constant", "activation"):
                 role = self.values[account.owner].role
@@ -98,6 +81,20 @@ class Recorder:
         self.values.append(
             Value(tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
         )
+        self._tensors[id(tensor)] = (weakref.ref(tensor), index)
+        return index
+
+    def add_aliases(self, value: int, names: list[str]) -> None:
+        """Further paths of a parameter or buffer."""
+        known = self.values[value]
+        self.values[value] = known._replace(aliases=(*known.aliases, *names))
+
+    def _add_new(self, tensor: torch.Tensor) -> int:
+        """`add_value` of an activation whose memory was made just now, for it alone."""
+        storage = self._storages.index_of_new(tensor)
+        index = len(self.values)
+        dtype = _dtype_name(tensor.dtype)
+        self.values.append(Value(tuple(tensor.shape), dtype, "activation", storage))
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
@@ -113,35 +110,13 @@ class Recorder:
 
     def given(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor's memory was there before the first op: the user's own."""
-        return self._accounts[self.values[self.value_of(tensor)].storage].born is None
+        storage = self.values[self.value_of(tensor)].storage
+        return self._storages.accounts[storage].born is None
 
     def link(self, tensor: torch.Tensor, value: int) -> None:
         """Let a stand-in for a tensor be known as the tensor's own value and storage."""
         self._tensors[id(tensor)] = (weakref.ref(tensor), value)
-        storage = tensor.untyped_storage()
-        reference = _StorageReference(storage)
-        reference.index = self.values[value].storage
-        self._storage_index[id(storage)] = reference
-
-    def _storage_of(self, tensor: torch.Tensor, born: int | None) -> int:
-        try:
-            storage = tensor.untyped_storage()
-        except (NotImplementedError, RuntimeError):
-            # Sparse and nested tensors have several; they count as their elements.
-            self._accounts.append(_Account(tensor.numel() * tensor.element_size(), born))
-            return len(self._accounts) - 1
-        reference = self._storage_index.get(id(storage))
-        if reference is not None and reference() is storage:
-            return reference.index
-        reference = _StorageReference(storage, self._on_release)
-        reference.index = len(self._accounts)
-        self._accounts.append(_Account(storage.nbytes(), born))
-        self._storage_index[id(storage)] = reference
-        return reference.index
-
-    def _release(self, reference: Any) -> None:
-        if not self._closed:
-            self._accounts[reference.index].released = max(0, len(self.ops) - 1)
+        self._storages.link(tensor, self.values[value].storage)
 
     def add_op(
         self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -154,6 +129,8 @@ class Recorder:
             sort = type(argument)
             if sort in PLAIN_TYPES:
                 attributes[name] = argument
+            elif sort is torch.Tensor or sort is torch.nn.Parameter:
+                inputs.append(self.value_of(argument))
             elif sort is list and argument and type(argument[0]) is int:
                 attributes[name] = tuple(argument)
             else:
@@ -171,12 +148,35 @@ class Recorder:
             outputs = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        self._append(kind, signature.target, tuple(inputs), outputs, attributes)
+
+    def add_layer(
+        self,
+        signature: Signature,
+        read: tuple[torch.Tensor, ...],
+        attributes: dict[str, Any],
+        result: torch.Tensor,
+    ) -> None:
+        """`add_op` of a layer with one output, from the tensors it read and its attributes.
+
+        Unless the op is in place, the output's memory was made just now, for it alone.
+        """
+        inputs = tuple([self.value_of(tensor) for tensor in read])
+        output = self._renewed(result) if signature.in_place else self._add_new(result)
+        self._append(signature.kind, signature.target, inputs, (output,), attributes)
+
+    def _append(
+        self,
+        kind: Kind,
+        target: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        attributes: dict[str, Any],
+    ) -> None:
         if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
             self._weights.update(outputs)
         _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
-        self.ops.append(
-            Op(kind, signature.target, module, module_type, tuple(inputs), outputs, attributes)
-        )
+        self.ops.append(Op(kind, target, module, module_type, inputs, outputs, attributes))
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]
@@ -234,12 +234,11 @@ class Recorder:
     ) -> Graph:
         """Close the account: what is alive now was still alive when forward returned."""
         outputs = self._values_of(output)
-        self._closed = True
         return Graph(
             name=name,
             ops=tuple(self.ops),
             values=tuple(self.values),
-            storages=tuple([Storage(a.nbytes, a.born, a.released) for a in self._accounts]),
+            storages=self._storages.close(),
             calls=tuple(call for call in self.calls if call is not None),
             modules=modules,
             inputs=inputs,

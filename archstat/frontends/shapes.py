@@ -3,7 +3,7 @@
 Running an op on the meta device costs up to half a millisecond, and the first one imports hundreds
 of modules; a rule costs microseconds. A rule answers None for whatever it is not sure of (another
 memory format, mixed dtypes, arguments that do not fit): then torch runs the op and has the say.
-Outputs are contiguous and of the first argument's dtype unless the rule names another.
+Outputs are contiguous and of the first argument's dtype unless the rule names another, or strides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 Shape = tuple[int, ...]
-Output = tuple[Shape, torch.dtype]
+Output = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Shape]
 Rule = Callable[..., "tuple[Output, ...] | None"]
 
 
@@ -82,7 +82,7 @@ def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bi
     """The input's shape, with mean and inverse deviation of every normalised group."""
     shape, axes = tuple(x.shape), len(normalized_shape)
     given = [tensor for tensor in (weight, bias) if tensor is not None]
-    if not _plain(x) or axes == 0 or shape[-axes:] != tuple(normalized_shape):
+    if not x.dtype.is_floating_point or axes == 0 or shape[-axes:] != tuple(normalized_shape):
         return None
     if any(t.shape != shape[-axes:] or t.dtype != x.dtype for t in given):
         return None
@@ -105,7 +105,7 @@ def softmax(x: torch.Tensor, dim: int, half_to_float: bool = False) -> tuple[Out
 def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     """The common shape of two tensors of one dtype, or of a tensor and a number."""
     if not isinstance(b, torch.Tensor):
-        return ((tuple(a.shape), a.dtype),) if type(b) in (int, float) and _plain(a) else None
+        return _like(a) if type(b) in (int, float) and a.dtype.is_floating_point else None
     if a.dtype != b.dtype or not (_plain(a) and _plain(b)):
         return None
     if a.shape == b.shape:
@@ -121,7 +121,10 @@ def concatenate(tensors: Sequence[torch.Tensor], dim: int = 0) -> tuple[Output, 
     """The shared shape, with the sizes along `dim` added."""
     first = tensors[0]
     rank = len(first.shape)
-    if not -rank <= dim < rank or any(not _plain(t) or t.dtype != first.dtype for t in tensors):
+    if not -rank <= dim < rank or not first.dtype.is_floating_point:
+        return None
+    # Only images and volumes have a channels-last format that the output may take over.
+    if any(t.dtype != first.dtype or (rank > 3 and not t.is_contiguous()) for t in tensors):
         return None
     axis = dim % rank
     rests = {(*t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}
@@ -207,6 +210,20 @@ def power(x: torch.Tensor, exponent: float) -> tuple[Output, ...] | None:
 
 def _plain(x: torch.Tensor) -> bool:
     return x.is_contiguous() and x.dtype.is_floating_point
+
+
+def _like(x: torch.Tensor) -> tuple[Output, ...] | None:
+    """The tensor's own shape, without gaps, its axes in the order they have in memory."""
+    shape = tuple(x.shape)
+    if x.is_contiguous():
+        return ((shape, x.dtype),)
+    given, strides, expected = x.stride(), list(x.stride()), 1
+    for stride, axis in sorted((given[i], i) for i in range(len(shape)) if shape[i] != 1):
+        if shape[axis] == 0 or stride < expected:
+            return None  # overlapping, as an expanded tensor is
+        strides[axis] = expected
+        expected *= shape[axis]
+    return ((shape, x.dtype, tuple(strides)),)
 
 
 def _pooled(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 import torch
 from torch import nn
@@ -53,11 +55,26 @@ def test_every_rule_answers_ordinary_arguments_and_is_right(target, rule_answer,
     agrees_with_torch(target, args)
 
 
-# A product is contiguous whatever its operands are.
-CONTIGUOUS_ANYHOW = {"aten.mm.default", "aten.bmm.default", "aten.addmm.default"}
+# Their outputs are contiguous whatever the operands are.
+CONTIGUOUS_ANYHOW = {
+    *("aten.mm.default", "aten.bmm.default", "aten.addmm.default"),
+    *("aten.native_layer_norm.default", "aten.cat.default"),
+}
+KEEP_ORDER = {"aten.mul.Scalar", "aten.rsub.Scalar"}
 
 
-@pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW))
+@pytest.mark.parametrize("target", ["aten.native_layer_norm.default", "aten.cat.default"])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_contiguous_outputs_are_so_for_permuted_operands(
+    target, order, rule_answer, agrees_with_torch
+):
+    x = torch.zeros(4, 4, 4).permute(order)
+    args = [[x, x], 1] if "cat" in target else [x, [4], None, None, 1e-5]
+    assert rule_answer(target, args) is not None
+    agrees_with_torch(target, args)
+
+
+@pytest.mark.parametrize("target", sorted(set(aten._RULES) - CONTIGUOUS_ANYHOW - KEEP_ORDER))
 def test_every_other_rule_leaves_other_memory_formats_to_torch(target, rule_answer):
     first, *rest = ORDINARY[target]
     several = isinstance(first, list)
@@ -65,6 +82,24 @@ def test_every_other_rule_leaves_other_memory_formats_to_torch(target, rule_answ
     strided = torch.zeros(x.shape[::-1]).permute(*reversed(range(x.dim())))
     assert strided.is_contiguous() == (max(x.shape[:-1]) == 1)
     assert rule_answer(target, [[strided, *first[1:]] if several else strided, *rest]) is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_product_with_a_number_keeps_the_order_of_axes(order, rule_answer, agrees_with_torch):
+    args = [torch.zeros(1, 2, 3, 4).permute(order), 2.0]
+    assert rule_answer("aten.mul.Scalar", args) is not None
+    agrees_with_torch("aten.mul.Scalar", args)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_product_of_a_cut_tensor_with_a_number_has_no_gaps(order, rule_answer, agrees_with_torch):
+    args = [torch.zeros(4, 5, 3)[:, 1:3].permute(order), 2.0]
+    assert rule_answer("aten.mul.Scalar", args) is not None
+    agrees_with_torch("aten.mul.Scalar", args)
+
+
+def test_product_of_an_expanded_tensor_with_a_number_is_left_to_torch(rule_answer):
+    assert rule_answer("aten.mul.Scalar", [torch.zeros(3, 1).expand(3, 4), 2.0]) is None
 
 
 @pytest.fixture
@@ -86,17 +121,12 @@ def network(name):
 
 
 NETWORKS = ["alexnet", "vgg16_bn", "resnet50", "mobilenet_v1", "transformer"]
-CAPTURED = {}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_captured_with_rules(name):
+def test_network_has_the_graph_that_torch_alone_makes(name, request):
     net, x = network(name)
-    CAPTURED[name] = capture(net, x)
-    assert CAPTURED[name].device == "meta"
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_network_has_the_graph_that_torch_alone_makes(name, torch_has_the_say):
-    net, x = network(name)
-    assert capture(net, x) == CAPTURED[name]
+    with_rules = capture(net, x)
+    request.getfixturevalue("torch_has_the_say")
+    assert with_rules.device == "meta"
+    assert capture(net, x) == with_rules
