@@ -14,6 +14,9 @@
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
+    ├── ConfigError                 2   budgets that are missing or wrongly written
+    ├── LockFileError               2   a lock file that cannot be read or written
+    ├── BrokenBudgetError           1   a model does not keep its budget, or a lock file is stale
     ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
 
@@ -84,6 +87,20 @@ class OutputError(ArchstatError):
 
 class GraphFileError(ArchstatError):
     """A file is not a saved Graph of a schema that this version reads."""
+
+
+class ConfigError(ArchstatError):
+    """No budgets are found, or they hold mistakes, each named with its file and line."""
+
+
+class LockFileError(ArchstatError):
+    """A lock file cannot be read or written; what stood in it still stands."""
+
+
+class BrokenBudgetError(ArchstatError):
+    """A rule of a budget is broken, or the lock file is not what the models are."""
+
+    exit_code = EXIT_DISAGREES
 
 
 class DisagreementError(ArchstatError):
