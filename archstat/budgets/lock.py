@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from archstat.errors import LockFileError
 from archstat.result import Cell, Number, Report
 from archstat.version import __version__
 
@@ -49,12 +47,12 @@ class LockFile:
 
     def to_json(self) -> str:
         """The file's text: keys sorted, one line a layer, the same bytes for the same figures."""
-        budgets = ",\n".join(
+        budgets = [
             f"    {_json(name)}: {_entry_text(self.entries[name])}" for name in sorted(self.entries)
-        )
+        ]
         return (
             f'{{\n  "archstat": {_json(self.archstat_version)},\n'
-            f'  "budgets": {{{f"\n{budgets}\n  " if budgets else ""}}},\n'
+            f'  "budgets": {{{_lines(budgets, "  ")}}},\n'
             f'  "schema_version": {LOCK_SCHEMA_VERSION},\n'
             f'  "torch": {_json(self.torch_version)}\n}}\n'
         )
@@ -66,10 +64,10 @@ def entry_of(report: Report, keys: Iterable[str] = ()) -> Entry:
     Layers without a figure are left out.
     """
     wanted = dict.fromkeys((*ALWAYS_LOCKED, *keys))
-    table = report.layers
-    additive = [key for key in wanted if key in table.keys()]
+    known = report.layers.keys()
+    additive = [key for key in wanted if key in known]
     layers = []
-    for record in table.records():
+    for record in report.layers.records():
         figures = {k: n for k in additive if isinstance(n := record[k], (int, float)) and n}
         if figures:
             layers.append(Layer(str(record["module"]), str(record["type"]), figures))
@@ -78,104 +76,24 @@ def entry_of(report: Report, keys: Iterable[str] = ()) -> Entry:
     return Entry(report.model, report.input, totals, tuple(layers), bounds)
 
 
-def read_lock(path: str | Path) -> LockFile | None:
-    """The lock file at a path; None where there is none.
-
-    Raises:
-        LockFileError: it cannot be read, or is damaged; the message says where.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LockFileError(f"{path} cannot be read: {error}. It was left as it is.") from error
-    return parse_lock(text, str(path))
-
-
-def parse_lock(text: str, path: str) -> LockFile:
-    """The lock file that a text holds; `path` is for the message.
-
-    Raises:
-        LockFileError: not a lock file of this schema, or damaged.
-    """
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith(("<<<<<<<", ">>>>>>>")):
-            raise LockFileError(_damaged(f"{path}:{number}", "it holds a conflict of a merge"))
-    try:
-        document = json.loads(text, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        place = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else path
-        raise LockFileError(_damaged(place, f"it is not JSON ({error})")) from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != LOCK_SCHEMA_VERSION:
-        said = f"its schema_version is {version!r}, this archstat reads {LOCK_SCHEMA_VERSION}"
-        raise LockFileError(_damaged(path, said))
-    try:
-        entries = {name: _entry(content) for name, content in document["budgets"].items()}
-        return LockFile(entries, _text(document["archstat"]), _text(document["torch"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LockFileError(_damaged(path, f"{type(error).__name__}: {error}")) from error
-
-
-def _damaged(place: str, what: str) -> str:
-    return (
-        f"{place}: this lock file cannot be used, {what}. It was left as it is: restore it from "
-        "version control, or delete it and write it anew with `archstat check --update`."
-    )
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
-
-
-def _entry(content: Mapping[str, Any]) -> Entry:
-    return Entry(
-        model=_text(content["model"]),
-        input=_text(content["input"]),
-        totals={_text(key): _cell(cell) for key, cell in content["totals"].items()},
-        layers=tuple(_layer(row) for row in content["layers"]),
-        lower_bounds=tuple(_text(key) for key in content.get("lower_bounds", [])),
-    )
-
-
-def _layer(row: Mapping[str, Any]) -> Layer:
-    figures = {key: _number(row[key]) for key in row if key not in ("module", "type")}
-    return Layer(_text(row["module"]), _text(row["type"]), figures)
-
-
-def _cell(cell: Any) -> Cell:
-    if isinstance(cell, list):
-        return tuple(None if size is None else _number(size) for size in cell)
-    return None if cell is None else _number(cell)
-
-
-def _number(number: Any) -> Number:
-    if type(number) not in (int, float):
-        raise ValueError(f"{number!r} is no number")
-    return number  # type: ignore[no-any-return]
-
-
-def _text(text: Any) -> str:
-    if not isinstance(text, str):
-        raise ValueError(f"{text!r} is no text")
-    return text
-
-
 def _json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
 def _entry_text(entry: Entry) -> str:
-    rows = ",\n".join(
+    rows = [
         f"        {_json({'module': layer.module, 'type': layer.type, **layer.figures})}"
         for layer in entry.layers
-    )
+    ]
     bounds = f'      "lower_bounds": {_json(sorted(entry.lower_bounds))},\n'
     return (
         f'{{\n      "input": {_json(entry.input)},\n'
-        f'      "layers": [{f"\n{rows}\n      " if rows else ""}],\n'
+        f'      "layers": [{_lines(rows, "      ")}],\n'
         f"{bounds if entry.lower_bounds else ''}"
         f'      "model": {_json(entry.model)},\n'
         f'      "totals": {_json(dict(entry.totals))}\n    }}'
     )
+
+
+def _lines(rows: Sequence[str], indent: str) -> str:
+    return "\n" + ",\n".join(rows) + f"\n{indent}" if rows else ""
