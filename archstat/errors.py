@@ -14,6 +14,7 @@
     ├── ColumnError                 2   a column key that does not exist
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
+    ├── RevisionError               2   a git revision that does not exist
     ├── ConfigError                 2   budgets that are missing or wrongly written
     ├── LockFileError               2   a lock file that cannot be read or written
     ├── BrokenBudgetError           1   a model does not keep its budget, or a lock file is stale
@@ -24,6 +25,9 @@ A message says what was given, what was expected and what to do next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 EXIT_DONE = 0
 EXIT_DISAGREES = 1
@@ -89,8 +93,27 @@ class GraphFileError(ArchstatError):
     """A file is not a saved Graph of a schema that this version reads."""
 
 
+class RevisionError(ArchstatError):
+    """A git revision that does not exist, or no git repository to look for it in."""
+
+
+class Mistake(NamedTuple):
+    """One mistake in a file that somebody wrote, at a line from 1."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
 class ConfigError(ArchstatError):
-    """No budgets are found, or they hold mistakes, each named with its file and line."""
+    """No budgets are found, or they hold `mistakes`, each named with its file and line."""
+
+    def __init__(self, message: str, mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
 
 
 class LockFileError(ArchstatError):
