@@ -16,7 +16,7 @@ from archstat.units import format_axes, format_bytes, format_count, format_ratio
 Number = int | float
 PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
-Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels"]
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "figure"]
 
 RATIO_SUFFIX = "_ratio"
 

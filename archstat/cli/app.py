@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
+from archstat.cli.diff import diff
 from archstat.cli.list import list_networks
 from archstat.cli.rf import rf
 from archstat.cli.summary import summary
@@ -18,6 +20,8 @@ COMMANDS = (
     ("summary", summary),
     ("crosscheck", crosscheck),
     ("rf", rf),
+    ("diff", diff),
+    ("check", check),
     ("list", list_networks),
 )
 
