@@ -17,6 +17,7 @@
     ├── RevisionError               2   a git revision that does not exist
     ├── ConfigError                 2   budgets that are missing or wrongly written
     ├── LockFileError               2   a lock file that cannot be read or written
+    ├── UnjudgedBudgetError         2   a budget's model cannot be measured
     ├── BrokenBudgetError           1   a model does not keep its budget, or a lock file is stale
     ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
@@ -118,6 +119,10 @@ class ConfigError(ArchstatError):
 
 class LockFileError(ArchstatError):
     """A lock file cannot be read or written; what stood in it still stands."""
+
+
+class UnjudgedBudgetError(ArchstatError):
+    """A rule could not be asked: its model does not import or run, or has no such figure."""
 
 
 class BrokenBudgetError(ArchstatError):

@@ -35,3 +35,8 @@ def complete_format(incomplete: str) -> list[str]:
     from archstat.reporters import FORMATS
 
     return [known.name for known in FORMATS if known.name.startswith(incomplete)]
+
+
+def complete_check_format(incomplete: str) -> list[str]:
+    """Names of the output formats of `archstat check`."""
+    return [*complete_format(incomplete), *(["github"] if "github".startswith(incomplete) else [])]
