@@ -7,6 +7,7 @@ the repository comes from the checkout, archstat too where the repository is its
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,12 +26,14 @@ def relocated(entries: Iterable[str], repository: Path, checkout: Path) -> list[
 
 def files_imported() -> set[Path]:
     """The files of the modules of this process, without installed ones."""
-    files = {
-        Path(file).resolve()
+    named = (
+        file
         for name, module in list(sys.modules.items())
         if name != "__main__" and isinstance(file := getattr(module, "__file__", None), str)
-    }
-    return {file for file in files if "site-packages" not in file.parts}
+    )
+    # some modules that were made by hand have a file that is none
+    files = {Path(file).resolve() for file in named if Path(file).is_absolute()}
+    return {file for file in files if file.is_file() and "site-packages" not in file.parts}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +60,7 @@ def _installed(file: Path) -> bool:
 
 
 if __name__ == "__main__":
+    os.dup2(2, 1)  # standard output is for figures, not for what a model prints
     content = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     reply = json.dumps(answer(content))
     Path(content["reply"]).write_text(reply, encoding="utf-8")

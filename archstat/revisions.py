@@ -86,9 +86,7 @@ def _asked(asked: dict[str, Any], folder: Path, title: str) -> dict[str, Any]:
         request.write_text(json.dumps({**asked, "reply": str(reply)}), encoding="utf-8")
         # -P: only what the process puts on its path itself is importable from a working directory
         command = [sys.executable, "-P", str(capture_elsewhere.__file__), str(request)]
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False
-        )
+        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=False)
         if not reply.exists():
             raise RevisionError(
                 f"{title}: Python ended with code {done.returncode} while it captured the model."
