@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from archstat.budgets.config import Budget, Config
 from archstat.budgets.lock import Entry, LockFile, entry_of
 from archstat.budgets.rules import Rule
 from archstat.budgets.staleness import staleness
 from archstat.budgets.verdicts import State, Verdict, judge
+from archstat.budgets.workers import in_order
 from archstat.errors import EXIT_DISAGREES, EXIT_DONE, EXIT_FAILED, EXIT_INCOMPLETE, ArchstatError
 from archstat.pipeline import analyze
 from archstat.result import Report
@@ -71,31 +73,51 @@ class Outcome:
 
 
 def check(
-    config: Config, lock: LockFile | None, *, update: bool = False, watch: Watch | None = None
+    config: Config,
+    lock: LockFile | None,
+    *,
+    update: bool = False,
+    watch: Watch | None = None,
+    workers: int = 1,
 ) -> Outcome:
     """Every rule of every budget, judged; models are looked up from the folder of the file.
 
     Args:
         lock: what relative rules refer to, unless `update` makes today's figures the record.
         watch: is given the models to come, and gives them back one by one.
+        workers: processes that share the models; with more than one, this one is forked.
     """
+    groups = _groups(config)
+    locked = lock.entries if lock is not None else {}
+    tasks = [[(budget, locked.get(budget.name)) for budget in group] for group in groups]
+    names = [group[0].model for group in groups]
+    found: dict[str, Judged] = {}
+    folder = config.path.parent.resolve()
+    # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
+    with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
+        results = in_order(partial(_judge_group, update=update), tasks, workers)
+        for _, judged in zip(watch(names) if watch else names, results, strict=True):
+            found.update((one.budget.name, one) for one in judged)
+    return Outcome(config, tuple(found[budget.name] for budget in config.budgets), lock)
+
+
+def models(config: Config) -> int:
+    """How many captures the budgets take: one a model and input, however many rules."""
+    return len(_groups(config))
+
+
+def _groups(config: Config) -> list[list[Budget]]:
     groups: dict[tuple[str, tuple[str, ...]], list[Budget]] = {}
     for budget in config.budgets:
         groups.setdefault((budget.model, budget.input), []).append(budget)
-    locked = lock.entries if lock is not None else {}
-    found: dict[str, Judged] = {}
-    folder = config.path.parent.resolve()
-    names = [model for model, _ in groups]
-    # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
-    with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
-        for _, ((model, inputs), budgets) in zip(
-            watch(names) if watch else names, groups.items(), strict=True
-        ):
-            report = _report(model, inputs)
-            for budget in budgets:
-                entry = locked.get(budget.name)
-                found[budget.name] = _judged(budget, report, entry, update=update)
-    return Outcome(config, tuple(found[budget.name] for budget in config.budgets), lock)
+    return list(groups.values())
+
+
+def _judge_group(group: Sequence[tuple[Budget, Entry | None]], update: bool) -> list[Judged]:
+    """The budgets of one model at one input, each with what is locked of it, on one capture."""
+    first = group[0][0]
+    report = _report(first.model, first.input)
+    return [_judged(budget, report, locked, update=update) for budget, locked in group]
 
 
 def _report(model: str, inputs: tuple[str, ...]) -> Report | ArchstatError:

@@ -53,6 +53,7 @@ def check(
     from archstat.budgets import gate
     from archstat.budgets.lock_reading import read_lock
     from archstat.budgets.lock_writing import write_lock
+    from archstat.budgets.workers import useful_workers
     from archstat.cli.check_output import CheckDestination
     from archstat.cli.progress import tracked
     from archstat.errors import ConfigError, SpecError
@@ -66,7 +67,8 @@ def check(
         destination.refuse(error)
         raise
     lock = read_lock(budgets.lock_path)
-    outcome = gate.check(budgets, lock, update=update, watch=tracked)
+    workers = useful_workers(gate.models(budgets))
+    outcome = gate.check(budgets, lock, update=update, watch=tracked, workers=workers)
     written = None
     new = outcome.new_lock()
     if update and new is not None:
