@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from archstat.errors import SpecError
 from archstat.pipeline import analyze
@@ -42,9 +43,12 @@ def both_sides(request: Request) -> Sides:
         return _here(before, request), _here(after, request)
     if len(request.sides) != 1:
         raise SpecError("--base compares one model with itself: name just one.")
+    from archstat.repository import repository_of
     from archstat.revisions import snapshots_at
 
     (text,) = request.sides
+    if request.head is not None:
+        repository_of(Path.cwd()).commit(request.head)  # a typo is told before the work
     before_it = snapshots_at(text, request.base, request.input, request.batch)
     if request.head is None:
         return before_it, _here(text, request)
