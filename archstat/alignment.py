@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 from archstat.result import Number
@@ -72,14 +72,15 @@ def aligned(before: Sequence[Layer], after: Sequence[Layer]) -> tuple[Change, ..
     Modules that only hold others, and neither compute nor own anything themselves, are left out.
     """
     old, new = _Skeleton(before), _Skeleton(after)
+    kinship = _Kinship(old, new)
     pairing = _Pairing(old.layers(), new.layers())
     pairing.pair(lambda layer: (layer.path, layer.structure))
-    pairing.pair(lambda layer: (layer.path, layer.type), lambda path: _trusted(old, new, path))
+    pairing.pair(lambda layer: (layer.path, layer.type), kinship.is_trusted)
     pairing.pair(lambda layer: (layer.name, layer.structure))
     pairing.pair(lambda layer: layer.structure)
     pairing.pair(lambda layer: (layer.path, layer.type))
     pairing.pair(lambda layer: (layer.parent, layer.type))
-    pairing.pair(lambda layer: layer.path, lambda path: _in_place(old, new, path))
+    pairing.pair(lambda layer: layer.path, kinship.is_in_place)
     return pairing.changes()
 
 
@@ -142,13 +143,20 @@ class _Skeleton:
         return list(self._children.get(path, {}))
 
 
-def _trusted(old: _Skeleton, new: _Skeleton, path: str) -> bool:
-    """Whether no number on a path can have moved: its neighbours are still of the same types."""
-    return all(old.types_under(p) == new.types_under(p) for p in _numbered(path))
+class _Kinship:
+    """Which modules have the same children on both sides, asked once each."""
 
+    def __init__(self, old: _Skeleton, new: _Skeleton) -> None:
+        self._trusted = cache(lambda path: old.types_under(path) == new.types_under(path))
+        self._in_place = cache(lambda path: old.names_under(path) == new.names_under(path))
 
-def _in_place(old: _Skeleton, new: _Skeleton, path: str) -> bool:
-    return all(old.names_under(p) == new.names_under(p) for p in _numbered(path))
+    def is_trusted(self, path: str) -> bool:
+        """Whether no number on a path can have moved: its neighbours are of the same types."""
+        return all(map(self._trusted, _numbered(path)))
+
+    def is_in_place(self, path: str) -> bool:
+        """Whether there is the same number of neighbours, of whatever types."""
+        return all(map(self._in_place, _numbered(path)))
 
 
 def _numbered(path: str) -> Iterable[str]:
