@@ -11,7 +11,7 @@ from archstat import zoo
 from archstat.budgets.config import Budget
 from archstat.budgets.rules import GROWING_KEYS, RULE_COLUMNS, Rule, parse_increase, parse_rule
 from archstat.budgets.wildcards import has_wildcard, matching
-from archstat.errors import ArchstatError
+from archstat.errors import ArchstatError, SpecError
 from archstat.lookup import did_you_mean
 from archstat.specs import parse_spec
 from archstat.units import parse_input
@@ -48,7 +48,7 @@ class EntryReader:
             self._wrong("informational", "true or false")
         if "model" not in self.content:
             self._fault(self.line, 'this budget has no model; write model = "vgg16".')
-        specs = self._specs(model) if model else []
+        specs = self._specs(model, inputs) if model else []
         if not self.rules and not self.faults:
             example = 'params = "<= 5.3M" or max_increase = "1%"'
             self._fault(self.line, f"this budget has no rule; write {example}.")
@@ -135,13 +135,15 @@ class EntryReader:
             return False
         return True
 
-    def _specs(self, model: str) -> list[str]:
+    def _specs(self, model: str, inputs: tuple[str, ...]) -> list[str]:
         try:
             specs = matching(model, self.folder) if has_wildcard(model) else [model]
             for spec in specs:
                 parsed = parse_spec(spec)
                 if parsed.scheme == "zoo":
                     zoo.entry(parsed.target)
+                if inputs and (parsed.input or parsed.resolution):
+                    raise SpecError(f"{spec!r} has an input, and so has the budget; keep one.")
         except ArchstatError as error:
             self._fault(self.line_of("model"), f"model: {error}")
             return []

@@ -33,7 +33,7 @@ def annotations_of_mistakes(mistakes: Sequence[Mistake]) -> Iterator[str]:
     """A line for each mistake in the file of budgets."""
     for mistake in mistakes:
         file = in_repository(Path(mistake.path))
-        yield annotation("error", file, mistake.line, "a mistake in the budgets", mistake.text)
+        yield annotation("error", file, mistake.line, "budgets cannot be checked", mistake.text)
 
 
 def annotation(level: Level, file: str, line: int, title: str, message: str) -> str:

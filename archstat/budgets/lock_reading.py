@@ -37,7 +37,7 @@ def parse_lock(text: str, path: str) -> LockFile:
         if line.startswith(("<<<<<<<", ">>>>>>>")):
             raise LockFileError(_damaged(f"{path}:{number}", "it holds a conflict of a merge"))
     try:
-        document = json.loads(text, parse_constant=_refused)
+        document = json.loads(text, parse_constant=_refused, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError) as error:
         place = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else path
         raise LockFileError(_damaged(place, f"it is not JSON ({error})")) from error
@@ -57,6 +57,15 @@ def _damaged(place: str, what: str) -> str:
         f"{place}: this lock file cannot be used, {what}. It was left as it is: restore it from "
         "version control, or delete it and write it anew with `archstat check --update`."
     )
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object as a dict; merges by hand leave a key twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands in it twice")
+    return content
 
 
 def _refused(constant: str) -> float:

@@ -39,7 +39,7 @@ def to_comment(outcome: Outcome, *, locked: bool = False) -> str:
 def mistakes_comment(mistakes: Sequence[str]) -> str:
     """The comment where the budgets themselves are wrong."""
     lines = "\n".join(f"- {escaped(mistake)}" for mistake in mistakes)
-    return f"{HEADING}\n\n❌ **The budgets cannot be read.**\n\n{lines}\n"
+    return f"{HEADING}\n\n❌ **The budgets cannot be checked.**\n\n{lines}\n"
 
 
 def _list(title: str, lines: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def _budget() -> dict[str, Any]:
                 _PERCENT,
                 {
                     "type": "object",
-                    "properties": {key: _PERCENT for key in GROWING_KEYS},
+                    "properties": dict.fromkeys(GROWING_KEYS, _PERCENT),
                     "additionalProperties": False,
                 },
             ],

@@ -53,11 +53,11 @@ class _Scanner:
                 prefix = self._header(self._keys())
                 prefix = (*prefix, self._tables.setdefault(prefix, 0))
                 self._tables[prefix[:-1]] += 1
-                self._note(prefix, start)
+                self._note_header(prefix, start)
                 self.at = self.text.index("]]", self.at) + 2
             elif self._takes("["):
                 prefix = self._header(self._keys())
-                self._note(prefix, start)
+                self._note_header(prefix, start)
                 self.at = self.text.index("]", self.at) + 1
             else:
                 self._pair(prefix)
@@ -134,6 +134,10 @@ class _Scanner:
             return False
         self.at = match.end()
         return True
+
+    def _note_header(self, path: KeyPath, position: int) -> None:
+        for end in range(1, len(path) + 1):
+            self._note(path[:end], position)
 
     def _note(self, path: KeyPath, position: int) -> None:
         # Positions only grow, so that every line break is counted once.

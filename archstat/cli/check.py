@@ -56,17 +56,17 @@ def check(
     from archstat.budgets.workers import useful_workers
     from archstat.cli.check_output import CheckDestination
     from archstat.cli.progress import tracked
-    from archstat.errors import ConfigError, SpecError
+    from archstat.errors import ConfigError, LockFileError, SpecError
 
     if update and locked:
         raise SpecError("--update writes the lock file, --locked forbids it; give one of them.")
     destination = CheckDestination(format, output)
     try:
         budgets = _read(config)
-    except ConfigError as error:
+        lock = read_lock(budgets.lock_path)
+    except (ConfigError, LockFileError) as error:
         destination.refuse(error)
         raise
-    lock = read_lock(budgets.lock_path)
     workers = useful_workers(gate.models(budgets))
     outcome = gate.check(budgets, lock, update=update, watch=tracked, workers=workers)
     written = None

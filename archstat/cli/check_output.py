@@ -12,10 +12,11 @@ from archstat.budgets.explanations import blocks, lock_remark, summary_line
 from archstat.budgets.gate import Outcome
 from archstat.budgets.github import annotate, annotations_of_mistakes
 from archstat.budgets.markdown import mistakes_comment, to_comment
+from archstat.budgets.reading import OWN_FILE
 from archstat.budgets.tables import raw_table, shown_table
 from archstat.cli.output import Destination
 from archstat.cli.paging import page_or_print
-from archstat.errors import ConfigError, Mistake, OutputError
+from archstat.errors import ArchstatError, ConfigError, Mistake, OutputError
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_json import to_json
 from archstat.result import Table
@@ -49,16 +50,21 @@ class CheckDestination(Destination):
             page_or_print(to_console(table, width=None, colour=False) + _block(lines))
             _append_summary(to_comment(outcome, locked=locked))
 
-    def refuse(self, error: ConfigError) -> None:
-        """Annotate the mistakes of a file of budgets, where annotations are asked for.
+    def refuse(self, error: ArchstatError) -> None:
+        """Annotate what is wrong with the budgets or the lock file, where that is asked for.
 
         Raises:
-            OutputError: GitHub's summary cannot be written.
+            OutputError: the file, or GitHub's summary, cannot be written.
         """
-        if self.is_github:
-            mistakes = error.mistakes or [Mistake("archstat.toml", 1, str(error))]
-            page_or_print(_block(annotations_of_mistakes(mistakes)))
-            _append_summary(mistakes_comment([str(m) for m in mistakes]))
+        if not self.is_github:
+            return
+        mistakes = error.mistakes if isinstance(error, ConfigError) else ()
+        mistakes = mistakes or (Mistake(OWN_FILE, 1, str(error)),)
+        comment = mistakes_comment([str(mistake) for mistake in mistakes])
+        if self.path is not None:
+            self.write_text(comment)
+        page_or_print(_block(annotations_of_mistakes(mistakes)))
+        _append_summary(comment)
 
     def _rendered(self, outcome: Outcome, locked: bool, written: bool | None) -> str:
         if self.format.name == "markdown":
