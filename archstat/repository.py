@@ -66,9 +66,15 @@ class Repository:
                 yield folder
             finally:
                 with _undisturbed():
-                    _git(self.root, "worktree", "remove", "--force", "--force", str(folder))
-                    shutil.rmtree(folder, ignore_errors=True)
-                    _git(self.root, "worktree", "prune")
+                    self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        # without `prune`, which would forget other worktrees that happen to be unmounted
+        remove = ("worktree", "remove", "--force", "--force", str(folder))
+        gone = _git(self.root, *remove).returncode == 0
+        shutil.rmtree(folder, ignore_errors=True)
+        if not gone:
+            _git(self.root, *remove)
 
 
 def repository_of(folder: Path) -> Repository:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from archstat.pipeline import analyze
+from archstat.repository import repository_of
 
 NETS = """
 from torch import nn
@@ -320,6 +322,19 @@ def test_hook_of_the_repository_does_not_run(archstat, repository):
     hook.chmod(0o755)
     assert archstat("diff", "nets.py:Net", "--base", "main", *INPUT).code == 0
     assert not (repository / "ran").exists()
+
+
+def test_worktrees_of_others_are_left_alone(archstat, repository, temporary):
+    git("worktree", "add", "--quiet", "--detach", str(temporary / "unmounted"))
+    (temporary / "unmounted").rename(temporary.parent / f"{temporary.name}-elsewhere")
+    assert archstat("diff", "nets.py:Net", "--base", "main", *INPUT).code == 0
+    assert "unmounted" in git("worktree", "list")
+
+
+def test_worktree_that_vanishes_meanwhile_is_forgotten(repository, temporary):
+    with repository_of(repository).checkout("main") as folder:
+        shutil.rmtree(folder)
+    assert nothing_stays(repository, temporary)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
