@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,6 +61,7 @@ def _installed(file: Path) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that asks
     os.dup2(2, 1)  # standard output is for figures, not for what a model prints
     content = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     reply = json.dumps(answer(content))
