@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from archstat.budgets.explanations import blocks, lock_remark, summary_line
 from archstat.budgets.gate import Judged, Outcome
@@ -24,16 +25,22 @@ _MOST_SIGNS = 60_000
 def to_comment(outcome: Outcome, *, locked: bool = False) -> str:
     """A comment for a pull request; sticky comments find it by its first line, which is fixed."""
     sign = "✅" if outcome.exit_code(locked=locked) == EXIT_DONE else "❌"
-    parts = [HEADING, f"{sign} **{summary_line(outcome)}**", *_rules(outcome)]
-    parts += [_list(title, lines) for title, lines in blocks(outcome)]
-    if remark := lock_remark(outcome):
-        parts.append(_text(remark))
-    for details in _layers(outcome):
-        if sum(map(len, parts)) + len(details) > _MOST_SIGNS:
-            parts.append("There are more changed layers than a comment can hold.")
+    parts = [HEADING, f"{sign} **{summary_line(outcome)}**"]
+    room = _MOST_SIGNS
+    for part in _parts(outcome):
+        room -= len(part) + 2
+        if room < 0:
+            parts.append("There is more than a comment can hold: see the log.")
             break
-        parts.append(details)
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+        parts.append(part.rstrip("\n"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(outcome: Outcome) -> Iterator[str]:
+    yield from _rules(outcome)
+    yield from (_list(title, lines) for title, lines in blocks(outcome))
+    yield from filter(None, [_text(lock_remark(outcome))])
+    yield from _layers(outcome)
 
 
 def mistakes_comment(mistakes: Sequence[str]) -> str:
@@ -78,7 +85,11 @@ def _signed(table: Table) -> str:
         (*row[:place], f"{_SIGNS[str(row[place])]} {row[place]}", *row[place + 1 :])
         for row in table.rows
     )
-    return to_markdown(replace(table, rows=rows))
+    lines = to_markdown(replace(table, rows=rows)).splitlines()
+    fitting = [n for n, size in enumerate(accumulate(map(len, lines))) if size <= _MOST_SIGNS // 2]
+    left = len(lines) - len(fitting)
+    more = [f"\nand {left} more rules"] if left else []
+    return "\n".join([*lines[: len(fitting)], *more])
 
 
 def _layers(outcome: Outcome) -> Iterator[str]:

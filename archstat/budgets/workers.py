@@ -7,7 +7,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -26,31 +29,47 @@ def useful_workers(tasks: int) -> int:
 def in_order(
     work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int
 ) -> Iterator[_Result]:
-    """The result of each task, in the order of the tasks; what a process lost is done here."""
-    done = 0
-    if workers > 1:
-        for result in _forked(work, tasks, workers):
-            yield result
-            done += 1
-    for task in tasks[done:]:
-        yield work(task)
+    """The result of each task, in the order of the tasks; what a process lost is done here.
+
+    The processes start at once, before the first result is asked for: a progress bar, which has a
+    thread of its own, must not be there when this process is forked.
+    """
+    return _results(work, tasks, _started(work, tasks, workers) if workers > 1 else None)
 
 
-def _forked(
+def _started(
     work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int
-) -> Iterator[_Result]:
-    """Results as long as all processes live; a model may well take its own with it."""
+) -> tuple[ProcessPoolExecutor, list[Future[_Result]]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
 
     import archstat.frontends.module
     import archstat.inputs  # noqa: F401
 
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    return pool, [pool.submit(work, task) for task in tasks]
+
+
+def _results(
+    work: Callable[[_Task], _Result],
+    tasks: Sequence[_Task],
+    started: tuple[ProcessPoolExecutor, list[Future[_Result]]] | None,
+) -> Iterator[_Result]:
+    done = 0
+    if started is not None:
+        for result in _of_living(*started):
+            yield result
+            done += 1
+    for task in tasks[done:]:
+        yield work(task)
+
+
+def _of_living(pool: ProcessPoolExecutor, futures: Sequence[Future[_Result]]) -> Iterator[_Result]:
+    """Results as long as all processes live; a model may well take its own with it."""
+    from concurrent.futures.process import BrokenProcessPool
+
     try:
-        futures = [pool.submit(work, task) for task in tasks]
         for future in futures:
             yield future.result()
     except BrokenProcessPool:

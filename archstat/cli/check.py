@@ -70,9 +70,9 @@ def check(
     workers = useful_workers(gate.models(budgets))
     outcome = gate.check(budgets, lock, update=update, watch=tracked, workers=workers)
     written = None
-    new = outcome.new_lock()
-    if update and new is not None:
-        written = write_lock(budgets.lock_path, new, lock)
+    if update:
+        new = outcome.new_lock()
+        written = new is not None and write_lock(budgets.lock_path, new, lock)
     destination.write_outcome(outcome, locked=locked, written=written)
     _finish(outcome, locked, destination.says_why)
 

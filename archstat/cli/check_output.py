@@ -88,6 +88,8 @@ def _with_notes(outcome: Outcome, why: Iterable[str], written: bool | None) -> T
     name = outcome.config.lock_path.name
     if written is None:
         said += filter(None, [lock_remark(outcome)])
+    elif outcome.new_lock() is None:
+        said.append(f"{name} was not written, since a model failed.")
     else:
         said.append(_update_text(outcome) if written else f"{name} is up to date.")
     return replace(shown_table(outcome), notes=(*said, summary_line(outcome)))
