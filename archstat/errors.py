@@ -15,6 +15,11 @@
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
     ├── DeviceError                 2   an unknown device, or a device file that is none
+    ├── RevisionError               2   a git revision that does not exist
+    ├── ConfigError                 2   budgets that are missing or wrongly written
+    ├── LockFileError               2   a lock file that cannot be read or written
+    ├── UnjudgedBudgetError         2   a budget's model cannot be measured
+    ├── BrokenBudgetError           1   a model does not keep its budget, or a lock file is stale
     ├── DisagreementError           1   another tool's count differs without a known reason
     └── IncompleteCountError        3   unknown operations where a complete count was asked for
 
@@ -22,6 +27,9 @@ A message says what was given, what was expected and what to do next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 EXIT_DONE = 0
 EXIT_DISAGREES = 1
@@ -89,6 +97,43 @@ class GraphFileError(ArchstatError):
 
 class DeviceError(ArchstatError):
     """No device has this name or this figure, or a device file is not one."""
+
+
+class RevisionError(ArchstatError):
+    """A git revision that does not exist, or no git repository to look for it in."""
+
+
+class Mistake(NamedTuple):
+    """One mistake in a file that somebody wrote, at a line from 1."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
+class ConfigError(ArchstatError):
+    """No budgets are found, or they hold `mistakes`, each named with its file and line."""
+
+    def __init__(self, message: str, mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
+
+
+class LockFileError(ArchstatError):
+    """A lock file cannot be read or written; what stood in it still stands."""
+
+
+class UnjudgedBudgetError(ArchstatError):
+    """A rule could not be asked: its model does not import or run, or has no such figure."""
+
+
+class BrokenBudgetError(ArchstatError):
+    """A rule of a budget is broken, or the lock file is not what the models are."""
+
+    exit_code = EXIT_DISAGREES
 
 
 class DisagreementError(ArchstatError):

@@ -24,7 +24,7 @@ from archstat.units import (
 Number = int | float
 PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
-Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "ms"]
+Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "ms", "figure"]
 
 RATIO_SUFFIX = "_ratio"
 

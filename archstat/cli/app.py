@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
+from archstat.cli.diff import diff
 from archstat.cli.guidelines import guidelines
 from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
@@ -21,9 +23,11 @@ COMMANDS = (
     ("summary", summary),
     ("crosscheck", crosscheck),
     ("rf", rf),
-    ("roofline", roofline),
     ("guidelines", guidelines),
     ("memory", memory),
+    ("roofline", roofline),
+    ("diff", diff),
+    ("check", check),
     ("list", list_networks),
 )
 

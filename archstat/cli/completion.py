@@ -50,3 +50,8 @@ def complete_device(incomplete: str) -> list[str]:
 
     names = ("local", "local-cuda", *built_in())
     return [name for name in names if name.startswith(incomplete.lower())]
+
+
+def complete_check_format(incomplete: str) -> list[str]:
+    """Names of the output formats of `archstat check`."""
+    return [*complete_format(incomplete), *(["github"] if "github".startswith(incomplete) else [])]

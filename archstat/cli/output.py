@@ -29,13 +29,20 @@ class Destination:
         """Whether numbers go out exact and complete, not for a reader."""
         return self.format.name in ("csv", "json")
 
-    def write(self, table: Table) -> None:
-        """Render and write.
+    def write(self, *tables: Table) -> None:
+        """Render and write, several tables one below the other.
 
         Raises:
             OutputError: the file cannot be written; what was there before is still there.
         """
-        text = self.format.render(table)
+        self.write_text("\n".join(self.format.render(table) for table in tables))
+
+    def write_text(self, text: str) -> None:
+        """Write what is rendered already.
+
+        Raises:
+            OutputError: the file cannot be written; what was there before is still there.
+        """
         if self.path is None:
             page_or_print(text)
         else:

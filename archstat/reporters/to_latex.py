@@ -94,7 +94,7 @@ def _cell(column: Column, cell: Cell, factor: int, bounded: bool) -> str:
 
 
 def _format(column: Column, cells: list[str]) -> str:
-    if column.unit in ("text", "pixels"):
+    if column.unit in ("text", "pixels", "figure"):
         return "l" if column.unit == "text" else "r"
     numbers = [cell for cell in cells if not cell.startswith("{")] or ["0"]
     whole = max(len(number.partition(".")[0]) for number in numbers)

@@ -11,13 +11,14 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
 
 def to_markdown(table: Table) -> str:
     """The table as a Markdown pipe table, notes below."""
-    head = [_escaped(column.key) for column in table.columns]
+    head = [escaped(column.key) for column in table.columns]
     rule = ["---" if column.unit == "text" else "--:" for column in table.columns]
-    rows = [[_escaped(cell) for cell in row] for row in table.formatted()]
+    rows = [[escaped(cell) for cell in row] for row in table.formatted()]
     lines = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
-    notes = [f"\n{_escaped(note)}" for note in table.notes]
+    notes = [f"\n{escaped(note)}" for note in table.notes]
     return "\n".join([*lines, *notes]) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text in which no sign means anything to Markdown, on one line."""
     return _SPECIAL.sub(r"\\\1", text).replace("\n", " ")

@@ -1,0 +1,151 @@
+"""The gate: every budget of a file held against its model, each model captured once."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import chdir, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+from archstat.budgets.config import Budget, Config
+from archstat.budgets.lock import Entry, LockFile, entry_of
+from archstat.budgets.rules import Rule
+from archstat.budgets.staleness import staleness
+from archstat.budgets.verdicts import State, Verdict, judge
+from archstat.budgets.workers import in_order
+from archstat.errors import EXIT_DISAGREES, EXIT_DONE, EXIT_FAILED, EXIT_INCOMPLETE, ArchstatError
+from archstat.pipeline import analyze
+from archstat.result import Report
+
+Watch = Callable[[Sequence[str]], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A budget with its verdicts, what its model is (None: it failed) and what is locked of it.
+
+    `notes` say which operations are not counted.
+    """
+
+    budget: Budget
+    verdicts: tuple[Verdict, ...]
+    entry: Entry | None = None
+    locked: Entry | None = None
+    torch_version: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check found: the judged budgets in their order, and the lock file that it read."""
+
+    config: Config
+    judged: tuple[Judged, ...]
+    lock: LockFile | None = None
+
+    def counts(self) -> Mapping[State, int]:
+        """How many rules have each verdict."""
+        return Counter(verdict.state for judged in self.judged for verdict in judged.verdicts)
+
+    def new_lock(self) -> LockFile | None:
+        """The lock file as it should be now; None where a model failed."""
+        entries = {judged.budget.name: judged.entry for judged in self.judged}
+        known = {name: entry for name, entry in entries.items() if entry is not None}
+        if len(known) < len(entries):
+            return None
+        return LockFile(known, torch_version=self.judged[0].torch_version)
+
+    def stale(self) -> tuple[str, ...]:
+        """What the lock file says and the models are not, a sentence a budget."""
+        entries = {judged.budget.name: judged.entry for judged in self.judged}
+        return tuple(staleness(self.lock, entries))
+
+    def exit_code(self, *, locked: bool = False) -> int:
+        """2 if anything failed, else 1 if broken (or stale, where `locked`), else 3 or 0."""
+        counts = self.counts()
+        if counts.get("failed"):
+            return EXIT_FAILED
+        if counts.get("broken") or (locked and self.stale()):
+            return EXIT_DISAGREES
+        return EXIT_INCOMPLETE if counts.get("incomplete") else EXIT_DONE
+
+
+def check(
+    config: Config,
+    lock: LockFile | None,
+    *,
+    update: bool = False,
+    watch: Watch | None = None,
+    workers: int = 1,
+) -> Outcome:
+    """Every rule of every budget, judged; models are looked up from the folder of the file.
+
+    Args:
+        lock: what relative rules refer to, unless `update` makes today's figures the record.
+        watch: is given the models to come, and gives them back one by one.
+        workers: processes that share the models; with more than one, this one is forked.
+    """
+    groups = _groups(config)
+    locked = lock.entries if lock is not None else {}
+    tasks = [[(budget, locked.get(budget.name)) for budget in group] for group in groups]
+    names = [group[0].model for group in groups]
+    found: dict[str, Judged] = {}
+    folder = config.path.parent.resolve()
+    # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
+    with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
+        results = in_order(partial(_judge_group, update=update), tasks, workers)
+        for _, judged in zip(watch(names) if watch else names, results, strict=True):
+            found.update((one.budget.name, one) for one in judged)
+    return Outcome(config, tuple(found[budget.name] for budget in config.budgets), lock)
+
+
+def models(config: Config) -> int:
+    """How many captures the budgets take: one a model and input, however many rules."""
+    return len(_groups(config))
+
+
+def _groups(config: Config) -> list[list[Budget]]:
+    groups: dict[tuple[str, tuple[str, ...]], list[Budget]] = {}
+    for budget in config.budgets:
+        groups.setdefault((budget.model, budget.input), []).append(budget)
+    return list(groups.values())
+
+
+def _judge_group(group: Sequence[tuple[Budget, Entry | None]], update: bool) -> list[Judged]:
+    """The budgets of one model at one input, each with what is locked of it, on one capture."""
+    first = group[0][0]
+    report = _report(first.model, first.input)
+    return [_judged(budget, report, locked, update=update) for budget, locked in group]
+
+
+def _report(model: str, inputs: tuple[str, ...]) -> Report | ArchstatError:
+    try:
+        return analyze(model, list(inputs) or None)
+    except ArchstatError as error:
+        return error
+
+
+def _judged(
+    budget: Budget, report: Report | ArchstatError, locked: Entry | None, *, update: bool
+) -> Judged:
+    if isinstance(report, ArchstatError):
+        failed = tuple(_failed(rule, report) for rule in budget.rules)
+        return Judged(budget, failed, None, locked)
+    entry = entry_of(report, (rule.key for rule in budget.rules))
+    base = entry if update else locked
+    verdicts = tuple(_verdict(rule, report, base, budget) for rule in budget.rules)
+    notes = tuple(f.message for f in report.findings if f.topic == "unknown_ops")
+    return Judged(budget, verdicts, entry, locked, report.graph.torch_version, notes)
+
+
+def _verdict(rule: Rule, report: Report, locked: Entry | None, budget: Budget) -> Verdict:
+    try:
+        return judge(rule, report, locked, informational=budget.informational)
+    except ArchstatError as error:
+        return _failed(rule, error)
+
+
+def _failed(rule: Rule, error: ArchstatError) -> Verdict:
+    return Verdict(rule, None, None, None, None, "failed", str(error))

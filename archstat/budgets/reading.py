@@ -1,0 +1,159 @@
+"""Finding and reading the file of budgets: all its mistakes at once, each with its line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archstat.budgets.config import Budget, Config
+from archstat.budgets.entries import EntryReader
+from archstat.budgets.toml_lines import KeyPath, key_lines
+from archstat.errors import ConfigError, Mistake
+from archstat.lookup import did_you_mean
+
+OWN_FILE = "archstat.toml"
+PROJECT_FILE = "pyproject.toml"
+_TABLE = ("tool", "archstat")
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
+
+
+def find_config(start: Path) -> Path:
+    """The file of budgets for a folder: archstat.toml, or pyproject.toml with [tool.archstat].
+
+    The nearest folder upwards counts, up to that of the repository.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / OWN_FILE).is_file():
+            return folder / OWN_FILE
+        project = folder / PROJECT_FILE
+        if project.is_file() and _mentions_budgets(project):
+            return project
+        if (folder / ".git").exists():
+            break
+    raise ConfigError(
+        f"There are no budgets: no {OWN_FILE} and no {PROJECT_FILE} with [tool.archstat] in "
+        f"{start} or above. Write {OWN_FILE} with\n"
+        '    [[budget]]\n    model = "mobilenet_v2"\n    params = "<= 3.6M"'
+    )
+
+
+def load(path: str | Path) -> Config:
+    """The budgets of a file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, or mistakes in it; `mistakes` has all of them.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} cannot be read: it is not UTF-8 ({error}).") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """The budgets that a text holds; `path` decides where they stand in it, and where files are.
+
+    Raises:
+        ConfigError: not TOML, or mistakes in it; `mistakes` has all of them.
+    """
+    try:
+        # A byte order mark is what some editors save, and no part of the text.
+        content = tomllib.loads(text.removeprefix("\ufeff"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = _PLACE.search(str(error))
+        said = _PLACE.sub("", str(error)) or type(error).__name__
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        raise _refusal([Mistake(str(path), line, f"this is not TOML: {said}.")]) from error
+    reader = _Reader(text.removeprefix("\ufeff"), path)
+    config = Config(tuple(reader.read(content)), path)
+    if reader.mistakes:
+        raise _refusal(sorted(reader.mistakes, key=lambda mistake: mistake.line))
+    return config
+
+
+class _Reader:
+    def __init__(self, text: str, path: Path) -> None:
+        self.path = path
+        self.mistakes: list[Mistake] = []
+        self._lines = key_lines(text)
+        self._prefix: KeyPath = _TABLE if path.name == PROJECT_FILE else ()
+
+    def read(self, content: Mapping[str, Any]) -> list[Budget]:
+        table: Any = content
+        for key in self._prefix:
+            table = table.get(key, {}) if isinstance(table, Mapping) else {}
+        if not isinstance(table, Mapping):
+            self._report(self._line(), "tool.archstat is not a table.")
+            return []
+        for key in table:
+            if key != "budget":
+                hint = did_you_mean(key, ["budget"]) or " Budgets stand below [[budget]]."
+                self._report(self._line(key), f"there is no key {key!r} here.{hint}")
+        entries = table.get("budget")
+        if not (isinstance(entries, list) and entries):
+            header = ".".join(str(key) for key in (*self._prefix, "budget"))
+            self._report(self._line("budget"), f"there is no budget here; write [[{header}]].")
+            return []
+        budgets = [made for number in range(len(entries)) for made in self._budget(entries, number)]
+        self._refuse_repeated(budgets)
+        return budgets
+
+    def _budget(self, entries: list[Any], number: int) -> list[Budget]:
+        line = self._line("budget", number)
+        if not isinstance(entries[number], Mapping):
+            self._report(line, "this budget is not a table; write [[budget]] above its keys.")
+            return []
+
+        def line_of(*place: str) -> int:
+            return self._line("budget", number, *place)
+
+        folder = self.path.parent.resolve()
+        return EntryReader(entries[number], folder, line, line_of, self._report).budgets()
+
+    def _refuse_repeated(self, budgets: list[Budget]) -> None:
+        lines: dict[str, int] = {}
+        for budget in budgets:
+            first = lines.setdefault(budget.name, budget.line)
+            if first != budget.line:
+                self._report(
+                    budget.line,
+                    f"the budget of line {first} is called {budget.name!r}, too; "
+                    "give one of them a name of its own.",
+                )
+
+    def _line(self, *place: str | int) -> int:
+        """The line of a key, else of what it stands in."""
+        path = (*self._prefix, *place)
+        while path and path not in self._lines:
+            path = path[:-1]
+        return self._lines.get(path, 1)
+
+    def _report(self, line: int, text: str) -> None:
+        self.mistakes.append(Mistake(str(self.path), line, text))
+
+
+def _refusal(mistakes: list[Mistake]) -> ConfigError:
+    lines = [str(mistake) for mistake in mistakes]
+    count = f"{len(lines)} mistakes in the budgets:\n" if len(lines) > 1 else ""
+    return ConfigError(count + "\n".join(lines), mistakes)
+
+
+def _mentions_budgets(project: Path) -> bool:
+    try:
+        text = project.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return False
+    try:
+        tool = tomllib.loads(text).get("tool", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return "tool.archstat" in text
+    return isinstance(tool, Mapping) and "archstat" in tool

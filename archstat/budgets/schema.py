@@ -1,0 +1,93 @@
+"""The JSON schema of archstat.toml, for editors: ``python -m archstat.budgets.schema`` prints it.
+
+It lies beside this file as archstat.schema.json, and a test holds the two together. What a schema
+cannot say (a name twice, a model that does not exist) only `archstat check` can.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from archstat.budgets.rules import GROWING_KEYS, OPERATORS, RULE_COLUMNS
+from archstat.result import Column
+from archstat.units import BYTE_UNITS, COUNT_UNITS
+
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_PERCENT = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["1%", "0%"]}
+_TEXTS = {
+    "name": "The budget's name in tables and in the lock file; the model if it has none.",
+    "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with "
+    ",KEY=VALUE options. Wildcards (*, ?, [...]) stand for several of the zoo, a file or a module.",
+    "message": "What whoever breaks the budget should read.",
+}
+
+
+def schema() -> dict[str, Any]:
+    """The schema of a file of budgets, as plain dicts and lists."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Budgets of archstat",
+        "type": "object",
+        "properties": {"budget": {"type": "array", "minItems": 1, "items": _budget()}},
+        "required": ["budget"],
+        "additionalProperties": False,
+    }
+
+
+def _budget() -> dict[str, Any]:
+    shape = {"type": "string", "examples": ["3x224x224", "tokens=128:int64"]}
+    own = {
+        **{k: {"type": "string", "minLength": 1, "description": v} for k, v in _TEXTS.items()},
+        "input": {
+            "description": "Shapes without the batch; the model's own if it has one.",
+            "anyOf": [shape, {"type": "array", "items": shape}],
+        },
+        "informational": {
+            "type": "boolean",
+            "default": False,
+            "description": "Shown, but fails nothing.",
+        },
+        "max_increase": {
+            "description": "By how much figures may exceed the lock file: those of the budget's "
+            "rules of which less is better, else params and macs; or a table by column.",
+            "anyOf": [
+                _PERCENT,
+                {
+                    "type": "object",
+                    "properties": dict.fromkeys(GROWING_KEYS, _PERCENT),
+                    "additionalProperties": False,
+                },
+            ],
+        },
+    }
+    rules = {column.key: _rule(column) for column in RULE_COLUMNS}
+    return {
+        "type": "object",
+        "properties": {**own, **rules},
+        "required": ["model"],
+        "anyOf": [{"required": [key]} for key in ("max_increase", *rules)],
+        "additionalProperties": False,
+    }
+
+
+def _rule(column: Column) -> dict[str, Any]:
+    named = BYTE_UNITS if column.unit == "bytes" else COUNT_UNITS
+    units = "|".join(filter(None, named))
+    optional = "?" if "" in named else ""
+    examples = {"bytes": ["<= 20MiB"], "pixels": [">= 224"], "number": ["<= 50"]}
+    return {
+        "type": "string",
+        "description": column.meaning,
+        "pattern": rf"^\s*({'|'.join(OPERATORS)})\s*{_NUMBER}\s*({units}){optional}\s*$",
+        "examples": examples.get(column.unit, ["<= 5.3M", "== 5288548"]),
+    }
+
+
+def schema_text() -> str:
+    """The schema as the file has it."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

@@ -1,0 +1,136 @@
+"""Verdicts: what a rule makes of a model, exactly, and how far it is from its limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor, inf
+from typing import Literal
+
+from archstat.budgets.lock import Entry
+from archstat.budgets.rules import Rule
+from archstat.errors import SpecError
+from archstat.result import Cell, Column, Number, Report
+
+State = Literal["kept", "broken", "informational", "incomplete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A rule held against a model.
+
+    `cell` is the column as reported and `value` the number of it that counts (infinite where an
+    axis sees everything). `limit` is absolute, also for a relative rule. `margin` is the room left
+    before the rule breaks, negative by how much it is broken. `informational` is a rule that is
+    broken or incomplete but never fails anything; `failed` one that could not be asked.
+    """
+
+    rule: Rule
+    cell: Cell
+    value: Number | None
+    limit: Number | None
+    margin: Number | None
+    state: State
+    message: str
+    lower_bound: bool = False
+
+
+def judge(
+    rule: Rule, report: Report, locked: Entry | None = None, *, informational: bool = False
+) -> Verdict:
+    """The verdict on one rule.
+
+    Args:
+        locked: what the lock file records of the same budget; relative rules need it.
+        informational: turns broken and incomplete into informational.
+
+    Raises:
+        SpecError: the model has no such figure, or a relative rule has nothing to refer to.
+    """
+    cell = report.totals[rule.key]
+    value = rule.measured(cell)
+    if value is None:
+        raise SpecError(f"{report.model} has no {rule.key} ({_why_none(rule.column)}).")
+    limit, uncertain = _limit(rule, locked)
+    allowed = rule.allows(value, limit)
+    bound = rule.key in report.lower_bounds
+    state = _state(rule, allowed, value > limit, bound, uncertain)
+    if state != "kept" and informational:
+        state = "informational"
+    margin = _margin(rule, value, limit)
+    sentence = _sentence(rule, value, limit, margin, bound, uncertain, allowed)
+    return Verdict(rule, cell, value, _plain(limit), margin, state, sentence, bound)
+
+
+def _why_none(column: Column) -> str:
+    return "it has no spatial axes" if column.unit == "pixels" else "nothing was measured"
+
+
+def _limit(rule: Rule, locked: Entry | None) -> tuple[int | Fraction, bool]:
+    """The absolute limit, and whether it refers to a locked lower bound."""
+    if not rule.relative:
+        return rule.limit, False
+    base = locked.totals.get(rule.key) if locked is not None else None
+    if locked is None or not isinstance(base, (int, float)):
+        raise SpecError(
+            f"max_increase has no locked {rule.key} to refer to; "
+            "run `archstat check --update` and commit the lock file."
+        )
+    return floor(Fraction(base) * (1 + rule.limit)), rule.key in locked.lower_bounds
+
+
+def _state(rule: Rule, allowed: bool, above: bool, bound: bool, uncertain: bool) -> State:
+    # What is already too much stays too much, however much of it is not counted.
+    certain = above and rule.operator in ("<=", "<", "==") and not uncertain
+    if (bound or uncertain) and not (certain and not allowed):
+        return "incomplete"
+    return "kept" if allowed else "broken"
+
+
+def _margin(rule: Rule, value: Number, limit: int | Fraction) -> Number | None:
+    if value == inf:
+        return None
+    if rule.operator == "==":
+        return _plain(-abs(Fraction(value) - limit))
+    room = limit - Fraction(value)
+    return _plain(room if rule.operator in ("<=", "<") else -room)
+
+
+def _plain(number: int | Fraction) -> Number:
+    whole = Fraction(number)
+    return int(whole) if whole.denominator == 1 else float(whole)
+
+
+def _sentence(
+    rule: Rule, value: Number, limit: int | Fraction, margin: Number | None,
+    bound: bool, uncertain: bool, allowed: bool,
+) -> str:  # fmt: skip
+    shown = f"{'>= ' if bound else ''}{exact(rule.column, value)}"
+    wanted = f"{rule.operator} {exact(rule.column, _plain(limit))}"
+    if rule.relative:
+        wanted += f" ({rule.text} above the lock file)"
+    text = f"{rule.key} is {shown}, the budget says {wanted}"
+    if not allowed and margin:
+        by = f"{exact(rule.column, abs(margin))}{_share(margin, limit)}"
+        text += f": {by} too {'much' if value > limit else 'little'}"
+    if bound or uncertain:
+        text += f"; {'the count' if bound else 'the locked count'} leaves out unknown operations"
+    return f"{text}."
+
+
+def _share(margin: Number, limit: int | Fraction) -> str:
+    return f" ({percent(abs(margin), limit)})" if limit else ""
+
+
+def percent(part: Number, whole: Number | Fraction) -> str:
+    """A share as text, with the digits that it needs not to look like nothing: ``0.0002%``."""
+    share = 100 * float(abs(part) / whole)
+    return f"{share:.1f}%" if share >= 0.1 or not share else f"{share:.1g}%"
+
+
+def exact(column: Column, number: Number) -> str:
+    """A number in full, digits in groups, bytes with their unit."""
+    if number == inf:
+        return "everything"
+    text = f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
+    return f"{text} B" if column.unit == "bytes" else text

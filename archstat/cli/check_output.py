@@ -1,0 +1,126 @@
+"""Where the outcome of a check goes: a table, a comment, annotations, GitHub's summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from archstat.budgets.explanations import blocks, lock_remark, summary_line
+from archstat.budgets.gate import Outcome
+from archstat.budgets.github import annotate, annotations_of_mistakes
+from archstat.budgets.markdown import mistakes_comment, to_comment
+from archstat.budgets.reading import OWN_FILE
+from archstat.budgets.tables import raw_table, shown_table
+from archstat.cli.output import Destination
+from archstat.cli.paging import page_or_print
+from archstat.errors import ArchstatError, ConfigError, Mistake, OutputError
+from archstat.reporters.to_console import to_console
+from archstat.reporters.to_json import to_json
+from archstat.result import Table
+
+GITHUB = "github"
+
+
+class CheckDestination(Destination):
+    """A destination that knows the format ``github``, too: annotations and the job's summary."""
+
+    def __init__(self, format_name: str | None, output: str | None) -> None:
+        self.is_github = format_name == GITHUB
+        super().__init__(None if self.is_github else format_name, output)
+
+    @property
+    def says_why(self) -> bool:
+        """Whether standard output tells a reader why a rule is not kept."""
+        return self.is_github or (self.path is None and not self.is_raw)
+
+    def write_outcome(self, outcome: Outcome, *, locked: bool, written: bool | None) -> None:
+        """Write what a check found; `written` tells whether the lock file is new.
+
+        Raises:
+            OutputError: the file, or GitHub's summary, cannot be written.
+        """
+        if self.path is not None or not self.is_github:
+            self.write_text(self._rendered(outcome, locked, written))
+        if self.is_github:
+            table = _with_notes(outcome, (), written)
+            lines = annotate(outcome, locked=locked)
+            page_or_print(to_console(table, width=None, colour=False) + _block(lines))
+            _append_summary(to_comment(outcome, locked=locked))
+
+    def refuse(self, error: ArchstatError) -> None:
+        """Annotate what is wrong with the budgets or the lock file, where that is asked for.
+
+        Raises:
+            OutputError: the file, or GitHub's summary, cannot be written.
+        """
+        if not self.is_github:
+            return
+        mistakes = error.mistakes if isinstance(error, ConfigError) else ()
+        mistakes = mistakes or (Mistake(OWN_FILE, 1, str(error)),)
+        comment = mistakes_comment([str(mistake) for mistake in mistakes])
+        if self.path is not None:
+            self.write_text(comment)
+        page_or_print(_block(annotations_of_mistakes(mistakes)))
+        _append_summary(comment)
+
+    def _rendered(self, outcome: Outcome, locked: bool, written: bool | None) -> str:
+        if self.format.name == "markdown":
+            return to_comment(outcome, locked=locked)
+        if self.format.name == "json":
+            return _json(outcome, locked)
+        if self.is_raw:
+            return self.format.render(raw_table(outcome))
+        return self.format.render(_with_notes(outcome, reasons(outcome), written))
+
+
+def reasons(outcome: Outcome) -> list[str]:
+    """Why rules are not kept: a line a budget, and what is to be said of it, indented."""
+    return [
+        line for title, lines in blocks(outcome) for line in (title, *(f"  {x}" for x in lines))
+    ]
+
+
+def _with_notes(outcome: Outcome, why: Iterable[str], written: bool | None) -> Table:
+    said = list(why)
+    name = outcome.config.lock_path.name
+    if written is None:
+        said += filter(None, [lock_remark(outcome)])
+    elif outcome.new_lock() is None:
+        said.append(f"{name} was not written, since a model failed.")
+    else:
+        said.append(_update_text(outcome) if written else f"{name} is up to date.")
+    return replace(shown_table(outcome), notes=(*said, summary_line(outcome)))
+
+
+def _update_text(outcome: Outcome) -> str:
+    name = outcome.config.lock_path.name
+    if outcome.lock is None:
+        return f"{name} is new: commit it."
+    return "\n".join([f"{name} is renewed:", *(f"    {text}" for text in outcome.stale())])
+
+
+def _json(outcome: Outcome, locked: bool) -> str:
+    document = json.loads(to_json(raw_table(outcome)))
+    document["counts"] = dict(sorted(outcome.counts().items()))
+    document["stale"] = list(outcome.stale()) if outcome.lock is not None else []
+    document["exit_code"] = outcome.exit_code(locked=locked)
+    document["rows"] = document.pop("rows")
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _append_summary(text: str) -> None:
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"GITHUB_STEP_SUMMARY {path}: {error.strerror or error}.") from error

@@ -1,0 +1,62 @@
+"""Wildcards: names of the zoo, of files and of modules."""
+
+from __future__ import annotations
+
+import pytest
+
+from archstat import zoo
+from archstat.budgets.wildcards import has_wildcard, matching
+from archstat.errors import SpecError
+
+SOURCE = """
+raise RuntimeError("reading a file for its names must not run it")
+class SmallNet: ...
+class LargeNet: ...
+def build(): ...
+class _Hidden: ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make nets/one.py, nets/two.py and the package pkg."""
+    for name in ("nets/one.py", "nets/two.py", "pkg/__init__.py"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SOURCE)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("nets/one.py:*Net", ["nets/one.py:SmallNet", "nets/one.py:LargeNet"]),
+        ("nets/*.py:build,depth=3", ["nets/one.py:build,depth=3", "nets/two.py:build,depth=3"]),
+        ("nets.one:S*", ["nets.one:SmallNet"]),
+        ("nets.*:build", ["nets.one:build", "nets.two:build"]),
+        ("pkg:[bL]*", ["pkg:LargeNet", "pkg:build"]),
+        ("squeezenet1_?", ["squeezenet1_0", "squeezenet1_1"]),
+    ],
+)
+def test_what_a_wildcard_stands_for(folder, model, found):
+    assert has_wildcard(model)
+    assert matching(model, folder) == found
+
+
+def test_star_is_the_whole_zoo(tmp_path):
+    assert matching("*", tmp_path) == list(zoo.catalogue())
+
+
+@pytest.mark.parametrize("model", ["alexnet", "nets/one.py:build,kernel=*", "timm:resnet50"])
+def test_what_is_no_wildcard(model):
+    assert not has_wildcard(model)
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["zzz*", "nets/one.py:Z*", "nets/none.py:*", "none.*:build", "../*.py:build", "/*.py:build",
+     "timm:resnet*", "torchvision:*", "[:x", "**a:x", "a*\0:x", "*:"],
+)  # fmt: skip
+def test_nothing_to_stand_for_is_an_error(folder, model):
+    with pytest.raises(SpecError):
+        matching(model, folder)

@@ -1,0 +1,47 @@
+"""What README and docs/ci.md say of budgets is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from archstat.analyses import COLUMNS
+from archstat.budgets.entries import BUDGET_KEYS
+from archstat.budgets.reading import parse_config
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    found = re.findall(r"^```([a-z]*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
+
+
+def test_readme_shows_what_a_check_prints(archstat, nets):
+    (budgets,) = blocks(README, "toml")
+    (nets / "archstat.toml").write_text(budgets, encoding="utf-8")
+    (shown,) = [block for block in blocks(README, "") if block.startswith("$ archstat check\n")]
+    ran = archstat("check")
+    assert ran.code == 1
+    assert shown == f"$ archstat check\n{ran.out}"
+
+
+def test_example_of_the_guide_is_a_file_of_budgets():
+    (example,) = blocks(GUIDE, "toml")
+    config = parse_config(example, ROOT / "archstat.toml")
+    assert config.budgets[0].name == "phone"
+    assert any(budget.model == "resnet18" for budget in config.budgets)
+
+
+@pytest.mark.parametrize("key", BUDGET_KEYS)
+def test_every_key_is_in_the_guide(key):
+    assert f"`{key}" in GUIDE
+
+
+def test_columns_with_axes_are_named_in_the_guide():
+    for column in COLUMNS:
+        assert column.unit != "pixels" or f"`{column.key}`" in GUIDE
