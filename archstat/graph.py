@@ -173,6 +173,11 @@ class Graph:
             nbytes.append(number * width)
         return elements, nbytes
 
+    @cached_property
+    def shared(self) -> dict[str, Any]:
+        """What one analysis found and others may use, by its name; no part of a saved Graph."""
+        return {}
+
     @property
     def input_text(self) -> str:
         """The inputs as text, batch included: ``1x3x224x224``, ``tokens=1x128:int64``."""

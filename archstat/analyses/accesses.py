@@ -50,6 +50,13 @@ class Access(NamedTuple):
 
 def alone(graph: Graph) -> list[Access]:
     """What each op of a Graph moves when nothing is fused."""
+    if "accesses" not in graph.shared:
+        graph.shared["accesses"] = _separate(graph)
+    found: list[Access] = graph.shared["accesses"]
+    return found
+
+
+def _separate(graph: Graph) -> list[Access]:
     held, sizes = graph.held
     storage = [value[3] for value in graph.values]
     found = []
@@ -66,7 +73,7 @@ def alone(graph: Graph) -> list[Access]:
             found.append(_unusual(graph, rule, inputs, outputs))
             continue
         elements = nbytes = 0
-        if len({storage[value] for value in inputs}) == len(inputs):
+        if len(inputs) < 2 or len({storage[value] for value in inputs}) == len(inputs):
             for value in inputs:
                 elements += held[value]
                 nbytes += sizes[value]

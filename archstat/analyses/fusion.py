@@ -45,6 +45,7 @@ MOVES = frozenset({
 })  # fmt: skip
 """Names of ops that only put elements into other places."""
 
+_ALONE = frozenset({"conv", "linear", "matmul", "attention", "pool", "reduce", "recurrent"})
 _FOLDABLE = frozenset({"conv", "linear"})
 MERGED = "merged into its producer"
 FOLDED = "folded into its layer"
@@ -93,7 +94,8 @@ class _Plan:
                 for output in op.outputs:
                     self.root[output] = self.root[op.inputs[0]]
                 continue
-            for value in set(op.inputs):
+            inputs = op.inputs
+            for value in inputs if len(inputs) == 1 else set(inputs):
                 self.uses[self.root[value]] += 1
             for output in op.outputs:
                 self.made_by[output] = index if access.state == "counted" else -1
@@ -103,11 +105,13 @@ class _Plan:
 
     def main_operand(self, op: Op) -> int | None:
         """The map that the op is merged into the producer of; None where it stands alone."""
+        if op.kind in _ALONE:
+            return None
         name = op.name
         moves = name in MOVES and name not in ("cat", "stack")
         if not moves and name not in ELEMENT_WISE and not is_affine(op):
             return None
-        nbytes = self.nbytes[op.outputs[0]]
+        nbytes = self.nbytes[op.outputs[0]] if op.outputs else -1
         found = -1
         for value in op.inputs:
             root = self.root[value]

@@ -202,7 +202,9 @@ def _of_maps(graph: Graph, op: Op, access: Access) -> int:
 
 
 def _is_element_wise(op: Op, access: Access) -> bool:
-    return op.name in ELEMENT_WISE or (is_affine(op) and access.reason != FOLDED)
+    if op.kind == "norm":
+        return access.reason != FOLDED and is_affine(op)
+    return op.name in ELEMENT_WISE
 
 
 def _with_op(before: Breach | None, op: Op, layer: LayerShape | None, elements: int) -> Breach:

@@ -7,7 +7,6 @@ What a library allocates inside an op (workspaces) and what an allocator rounds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import accumulate
 
 from archstat.graph import Graph
@@ -43,34 +42,36 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
         ideal: free each storage after its last use, not when eager Python does; what forward
             returns lives to the end, and weights and buffers throughout.
     """
-    ends = _last_uses(graph) if ideal else [storage.released for storage in graph.storages]
+    last = _last_uses(graph) if ideal else None
     changes = [0] * (len(graph.ops) + 3)
-    for storage, end in zip(graph.storages, ends, strict=True):
-        born = 0 if storage.born is None else storage.born + 1
-        changes[born] += storage.nbytes
+    for index, (nbytes, born, released, _) in enumerate(graph.storages):
+        end = released if last is None else last[index]
+        first = 0 if born is None else born + 1
+        changes[first] += nbytes
         if end is not None:
-            changes[max(born, end + 1) + 1] -= storage.nbytes
+            changes[max(first, end + 1) + 1] -= nbytes
     return list(accumulate(changes))[:-2]
 
 
 def _last_uses(graph: Graph) -> list[int | None]:
     """The op after which no op needs a storage any more; None for what must stay."""
-    place = [value[3] for value in graph.values]
-    last: list[int | None] = [-1 if s.born is None else s.born for s in graph.storages]
+    last: list[int | None] = [born for _, born, _, _ in graph.storages]
+    place, moving = [], []
+    for _, _, role, storage, *_ in graph.values:
+        place.append(storage)
+        moving.append(role == "activation" or role == "input")
+        if last[storage] is None and role == "input":
+            last[storage] = -1  # one that nobody reads can go at once
     for index, (_, _, _, _, inputs, outputs, _) in enumerate(graph.ops):
         for value in inputs:
-            last[place[value]] = index
+            if moving[value]:
+                last[place[value]] = index
         for value in outputs:
-            last[place[value]] = index
-    for storage in _kept(graph):
-        last[storage] = None
+            if moving[value]:
+                last[place[value]] = index
+    for value in graph.outputs:
+        last[place[value]] = None
     return last
-
-
-def _kept(graph: Graph) -> Iterable[int]:
-    stays = ("parameter", "buffer", "constant")
-    yield from (value.storage for value in graph.values if value.role in stays)
-    yield from (graph.values[value].storage for value in graph.outputs)
 
 
 ANALYZER = Analyzer("memory", COLUMNS, memory)
