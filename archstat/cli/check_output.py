@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from archstat.budgets.github import annotate, annotations_of_mistakes
 from archstat.budgets.markdown import mistakes_comment, to_comment
 from archstat.budgets.reading import OWN_FILE
 from archstat.budgets.tables import raw_table, shown_table
+from archstat.cli.fitting import screen_width
 from archstat.cli.output import Destination
 from archstat.cli.paging import page_or_print
 from archstat.errors import ArchstatError, ConfigError, Mistake, OutputError
@@ -45,7 +47,7 @@ class CheckDestination(Destination):
         if self.path is not None or not self.is_github:
             self.write_text(self._rendered(outcome, locked, written))
         if self.is_github:
-            table = _with_notes(outcome, (), written)
+            table = _on_screen(outcome, written, None, why=False)
             lines = annotate(outcome, locked=locked)
             page_or_print(to_console(table, width=None, colour=False) + _block(lines))
             _append_summary(to_comment(outcome, locked=locked))
@@ -73,33 +75,53 @@ class CheckDestination(Destination):
             return _json(outcome, locked)
         if self.is_raw:
             return self.format.render(raw_table(outcome))
-        return self.format.render(_with_notes(outcome, reasons(outcome), written))
+        width = screen_width(self.path)
+        return self.format.render(_on_screen(outcome, written, width, why=True))
 
 
-def reasons(outcome: Outcome) -> list[str]:
+def reasons(outcome: Outcome, between: Sequence[str] = ()) -> list[str]:
     """Why rules are not kept: a line a budget, and what is to be said of it, indented."""
-    return [
-        line for title, lines in blocks(outcome) for line in (title, *(f"  {x}" for x in lines))
-    ]
+    said: list[str] = []
+    for title, lines in blocks(outcome):
+        said += [*between, title, *(f"  {line}" for line in lines)]
+    return said
 
 
-def _with_notes(outcome: Outcome, why: Iterable[str], written: bool | None) -> Table:
-    said = list(why)
+def _on_screen(outcome: Outcome, written: bool | None, width: int | None, *, why: bool) -> Table:
+    """The table for a reader, with what is to be said below it; `width` is the screen's."""
+    said = reasons(outcome, between=[""]) if why else []
+    said += [""] if said else []
     name = outcome.config.lock_path.name
     if written is None:
         said += filter(None, [lock_remark(outcome)])
     elif outcome.new_lock() is None:
         said.append(f"{name} was not written, since a model failed.")
     else:
-        said.append(_update_text(outcome) if written else f"{name} is up to date.")
-    return replace(shown_table(outcome), notes=(*said, summary_line(outcome)))
+        said += _update_lines(outcome) if written else [f"{name} is up to date."]
+    notes = [_wrapped(line, width) for line in (*said, summary_line(outcome))]
+    table = replace(shown_table(outcome), notes=tuple(notes))
+    if width is not None and max(map(len, repr(table).splitlines()[: len(table) + 1])) > width:
+        # the reasons below say it of every rule that is not kept
+        return table.select([key for key in table.keys() if key != "change"])  # noqa: SIM118
+    return table
 
 
-def _update_text(outcome: Outcome) -> str:
+def _wrapped(line: str, width: int | None) -> str:
+    """A line in several, those after the first indented a little more."""
+    if width is None:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return "\n".join(
+        textwrap.wrap(line, max(width, 20), subsequent_indent=indent, break_long_words=False,
+                      break_on_hyphens=False)
+    )  # fmt: skip
+
+
+def _update_lines(outcome: Outcome) -> list[str]:
     name = outcome.config.lock_path.name
     if outcome.lock is None:
-        return f"{name} is new: commit it."
-    return "\n".join([f"{name} is renewed:", *(f"    {text}" for text in outcome.stale())])
+        return [f"{name} is new: commit it."]
+    return [f"{name} is renewed:", *(f"    {text}" for text in outcome.stale())]
 
 
 def _json(outcome: Outcome, locked: bool) -> str:

@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+from archstat.cli import check_output
+
 NET = '[[budget]]\nname = "net"\nmodel = "nets.py:Net{options}"\ninput = "3x8x8"\n{rules}\n'
 
 
@@ -46,14 +48,33 @@ def test_broken_rule_names_rule_file_line_and_layers(archstat, budget):
     assert ran.code == 1
     assert ran.err == "archstat: archstat.toml: 1 rule: 1 broken.\n"
     assert ran.out.split("\n")[3:] == [
+        "",
         "net (nets.py:Net):",
         "  archstat.toml:5: params is 108, the budget says <= 100: 8 (8.0%) too much.",
         "    The largest layers: conv (Conv2d) 108, 100.0%.",
         "  Ask first.",
         "  Change the model or edit the rule.",
+        "",
         "1 rule: 1 broken.",
         "",
     ]
+
+
+def test_narrow_terminal_loses_no_verdict_and_indents_the_reasons(archstat, budget, monkeypatch):
+    budget('params = "<= 100"', 'param_bytes = "<= 100MiB"')
+    archstat("check", "--update")
+    monkeypatch.setattr(check_output, "screen_width", lambda path: 60)
+    out = archstat("check").out
+    assert "change" not in out
+    assert "net params 108 <= 100 8.0% over broken" in [
+        " ".join(x.split()) for x in out.split("\n")
+    ]
+    assert (
+        "  archstat.toml:5: params is 108, the budget says <= 100: 8\n      (8.0%) too much.\n"
+        in out
+    )
+    monkeypatch.setattr(check_output, "screen_width", lambda path: 120)
+    assert "same" in archstat("check").out
 
 
 def test_exact_numbers_where_rounding_would_hide_the_difference(archstat, budget):
