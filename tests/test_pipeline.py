@@ -405,7 +405,7 @@ def test_unknown_operation_is_named_and_makes_lower_bounds(swirl):
     assert [(finding.topic, finding.module) for finding in report.findings] == [
         ("unknown_ops", "1"),
         ("unknown_ops", "2"),
-        ("note", "1"),
+        ("receptive_field", "1"),
     ]
     assert all("tests_pipeline.swirl" in finding.message for finding in report.findings)
 

@@ -67,12 +67,16 @@ def test_join_is_the_union_at_every_position(one, other):
 
 @given(CHAINS, CHAINS, WINDOWS)
 def test_window_after_a_join_unites_its_taps(one, other, last):
-    union, even = joined([composed(one), composed(other)], SIZE)
+    maps = [composed(one), composed(other)]
+    union, even = joined(maps, SIZE)
+    alike = maps[0].a * maps[1].b == maps[1].a * maps[0].b
     found = through(union, last, SIZE)
     for o in range(SIZE):
         taps = [o * last.a + tap for tap in last.taps[0]]
         if not even:  # a table ends with its positions
             taps = [tap for tap in taps if 0 <= tap < SIZE]
+        elif not alike and not all(0 <= tap < SIZE for tap in taps):
+            continue  # strides that differ may look alike where there are positions, not beyond
         read = set().union(*(walked(one, t) | walked(other, t) for t in taps))
         assert found.at(o) == ends(read)
 
