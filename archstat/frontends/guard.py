@@ -110,6 +110,8 @@ class _Snapshot:
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))
         for item in container.values() if isinstance(container, dict) else container:
+            if item is None:
+                continue
             if isinstance(item, torch.Tensor):
                 if item.is_meta and not is_lazy(item):
                     self.flags.append((item, item.requires_grad, item._version))

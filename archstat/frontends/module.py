@@ -197,17 +197,20 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
         seen: dict[int, int] = {}
         for module, prefixes in paths:
             own = module._parameters if role == "parameter" else module._buffers
+            if not own:
+                continue
             for name, tensor in own.items():
                 if tensor is None or is_lazy(tensor):
                     continue
-                names = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
+                first, *others = prefixes
+                path = f"{first}.{name}" if first else name
+                more = tuple([f"{prefix}.{name}" for prefix in others]) if others else ()
                 value = seen.get(id(tensor))
                 if value is None:
                     all_on_meta = all_on_meta and tensor.is_meta
-                    more = tuple(names[1:]) if len(names) > 1 else ()
-                    seen[id(tensor)] = recorder.add_value(tensor, role, names[0], more)
+                    seen[id(tensor)] = recorder.add_value(tensor, role, path, more)
                 else:
-                    recorder.add_aliases(value, names)
+                    recorder.add_aliases(value, (path, *more))
     return all_on_meta and bool(recorder.values)
 
 

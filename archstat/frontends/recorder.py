@@ -84,7 +84,7 @@ class Recorder:
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
-    def add_aliases(self, value: int, names: list[str]) -> None:
+    def add_aliases(self, value: int, names: tuple[str, ...]) -> None:
         """Further paths of a parameter or buffer."""
         known = self.values[value]
         self.values[value] = known._replace(aliases=(*known.aliases, *names))
