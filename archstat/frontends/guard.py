@@ -99,13 +99,12 @@ class _Snapshot:
             self.modules.append((module, type(module), attributes))
             if isinstance(module, torch.jit.ScriptModule):
                 self.scripted.append((module, module.training))
-            for value in attributes.values():
-                if type(value) in _CONTAINERS:
-                    # Most are hook tables with nothing in them, and need no copy.
-                    if value:
-                        self._fill(value)
-                    else:
-                        self.empty.append(value)
+            containers = [v for v in attributes.values() if type(v) in _CONTAINERS]
+            # Most are hook tables with nothing in them, and need no copy.
+            self.empty += [container for container in containers if not container]
+            for container in containers:
+                if container:
+                    self._fill(container)
 
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))

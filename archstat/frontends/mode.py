@@ -8,6 +8,9 @@ real, so that forward may look at them, and a constant that meets an activation 
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.recorder import Recorder
+from archstat.frontends.shapes import Shape
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
@@ -114,17 +118,9 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             fits = outputs[0][0] == first.shape and first.is_meta
             return first if fits else None
         if len(outputs) == 1:
-            shape, dtype, *order = outputs[0]
-            if order:
-                return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)
-            return torch.empty(shape, dtype=dtype, device=_META)
+            return _made(*outputs[0])
         # What inference leaves empty (batch norm's statistics) is one and the same tensor.
-        return tuple(
-            [
-                torch.empty(o[0], dtype=o[1], device=_META) if o[0] != (0,) else self._nothing
-                for o in outputs
-            ]
-        )
+        return tuple([_made(*o) if o[0] != (0,) else self._nothing for o in outputs])
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         originals: dict[int, torch.Tensor] = {}
@@ -219,6 +215,21 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return copy
 
         return replaced((args, kwargs), copy_of)  # type: ignore[no-any-return]
+
+
+def _made(shape: Shape, dtype: torch.dtype, strides: Shape | None = None) -> torch.Tensor:
+    # torch.empty takes twice as long.
+    if strides is None:
+        strides = _contiguous(shape)
+    return torch.empty_strided(shape, strides, dtype=dtype, device=_META)
+
+
+@lru_cache(maxsize=4096)
+def _contiguous(shape: Shape) -> Shape:
+    """The strides of a tensor without gaps, its last axis the densest."""
+    if not shape:
+        return ()
+    return tuple(accumulate([max(n, 1) for n in shape[:0:-1]], mul, initial=1))[::-1]
 
 
 def _stays(tensor: torch.Tensor, kwargs: dict[str, Any]) -> bool:

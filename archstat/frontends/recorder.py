@@ -69,13 +69,13 @@ class Recorder:
         """A new value for a tensor; on a parameter's storage it is a parameter, too."""
         born = len(self.ops) if role == "activation" else None
         storage = self._storages.index_of(tensor, born)
-        account = self._storages.accounts[storage]
-        if account.owner is not None:
-            if role in ("constant", "activation"):
-                role = self.values[account.owner].role
-        elif role in ("parameter", "buffer", "constant"):
-            account.owner = len(self.values)
         index = len(self.values)
+        owner = self._storages.owners.get(storage)
+        if owner is not None:
+            if role in ("constant", "activation"):
+                role = self.values[owner].role
+        elif role in ("parameter", "buffer", "constant"):
+            self._storages.owners[storage] = index
         trainable = role == "parameter" and tensor.requires_grad
         dtype = _dtype_name(tensor.dtype)
         self.values.append(
@@ -111,7 +111,7 @@ class Recorder:
     def given(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor's memory was there before the first op: the user's own."""
         storage = self.values[self.value_of(tensor)].storage
-        return self._storages.accounts[storage].born is None
+        return self._storages.born[storage] is None
 
     def link(self, tensor: torch.Tensor, value: int) -> None:
         """Let a stand-in for a tensor be known as the tensor's own value and storage."""

@@ -9,6 +9,7 @@ Outputs are contiguous and of the first argument's dtype unless the rule names a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -30,10 +31,30 @@ def convolution(
     groups: int,
 ) -> tuple[Output, ...] | None:
     """N, C_out and, per axis, floor((n + 2p - d(k-1) - 1) / s) + 1, or its transpose."""
-    size, kernel = x.shape, weight.shape
-    axes = len(kernel) - 2
-    if not (_plain(x) and weight.is_contiguous() and weight.dtype == x.dtype):
+    dtype = x.dtype
+    if not (x.is_contiguous() and dtype.is_floating_point and weight.is_contiguous()):
         return None
+    windows = (tuple(stride), tuple(padding), tuple(dilation), tuple(output_padding))
+    shape = _convolved(x.shape, weight.shape, *windows, transposed, groups)
+    if shape is None or weight.dtype != dtype:
+        return None
+    if bias is not None and (bias.shape != shape[1:2] or bias.dtype != dtype):
+        return None
+    return ((shape, dtype),)
+
+
+@lru_cache(maxsize=4096)  # networks repeat their layers
+def _convolved(
+    size: Shape,
+    kernel: Shape,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+    output_padding: Shape,
+    transposed: bool,
+    groups: int,
+) -> Shape | None:
+    axes = len(kernel) - 2
     if len(size) != axes + 2 or size[0] == 0 or groups < 1 or min(stride) < 1:
         return None
     if not len(stride) == len(padding) == len(dilation) == len(output_padding) == axes:
@@ -44,24 +65,15 @@ def convolution(
     out_channels = kernel[1] * groups if transposed else kernel[0]
     if size[1] != in_channels or out_channels % groups or in_channels % groups:
         return None
-    if bias is not None and (bias.shape != (out_channels,) or bias.dtype != x.dtype):
-        return None
-    if transposed:
-        # Output padding has limits of its own; torch knows them.
-        if any(output_padding):
-            return None
-        spatial = [
-            (size[i + 2] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i + 2] - 1) + 1
-            for i in range(axes)
-        ]
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel[2:], strict=True)]
+    places = zip(size[2:], spans, stride, padding, strict=True)
+    if not transposed:
+        spatial = [(n + 2 * p - span) // s + 1 for n, span, s, p in places]
+    elif any(output_padding):
+        return None  # it has limits of its own; torch knows them
     else:
-        spatial = [
-            (size[i + 2] + 2 * padding[i] - dilation[i] * (kernel[i + 2] - 1) - 1) // stride[i] + 1
-            for i in range(axes)
-        ]
-    if min(spatial) < 1:
-        return None
-    return (((size[0], out_channels, *spatial), x.dtype),)
+        spatial = [(n - 1) * s - 2 * p + span for n, span, s, p in places]
+    return None if min(spatial) < 1 else (size[0], out_channels, *spatial)
 
 
 def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool,

@@ -19,37 +19,31 @@ class _Reference(weakref.ref[Any]):
     index: int
 
 
-class _Account:
-    """A storage in the making; `owner` is the parameter, buffer or constant that lives in it."""
-
-    __slots__ = ("born", "nbytes", "owner", "released")
-    owner: int | None
-    released: int | None
-
-    def __init__(self, nbytes: int, born: int | None) -> None:
-        self.nbytes = nbytes
-        self.born = born
-        self.owner = self.released = None
-
-
 class Storages:
-    """An account a storage; `ops` is the list whose length tells the time."""
+    """A number for each storage, with its size, birth and death; `ops` tells the time by its length.
+
+    `born` holds None for what was there before the first op; `owners` maps a storage to the
+    parameter, buffer or constant that lives in it.
+    """
 
     def __init__(self, ops: Sized) -> None:
-        self.accounts: list[_Account] = []
+        # Columns, not an object each: there are three storages to a convolution.
+        self.born: list[int | None] = []
+        self.owners: dict[int, int] = {}
+        self._nbytes: list[int] = []
+        self._released: list[int | None] = []
         self._ops = ops
         self._known: dict[int, _Reference] = {}
         self._closed = False
         self._on_release = self._release
 
     def index_of(self, tensor: torch.Tensor, born: int | None) -> int:
-        """The account of a tensor's storage, opened where the storage was never seen."""
+        """The number of a tensor's storage, a new one where the storage was never seen."""
         try:
             storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):
             # Sparse and nested tensors have several; they count as their elements.
-            self.accounts.append(_Account(tensor.numel() * tensor.element_size(), born))
-            return len(self.accounts) - 1
+            return self._add(tensor.numel() * tensor.element_size(), born)
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
@@ -66,16 +60,27 @@ class Storages:
         reference.index = index
 
     def close(self) -> tuple[Storage, ...]:
-        """All storages; what is alive now stays alive in the records."""
+        """All storages; what is alive now stays alive in the records, and no more is recorded."""
         self._closed = True
-        return tuple([Storage(a.nbytes, a.born, a.released) for a in self.accounts])
+        lifetimes = zip(self._nbytes, self.born, self._released, strict=True)
+        storages = tuple([Storage(*lifetime) for lifetime in lifetimes])
+        # The references hold a method of this object, which holds them: nothing shall remain
+        # for the cyclic collector, which would walk all the records to find it.
+        self._known.clear()
+        del self._on_release
+        return storages
 
     def _open(self, storage: Any, born: int | None) -> int:
         self._known[id(storage)] = reference = _Reference(storage, self._on_release)
-        index = reference.index = len(self.accounts)
-        self.accounts.append(_Account(storage.nbytes(), born))
+        index = reference.index = self._add(storage.nbytes(), born)
         return index
+
+    def _add(self, nbytes: int, born: int | None) -> int:
+        self._nbytes.append(nbytes)
+        self.born.append(born)
+        self._released.append(None)
+        return len(self.born) - 1
 
     def _release(self, reference: Any) -> None:
         if not self._closed:
-            self.accounts[reference.index].released = max(0, len(self._ops) - 1)
+            self._released[reference.index] = max(0, len(self._ops) - 1)
