@@ -20,7 +20,7 @@ class _Reference(weakref.ref[Any]):
 
 
 class Storages:
-    """A number for each storage, with its size, birth and death; `ops` tells the time by its length.
+    """A number for each storage, with its size, birth and death; `ops` tells time by its length.
 
     `born` holds None for what was there before the first op; `owners` maps a storage to the
     parameter, buffer or constant that lives in it.

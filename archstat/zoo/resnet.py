@@ -234,8 +234,10 @@ class ResNet(nn.Sequential):
         layers["flatten"] = nn.Flatten()
         layers["fc"] = nn.Linear(channels, num_classes)
         super().__init__(layers)
+        if next(self.parameters()).is_meta:
+            return
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+            if isinstance(module, nn.Conv2d):
                 # arXiv:1502.01852, as the paper says
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
