@@ -27,6 +27,8 @@ from catalogue import fill_in, imports, torchvision_importable
 from peers import PEERS, SHAPE, quietly
 
 ROUNDS = 5
+# An installed package has its byte code, a checkout only where Python may write it.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 FURTHER = ("thop", "ptflops", "calflops", "torchprofile")
 
 
@@ -79,7 +81,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def run_once(command: Sequence[str]) -> tuple[float, float]:
     """Seconds and peak MB of one fresh process."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)

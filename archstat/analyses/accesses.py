@@ -73,7 +73,7 @@ def _separate(graph: Graph) -> list[Access]:
             found.append(_unusual(graph, rule, inputs, outputs))
             continue
         elements = nbytes = 0
-        if len(inputs) < 2 or len({storage[value] for value in inputs}) == len(inputs):
+        if len(inputs) < 2 or len(set(map(storage.__getitem__, inputs))) == len(inputs):
             for value in inputs:
                 elements += held[value]
                 nbytes += sizes[value]

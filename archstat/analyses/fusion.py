@@ -66,7 +66,7 @@ def fused(graph: Graph, separate: Sequence[Access]) -> Fused:
     found: list[Access] = []
     into: list[int | None] = []
     for index, (op, access) in enumerate(zip(graph.ops, separate, strict=True)):
-        main = None if access.state != "counted" else plan.main_operand(op)
+        main = None if access.state != "counted" else plan.main_operand(op, plan.names[index])
         if main is None:
             found.append(plan.without_unread(op, access))
             into.append(None)
@@ -85,6 +85,7 @@ class _Plan:
         self.values = graph.values
         self.held, self.nbytes = graph.held
         self.ops = graph.ops
+        self.names = [op.name for op in graph.ops]
         self.root = list(range(len(graph.values)))
         self.uses = [0] * len(graph.values)
         self.made_by = [-1] * len(graph.values)
@@ -97,17 +98,17 @@ class _Plan:
             inputs = op.inputs
             for value in inputs if len(inputs) == 1 else set(inputs):
                 self.uses[self.root[value]] += 1
-            for output in op.outputs:
-                self.made_by[output] = index if access.state == "counted" else -1
-            self.is_move[index] = op.name in MOVES
+            if access.state == "counted":
+                for output in op.outputs:
+                    self.made_by[output] = index
+            self.is_move[index] = self.names[index] in MOVES
         for value in graph.outputs:
             self.uses[self.root[value]] += 1
 
-    def main_operand(self, op: Op) -> int | None:
+    def main_operand(self, op: Op, name: str) -> int | None:
         """The map that the op is merged into the producer of; None where it stands alone."""
         if op.kind in _ALONE:
             return None
-        name = op.name
         moves = name in MOVES and name not in ("cat", "stack")
         if not moves and name not in ELEMENT_WISE and not is_affine(op):
             return None

@@ -9,12 +9,17 @@ matrix product is one as it stands. M x N x K x batch are its multiply-accumulat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 
 from archstat.graph import Graph, Op, Value
 from archstat.result import Analysis, Analyzer, Cell, Column, Report
+
+Shape = tuple[int, ...]
 
 COLUMNS = (
     Column("im2col", "pixels", "im2col matrix: rows x columns, of one group", of="place"),
@@ -50,36 +55,36 @@ class Gemm(NamedTuple):
 
 def gemm_of(op: Op, values: tuple[Value, ...]) -> Gemm | None:
     """An op as matrix products; None where it is none (attention and recurrent ops among them)."""
-    inputs = [values[index] for index in op.inputs]
+    shapes = [values[index].shape for index in op.inputs]
     if op.kind == "conv" and op.name != "conv_tbc":
-        return _convolution(op, inputs, values[op.outputs[0]])
+        groups = op.attributes.get("groups", 1)
+        transposed = op.attributes.get("transposed", False)
+        return _convolution(shapes[0], shapes[1], values[op.outputs[0]].shape, groups, transposed)
     if op.kind in ("linear", "matmul"):
-        return _product(op, inputs)
+        return _product(op.name, shapes)
     return None
 
 
-def _convolution(op: Op, inputs: list[Value], out: Value) -> Gemm:
-    x, weight = inputs[0], inputs[1]
-    axes = len(weight.shape) - 2
-    groups = op.attributes.get("groups", 1)
-    transposed = op.attributes.get("transposed", False)
+@lru_cache(maxsize=4096)  # networks repeat their layers
+def _convolution(x: Shape, weight: Shape, out: Shape, groups: int, transposed: bool) -> Gemm:
+    axes = len(weight) - 2
     copied, side = (out, x) if transposed else (x, out)
-    batch = side.shape[0] if len(side.shape) == axes + 2 else 1
-    columns = batch * prod(side.shape[-axes:])
-    window = prod(weight.shape[1:])  # c1/g x kernel; of a transposed one c2/g x kernel
-    others = weight.shape[0] // groups
-    factor = groups * window * columns / copied.numel if copied.numel else None
+    batch = side[0] if len(side) == axes + 2 else 1
+    columns = batch * prod(side[-axes:])
+    window = prod(weight[1:])  # c1/g x kernel; of a transposed one c2/g x kernel
+    others = weight[0] // groups
+    elements = prod(copied)
+    factor = groups * window * columns / elements if elements else None
     m, k = (window, others) if transposed else (others, window)
     return Gemm(groups, m, columns, k, (window, columns), factor)
 
 
-def _product(op: Op, inputs: list[Value]) -> Gemm | None:
-    name = op.name
+def _product(name: str, shapes: list[Shape]) -> Gemm | None:
     if name in ("linear", "mkldnn_linear"):
-        x, weight = inputs[0].shape, inputs[1].shape
+        x, weight = shapes[0], shapes[1]
         return Gemm(1, weight[0], prod(x[:-1]), weight[1])
     adds = name.startswith(("add", "badd", "_addmm"))
-    a, b = (value.shape for value in (inputs[1:3] if adds else inputs[:2]))
+    a, b = shapes[1:3] if adds else shapes[:2]
     if name == "_trilinear" or len(b) > 3:
         return None
     if len(b) == 1:
@@ -90,7 +95,7 @@ def _product(op: Op, inputs: list[Value]) -> Gemm | None:
 
 def gemm(graph: Graph) -> Analysis:
     """The matrix products of every layer, at the module that runs it; of several, the last."""
-    cells: dict[str, dict[str, Cell]] = {}
+    cells: dict[str, Mapping[str, Cell]] = {}
     for op in graph.ops:
         found = gemm_of(op, graph.values)
         if found is not None:
@@ -98,14 +103,15 @@ def gemm(graph: Graph) -> Analysis:
     return Analysis(totals={}, at_module=cells)
 
 
-def _cells(found: Gemm) -> dict[str, Cell]:
+@lru_cache(maxsize=4096)
+def _cells(found: Gemm) -> Mapping[str, Cell]:
     batch, m, n, k, im2col, factor = found
     cells: dict[str, Cell] = {"gemm_batch": batch, "gemm_m": m, "gemm_n": n, "gemm_k": k}
     if im2col is not None:
         rows = im2col[0]
         others = m if k == rows else k
         cells |= {"im2col": im2col, "im2col_weight": (others, rows), "im2col_copy_factor": factor}
-    return cells
+    return MappingProxyType(cells)
 
 
 ANALYZER = Analyzer("gemm", COLUMNS, gemm)

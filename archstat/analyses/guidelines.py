@@ -174,13 +174,16 @@ def _element_wise(
     rows: dict[str, Breach] = {}
     whole = moved = 0
     for index, (op, access) in enumerate(zip(graph.ops, found, strict=True)):
+        if not access.elements:
+            continue
         elements = _of_maps(graph, op, access)
         whole += elements
-        if index not in depthwise and not _is_element_wise(op, access):
-            moved += elements if op.name in MOVES else 0
-        elif elements:
-            before = rows.get(op.module)
-            rows[op.module] = _with_op(before, op, depthwise.get(index), elements)
+        if index in depthwise or _is_element_wise(op, access):
+            if elements:
+                before = rows.get(op.module)
+                rows[op.module] = _with_op(before, op, depthwise.get(index), elements)
+        elif op.name in MOVES:
+            moved += elements
     shares = [row._replace(figure=row.access / whole) for row in rows.values()]
     own, least = _sums(shares)
     text = f"{moved / whole:.1%} more only moves data" if moved else "nothing only moves data"
@@ -193,15 +196,16 @@ def _of_maps(graph: Graph, op: Op, access: Access) -> int:
     if op.kind == "norm" and access.reason:
         return 0  # what a merged norm reads are its scales and shifts
     elements = access.elements
-    if not elements:
-        return 0
-    for index in set(op.inputs):
-        if graph.values[index][2] in _OF_WEIGHTS:
-            elements -= graph.held[0][index]
+    values, held = graph.values, graph.held[0]
+    for index in op.inputs if len(op.inputs) == 1 else set(op.inputs):
+        if values[index][2] in _OF_WEIGHTS:
+            elements -= held[index]
     return max(0, elements)
 
 
 def _is_element_wise(op: Op, access: Access) -> bool:
+    if op.kind == "conv":
+        return False
     if op.kind == "norm":
         return access.reason != FOLDED and is_affine(op)
     return op.name in ELEMENT_WISE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import prod, sqrt
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class LayerShape(NamedTuple):
     op: int
     module: str
     module_type: str
+    reads_image: bool
     c1: int
     c2: int
     groups: int
@@ -32,7 +34,6 @@ class LayerShape(NamedTuple):
     before: int
     after: int
     side: int
-    reads_image: bool
     weights: int
     access: int
 
@@ -96,22 +97,32 @@ def layer_shapes(graph: Graph) -> Iterator[LayerShape]:
 
 
 def _convolution(graph: Graph, index: int, op: Op, given: set[int]) -> LayerShape:
-    x, weight = graph.values[op.inputs[0]], graph.values[op.inputs[1]]
-    out = graph.values[op.outputs[0]]
-    kernel = weight.shape[2:]
-    axes = len(kernel)
+    values = graph.values
+    x, weight = values[op.inputs[0]], values[op.inputs[1]]
     groups = op.attributes.get("groups", 1)
     transposed = op.attributes.get("transposed", False)
-    c1 = weight.shape[0] if transposed else weight.shape[1] * groups
-    c2 = weight.shape[1] * groups if transposed else weight.shape[0]
-    before, after = prod(x.shape) // c1, prod(out.shape) // c2
-    image = x.storage in given and c1 <= _IMAGE_CHANNELS
-    weights = prod(weight.shape)
-    return LayerShape(
-        index, op.module, op.module_type, c1, c2, groups, kernel, prod(kernel), x.shape[-axes:],
-        before, after, before if transposed else after, image, weights,
-        before * c1 + after * c2 + weights,
-    )  # fmt: skip
+    numbers = _numbers(x.shape, weight.shape, values[op.outputs[0]].shape, groups, transposed)
+    image = numbers[0] <= _IMAGE_CHANNELS and x.storage in given
+    return LayerShape(index, op.module, op.module_type, image, *numbers)
+
+
+@lru_cache(maxsize=4096)  # networks repeat their layers
+def _numbers(
+    before_shape: tuple[int, ...],
+    weight: tuple[int, ...],
+    after_shape: tuple[int, ...],
+    groups: int,
+    transposed: bool,
+) -> tuple[int, int, int, tuple[int, ...], int, tuple[int, ...], int, int, int, int, int]:
+    """The fields of a convolution's LayerShape from `c1` on."""
+    kernel = weight[2:]
+    c1 = weight[0] if transposed else weight[1] * groups
+    c2 = weight[1] * groups if transposed else weight[0]
+    before, after, weights = prod(before_shape) // c1, prod(after_shape) // c2, prod(weight)
+    side = before if transposed else after
+    access = before * c1 + after * c2 + weights
+    sizes = before_shape[-len(kernel) :]
+    return c1, c2, groups, kernel, prod(kernel), sizes, before, after, side, weights, access
 
 
 def _linear(graph: Graph, index: int, op: Op, images: int) -> LayerShape | None:
@@ -125,6 +136,6 @@ def _linear(graph: Graph, index: int, op: Op, images: int) -> LayerShape | None:
         return None
     c1, c2 = x.shape[-1], out.shape[-1]
     return LayerShape(
-        index, op.module, op.module_type, c1, c2, 1, (1,), 1, (positions,),
-        positions, positions, positions, False, c1 * c2, positions * (c1 + c2) + c1 * c2,
+        index, op.module, op.module_type, False, c1, c2, 1, (1,), 1, (positions,),
+        positions, positions, positions, c1 * c2, positions * (c1 + c2) + c1 * c2,
     )  # fmt: skip

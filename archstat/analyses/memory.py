@@ -42,35 +42,40 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
         ideal: free each storage after its last use, not when eager Python does; what forward
             returns lives to the end, and weights and buffers throughout.
     """
-    last = _last_uses(graph) if ideal else None
+    storages = graph.storages
+    ends = _last_uses(graph) if ideal else [released for _, _, released, _ in storages]
     changes = [0] * (len(graph.ops) + 3)
-    for index, (nbytes, born, released, _) in enumerate(graph.storages):
-        end = released if last is None else last[index]
+    for (nbytes, born, _, _), end in zip(storages, ends, strict=True):
         first = 0 if born is None else born + 1
         changes[first] += nbytes
         if end is not None:
-            changes[max(first, end + 1) + 1] -= nbytes
+            changes[(end + 1 if end >= first else first) + 1] -= nbytes
     return list(accumulate(changes))[:-2]
 
 
 def _last_uses(graph: Graph) -> list[int | None]:
     """The op after which no op needs a storage any more; None for what must stay."""
     last: list[int | None] = [born for _, born, _, _ in graph.storages]
-    place, moving = [], []
+    # The storage of each value that may be freed; what stays has none here.
+    place: list[int | None] = []
     for _, _, role, storage, *_ in graph.values:
-        place.append(storage)
-        moving.append(role == "activation" or role == "input")
-        if last[storage] is None and role == "input":
-            last[storage] = -1  # one that nobody reads can go at once
+        if role == "activation":
+            place.append(storage)
+        elif role == "input":
+            place.append(storage)
+            if last[storage] is None:
+                last[storage] = -1  # one that nobody reads can go at once
+        else:
+            place.append(None)
     for index, (_, _, _, _, inputs, outputs, _) in enumerate(graph.ops):
         for value in inputs:
-            if moving[value]:
-                last[place[value]] = index
+            if (freed := place[value]) is not None:
+                last[freed] = index
         for value in outputs:
-            if moving[value]:
-                last[place[value]] = index
+            if (freed := place[value]) is not None:
+                last[freed] = index
     for value in graph.outputs:
-        last[place[value]] = None
+        last[graph.values[value].storage] = None
     return last
 
 
