@@ -77,18 +77,19 @@ def row(name: str, model: nn.Module, image: torch.Tensor) -> bool:
     times: dict[str, list[float]] = {key: [] for key in ("capture", *ANALYSES)}
 
     def timed(key: str, task: Callable[[], T]) -> T:
-        gc.collect()
-        with collection_paused():  # as `analyze` runs them
-            start = time.process_time()
-            result = task()
-            times[key].append(time.process_time() - start)
+        start = time.process_time()
+        result = task()
+        times[key].append(time.process_time() - start)
         return result
 
     for _ in range(ROUNDS):
-        # A new Graph a round: what one analysis leaves on it, the next may use.
-        graph = timed("capture", lambda: archstat.capture(model, image))
-        for key, analysis in ANALYSES.items():
-            timed(key, partial(analysis, graph))
+        gc.collect()
+        # One behind the other on a new Graph, as `analyze` runs them: what one analysis leaves
+        # on the Graph, the next may use.
+        with collection_paused():
+            graph = timed("capture", lambda: archstat.capture(model, image))
+            for key, analysis in ANALYSES.items():
+                timed(key, partial(analysis, graph))
     medians = {key: statistics.median(found) * 1e3 for key, found in times.items()}
     shares = [sum(medians[k] for k in keys) / medians["capture"] for keys in (DEFAULT, TOGETHER)]
     print(f"{name:>20}{len(graph.ops):>14}", *(f"{medians[key]:13.2f}" for key in medians),
