@@ -16,6 +16,7 @@ from archstat.errors import InputError, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import Graph
 from archstat.lookup import did_you_mean
+from archstat.memory_runs import RealPeaks, real_peaks
 from archstat.pipeline import graph_of_spec
 from archstat.real_runs import Given, given_tensors
 from archstat.sources import find
@@ -70,6 +71,7 @@ class MemoryRow:
     torch_version: str
     fit: Fit | None = None
     budget: int | None = None
+    real: RealPeaks | None = None
 
 
 def memory_row(
@@ -78,8 +80,12 @@ def memory_row(
     input: Sequence[str] | None = None,
     batch: int | None = None,
     budget: int | None = None,
+    *,
+    measure: bool = False,
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
+
+    With `measure`, the step and a forward pass run for real, too.
 
     Raises:
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
@@ -88,7 +94,7 @@ def memory_row(
     given = list(input) if input else None
     if budget is None:
         graph = graph_of_spec(model, given, batch)
-        return _row(model, _module(model, graph), graph, settings)
+        return _row(model, _module(model, graph), graph, settings, measure)
     if batch is not None:
         raise SpecError("--fits looks for the batch: leave --batch out.")
     if parse_spec(model).batch:
@@ -99,23 +105,31 @@ def memory_row(
 
     def peak_of(samples: int) -> int:
         args, kwargs = _at_batch(graph, grows, samples)
-        return training_step(module, args, kwargs, settings, model).training_memory_bytes
+        return _step(module, (args, kwargs), settings, model).training_memory_bytes
 
     fit = largest_batch(peak_of, budget)
     shown = graph_of_spec(model, given, fit.batch or fit.smallest)
-    return replace(_row(model, module, shown, settings), fit=fit, budget=budget)
+    return replace(_row(model, module, shown, settings, measure), fit=fit, budget=budget)
 
 
-def _row(model: str, module: nn.Module, graph: Graph, settings: Settings) -> MemoryRow:
-    args, kwargs = given_tensors(graph, _empty)
-    step = training_step(module, args, kwargs, settings, model)
+def _row(
+    model: str, module: nn.Module, graph: Graph, settings: Settings, measure: bool
+) -> MemoryRow:
+    step = _step(module, given_tensors(graph, _empty), settings, model)
+    real = real_peaks(model, graph, step, settings) if measure else None
     if settings.dtype is not None:
         graph = _captured_in(settings.dtype, module, graph, model)
     inference = memory(graph).totals
     peak, ideal = inference["peak_memory_bytes"], inference["ideal_peak_bytes"]
     assert isinstance(peak, int)
     assert isinstance(ideal, int)
-    return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version)
+    return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real)
+
+
+def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:
+    # What a model prints while it runs must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        return training_step(module, *given, settings, model)
 
 
 def _captured_in(dtype: torch.dtype, module: nn.Module, graph: Graph, model: str) -> Graph:

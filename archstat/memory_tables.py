@@ -16,6 +16,10 @@ FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
     Column("beyond_bytes", "bytes", "the training peak of one sample more"),
 )
+MEASURED_COLUMNS = (
+    Column("measured_training_bytes", "bytes", "the allocator's peak in a real training step"),
+    Column("measured_peak_bytes", "bytes", "the allocator's peak in a real forward pass"),
+)
 MEMORY_COLUMNS = (
     Column("model", "text", "the spec as typed"),
     Column("input", "text", "shape of each input, batch first"),
@@ -35,7 +39,12 @@ MEMORY_COLUMNS = (
 def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
     """The rows with the sentences that say what the figures leave out."""
     searched = any(row.fit is not None for row in rows)
-    columns = (*MEMORY_COLUMNS, *FIT_COLUMNS) if searched else MEMORY_COLUMNS
+    measured = any(row.real is not None for row in rows)
+    columns = (
+        *MEMORY_COLUMNS,
+        *(MEASURED_COLUMNS if measured else ()),
+        *(FIT_COLUMNS if searched else ()),
+    )
     found = [note for row in rows if (note := _found(row))]
     return Table(
         columns=columns,
@@ -62,7 +71,7 @@ def timeline(row: MemoryRow) -> MemoryTimeline:
 
 
 def _cells(row: MemoryRow) -> tuple[Cell, ...]:
-    """The row under `MEMORY_COLUMNS`, and the search's two cells where there was one."""
+    """The row under `MEMORY_COLUMNS`, then what was measured and the search, where there was."""
     step = row.step
     cells: tuple[Cell, ...] = (
         *(row.model, row.input, step.training_memory_bytes, step.param_bytes),
@@ -70,6 +79,8 @@ def _cells(row: MemoryRow) -> tuple[Cell, ...]:
         *(step.input_bytes, row.peak_memory_bytes, row.ideal_peak_bytes),
         *(step.training_macs, step.peak.phase, step.peak.module or "-"),
     )
+    if row.real is not None:
+        cells = (*cells, row.real.training_bytes, row.real.inference_bytes)
     return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
 
 
@@ -103,6 +114,10 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         f"{precision}; input, output and loss stay alive. The parts do not sum to the peak.",
         f"Kernels of {settings.kernels} are assumed; library workspaces are not included.",
     ]
+    if any(row.real is not None for row in rows):
+        yes.append(
+            "measured: torch's allocator on cpu by torch.profiler, with what kernels take from it."
+        )
     if any(row.step.fused_attention for row in rows):
         yes.append(
             "Attention: training by a fused kernel, which stores no scores; inference stores them."

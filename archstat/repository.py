@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from archstat.lookup import did_you_mean
 
 # A hook of git runs with these set, and they would bind every command to the hook's own index.
 _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+_PREFIX = "archstat-revision-"
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -56,7 +59,9 @@ class Repository:
         """
         commit = self.commit(revision)
         with _stopping_raises():
-            folder = Path(tempfile.mkdtemp(prefix="archstat-")).resolve()
+            self._remove_abandoned()
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+            held = _held(folder)
             try:
                 # no hook of the repository has a part in this
                 made = _git(self.root, "-c", f"core.hooksPath={os.devnull}", "worktree", "add",
@@ -67,6 +72,19 @@ class Repository:
             finally:
                 with _undisturbed():
                     self._remove(folder)
+                    _let_go(held)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what runs that were killed outright have left behind, and nobody else's."""
+        ours = re.compile(re.escape(str(_temporary() / _PREFIX)) + r"\w+")
+        for line in _git(self.root, "worktree", "list", "--porcelain").stdout.splitlines():
+            path = line.removeprefix("worktree ")
+            if path == line or not ours.fullmatch(path):
+                continue
+            held = _held(Path(path))
+            if held is not None or not os.path.lexists(path):
+                self._remove(Path(path))
+            _let_go(held)
 
     def _remove(self, folder: Path) -> None:
         # without `prune`, which would forget other worktrees that happen to be unmounted
@@ -93,6 +111,31 @@ def repository_of(folder: Path) -> Repository:
     if not root:
         raise RevisionError(f"{folder} is in a git repository without files of its own (bare).")
     return Repository(Path(root).resolve(), prefix.strip("\n"))
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()).resolve()
+
+
+def _held(folder: Path) -> int | None:
+    """A claim on a folder that ends with this process; None if another one has it."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _let_go(descriptor)
+        return None
+    return descriptor
+
+
+def _let_go(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,44 @@ def test_device_file_travels_with_the_package():
     assert resources.files("archstat").joinpath("devices.toml").is_file()
 
 
+PRODUCT = re.compile(
+    r"; (?:float16 is )?(\d+) (cores|units|bit) x ([\d.]+) (?:x ([\d.]+) GHz|Gbit/s)$"
+)
+DERIVED = [
+    (device.name, key, match.groups())
+    for device in built_in().values()
+    for key, text in device.sources.items()
+    if (match := PRODUCT.search(text))
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "product"), DERIVED, ids=[f"{name}-{key}" for name, key, _ in DERIVED]
+)
+def test_figure_is_the_product_that_its_source_names(name, key, product):
+    device, (count, unit, factor, clock) = built_in()[name], product
+    figures = {"vector": device.vector.get("float32"), "bandwidth": device.bandwidth,
+               "tensor": device.tensor.get("float16")}  # fmt: skip
+    scale = 1e9 / 8 if unit == "bit" else 1e9 * float(clock)
+    assert figures[key] == pytest.approx(
+        int(count) * float(factor) * scale, rel=1e-2
+    )  # printed with two digits
+
+
+def test_products_of_sources_are_read():
+    assert len(DERIVED) >= 25
+    assert {key for _, key, _ in DERIVED} == {"vector", "tensor", "bandwidth"}
+
+
+@pytest.mark.parametrize("device", built_in().values(), ids=lambda device: device.name)
+def test_narrower_numbers_are_never_slower(device):
+    order = ["float64", "tfloat32", "float16", "float8", "int8"]
+    peaks = [device.tensor[dtype] for dtype in order if dtype in device.tensor]
+    assert peaks == sorted(peaks)
+    assert device.tensor.get("bfloat16", 0) in (0, device.tensor.get("float16", 0))
+    assert device.vector.get("float64", 0) <= device.vector["float32"]
+
+
 # Figures that a data sheet derives from others, derived once more.
 @pytest.mark.parametrize(
     ("name", "peak", "factors"),

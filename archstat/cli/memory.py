@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,9 @@ from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Model
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
               "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
+_BESIDE = {
+    "measured_training_bytes": "training_memory_bytes", "measured_peak_bytes": "peak_memory_bytes"
+}  # fmt: skip
 
 Optimizer = Annotated[str, typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw.")]
 DType = Annotated[
@@ -31,6 +35,11 @@ Fits = Annotated[
     typer.Option(metavar="SIZE", help="Find the largest batch that trains in so much, such as "
                  "24GiB."),
 ]  # fmt: skip
+Measure = Annotated[
+    bool,
+    typer.Option("--measure", help="Also run the step and a forward pass on cpu, and show the "
+                 "allocator's peaks."),
+]  # fmt: skip
 Plot = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Draw live memory over the step: .pdf, .svg or .png."),
@@ -44,6 +53,7 @@ def memory(
     amp: Amp = False,
     kernels: Kernels = "cpu",
     fits: Fits = None,
+    measure: Measure = False,
     plot: Plot = None,
     input: Input = None,
     batch: Batch = None,
@@ -57,29 +67,50 @@ def memory(
     The step runs on the meta device, without weights or a GPU: forward, loss, backward and
     optimizer, every storage counted while it lives.
     """
+    if measure:
+        # The profiler announces every start and stop, unless it is told before torch is there.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from archstat.cli.columns import chosen_columns
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
     from archstat.memory_rows import Plan, memory_row
-    from archstat.memory_tables import FIT_COLUMNS, MEMORY_COLUMNS, memory_table, timeline
+    from archstat.memory_tables import (
+        FIT_COLUMNS,
+        MEASURED_COLUMNS,
+        MEMORY_COLUMNS,
+        memory_table,
+        timeline,
+    )
     from archstat.units import parse_bytes
 
     destination = Destination(format, output)
     budget = None if fits is None else parse_bytes(fits)
-    known = (*MEMORY_COLUMNS, *(FIT_COLUMNS if fits else ()))
+    on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
+    known = (*MEMORY_COLUMNS, *on_request)
     chosen = chosen_columns(columns, known)
     settings = Plan(optimizer, dtype, amp, kernels).settings()
     if plot is not None:
         from archstat.reporters.plots import check_plot_path
 
         check_plot_path(plot)
-    rows = [memory_row(model, settings, input, batch, budget) for model in tracked(models)]
+    rows = [
+        memory_row(model, settings, input, batch, budget, measure=measure)
+        for model in tracked(models)
+    ]
     table = memory_table(rows, settings)
     if chosen is None and not destination.is_raw:
-        found = [column.key for column in (FIT_COLUMNS if fits else ())]
-        chosen = [*_ON_SCREEN[:2], *found, *_ON_SCREEN[2:]]
+        chosen = _on_screen([column.key for column in on_request])
     destination.write(table if chosen is None else table.select(chosen))
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)
+
+
+def _on_screen(on_request: list[str]) -> list[str]:
+    """The usual columns, each measured one behind the one it measures, the search's in front."""
+    keys = [*_ON_SCREEN[:2], *(key for key in on_request if key not in _BESIDE), *_ON_SCREEN[2:]]
+    for key in on_request:
+        if key in _BESIDE:
+            keys.insert(keys.index(_BESIDE[key]) + 1, key)
+    return keys

@@ -62,6 +62,8 @@ def summary(
     from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
     from archstat.analyses.gemm import with_gemm
     from archstat.analyses.memory_access import checked_fusion
+    from archstat.analyses.module_peaks import COLUMNS as PEAK_COLUMNS
+    from archstat.analyses.module_peaks import with_module_peaks
     from archstat.cli.footers import with_footers
     from archstat.cli.output import Destination
     from archstat.pipeline import analyze
@@ -70,13 +72,17 @@ def summary(
 
     destination = Destination(format, output)
     usual = tuple(column for column in COLUMNS if column.of != "model")
-    known = summary_columns((*usual, *GEMM_COLUMNS))
+    known = summary_columns((*usual, *GEMM_COLUMNS, *PEAK_COLUMNS))
     chosen = chosen_columns(columns, known, first="module" if destination.is_raw else "tree")
     order = sort_key(sort, known)
     report = analyze(model, input or None, batch, fusion=checked_fusion(fusion))
-    on_request = {column.key for column in GEMM_COLUMNS}
-    if on_request.intersection([*(chosen or ()), order[0] if order else ""]):
-        report = with_gemm(report)
+    asked = {*(chosen or ()), order[0] if order else ""}
+    for columns_on_request, extended in (
+        (GEMM_COLUMNS, with_gemm),
+        (PEAK_COLUMNS, with_module_peaks),
+    ):
+        if asked.intersection(column.key for column in columns_on_request):
+            report = extended(report)
     table = summarise(report, depth, top, by=order[0] if order else "macs")
     if order is not None and top is None:
         table = table.sort(*order)

@@ -91,7 +91,11 @@ def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, tra
 
 def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,
                eps: float) -> tuple[Output, ...] | None:  # fmt: skip
-    """The input's shape, with mean and inverse deviation of every normalised group."""
+    """The input's shape, with mean and inverse deviation of every normalised group.
+
+    They are of the input's dtype, as on cpu; on a GPU, and on meta, half-precision inputs have them
+    in single precision.
+    """
     shape, axes = tuple(x.shape), len(normalized_shape)
     given = [tensor for tensor in (weight, bias) if tensor is not None]
     if not x.dtype.is_floating_point or axes == 0 or shape[-axes:] != tuple(normalized_shape):

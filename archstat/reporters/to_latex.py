@@ -12,6 +12,8 @@ _SPECIAL = {
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"},
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
 }
+# Signs of text that a column may be wide; longer text is broken into lines.
+_WIDEST = 40
 _SIGNS = re.compile("|".join(re.escape(sign) for sign in _SPECIAL))
 _COUNT_UNITS = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _BYTE_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
@@ -31,7 +33,8 @@ def to_latex(table: Table) -> str:
         for row, cells in enumerate(table.rows)
     ]
     widths = [
-        _format(column, [body[i] for body in bodies]) for i, column in enumerate(table.columns)
+        _format(column, table.column(column.key), [body[i] for body in bodies])
+        for i, column in enumerate(table.columns)
     ]
     head = [_head(column, unit) for column, (unit, _) in zip(table.columns, units, strict=True)]
     lines = [
@@ -93,9 +96,12 @@ def _cell(column: Column, cell: Cell, factor: int, bounded: bool) -> str:
     return f"{{$\\geq$ {text}}}" if bounded else text
 
 
-def _format(column: Column, cells: list[str]) -> str:
-    if column.unit in ("text", "pixels", "figure"):
-        return "l" if column.unit == "text" else "r"
+def _format(column: Column, given: tuple[Cell, ...], cells: list[str]) -> str:
+    if column.unit == "text":
+        long = max((len(str(cell)) for cell in given), default=0) > _WIDEST
+        return r"p{0.3\linewidth}" if long else "l"
+    if column.unit in ("pixels", "figure"):
+        return "r"
     numbers = [cell for cell in cells if not cell.startswith("{")] or ["0"]
     whole = max(len(number.partition(".")[0]) for number in numbers)
     decimals = max(len(number.partition(".")[2]) for number in numbers)

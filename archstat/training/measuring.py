@@ -53,10 +53,12 @@ def measured_training_bytes(
         return _peak(step, held, device)
 
 
-def measured_inference_bytes(module: nn.Module, given: _Given, device: str = "cpu") -> int:
+def measured_inference_bytes(
+    module: nn.Module, given: _Given, device: str = "cpu", dtype: torch.dtype | None = None
+) -> int:
     """The allocator's peak in a forward pass of a copy of a module with real weights."""
-    root = copy.deepcopy(module).to(device).eval()
-    args, kwargs = replaced(given, lambda t: _input(t, device, None))
+    root = copy.deepcopy(module).to(device, dtype).eval()
+    args, kwargs = replaced(given, lambda t: _input(t, device, dtype))
 
     def forward() -> None:
         root(*args, **kwargs)

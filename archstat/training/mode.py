@@ -16,9 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archstat.frontends.aten import signature
 from archstat.frontends.trees import replaced, tensors
+from archstat.training.kernels import Kernels
 from archstat.training.live_bytes import LiveBytes
 from archstat.training.macs import FORMULAS
-from archstat.training.shapes import IN_PLACE, RULES
+from archstat.training.shapes import IN_PLACE, ON_CPU, RULES
 
 _META = torch.device("meta")
 _Made = Callable[..., Any]
@@ -27,13 +28,14 @@ _Made = Callable[..., Any]
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs every op, counts its storages and macs, and notes the moment."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, kernels: Kernels = "cuda") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.account = LiveBytes()
         self.macs = 0
         self.phase = "forward"
         self.module: Callable[[], str] = lambda: ""
         self._on_meta = device.type == "meta"
+        self._as_on_cpu = kernels == "cpu"
         self._handlers: dict[int, tuple[str, str, _Made | None, Any]] = {}
 
     @classmethod
@@ -46,7 +48,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         handler = self._handlers.get(id(func))
         if handler is None:
-            handler = self._handlers[id(func)] = _handler(func)
+            handler = self._handlers[id(func)] = _handler(func, self._as_on_cpu)
         target, _, rule, formula = handler
         kwargs = kwargs or {}
         result = None
@@ -69,7 +71,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _handler(func: Any) -> tuple[str, str, _Made | None, Any]:
+def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, str, _Made | None, Any]:
     """An overload's target and name, how its output is made on meta, and its macs."""
     target = str(func)
     name = target.split(".")[1]
@@ -78,7 +80,8 @@ def _handler(func: Any) -> tuple[str, str, _Made | None, Any]:
     if name in IN_PLACE:
         rule = _in_place
     elif target in RULES:
-        rule = _by_rule(RULES[target], known.rule)
+        first = ON_CPU.get(target) if as_on_cpu else None
+        rule = _by_rule(first, RULES[target], known.rule)
     elif known.rule is not None:
         rule = _by_rule(known.rule)
     return target, name, rule, FORMULAS.get(name)

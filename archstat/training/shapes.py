@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from archstat.frontends.shapes import layer_norm
+
 Made = tuple[tuple[int, ...], torch.dtype]
 Ordered = tuple[tuple[int, ...], torch.dtype, tuple[int, ...]]
 Rule = Callable[..., Sequence[Made | Ordered | None] | None]
@@ -72,6 +74,16 @@ def _batch_norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, training: b
     if statistics is None or any(t.shape != channels for t in own):
         return None
     return (_like(x), (channels, statistics), (channels, statistics))
+
+
+def _batch_norm_on_cpu(x: Any, weight: Any, bias: Any, mean: Any, var: Any, training: bool,
+                       momentum: float, eps: float) -> Sequence[Made] | None:  # fmt: skip
+    if not training or len(x.shape) < 2 or not _plain(x, weight, bias, mean, var):
+        return None
+    channels = (x.shape[1],)
+    if any(t is not None and t.shape != channels for t in (weight, bias, mean, var)):
+        return None
+    return (_like(x), (channels, x.dtype), (channels, x.dtype))
 
 
 def _statistics_dtype(x: Any, own: Sequence[Any]) -> torch.dtype | None:
@@ -182,6 +194,11 @@ _UNPOOLED = (
     "_adaptive_avg_pool2d_backward"
 )
 _FUSED = "aten._scaled_dot_product_flash_attention_for_cpu"
+# Statistics of half-precision norms: of the weights' dtype on cpu, in single on meta and a GPU.
+ON_CPU: Mapping[str, Rule] = MappingProxyType({
+    "aten.native_batch_norm.default": _batch_norm_on_cpu,
+    "aten.native_layer_norm.default": layer_norm,
+})  # fmt: skip
 RULES: Mapping[str, Rule] = MappingProxyType({
     **{f"aten.{name}.default": _same for name in _BINARY.split()},
     **{f"aten.{name}.default": _unpooled for name in _UNPOOLED.split()},

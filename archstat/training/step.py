@@ -132,7 +132,7 @@ class _Run:
     def __init__(self, root: nn.Module, given: _Given, stand_ins: StandIns, places: Places,
                  settings: Settings, device: torch.device) -> None:  # fmt: skip
         self.root, self.given, self.settings = root, given, settings
-        self.mode = CountingMode(device)
+        self.mode = CountingMode(device, settings.kernels)
         self.places = places
         self.mode.module = places.here
         self.device = device

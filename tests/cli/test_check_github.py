@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archstat.budgets.github import annotation
 
-ROOT = Path(__file__).parents[2]
 BUDGETS = """\
 [[budget]]
 name = "net, 100%: small"
@@ -237,50 +232,3 @@ def test_any_text_stays_on_one_line_and_comes_back(title, message):
     shown = head.partition("title=")[2]
     assert undone(shown.replace("%3A", ":").replace("%2C", ",")) == title
     assert undone(data) == message
-
-
-# -- the action ------------------------------------------------------------------------------------
-
-ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-WORKFLOW = re.findall(r"^```yaml\n(on:.*?)^```", (ROOT / "docs/ci.md").read_text(), re.S | re.M)
-
-
-def test_workflow_needs_six_lines_at_most():
-    (text,) = WORKFLOW
-    assert len(text.splitlines()) <= 6
-    steps = yaml.safe_load(text)["jobs"]["budgets"]["steps"]
-    assert steps[0] == {"uses": "actions/checkout@v4"}
-    assert set(steps[1]["with"]) <= set(ACTION["inputs"])
-
-
-def test_inputs_reach_the_shell_through_the_environment_alone():
-    steps = ACTION["runs"]["steps"]
-    assert ACTION["runs"]["using"] == "composite"
-    assert all("${{" not in step.get("run", "") for step in steps)
-    given = {value for step in steps for value in step.get("env", {}).values()}
-    used = {f"${{{{ inputs.{name} }}}}" for name in ("config", "install", "arguments")}
-    assert used <= given
-
-
-@pytest.mark.parametrize("config", ["", "a folder/archstat.toml"])
-def test_step_of_the_action_runs_the_check(nets, config, monkeypatch):
-    (step,) = [s for s in ACTION["runs"]["steps"] if s.get("id") == "check"]
-    stand_in = nets / "bin" / "archstat"
-    stand_in.parent.mkdir()
-    stand_in.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\nexit 1\n')
-    stand_in.chmod(0o755)
-    environment = {
-        "PATH": f"{stand_in.parent}:{Path(str(shutil.which('bash'))).parent}:/usr/bin:/bin",
-        "RUNNER_TEMP": str(nets), "GITHUB_OUTPUT": str(nets / "output"), "CONFIG": config,
-        "ARGUMENTS": "--locked",
-    }  # fmt: skip
-    done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    given = ["--config", config] if config else []
-    assert done.stdout.splitlines() == [
-        "check", "--format", "github", "-o", f"{nets}/archstat.md", *given, "--locked",
-    ]  # fmt: skip
-    assert done.returncode == 1
-    assert (nets / "output").read_text() == f"report={nets}/archstat.md\n"

@@ -345,8 +345,8 @@ def test_worktree_that_vanishes_meanwhile_is_forgotten(repository, temporary):
     assert nothing_stays(repository, temporary)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_stopping_it_in_the_middle_leaves_no_worktree(repository, temporary, sent):
+def waiting_diff(repository) -> subprocess.Popen[str]:
+    """An ``archstat diff`` that has checked its revision out and waits for the model."""
     waiting = (
         "import pathlib, time\n"
         f"pathlib.Path({str(repository / 'started')!r}).touch()\n"
@@ -364,6 +364,12 @@ def test_stopping_it_in_the_middle_leaves_no_worktree(repository, temporary, sen
     )
     wait_for(repository / "started", process)
     assert git("worktree", "list", "--porcelain").count("worktree ") == 2
+    return process
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_stopping_it_in_the_middle_leaves_no_worktree(repository, temporary, sent):
+    process = waiting_diff(repository)
     if sent == signal.SIGINT:
         os.killpg(process.pid, sent)  # as a terminal does, to all of the group
     else:
@@ -373,6 +379,32 @@ def test_stopping_it_in_the_middle_leaves_no_worktree(repository, temporary, sen
     assert out == ""
     assert "Traceback" not in err
     assert nothing_stays(repository, temporary)
+
+
+def revisions_left(temporary) -> list[Path]:
+    return list(temporary.glob("archstat-revision-*"))
+
+
+@pytest.mark.parametrize("folder", ["there", "gone"])
+def test_worktree_of_a_killed_run_goes_with_the_next(archstat, repository, temporary, folder):
+    process = waiting_diff(repository)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    (left,) = revisions_left(temporary)
+    if folder == "gone":
+        shutil.rmtree(left)
+    assert archstat("diff", "nets.py:Net", "--base", "main", *INPUT).code == 0
+    assert git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert revisions_left(temporary) == []
+
+
+def test_worktree_of_a_run_that_goes_on_stays(archstat, repository, temporary):
+    process = waiting_diff(repository)
+    (held,) = revisions_left(temporary)
+    assert archstat("diff", "nets.py:Net", "--base", "main", *INPUT).code == 0
+    assert revisions_left(temporary) == [held]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60) -> None:

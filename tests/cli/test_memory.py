@@ -113,6 +113,17 @@ def test_fits_says_so_where_nothing_fits(archstat):
     assert "vgg16 does not fit 95.37 MiB: a batch of 1, which the row shows, needs" in ran.out
 
 
+def test_measure_puts_the_allocator_beside_the_count(archstat):
+    line = ("lenet5", "--batch", "64", "--measure")
+    head = archstat("memory", *line).out.splitlines()[0].split()
+    for counted, measured in (("training_memory_bytes", "measured_training_bytes"),
+                              ("peak_memory_bytes", "measured_peak_bytes")):  # fmt: skip
+        assert head[head.index(counted) + 1] == measured
+    row = row_of(archstat, *line)
+    assert list(row) == [*KEYS, "measured_training_bytes", "measured_peak_bytes"]
+    assert row["measured_training_bytes"] == pytest.approx(row["training_memory_bytes"], rel=0.05)
+
+
 def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "step.svg"
@@ -135,6 +146,9 @@ def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
         (["vgg16", "--dtype", "fp31"], "Did you mean fp32"),
         (["vgg16", "--kernels", "tpu"], "Known: cpu, cuda"),
         (["vgg16", "--amp", "--dtype", "fp16"], "--amp keeps fp32 weights"),
+        (["lenet5", "--measure", "--kernels", "cuda"], "leave --kernels cuda out"),
+        (["vgg16", "--batch", "9999", "--measure"], "Choose a smaller --batch or --input"),
+        (["vgg16", "--columns", "measured_peak_bytes"], "measured_peak_bytes"),
         (["vgg16", "--plot", "step.gif"], "no picture's"),
         (["vgg16", "--columns", "param_byte"], "Did you mean param_bytes"),
         (["vgg61"], "Did you mean vgg19 or vgg16"),

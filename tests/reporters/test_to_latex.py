@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archstat
+from archstat.difference import differences
+from archstat.difference_views import views
 from archstat.reporters.to_latex import escaped, to_latex
 from archstat.result import Column, Table
+from archstat.snapshots import snapshot_of
 
 TABLE = Table(
     (
@@ -66,14 +69,24 @@ def test_no_text_leaves_a_bare_special_character(text):
     assert not set(plain) & set("&%$#_{}~^\\<>|")
 
 
+def of_differences() -> str:
+    before, after = (snapshot_of(archstat.analyze(name)) for name in ("squeezenet1_0", "resnet18"))
+    return "\n".join(map(to_latex, views(differences([before], [after]), top=9)))
+
+
+def test_long_text_is_broken_into_lines():
+    _, layers = of_differences().split(r"\end{table}")[:2]
+    assert r"\begin{tabular}{l l l p{0.3\linewidth} " in layers
+
+
 @pytest.mark.slow
-def test_table_compiles(tmp_path):
+@pytest.mark.parametrize("body", [lambda: to_latex(TABLE), of_differences], ids=["table", "diff"])
+def test_table_compiles(tmp_path, body):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex with booktabs and siunitx")
-    body = to_latex(TABLE)
     (tmp_path / "table.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs,siunitx}"
-        f"\\begin{{document}}\n{body}\\end{{document}}\n"
+        f"\\begin{{document}}\n{body()}\\end{{document}}\n"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0

@@ -110,6 +110,33 @@ def test_meta_and_cpu_count_the_same_moments(batch, widths, optimizer):
     assert there.training_memory_bytes == here.training_memory_bytes
 
 
+NORMS = {
+    "batch norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+    "instance norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8)),
+    "group norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8)),
+    "layer norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.LayerNorm((8, 6, 6))),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+def test_statistics_of_norms_are_those_of_cpu_in_every_dtype(norm, dtype):
+    net, chosen = NORMS[norm]().to(dtype), Settings(dtype=dtype)
+    given = ((torch.empty(4, 3, 8, 8, device="meta", dtype=dtype),), {})
+    there = training_step(net, *given, chosen)
+    here = step_on(torch.device("cpu"), net, given, chosen, norm)
+    assert there.training_memory_bytes == here.training_memory_bytes
+    assert there.saved_activation_bytes == here.saved_activation_bytes
+
+
+def test_statistics_of_norms_are_single_on_a_gpu():
+    net = NORMS["layer norm"]().to(torch.bfloat16)
+    given = ((torch.empty(4, 3, 8, 8, device="meta", dtype=torch.bfloat16),), {})
+    saved = [training_step(net, *given, Settings(dtype=torch.bfloat16, kernels=kernels))
+             .saved_activation_bytes for kernels in ("cpu", "cuda")]  # fmt: skip
+    assert saved[1] - saved[0] == 2 * 4 * 2  # two statistics, four samples, two bytes more
+
+
 def test_dtype_halves_what_is_floating_point():
     net = mlp(64, 64, 10)
     single, half = (step(net, 8, 64, dtype=d) for d in (None, torch.float16))
