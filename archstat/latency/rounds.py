@@ -1,0 +1,122 @@
+"""Rounds, turns and what they add up to.
+
+A round runs every model once, between two runs of the reference: R A B R. A turn is some rounds in
+a row of one process. A ratio is made within a round, against the mean of the two references around
+it, so that a machine that slows down for a second, or all along, cancels out; R against R is the
+noise of that very procedure.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from archstat.latency.intervals import interval_over, percentile
+from archstat.latency.measurement import Interval, Timing, Verdict
+
+# Of one model in one slot: ms a call, by phase.
+Samples = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The samples of each slot, in the order of `slots`."""
+
+    slots: tuple[Samples, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The finished rounds of one process, in a row."""
+
+    process: int
+    rounds: tuple[Round, ...]
+
+
+def slots(models: int, reference: int) -> tuple[int, ...]:
+    """Which model each slot of a round runs: the reference, the others, the reference."""
+    others = (model for model in range(models) if model != reference)
+    return (reference, *others, reference)
+
+
+class Tally:
+    """All turns of a run, and the timings and ratios that they give so far."""
+
+    def __init__(self, models: int, reference: int, main_phase: str) -> None:
+        self.slots = slots(models, reference)
+        self.reference = reference
+        self.main_phase = main_phase
+        self._turns: dict[int, list[Turn]] = {}
+
+    def add(self, turn: Turn) -> None:
+        """Take a turn in; one without a finished round tells nothing."""
+        if turn.rounds:
+            self._turns.setdefault(turn.process, []).append(turn)
+
+    def turns_of(self, process: int) -> int:
+        """How many turns of a process are in."""
+        return len(self._turns.get(process, ()))
+
+    def samples(self, model: int, phase: str | None = None) -> int:
+        """How many samples of a model there are, of one phase."""
+        return sum(len(found) for turns in self._by_turn(model, phase) for found in turns)
+
+    def per_process(self, model: int, phase: str | None = None) -> tuple[tuple[float, ...], ...]:
+        """The medians of the turns of each process, in ms."""
+        by_turn = self._by_turn(model, phase)
+        return tuple(tuple(map(statistics.median, turns)) for turns in by_turn)
+
+    def interval(self, model: int) -> Interval:
+        """The interval of a model's median, in ms, of the main phase."""
+        return interval_over(self.per_process(model))
+
+    def timing(self, model: int, phase: str) -> Timing:
+        """One phase of a model, of which there is at least one sample."""
+        by_turn = self._by_turn(model, phase)
+        ordered = sorted(ms for turns in by_turn for found in turns for ms in found)
+        p5, p25, p50, p75, p95 = (percentile(ordered, s) for s in (0.05, 0.25, 0.5, 0.75, 0.95))
+        interval = interval_over(self.per_process(model, phase))
+        return Timing(phase, p5, p50, p95, p75 - p25, interval, len(ordered), len(by_turn))
+
+    def ratio(self, model: int) -> Interval:
+        """The time of a model over the reference's, the mean of the two runs around it."""
+        place = self.slots.index(model)
+        return self._of_rounds(lambda logs: logs[place] - (logs[0] + logs[-1]) / 2)
+
+    def noise(self) -> Interval:
+        """The reference over itself: its second run in a round over its first."""
+        return self._of_rounds(lambda logs: logs[-1] - logs[0])
+
+    def _of_rounds(self, difference: Callable[[Sequence[float]], float]) -> Interval:
+        """The interval of a ratio that is the difference of logarithms of a round's slots."""
+
+        def of_turn(turn: Turn) -> float:
+            return math.exp(statistics.median(difference(self._logs(r)) for r in turn.rounds))
+
+        return interval_over([list(map(of_turn, turns)) for turns in self._turns.values()])
+
+    def _logs(self, entry: Round) -> list[float]:
+        return [math.log(statistics.median(slot[self.main_phase])) for slot in entry.slots]
+
+    def _by_turn(self, model: int, phase: str | None) -> list[list[list[float]]]:
+        """Of each process, of each turn, the samples of a model."""
+        return [
+            [list(self._in_turn(turn, model, phase or self.main_phase)) for turn in turns]
+            for turns in self._turns.values()
+        ]
+
+    def _in_turn(self, turn: Turn, model: int, phase: str) -> Iterator[float]:
+        for entry in turn.rounds:
+            for slot, samples in zip(self.slots, entry.slots, strict=True):
+                if slot == model:
+                    yield from samples[phase]
+
+
+def verdict(ratio: Interval, noise: Interval) -> Verdict:
+    """What a ratio tells: nothing where its interval holds 1, or noise alone reaches as far."""
+    apart = abs(math.log(ratio.middle)) > abs(math.log(noise.middle))
+    if ratio.high < 1 and apart:
+        return "faster"
+    return "slower" if ratio.low > 1 and apart else "can't tell"
