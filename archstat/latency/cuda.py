@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from archstat.latency.rounds import Samples
 from archstat.latency.sampling import MILLISECOND
 from archstat.latency.subject import Inference, Training, by_phase
 
+# Streams, events and graphs of torch.cuda have no annotations.
+_cuda: Any = torch.cuda
 _GRAPH_WARM_UP = 3
 _LEAST_FLUSHED = 64 * 2**20  # bytes, where torch does not tell the size of the cache
 
@@ -54,10 +58,15 @@ def gpu(device: str) -> tuple[str, str | None, str]:
 
 def _driver() -> str | None:
     try:
-        with open("/sys/module/nvidia/version", encoding="utf-8") as file:
-            return file.read().strip() or None
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip() or None
     except OSError:
+        pass
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return None
+    return next(iter(told.stdout.split()), None)
 
 
 class _Flush:
@@ -88,14 +97,14 @@ class CudaInference:
 
     def capture(self) -> None:
         """Record a CUDA graph of the call, after some calls on a side stream, as torch asks."""
-        side: Any = torch.cuda.Stream()
+        side = _cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_GRAPH_WARM_UP):
                 self._inference.call()
         torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        self._graph = _cuda.CUDAGraph()
+        with _cuda.graph(self._graph):
             self._inference.call()
 
     def sample(self, clock: Clock, calls: int, blocks: int) -> Samples:
@@ -169,7 +178,7 @@ class CudaTraining:
 
 
 def _event() -> Any:
-    return torch.cuda.Event(enable_timing=True)
+    return _cuda.Event(enable_timing=True)
 
 
 def _averaged(times: Sequence[float], calls: int) -> list[float]:

@@ -56,8 +56,9 @@ def autocast(conditions: Conditions) -> AbstractContextManager[Any]:
     if conditions.dtype != "amp":
         return nullcontext()
     half = torch.float16 if conditions.on_cuda else torch.bfloat16
-    # Weights cast once would be kept for the whole run; each call casts its own, as programs do.
-    return torch.autocast("cuda" if conditions.on_cuda else "cpu", half)
+    kind = "cuda" if conditions.on_cuda else "cpu"
+    # A captured graph must not point at casts that are gone when it is replayed.
+    return torch.autocast(kind, half, cache_enabled=not conditions.cuda_graph)
 
 
 def check_here(conditions: Conditions) -> None:
