@@ -71,11 +71,12 @@ def _kind(graph: Graph, op: Op) -> str:
 
 def is_depthwise(graph: Graph, op: Op) -> bool:
     """Whether a convolution filters every channel alone."""
-    if op.attributes.get("groups", 1) == 1 or len(op.inputs) < 2:
+    groups = op.attributes.get("groups", 1)
+    if groups == 1 or len(op.inputs) < 2:
         return False
     shape = graph.values[op.inputs[1]].shape
-    in_a_group = shape[0 if op.attributes.get("transposed") else 1]
-    return in_a_group == 1
+    channels = shape[0] if op.attributes.get("transposed") else groups * shape[1]
+    return bool(channels == groups)
 
 
 def _shuffling(graph: Graph) -> set[int]:
@@ -87,7 +88,7 @@ def _shuffling(graph: Graph) -> set[int]:
     found = {index for index, op in enumerate(graph.ops) if op.name in _SHUFFLES}
     for index, op in enumerate(graph.ops):
         split = _turned(graph, op) if op.name in _TRANSPOSES else None
-        copies = [user for user in users.get(op.outputs[0], ())] if split is not None else []
+        copies = users.get(op.outputs[0], []) if split is not None else []
         if split is None or not any(graph.ops[user].name in _COPIES for user in copies):
             continue
         found |= {split, index, *copies}

@@ -106,7 +106,7 @@ def _events(
 
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if synchronise else [])]
     # Several torches warn unless events of one cycle are asked to be kept.
-    profiler = profile(activities=kinds, acc_events=True)
+    profiler: Any = profile(activities=kinds, acc_events=True)
     watched = []
     with _quiet():
         profiler.start()
@@ -128,7 +128,7 @@ def _ranged(path: str, module: Any) -> Iterator[None]:
     open_ranges: list[Any] = []
 
     def enter(*_: Any) -> None:
-        one = record_function(_MODULE + path)
+        one: Any = record_function(_MODULE + path)
         one.__enter__()
         open_ranges.append(one)
 

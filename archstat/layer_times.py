@@ -1,0 +1,146 @@
+"""Where a model's time goes, from a pass under the profiler, layer by layer or kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archstat.devices import Device
+from archstat.errors import CaptureError, LatencyError
+from archstat.graph import Graph
+from archstat.latency.attribution import attributed
+from archstat.latency.clock import Clock, WallClock
+from archstat.latency.conditions import Conditions
+from archstat.latency.profiling import PASSES, Profile, profiled
+from archstat.layer_time_tables import kind_time_table, layer_time_table
+from archstat.local_device import local_device
+from archstat.lookup import shortened
+from archstat.result import Table
+from archstat.rooflines import roofline
+from archstat.timed_layers import TimedModel
+
+if TYPE_CHECKING:
+    import torch
+
+_WARM_UP = 3
+
+
+def layer_table(
+    spec: str, conditions: Conditions, input: Sequence[str] = (), by_kind: bool = False
+) -> Table:
+    """Where the time of a forward pass goes: a row a layer or, with `by_kind`, a kind.
+
+    Raises:
+        LatencyError, DeviceError, ArchstatError: see `timed_model`.
+    """
+    timed = timed_model(spec, conditions, input)
+    return kind_time_table(timed) if by_kind else layer_time_table(timed)
+
+
+def timed_model(
+    spec: str,
+    conditions: Conditions,
+    input: Sequence[str] = (),
+    *,
+    device: Device | None = None,
+    clock: Clock | None = None,
+    passes: int = PASSES,
+) -> TimedModel:
+    """The time of everything that runs in a model, beside its work and the least time of that.
+
+    Args:
+        input: shapes without the batch, where the spec names none.
+        device: whose peaks the roofline has; this machine's by default, measured once and kept.
+
+    Raises:
+        LatencyError: a condition that a profile cannot be of, or that this machine lacks.
+        ArchstatError: the model does not build or run.
+    """
+    from archstat.latency.settings import prepared
+    from archstat.latency.subject import check_here
+    from archstat.pipeline import graph_of_spec
+
+    asked = _eager_inference(conditions.checked())
+    check_here(asked)
+    graph = graph_of_spec(spec, list(input) or None, asked.batch)
+    with prepared(asked):
+        here = device or local_device("cuda" if asked.on_cuda else "cpu")
+        found = _profile(spec, graph, asked, clock or WallClock(), passes)
+    dtype, remarks = _dtype(asked)
+    return TimedModel(
+        roofline(graph, spec, here, dtype),
+        tuple(attributed(graph, found)),
+        found.wall_ms,
+        found.dispatch_ms,
+        found.watched_ms,
+        remarks,
+    )
+
+
+def _eager_inference(conditions: Conditions) -> Conditions:
+    """The conditions, if ops of modules run under them one by one.
+
+    Raises:
+        LatencyError: they do not.
+    """
+    refused = {
+        "--compile": conditions.compile,
+        "--backward": conditions.backward,
+        "--cuda-graph": conditions.cuda_graph,
+        "--cold": conditions.cold,
+    }
+    for option, given in refused.items():
+        if given:
+            raise LatencyError(
+                f"times of layers and kinds are of an eager forward pass with warm caches; "
+                f"leave {option} out."
+            )
+    return conditions
+
+
+def _dtype(conditions: Conditions) -> tuple[str, tuple[str, ...]]:
+    """What the roofline counts in, and a remark where not everything runs in it."""
+    if conditions.dtype != "amp":
+        return conditions.dtype, ()
+    half = "fp16" if conditions.on_cuda else "bf16"
+    return half, (f"amp: the roofline counts everything in {half}, also what runs in fp32.",)
+
+
+def _profile(spec: str, graph: Graph, conditions: Conditions, clock: Clock, passes: int) -> Profile:
+    import torch
+
+    from archstat.frontends.module import module_paths
+    from archstat.latency.subject import Inference, moved, tensors_moved
+    from archstat.real_runs import given_tensors, real_module
+
+    module = moved(real_module(spec), conditions)
+    given = tensors_moved(given_tensors(graph, _random), conditions)
+    call = Inference(module, given, conditions).call
+    own = {op.module for op in graph.ops}
+    modules = [(names[0], one) for one, names in module_paths(module) if names[0] in own]
+    wait = partial(torch.cuda.synchronize, conditions.device) if conditions.on_cuda else None
+    with _told(spec):
+        for _ in range(_WARM_UP):
+            call()
+        return profiled(call, modules, clock.now_ns, synchronise=wait, passes=passes)
+
+
+def _random(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The same numbers every time: normal ones, and the two least whole ones in turn."""
+    import torch
+
+    seeded = torch.Generator().manual_seed(number)
+    if dtype.is_floating_point:
+        return torch.randn(shape, generator=seeded).to(dtype)
+    return torch.randint(0, 2, shape, generator=seeded).to(dtype)
+
+
+@contextmanager
+def _told(spec: str) -> Iterator[None]:
+    """What forward raises, as one sentence."""
+    try:
+        yield
+    except Exception as error:
+        raise CaptureError(f"the forward pass of {spec} raised {shortened(error)}") from error
