@@ -39,7 +39,7 @@ class WorkerProcess:
     """`latency_worker` in a Python of its own, with this one's import path and environment."""
 
     def __init__(self) -> None:
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "archstat.latency_worker"],

@@ -20,7 +20,7 @@ from archstat.latency.clock import Clock, WallClock
 from archstat.latency.conditions import Conditions
 from archstat.latency.messages import Message, Request, Warmed, rounds_message
 from archstat.latency.rounds import Round
-from archstat.latency.sampling import MILLISECOND, Plan, take_round, timed_ns, warm_up
+from archstat.latency.sampling import MILLISECOND, Plan, settle, take_round, timed_ns, warm_up
 
 if TYPE_CHECKING:
     from archstat.timed_models import TimedModel
@@ -51,14 +51,15 @@ class Bench:
         import torch
 
         from archstat.latency.machine import this_machine
-        from archstat.latency.settings import prepared, switches
+        from archstat.latency.settings import one_thread, prepared, switches
         from archstat.latency.subject import check_here
         from archstat.timed_models import load
 
         check_here(self.conditions)
         if self.conditions.on_cuda:
             torch.cuda.set_device(self.conditions.device)
-        self.models = [load(spec, request.input, self.conditions) for spec in request.specs]
+        with one_thread():
+            self.models = [load(spec, request.input, self.conditions) for spec in request.specs]
         with prepared(self.conditions):
             threads = torch.get_num_threads()
         return {
@@ -122,6 +123,7 @@ class Bench:
         plans = [Plan(**plan) for plan in message["plans"]]
         rounds: list[Round] = []
         with prepared(self.conditions):
+            settle(subjects[0], plans[0])
             while len(rounds) < message["rounds"] and not self.interrupted:
                 rounds.append(take_round(subjects, plans, self.clock))
         if self.conditions.on_cuda:

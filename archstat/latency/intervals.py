@@ -26,6 +26,9 @@ _STUDENT = (
     *((10, 2.228), (15, 2.131), (20, 2.086), (30, 2.042), (60, 2.000), (math.inf, 1.960)),
 )
 
+# The standard deviation of a normal distribution over its median absolute deviation.
+_NORMAL_MAD = 1.4826
+
 
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The value below which a share of ordered values lies, between neighbours linearly."""
@@ -71,9 +74,21 @@ def interval_over(processes: Sequence[Sequence[float]]) -> Interval:
 
 
 def _mean_of_cycles(cycles: Sequence[float]) -> tuple[float, float]:
-    """The variance of the mean of successive cycles, and its degrees of freedom."""
-    alone = independent(cycles)
-    return statistics.variance(cycles) / alone, max(1.0, alone - 1)
+    """The variance of the mean of successive cycles, and its degrees of freedom.
+
+    A process's level is a median, which one stalled turn does not move: its cycle is clipped.
+    """
+    kept = clipped(cycles)
+    alone = independent(kept)
+    return statistics.variance(kept) / alone, max(1.0, alone - 1)
+
+
+def clipped(values: Sequence[float]) -> list[float]:
+    """Values beyond three robust standard deviations of the median brought back to there."""
+    middle = statistics.median(values)
+    spread = statistics.median(abs(value - middle) for value in values)
+    reach = 3 * _NORMAL_MAD * spread or math.inf
+    return [min(max(value, middle - reach), middle + reach) for value in values]
 
 
 def independent(values: Sequence[float]) -> float:

@@ -35,6 +35,19 @@ def _tf32_in_cudnn() -> bool | None:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Run the block with one thread: several processes that all use every core hinder another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def prepared(conditions: Conditions) -> Iterator[None]:
     """Run the block with the threads and gradients that conditions ask for; put all back."""
     import torch
