@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.bench import bench
 from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
@@ -26,6 +27,7 @@ COMMANDS = (
     ("guidelines", guidelines),
     ("memory", memory),
     ("roofline", roofline),
+    ("bench", bench),
     ("diff", diff),
     ("check", check),
     ("list", list_networks),

@@ -1,0 +1,129 @@
+"""What ``archstat bench`` measures and shows: a row a model and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from archstat.cli.bench_progress import budget_bar
+from archstat.cli.bench_request import Request
+from archstat.cli.columns import chosen_columns, sort_key
+from archstat.cli.fitting import on_screen, screen_width
+from archstat.cli.output import Destination
+from archstat.comparison import reference_row
+from archstat.errors import SpecError
+from archstat.latency.clock import WallClock
+from archstat.latency.conditions import Conditions
+from archstat.latency.measurement import LatencyRun
+from archstat.latency_columns import LATENCY_COLUMNS
+from archstat.latency_store import LatencyStore, store_path
+from archstat.latency_tables import latency_table, varying
+from archstat.result import RATIO_SUFFIX, Table
+
+# The most needed first; what no row has, or every row has alike, is left out.
+_NEEDS = ("model", "phase", "latency_ms", "latency_ms_low", "latency_ms_high", "verdict",
+          "throughput", "wall_ms", "dispatch_ms", "cuda_graph_ms", "latency_ms_p5",
+          "latency_ms_p95", "samples", "first_call_ms", "input")  # fmt: skip
+INTERRUPTED = "interrupted"  # the rule of a run that Ctrl-C ended
+_LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is taken in any case
+_SWEPT = ("threads", "batch", "asked_batch")
+
+
+@dataclass(slots=True)
+class Series:
+    """The runs of a sweep, and whether it was cut short."""
+
+    runs: list[LatencyRun]
+    interrupted: bool = False
+
+
+def view(request: Request, destination: Destination) -> None:
+    """Measure, keep and write.
+
+    Raises:
+        ArchstatError: whatever cannot be carried out.
+        KeyboardInterrupt: interrupted; what was finished is written and kept.
+    """
+    if not request.models:
+        raise SpecError("bench needs a MODEL, or --history.")
+    grid, budget_s = request.grid(), request.budget_s()
+    reference = reference_row(request.models, request.reference or 0)
+    chosen = chosen_columns(request.columns, LATENCY_COLUMNS)
+    order = sort_key(request.sort, LATENCY_COLUMNS)
+    store = None if request.no_store else LatencyStore(store_path())
+    if store is not None:
+        store.check()
+    series = measured(request, grid, budget_s, reference, store)
+    if series.runs:
+        table = latency_table(series.runs, reference)
+        if order is not None:
+            table = table.sort(*order)
+        if chosen is not None:
+            table = table.select(chosen)
+        elif not destination.is_raw:
+            table = fitted(table, destination)
+        destination.write(table)
+    if series.interrupted:
+        raise KeyboardInterrupt
+
+
+def measured(
+    request: Request,
+    grid: Sequence[Conditions],
+    budget_s: float,
+    reference: int,
+    store: LatencyStore | None,
+) -> Series:
+    """One run a condition, each kept as soon as it is finished.
+
+    What is left of the budget is shared evenly among the conditions that are left.
+    """
+    from archstat.measured_latency import measure
+
+    clock, series = WallClock(), Series([])
+    start = clock.now_ns()
+    with budget_bar(request.models, len(grid)) as teller:
+        for number, conditions in enumerate(grid):
+            left = budget_s - (clock.now_ns() - start) / 1e9
+            try:
+                run = measure(
+                    request.models,
+                    conditions,
+                    budget_s=max(left, _LEAST_S) / (len(grid) - number),
+                    input=request.input,
+                    reference=reference,
+                    progress=teller(number),
+                )
+            except KeyboardInterrupt:
+                series.interrupted = True
+                return series
+            if store is not None:
+                store.append(run.measurements)
+            series.runs.append(run)
+            if any(one.rule == INTERRUPTED for one in run.measurements):
+                series.interrupted = True
+                return series
+    return series
+
+
+def fitted(table: Table, destination: Destination) -> Table:
+    """What a reader needs most, as wide as the screen at hand."""
+    absent = {key for key in table.keys() if not any(table.column(key))}  # noqa: SIM118
+    alike = set() if table.column("phase").count("forward") < len(table) else {"phase"}
+    swept = [key for key in varying(table, _SWEPT) if key != "batch" or "asked_batch" not in absent]
+    needs = [key for key in (_NEEDS[0], *swept, *_NEEDS[1:]) if key not in absent | alike]
+    width = screen_width(destination.path)
+    return on_screen_with_ratio(table, needs, width, destination.format.name == "console")
+
+
+def on_screen_with_ratio(
+    table: Table, needs: Sequence[str], width: int | None, is_screen: bool
+) -> Table:
+    """The needed columns that fit the width, with the ratio of latencies below its figure."""
+    if not is_screen:
+        return table.select(needs)
+    shown = on_screen(table.select(needs), needs, width)
+    keys = list(shown.keys())
+    ratio = f"latency_ms{RATIO_SUFFIX}"
+    ratios = [ratio] if "latency_ms" in keys and any(table.column(ratio)) else []
+    return replace(table.select([*keys, *ratios]), notes=shown.notes)
