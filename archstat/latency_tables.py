@@ -86,7 +86,7 @@ def _notes(runs: Sequence[LatencyRun], reference: int) -> Iterator[str]:
     said[_machine(first)] = None
     for run in runs:
         place = f"{_condition(run.measurements[0])}: " if len(runs) > 1 else ""
-        said[f"{place}{_how(run.measurements[0])}"] = None
+        said[f"{place}{_how(run)}"] = None
         said[f"{place}{_noise(run, reference)}"] = None
         said.update(dict.fromkeys(f"{place}{remark}" for remark in run.remarks))
     yield from said
@@ -115,11 +115,14 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _how(one: Measurement) -> str:
-    main = one.main
+def _how(run: LatencyRun) -> str:
+    first = run.measurements[0]
+    methods = [one.method.split(", ") for one in run.measurements]
+    # Fast models are called several times a sample; the column `method` says so of each.
+    common = [part for part in methods[0] if all(part in method for method in methods)]
     return (
-        f"{_threads(one.threads)}; {one.method}; intervals of 95 % over {main.processes} "
-        f"processes; ended by: {one.rule}."
+        f"{_threads(first.threads)}; {', '.join(common)}; intervals of 95 % over "
+        f"{first.main.processes} processes; ended by: {first.rule}."
     )
 
 

@@ -11,6 +11,7 @@ from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
 from archstat.cli.diff import diff
+from archstat.cli.experiment import experiment
 from archstat.cli.guidelines import guidelines
 from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
@@ -25,6 +26,7 @@ COMMANDS = (
     ("crosscheck", crosscheck),
     ("rf", rf),
     ("guidelines", guidelines),
+    ("experiment", experiment),
     ("memory", memory),
     ("roofline", roofline),
     ("bench", bench),

@@ -66,9 +66,7 @@ PerLayer = Annotated[
     typer.Option("--per-layer", help="Of one model, a row a layer from a profiler pass: time "
                  "beside macs, memory access and the roofline floor."),
 ]  # fmt: skip
-ByKind = Annotated[
-    bool, typer.Option("--by-kind", help="The same with a row a kind of operation.")
-]
+ByKind = Annotated[bool, typer.Option("--by-kind", help="The same with a row a kind of operation.")]
 
 
 def bench(

@@ -49,7 +49,7 @@ def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Tel
 
 
 def described(models: Sequence[str], runs: int, run: int, progress: Progress) -> str:
-    """What stands before the bar: ``"measuring 2/4  resnet18 26.31 ms +-3.1%"``."""
+    """What stands before the bar: ``"measuring 2/4  resnet18 26.31 ms ±3.1%"``."""
     count = f" {run + 1}/{runs}" if runs > 1 else ""
     found = zip(models, progress.intervals, strict=False)
     shown = [f"{model} {_interval(interval)}" for model, interval in found]
@@ -57,4 +57,6 @@ def described(models: Sequence[str], runs: int, run: int, progress: Progress) ->
 
 
 def _interval(interval: Interval) -> str:
-    return f"{format_milliseconds(interval.middle)} ±{format_share(interval.half_width)}"
+    middle = format_milliseconds(interval.middle)
+    # One turn alone has no interval yet; "±0.0%" would be a lie.
+    return f"{middle} ±{format_share(interval.half_width)}" if interval.half_width else middle

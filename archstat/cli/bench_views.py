@@ -16,6 +16,7 @@ from archstat.latency.clock import WallClock
 from archstat.latency.conditions import Conditions
 from archstat.latency.measurement import LatencyRun
 from archstat.latency_columns import LATENCY_COLUMNS
+from archstat.latency_figures import INTERRUPTED
 from archstat.latency_store import LatencyStore, store_path
 from archstat.latency_tables import latency_table, varying
 from archstat.result import RATIO_SUFFIX, Table
@@ -24,9 +25,7 @@ from archstat.result import RATIO_SUFFIX, Table
 _NEEDS = ("model", "phase", "latency_ms", "latency_ms_low", "latency_ms_high", "verdict",
           "throughput", "wall_ms", "dispatch_ms", "cuda_graph_ms", "latency_ms_p5",
           "latency_ms_p95", "samples", "first_call_ms", "input")  # fmt: skip
-INTERRUPTED = "interrupted"  # the rule of a run that Ctrl-C ended
 _LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is taken in any case
-_SWEPT = ("threads", "batch", "asked_batch")
 
 
 @dataclass(slots=True)
@@ -56,6 +55,9 @@ def view(request: Request, destination: Destination) -> None:
     series = measured(request, grid, budget_s, reference, store)
     if series.runs:
         table = latency_table(series.runs, reference)
+        if len(series.runs) < len(grid):
+            note = f"Interrupted: measured at {len(series.runs)} of {len(grid)} conditions."
+            table = replace(table, notes=(*table.notes, note))
         if order is not None:
             table = table.sort(*order)
         if chosen is not None:
@@ -80,11 +82,10 @@ def measured(
     """
     from archstat.measured_latency import measure
 
-    clock, series = WallClock(), Series([])
+    clock, series, left = WallClock(), Series([]), budget_s
     start = clock.now_ns()
     with budget_bar(request.models, len(grid)) as teller:
         for number, conditions in enumerate(grid):
-            left = budget_s - (clock.now_ns() - start) / 1e9
             try:
                 run = measure(
                     request.models,
@@ -100,6 +101,7 @@ def measured(
             if store is not None:
                 store.append(run.measurements)
             series.runs.append(run)
+            left = round(budget_s - (clock.now_ns() - start) / 1e9, 1)
             if any(one.rule == INTERRUPTED for one in run.measurements):
                 series.interrupted = True
                 return series
@@ -108,10 +110,13 @@ def measured(
 
 def fitted(table: Table, destination: Destination) -> Table:
     """What a reader needs most, as wide as the screen at hand."""
-    absent = {key for key in table.keys() if not any(table.column(key))}  # noqa: SIM118
-    alike = set() if table.column("phase").count("forward") < len(table) else {"phase"}
-    swept = [key for key in varying(table, _SWEPT) if key != "batch" or "asked_batch" not in absent]
-    needs = [key for key in (_NEEDS[0], *swept, *_NEEDS[1:]) if key not in absent | alike]
+    empty = {column.key for column in table.columns if not any(table.column(column.key))}
+    if set(table.column("phase")) == {"forward"}:
+        empty.add("phase")
+    swept = varying(table, ("threads", "batch"))
+    if table.column("asked_batch") != table.column("batch"):
+        swept = ["threads", "batch", "asked_batch"]
+    needs = [key for key in (_NEEDS[0], *swept, *_NEEDS[1:]) if key not in empty]
     width = screen_width(destination.path)
     return on_screen_with_ratio(table, needs, width, destination.format.name == "console")
 

@@ -52,6 +52,13 @@ def complete_device(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete.lower())]
 
 
+def complete_experiment(incomplete: str) -> list[str]:
+    """Names of experiments."""
+    from archstat.experiments import EXPERIMENTS
+
+    return [name for name in EXPERIMENTS if name.startswith(incomplete)]
+
+
 def complete_check_format(incomplete: str) -> list[str]:
     """Names of the output formats of `archstat check`."""
     return [*complete_format(incomplete), *(["github"] if "github".startswith(incomplete) else [])]
