@@ -14,6 +14,7 @@ def switches() -> Mapping[str, Any]:
     """TF32, cudnn's search for algorithms, determinism and matmul precision, as they stand."""
     import torch
 
+    mkldnn: Any = torch.backends.mkldnn
     return {
         "matmul_precision": torch.get_float32_matmul_precision(),
         # Not by `allow_tf32`, which raises where somebody used the newer settings of the same.
@@ -21,7 +22,7 @@ def switches() -> Mapping[str, Any]:
         "tf32_cudnn": _tf32_in_cudnn(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
+        "mkldnn": bool(mkldnn.is_available() and mkldnn.enabled),
     }
 
 
