@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archstat.result import Cell, Column, Table
 from archstat.rooflines import Roofline
-from archstat.timed_layers import TimedModel, TimedPart
+from archstat.timed_layers import LayerTimes, TimedPart
 from archstat.units import format_milliseconds, format_rate
 from archstat.version import __version__
 
@@ -35,21 +35,21 @@ KIND_COLUMNS = (
 )
 
 
-def layer_time_table(timed: TimedModel) -> Table:
+def layer_time_table(timed: LayerTimes) -> Table:
     """A row a module that runs operations itself, and the model's row behind them."""
     rows = [(part.name, part.type, *_figures(part, timed)) for part in timed.layers]
     rows.append(("", timed.total.name, *_figures(timed.total, timed)))
     return _table(timed, LAYER_COLUMNS, rows)
 
 
-def kind_time_table(timed: TimedModel) -> Table:
+def kind_time_table(timed: LayerTimes) -> Table:
     """A row a kind of operation, and the model's row behind them."""
     rows = [(part.name, part.ops, *_figures(part, timed)) for part in timed.kinds]
     rows.append(("all", timed.total.ops, *_figures(timed.total, timed)))
     return _table(timed, KIND_COLUMNS, rows)
 
 
-def _figures(part: TimedPart, timed: TimedModel) -> tuple[Cell, ...]:
+def _figures(part: TimedPart, timed: LayerTimes) -> tuple[Cell, ...]:
     whole, work = timed.total.time_ms, part.work
     peak = timed.roofline.roof.products
     return (
@@ -67,7 +67,7 @@ def _figures(part: TimedPart, timed: TimedModel) -> tuple[Cell, ...]:
 
 
 def _table(
-    timed: TimedModel, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]
+    timed: LayerTimes, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]
 ) -> Table:
     roofline = timed.roofline
     return Table(
@@ -86,7 +86,7 @@ def _table(
     )
 
 
-def _notes(timed: TimedModel) -> Iterator[str]:
+def _notes(timed: LayerTimes) -> Iterator[str]:
     for finding in timed.roofline.findings:
         yield finding.message
     yield from timed.remarks
@@ -96,7 +96,7 @@ def _notes(timed: TimedModel) -> Iterator[str]:
         yield "A floor_share above 100%: the data came from a cache, which the roofline leaves out."
 
 
-def _apart(timed: TimedModel) -> str:
+def _apart(timed: LayerTimes) -> str:
     total, ms = timed.total, format_milliseconds
     head = f"{timed.roofline.model}, a pass: {ms(timed.wall_ms)} on the wall clock"
     if timed.dispatch_ms is None or total.dispatch_ms is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from archstat.devices import Device
 from archstat.errors import CaptureError, LatencyError
@@ -19,10 +18,7 @@ from archstat.local_device import local_device
 from archstat.lookup import shortened
 from archstat.result import Table
 from archstat.rooflines import roofline
-from archstat.timed_layers import TimedModel
-
-if TYPE_CHECKING:
-    import torch
+from archstat.timed_layers import LayerTimes
 
 _WARM_UP = 3
 
@@ -33,13 +29,13 @@ def layer_table(
     """Where the time of a forward pass goes: a row a layer or, with `by_kind`, a kind.
 
     Raises:
-        LatencyError, DeviceError, ArchstatError: see `timed_model`.
+        LatencyError, DeviceError, ArchstatError: see `measured_layers`.
     """
-    timed = timed_model(spec, conditions, input)
+    timed = measured_layers(spec, conditions, input)
     return kind_time_table(timed) if by_kind else layer_time_table(timed)
 
 
-def timed_model(
+def measured_layers(
     spec: str,
     conditions: Conditions,
     input: Sequence[str] = (),
@@ -47,7 +43,7 @@ def timed_model(
     device: Device | None = None,
     clock: Clock | None = None,
     passes: int = PASSES,
-) -> TimedModel:
+) -> LayerTimes:
     """The time of everything that runs in a model, beside its work and the least time of that.
 
     Args:
@@ -69,7 +65,7 @@ def timed_model(
         here = device or local_device("cuda" if asked.on_cuda else "cpu")
         found = _profile(spec, graph, asked, clock or WallClock(), passes)
     dtype, remarks = _dtype(asked)
-    return TimedModel(
+    return LayerTimes(
         roofline(graph, spec, here, dtype),
         tuple(attributed(graph, found)),
         found.wall_ms,
@@ -113,10 +109,11 @@ def _profile(spec: str, graph: Graph, conditions: Conditions, clock: Clock, pass
 
     from archstat.frontends.module import module_paths
     from archstat.latency.subject import Inference, moved, tensors_moved
-    from archstat.real_runs import given_tensors, real_module
+    from archstat.real_runs import real_module
+    from archstat.timed_models import random_inputs
 
     module = moved(real_module(spec), conditions)
-    given = tensors_moved(given_tensors(graph, _random), conditions)
+    given = tensors_moved(random_inputs(graph), conditions)
     call = Inference(module, given, conditions).call
     own = {op.module for op in graph.ops}
     modules = [(names[0], one) for one, names in module_paths(module) if names[0] in own]
@@ -125,16 +122,6 @@ def _profile(spec: str, graph: Graph, conditions: Conditions, clock: Clock, pass
         for _ in range(_WARM_UP):
             call()
         return profiled(call, modules, clock.now_ns, synchronise=wait, passes=passes)
-
-
-def _random(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """The same numbers every time: normal ones, and the two least whole ones in turn."""
-    import torch
-
-    seeded = torch.Generator().manual_seed(number)
-    if dtype.is_floating_point:
-        return torch.randn(shape, generator=seeded).to(dtype)
-    return torch.randint(0, 2, shape, generator=seeded).to(dtype)
 
 
 @contextmanager

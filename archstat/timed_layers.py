@@ -41,7 +41,7 @@ class TimedPart:
 
 
 @dataclass(frozen=True)
-class TimedModel:
+class LayerTimes:
     """A model on a device: the time of everything that ran in it, and its roofline there.
 
     `wall_ms` and `dispatch_ms` are of a pass without the profiler, `watched_ms` under it;

@@ -9,7 +9,7 @@ from archstat.devices import Device
 from archstat.errors import DeviceError, LatencyError
 from archstat.latency.conditions import Conditions
 from archstat.layer_time_tables import kind_time_table, layer_time_table
-from archstat.layer_times import layer_table, timed_model
+from archstat.layer_times import layer_table, measured_layers
 from archstat.pipeline import analyze
 
 SLOW = Device("slow", "a slow device", 1e6, {"float32": 1e6}, {}, None, {})
@@ -18,7 +18,7 @@ SPEC = "shufflenet_v2_x0_5,resolution=64"
 
 @pytest.fixture(scope="module")
 def timed():
-    return timed_model(SPEC, Conditions(threads=1, batch=2), device=SLOW, passes=3)
+    return measured_layers(SPEC, Conditions(threads=1, batch=2), device=SLOW, passes=3)
 
 
 def test_layers_and_kinds_share_all_of_the_time_and_work(timed):
@@ -74,13 +74,13 @@ def test_note_tells_wall_and_profiled_time_apart(timed):
 
 def test_threads_are_put_back():
     before = torch.get_num_threads()
-    timed_model("conv,in=4,resolution=8", Conditions(threads=before + 1), device=SLOW, passes=1)
+    measured_layers("conv,in=4,resolution=8", Conditions(threads=before + 1), device=SLOW, passes=1)
     assert torch.get_num_threads() == before
 
 
 def test_amp_counts_in_the_dtype_of_autocast():
     device = Device("d", "d", 1e9, {"float32": 1e9, "bfloat16": 1e9}, {}, None, {})
-    timed = timed_model("conv,in=4,resolution=8", Conditions(dtype="amp"), device=device, passes=1)
+    timed = measured_layers("conv,in=4,resolution=8", Conditions(dtype="amp"), device=device, passes=1)
     assert timed.roofline.dtype == "bf16"
     assert any(note.startswith("amp: ") for note in layer_time_table(timed).notes)
 
@@ -96,25 +96,25 @@ def test_amp_counts_in_the_dtype_of_autocast():
 )
 def test_condition_without_single_ops_is_refused(conditions, option):
     with pytest.raises(LatencyError, match=f"leave {option} out"):
-        timed_model("conv", conditions, device=SLOW)
+        measured_layers("conv", conditions, device=SLOW)
 
 
 def test_missing_gpu_is_told():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(LatencyError, match="Devices: cpu"):
-        timed_model("conv", Conditions(device="cuda"), device=SLOW)
+        measured_layers("conv", Conditions(device="cuda"), device=SLOW)
 
 
 def test_unknown_device_is_told():
     with pytest.raises(DeviceError, match="write cpu, cuda"):
-        timed_model("conv", Conditions(device="tpu"), device=SLOW)
+        measured_layers("conv", Conditions(device="tpu"), device=SLOW)
 
 
 def test_times_on_a_gpu_are_of_kernels():
     if not torch.cuda.is_available():
         pytest.skip("kernels are timed on a GPU, and there is none")
-    timed = timed_model(SPEC, Conditions(device="cuda", batch=2), device=SLOW, passes=3)
+    timed = measured_layers(SPEC, Conditions(device="cuda", batch=2), device=SLOW, passes=3)
     assert timed.total.time_ms > 0
     assert timed.total.dispatch_ms > 0
     assert timed.dispatch_ms <= timed.wall_ms

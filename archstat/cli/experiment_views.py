@@ -18,12 +18,12 @@ from archstat.units import parse_seconds
 
 # The most needed first; what no row has is left out.
 _NEEDS = ("size", "variant", "batches_per_second", "relative_speed", "relative_speed_gtx1080ti",
-          "relative_speed_arm", "verdict", "macs_ratio", "memory_access_ratio", "latency_ms",
-          "latency_ms_ratio_low", "latency_ms_ratio_high", "macs", "model")  # fmt: skip
+          "relative_speed_arm", "verdict", "memory_access_ratio", "latency_ms",
+          "latency_ms_ratio_low", "latency_ms_ratio_high", "model")  # fmt: skip
 # Networks of different macs: what the macs promise stands beside what the time gives.
 _UNEQUAL_NEEDS = ("size", "variant", "macs_ratio", "latency_ms_ratio", "latency_ms_ratio_low",
-                  "latency_ms_ratio_high", "verdict", "memory_access_ratio", "latency_ms",
-                  "batches_per_second", "macs", "model")  # fmt: skip
+                  "latency_ms_ratio_high", "verdict", "memory_access_ratio", "batches_per_second",
+                  "model")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
