@@ -150,7 +150,7 @@ def test_store_of_a_newer_archstat_is_refused(store, measurement):
     store.append([measurement()])
     changed(store.path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     for act in (store.check, lambda: store.of_machine("m1")):
-        with pytest.raises(LatencyStoreError, match="newer archstat .*update archstat"):
+        with pytest.raises(LatencyStoreError, match=r"newer archstat .*update archstat"):
             act()
 
 

@@ -32,8 +32,8 @@ class Latencies:
                 if value is not None:
                     raise SpecError(f"{option} {value} is of measuring: add --latency.")
             return
-        for option, value in clashing:
-            if value:
+        for option, clash in clashing:
+            if clash:
                 raise SpecError(
                     f"--latency measures models as their specs name them: leave {option} out, or "
                     "give the size as MODEL,resolution=SIZE."
