@@ -131,8 +131,8 @@ def conclusion(found: ExperimentRun) -> str:
 
 def _held(agreeing: int, opposed: int, open_: int) -> str:
     """One verdict of many; a guideline holds where nothing speaks against it, and most for it."""
-    if agreeing > open_ and not opposed:
-        return "held here"
+    if agreeing and not opposed:
+        return "held here" if agreeing > open_ else "held here where it can be told"
     if agreeing:
         return "held here in part"
     return "did not hold here" if opposed else "can't be judged here"

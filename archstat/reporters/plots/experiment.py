@@ -11,6 +11,7 @@ from typing import Any
 from archstat.reporters.plots.figures import COLOURS, drawing
 
 _MARKERS = ("D", "o", "s")
+_HEADROOM = 1.5
 _WIDTH = 0.8  # of a group, the rest is a gap
 
 
@@ -59,13 +60,19 @@ def plot_experiment(picture: SpeedPicture, path: str | Path) -> None:
         for number, name in enumerate(_others(picture)):
             _marks(axes, picture.groups, names, name, _MARKERS[number % len(_MARKERS)])
         axes.axhline(1, color="#555555", linewidth=1)
-        axes.set_ylim(bottom=0)
+        # Where an interval says next to nothing, it must not flatten everything else.
+        axes.set_ylim(0, _HEADROOM * max(1.0, *_heights(picture)))
         axes.set_xticks(range(len(picture.groups)), [group.size for group in picture.groups],
                         rotation=0 if len(picture.groups) < 6 else 45)  # fmt: skip
         axes.set_ylabel(f"speed over {picture.reference}")
         axes.set_title(fill(picture.conclusion, 95), loc="left", fontsize=7)
         axes.legend(ncols=2, fontsize=7)
         figure.suptitle(f"{picture.title}; {picture.place}", x=0.02, ha="left", fontweight="bold")
+
+
+def _heights(picture: SpeedPicture) -> list[float]:
+    bars = [bar for group in picture.groups for bar in group.bars]
+    return [height for bar in bars for height in (bar.speed, *bar.others.values())]
 
 
 def _others(picture: SpeedPicture) -> list[str]:
