@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archstat.cli.bench_request import Request
+from archstat.cli.bench_views import on_screen_with_ratio, with_ratio
 from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.fitting import screen_width
 from archstat.cli.output import Destination
@@ -14,6 +15,7 @@ from archstat.latency.measurement import Machine
 from archstat.latency_history import changes
 from archstat.latency_history_tables import HISTORY_COLUMNS, history_table
 from archstat.latency_store import LatencyStore, Stored, store_path, subject_of
+from archstat.latency_tables import varying
 
 # The most needed first.
 _NEEDS = ("model", "latency_ms", "latency_ms_before", "verdict", "day", "runs_before",
@@ -37,15 +39,13 @@ def view_history(request: Request, destination: Destination) -> None:
     table = history_table(changes(_wanted(store, machine, request, grid)), machine)
     if order is not None:
         table = table.sort(*order)
+    is_screen = destination.format.name == "console"
     if chosen is not None:
-        table = table.select(chosen)
+        table = table.select(with_ratio(chosen, table, is_screen))
     elif not destination.is_raw:
-        from archstat.cli.bench_views import on_screen_with_ratio
-        from archstat.latency_tables import varying
-
         needs = (_NEEDS[0], *varying(table, _CONDITIONS), *_NEEDS[1:])
         width = screen_width(destination.path)
-        table = on_screen_with_ratio(table, needs, width, destination.format.name == "console")
+        table = on_screen_with_ratio(table, needs, width, is_screen)
     destination.write(table)
 
 

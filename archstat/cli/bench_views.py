@@ -61,7 +61,7 @@ def view(request: Request, destination: Destination) -> None:
         if order is not None:
             table = table.sort(*order)
         if chosen is not None:
-            table = table.select(chosen)
+            table = table.select(with_ratio(chosen, table, destination.format.name == "console"))
         elif not destination.is_raw:
             table = fitted(table, destination)
         destination.write(table)
@@ -128,7 +128,11 @@ def on_screen_with_ratio(
     if not is_screen:
         return table.select(needs)
     shown = on_screen(table.select(needs), needs, width)
-    keys = list(shown.keys())
+    return replace(table.select(with_ratio(shown.keys(), table, True)), notes=shown.notes)
+
+
+def with_ratio(keys: Sequence[str], table: Table, is_screen: bool) -> list[str]:
+    """The keys, on a screen with the ratio of latencies that it shows below its figure."""
     ratio = f"latency_ms{RATIO_SUFFIX}"
-    ratios = [ratio] if "latency_ms" in keys and any(table.column(ratio)) else []
-    return replace(table.select([*keys, *ratios]), notes=shown.notes)
+    shows = is_screen and "latency_ms" in keys and ratio not in keys and any(table.column(ratio))
+    return [*keys, ratio] if shows else list(keys)
