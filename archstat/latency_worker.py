@@ -20,7 +20,15 @@ from archstat.latency.clock import Clock, WallClock
 from archstat.latency.conditions import Conditions
 from archstat.latency.messages import Message, Request, Warmed, rounds_message
 from archstat.latency.rounds import Round
-from archstat.latency.sampling import MILLISECOND, Plan, settle, take_round, timed_ns, warm_up
+from archstat.latency.sampling import (
+    MILLISECOND,
+    TURN_NS,
+    Plan,
+    settle,
+    take_round,
+    timed_ns,
+    warm_up,
+)
 
 if TYPE_CHECKING:
     from archstat.timed_models import TimedModel
@@ -116,7 +124,7 @@ class Bench:
             torch.cuda.empty_cache()
 
     def turn(self, message: Message) -> Message:
-        """Rounds over the slots, until there are enough or SIGINT came."""
+        """Rounds over the slots, until there are enough, it takes too long or SIGINT came."""
         from archstat.latency.settings import prepared
 
         subjects = [self.models[model].subject for model in message["slots"]]
@@ -124,7 +132,11 @@ class Bench:
         rounds: list[Round] = []
         with prepared(self.conditions):
             settle(subjects[0], plans[0])
-            while len(rounds) < message["rounds"] and not self.interrupted:
+            # What was planned in a calm moment may take many times as long in another.
+            until_ns = self.clock.now_ns() + 2 * TURN_NS
+            for number in range(message["rounds"]):
+                if self.interrupted or (number and self.clock.now_ns() > until_ns):
+                    break
                 rounds.append(take_round(subjects, plans, self.clock))
         if self.conditions.on_cuda:
             import torch

@@ -121,6 +121,12 @@ def test_an_interrupted_turn_ends_after_its_round():
     assert [len(slot["forward"]) for slot in rounds[0].slots] == [3, 3]
 
 
+def test_a_turn_that_takes_too_long_is_cut_short():
+    bench = a_bench((500, 999))
+    rounds = rounds_of(bench.answer(turn_command([0, 0], [Plan(1, 1, 0, 4e6)] * 2, 50)))
+    assert len(rounds) == 1
+
+
 def spoken(bench: Bench, *commands) -> list[dict]:
     answers = io.StringIO()
     serve(bench, [json.dumps(command) + "\n" for command in commands], answers)
