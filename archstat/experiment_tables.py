@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archstat.analyses.memory_access import FUSIONS
 from archstat.experiment_runs import ExperimentRun, Outcome
+from archstat.experiments import Experiment
 from archstat.latency.measurement import Measurement
 from archstat.latency_tables import span
 from archstat.result import Cell, Column, Table
@@ -110,23 +111,40 @@ def _where(one: Measurement) -> str:
 
 def conclusion(found: ExperimentRun) -> str:
     """A sentence that says whether what is expected held here."""
-    compared = [one for one in found.outcomes if one.verdict is not None]
-    expected = found.experiment.expected
-    agreeing = [one for one in compared if one.verdict == expected]
-    opposed = [one for one in compared if one.verdict not in (expected, "can't tell")]
-    open_ = len(compared) - len(agreeing) - len(opposed)
-    name = found.experiment.title.partition(",")[0]
-    head = name if found.experiment.has_equal_macs else "The expectation"
-    parts = [f"{len(agreeing)} of {len(compared)} {expected}"]
+    told = [
+        (one.verdict, one.ratio.middle)
+        for one in found.outcomes
+        if one.verdict is not None and one.ratio is not None
+    ]
+    pairs = [(outcomes[0], one) for outcomes in found.sizes.values() for one in outcomes[1:]]
+    return judgement(found.experiment, told, [first.macs / one.macs for first, one in pairs])
+
+
+def judgement(
+    experiment: Experiment, told: Sequence[tuple[str, float]], fewer: Sequence[float]
+) -> str:
+    """The same from the verdict and the time ratio of every network but the first of its size.
+
+    Args:
+        fewer: how many times fewer macs each of them has.
+    """
+    expected = experiment.expected
+    agreeing = [ratio for verdict, ratio in told if verdict == expected]
+    opposed = [ratio for verdict, ratio in told if verdict not in (expected, "can't tell")]
+    open_ = len(told) - len(agreeing) - len(opposed)
+    parts = [f"{len(agreeing)} of {len(told)} {expected}"]
     if agreeing:
-        parts[0] += f", {_range([_factor(one) for one in agreeing])}"
+        parts[0] += f", {_range(agreeing)}"
     if opposed:
         other = "slower" if expected == "faster" else "faster"
-        parts.append(f"{len(opposed)} {other}, {_range([_factor(one) for one in opposed])}")
+        parts.append(f"{len(opposed)} {other}, {_range(opposed)}")
     if open_:
         parts.append(f"{open_} can't tell")
-    claim = f"{head} {_held(len(agreeing), len(opposed), open_)}"
-    return f"{claim} ({found.experiment.claim}): {'; '.join(parts)}.{_macs(found)}"
+    subject, after = "The expectation", f" By their macs it would be {_range(fewer)}."
+    if experiment.has_equal_macs:
+        subject, after = experiment.title.partition(",")[0], ""
+    claim = f"{subject} {_held(len(agreeing), len(opposed), open_)} ({experiment.claim})"
+    return f"{claim}: {'; '.join(parts)}.{after}"
 
 
 def _held(agreeing: int, opposed: int, open_: int) -> str:
@@ -138,20 +156,8 @@ def _held(agreeing: int, opposed: int, open_: int) -> str:
     return "did not hold here" if opposed else "can't be judged here"
 
 
-def _factor(one: Outcome) -> float:
-    assert one.ratio is not None
-    return max(one.ratio.middle, 1 / one.ratio.middle)
-
-
-def _range(factors: Sequence[float]) -> str:
+def _range(ratios: Sequence[float]) -> str:
+    """How many times, from the least to the most, whichever way."""
+    factors = [max(ratio, 1 / ratio) for ratio in ratios]
     low, high = f"{min(factors):.2f}x", f"{max(factors):.2f}x"
     return low if low == high else f"{low} to {high}"
-
-
-def _macs(found: ExperimentRun) -> str:
-    """Of networks with different macs, what their macs would have one expect."""
-    if found.experiment.has_equal_macs:
-        return ""
-    pairs = [(outcomes[0], one) for outcomes in found.sizes.values() for one in outcomes[1:]]
-    fewer = [first.macs / one.macs for first, one in pairs]
-    return f" By their macs it would be {_range(fewer)}."
