@@ -161,7 +161,8 @@ def measurement() -> Callable[..., Measurement]:
         input: str = "1x3x224x224",
         **conditions: object,
     ) -> Measurement:
-        asked = Conditions(**conditions)
+        # What ran has a batch, whether or not one was asked for.
+        asked = Conditions(**{**conditions, "batch": conditions.get("batch") or 1})
         parts = {"step": 1.0, "forward": 0.3 if asked.backward else 1.0, "backward": 0.6,
                  "optimizer": 0.1, "wall": 1.1, "dispatch": 0.8, "cuda_graph": 0.7}  # fmt: skip
         return Measurement(

@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.completion import complete_model
+from archstat.cli.completion import (
+    complete_measured_device,
+    complete_measured_dtype,
+    complete_model,
+)
 from archstat.cli.options import Columns, Debug, FormatName, Input, Output, Sort
 
 Nets = Annotated[
@@ -16,8 +20,9 @@ Nets = Annotated[
 ]  # fmt: skip
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="cpu (the default), cuda or cuda:NUMBER."),
-]
+    typer.Option("--device", metavar="NAME", help="cpu (the default), cuda or cuda:NUMBER.",
+                 autocompletion=complete_measured_device),
+]  # fmt: skip
 Batches = Annotated[
     list[str] | None,
     typer.Option("--batch", metavar="N,N...", help="Batch sizes, measured one after the other; by "
@@ -26,7 +31,7 @@ Batches = Annotated[
 DType = Annotated[
     str | None,
     typer.Option("--dtype", metavar="NAME", help="fp32 (the default), fp16, bf16 or amp: fp32 "
-                 "weights under autocast."),
+                 "weights under autocast.", autocompletion=complete_measured_dtype),
 ]  # fmt: skip
 ChannelsLast = Annotated[
     bool, typer.Option("--channels-last", help="Images and weights in channels-last layout.")

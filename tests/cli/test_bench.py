@@ -111,6 +111,23 @@ def test_file_is_written_in_the_format_of_its_suffix(archstat, asked, tmp_path, 
     assert "abcd" in path.read_text(encoding="utf-8")
 
 
+def test_same_model_twice_has_two_rows(archstat, asked):
+    table = rows(archstat("bench", "ab", "ab", "-f", "json"))
+    assert [(row["model"], row["latency_ms_ratio"]) for row in table] == [("ab", 1.0)] * 2
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 160])
+def test_no_latency_is_lost_on_a_narrow_screen(archstat, asked, monkeypatch, width):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("PAGER", "")
+    done = archstat("bench", "a" * 100, "b" * 50)
+    assert done.code == 0, done.err
+    assert "1.00 s" in done.out
+    assert "500.00 ms" in done.out
+
+
 # -- the store ---------------------------------------------------------------------------------
 
 
