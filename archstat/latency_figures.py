@@ -114,8 +114,9 @@ def _crowd(built: Built, conditions: Conditions, others: Sequence[int]) -> list[
     beside = f"{own} thread{'s' * (own > 1)} of the model"
     if not typical:
         return [f"{beside} shared {_cores(built.machine.cores)}: give fewer --threads."]
+    were = "processes were" if typical > 1 else "process was"
     return [
-        f"{typical} other process{'es' * (typical > 1)} were runnable beside {beside}, on "
+        f"{typical} other {were} runnable beside {beside}, on "
         f"{_cores(built.machine.cores)}: times are those of a busy machine."
     ]
 

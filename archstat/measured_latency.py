@@ -187,8 +187,8 @@ class _Run:
                 return ended
             if (others := self.outside.others_runnable()) is not None:
                 self.others.append(others)
-            self.waiting = process
             self.workers[process].send(command)
+            self.waiting = process
             self._take_turn_in(process)
             turn_s = self._elapsed_s() - began_s
         raise AssertionError("a cycle has no end")

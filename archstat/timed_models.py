@@ -167,7 +167,7 @@ def _ids_of(graph: Graph, index: int) -> int:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device had too little memory for something."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     said = str(error)
     return isinstance(error, RuntimeError) and (

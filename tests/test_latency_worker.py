@@ -59,7 +59,7 @@ class Model:
 
     def first_call(self) -> None:
         if self.batch > self.memory:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         self.bench.clock.ns += 100 * MS
 
     def call(self) -> None:

@@ -150,7 +150,7 @@ def test_a_network_trains_with_the_loss_that_training_memory_counts():
 @pytest.mark.parametrize(
     ("error", "is_it"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you"), True),
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),

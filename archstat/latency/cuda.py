@@ -89,11 +89,15 @@ class CudaInference:
         self._conditions = conditions
         self._flush = _Flush(conditions.device) if conditions.cold else None
         self._graph: Any = None
+        self._called = False
 
     def call(self) -> None:
-        """Run once, to the end."""
+        """Run once, to the end; the second call, which belongs to the warm-up, captures a graph."""
         self._inference.call()
         torch.cuda.synchronize()
+        if self._called and self._conditions.cuda_graph and self._graph is None:
+            self.capture()
+        self._called = True
 
     def capture(self) -> None:
         """Record a CUDA graph of the call, after some calls on a side stream, as torch asks."""
