@@ -93,7 +93,10 @@ def _notes(timed: LayerTimes) -> Iterator[str]:
     yield _apart(timed)
     yield _roof(timed.roofline)
     if any((part.floor_share or 0) > 1 for part in timed.layers):
-        yield "A floor_share above 100%: the data came from a cache, which the roofline leaves out."
+        yield (
+            "A floor_share above 100%: the data came from a cache, which the roofline leaves out, "
+            "or the peaks were measured on a busier machine (archstat roofline --measure)."
+        )
 
 
 def _apart(timed: LayerTimes) -> str:

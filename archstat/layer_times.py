@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from archstat.devices import Device
@@ -12,7 +12,9 @@ from archstat.graph import Graph
 from archstat.latency.attribution import attributed
 from archstat.latency.clock import Clock, WallClock
 from archstat.latency.conditions import Conditions
+from archstat.latency.machine import cores, others_runnable
 from archstat.latency.profiling import PASSES, Profile, profiled
+from archstat.latency.sampling import timed_ns
 from archstat.layer_time_tables import kind_time_table, layer_time_table
 from archstat.local_device import local_device
 from archstat.lookup import shortened
@@ -20,7 +22,8 @@ from archstat.result import Table
 from archstat.rooflines import roofline
 from archstat.timed_layers import LayerTimes
 
-_WARM_UP = 3
+_WARM_UP, _LEAST_PASSES = 3, 3
+_LONGEST_NS = 5_000_000_000  # of all passes, without the profiler and again under it
 
 
 def layer_table(
@@ -42,18 +45,21 @@ def measured_layers(
     *,
     device: Device | None = None,
     clock: Clock | None = None,
-    passes: int = PASSES,
+    passes: int | None = None,
 ) -> LayerTimes:
     """The time of everything that runs in a model, beside its work and the least time of that.
 
     Args:
         input: shapes without the batch, where the spec names none.
         device: whose peaks the roofline has; this machine's by default, measured once and kept.
+        passes: with and without the profiler; by default up to 20, within some seconds.
 
     Raises:
         LatencyError: a condition that a profile cannot be of, or that this machine lacks.
         ArchstatError: the model does not build or run.
     """
+    import torch
+
     from archstat.latency.settings import prepared
     from archstat.latency.subject import check_here
     from archstat.pipeline import graph_of_spec
@@ -64,6 +70,7 @@ def measured_layers(
     with prepared(asked):
         here = device or local_device("cuda" if asked.on_cuda else "cpu")
         found = _profile(spec, graph, asked, clock or WallClock(), passes)
+        threads = torch.get_num_threads()
     dtype, remarks = _dtype(asked)
     return LayerTimes(
         roofline(graph, spec, here, dtype),
@@ -71,7 +78,7 @@ def measured_layers(
         found.wall_ms,
         found.dispatch_ms,
         found.watched_ms,
-        remarks,
+        (*remarks, *_crowd(asked, threads)),
     )
 
 
@@ -104,7 +111,20 @@ def _dtype(conditions: Conditions) -> tuple[str, tuple[str, ...]]:
     return half, (f"amp: the roofline counts everything in {half}, also what runs in fp32.",)
 
 
-def _profile(spec: str, graph: Graph, conditions: Conditions, clock: Clock, passes: int) -> Profile:
+def _crowd(conditions: Conditions, threads: int) -> tuple[str, ...]:
+    """A remark where more could run, just now, than there are cores."""
+    others = others_runnable() or 0
+    if others + (1 if conditions.on_cuda else threads) <= cores():
+        return ()
+    return (
+        f"{others} other processes or threads were runnable beside it, on {cores()} cores: times "
+        "are those of a busy machine.",
+    )
+
+
+def _profile(
+    spec: str, graph: Graph, conditions: Conditions, clock: Clock, passes: int | None
+) -> Profile:
     import torch
 
     from archstat.frontends.module import module_paths
@@ -118,9 +138,10 @@ def _profile(spec: str, graph: Graph, conditions: Conditions, clock: Clock, pass
     own = {op.module for op in graph.ops}
     modules = [(names[0], one) for one, names in module_paths(module) if names[0] in own]
     wait = partial(torch.cuda.synchronize, conditions.device) if conditions.on_cuda else None
-    with _told(spec):
-        for _ in range(_WARM_UP):
-            call()
+    on_gpu = torch.cuda.device(conditions.device) if conditions.on_cuda else nullcontext()
+    with _told(spec), on_gpu:
+        took = [timed_ns(clock, call) for _ in range(_WARM_UP)]
+        passes = passes or max(_LEAST_PASSES, min(PASSES, int(_LONGEST_NS // max(1, min(took)))))
         return profiled(call, modules, clock.now_ns, synchronise=wait, passes=passes)
 
 

@@ -80,7 +80,9 @@ def test_threads_are_put_back():
 
 def test_amp_counts_in_the_dtype_of_autocast():
     device = Device("d", "d", 1e9, {"float32": 1e9, "bfloat16": 1e9}, {}, None, {})
-    timed = measured_layers("conv,in=4,resolution=8", Conditions(dtype="amp"), device=device, passes=1)
+    timed = measured_layers(
+        "conv,in=4,resolution=8", Conditions(dtype="amp"), device=device, passes=1
+    )
     assert timed.roofline.dtype == "bf16"
     assert any(note.startswith("amp: ") for note in layer_time_table(timed).notes)
 
@@ -119,6 +121,33 @@ def test_times_on_a_gpu_are_of_kernels():
     assert timed.total.dispatch_ms > 0
     assert timed.dispatch_ms <= timed.wall_ms
     assert all(part.dispatch_ms is not None for part in timed.layers)
+
+
+class Slow:
+    """A clock on which every reading is ten seconds after the one before."""
+
+    def __init__(self):
+        self.now = 0
+
+    def now_ns(self):
+        self.now += 10**10
+        return self.now
+
+
+def test_slow_model_makes_few_passes():
+    clock = Slow()
+    timed = measured_layers("conv,in=4,resolution=8", Conditions(), device=SLOW, clock=clock)
+    assert (timed.wall_ms, timed.watched_ms) == (20_000, 20_000)
+    # Two readings for each of three calls to warm up, three for each of three passes, without the
+    # profiler and under it.
+    assert clock.now == (3 * 2 + 2 * 3 * 3) * 10**10
+
+
+@pytest.mark.parametrize(("others", "said"), [(10**4, True), (None, False)])
+def test_busy_machine_is_told(monkeypatch, others, said):
+    monkeypatch.setattr("archstat.layer_times.others_runnable", lambda: others)
+    timed = measured_layers("conv,in=4,resolution=8", Conditions(threads=1), device=SLOW, passes=1)
+    assert any("busy machine" in note for note in layer_time_table(timed).notes) == said
 
 
 def test_layer_table_gives_layers_or_kinds(monkeypatch):

@@ -77,7 +77,7 @@ def profiled(
         events, watched = _events(call, now_ns, synchronise, passes)
     on_gpu = synchronise is not None
     return Profile(
-        tuple(tuple(_ran(event, on_gpu)) for event in events if event.name == _PASS),
+        passes_of(events, on_gpu),
         median(wall),
         median(dispatch) if on_gpu else None,
         median(watched),
@@ -105,8 +105,7 @@ def _events(
     from torch.profiler import ProfilerActivity, profile, record_function
 
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if synchronise else [])]
-    # Several torches warn unless events of one cycle are asked to be kept.
-    profiler: Any = profile(activities=kinds, acc_events=True)
+    profiler: Any = profile(activities=kinds)
     watched = []
     with _quiet():
         profiler.start()
@@ -146,13 +145,27 @@ def _ranged(path: str, module: Any) -> Iterator[None]:
             handle.remove()
 
 
+def passes_of(events: Sequence[Any], on_gpu: bool) -> tuple[tuple[RanOp, ...], ...]:
+    """The ops of every pass, from torch's events; on a GPU, ranges are told once more, as its own.
+
+    Args:
+        events: `torch.autograd.profiler_util.FunctionEvent`, in trees by `cpu_children`.
+    """
+    return tuple(
+        tuple(_ran(event, on_gpu))
+        for event in events
+        if event.name == _PASS and event.device_type.name == "CPU"
+    )
+
+
 def _ran(event: Any, on_gpu: bool, module: str = "") -> Iterator[RanOp]:
     """The ops below a range, each with the module whose range stands nearest above it."""
     for child in sorted(event.cpu_children, key=lambda one: one.time_range.start):
         if child.name.startswith(_MODULE):
             yield from _ran(child, on_gpu, child.name.removeprefix(_MODULE))
-        elif any(_is_range(below) for below in child.cpu_children):
-            yield from _ran(child, on_gpu, module)  # a function that calls modules
+        elif "::" not in child.name or any(_is_range(below) for below in child.cpu_children):
+            # Somebody's own range, a function that calls modules, a call of CUDA's runtime.
+            yield from _ran(child, on_gpu, module)
         else:
             gpu = child.device_time_total / 1e3 if on_gpu else None
             yield RanOp(module, tuple(_names(child)), child.cpu_time_total / 1e3, gpu)

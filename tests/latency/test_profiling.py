@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 import archstat
 from archstat.frontends.module import module_paths
 from archstat.latency.attribution import matched
-from archstat.latency.profiling import profiled
+from archstat.latency.profiling import RanOp, passes_of, profiled
 
 
 class Net(nn.Module):
@@ -100,3 +101,36 @@ def test_library_prints_nothing(net, capfd):
     profile_of(net)
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "afterwards\n"
+
+
+def event(name, *children, start=0.0, cpu=1000.0, gpu=0.0, device="CPU"):
+    """An event as torch tells it, times in microseconds."""
+    return SimpleNamespace(
+        name=name,
+        cpu_children=list(children),
+        time_range=SimpleNamespace(start=start),
+        cpu_time_total=cpu,
+        device_time_total=gpu,
+        device_type=SimpleNamespace(name=device),
+    )
+
+
+def test_events_of_a_gpu_give_kernels_and_calls_apart():
+    relu = event("aten::relu_", event("cudaLaunchKernel"), start=2.0, gpu=3000.0)
+    conv = event("aten::conv2d", event("aten::convolution"), start=1.0, cpu=500.0, gpu=4000.0)
+    whole = event("archstat module:net", relu, conv)
+    wait = event("cudaDeviceSynchronize", start=9.0)
+    told_again = event("archstat pass", device="CUDA")
+    assert passes_of([event("archstat pass", whole, wait), told_again], on_gpu=True) == (
+        (
+            RanOp("net", ("conv2d", "convolution"), 0.5, 4.0),
+            RanOp("net", ("relu", "cudaLaunchKernel"), 1.0, 3.0),
+        ),
+    )
+
+
+def test_range_of_the_model_itself_is_seen_through():
+    own = event("my block", event("archstat module:a", event("aten::add")), event("aten::mul_"))
+    (ran,) = passes_of([event("archstat pass", own)], on_gpu=False)
+    assert [(one.module, one.names) for one in ran] == [("a", ("add",)), ("", ("mul",))]
+    assert [one.time_ms for one in ran] == [1.0, 1.0]
