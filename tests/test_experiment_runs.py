@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -60,8 +61,6 @@ def test_ratio_within_the_noise_is_no_verdict(fake):
 
 
 def test_ratio_pairs_turns_so_that_a_slow_spell_cancels_out(measurement):
-    from dataclasses import replace
-
     reference = replace(measurement(), per_process=((1.0, 5.0), (1.1, 1.2), (3.0, 1.0)))
     mine = replace(measurement(), per_process=((2.0, 10.0), (2.2, 2.4), (6.0, 2.0)))
     ratio = time_ratio(mine, reference)
@@ -69,8 +68,6 @@ def test_ratio_pairs_turns_so_that_a_slow_spell_cancels_out(measurement):
 
 
 def test_turn_that_one_of_two_lacks_does_not_count(measurement):
-    from dataclasses import replace
-
     reference = replace(measurement(), per_process=((1.0,), (1.0,), (1.0,)))
     mine = replace(measurement(), per_process=((2.0, 99.0), (2.0,), (2.0,)))
     assert math.isclose(time_ratio(mine, reference).middle, 2.0)
@@ -123,3 +120,22 @@ def test_interruption_is_told(fake):
 def test_impossible_device_is_told():
     with pytest.raises(DeviceError, match="write cpu, cuda"):
         run_experiment(SMALL, Conditions(device="tpu"), 1)
+
+
+@pytest.mark.slow
+def test_small_experiment_runs_for_real():
+    found = run_experiment(SMALL, Conditions(batch=None, threads=1), 0.5)
+    assert [one.measurement.model for one in found.outcomes] == [one.spec for one in VARIANTS]
+    assert all(one.measurement.main.p50_ms > 0 for one in found.outcomes)
+    assert [one.ratio is None for one in found.outcomes] == [True, False, True, False]
+
+
+@pytest.mark.slow
+def test_experiment_runs_on_a_gpu():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU here")
+    found = run_experiment(SMALL, Conditions(device="cuda", batch=None), 0.5)
+    assert {one.measurement.conditions.batch for one in found.outcomes} == {8}
+    assert all(one.measurement.timing("wall") for one in found.outcomes)
