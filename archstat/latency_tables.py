@@ -15,7 +15,7 @@ from archstat.latency_columns import (
     figures,
     phases_shown,
 )
-from archstat.result import Cell, Column, Table
+from archstat.result import Cell, Table
 from archstat.version import __version__
 
 COMPARED = (*FIGURES, *CIRCUMSTANCES)
@@ -134,8 +134,3 @@ def _noise(run: LatencyRun, reference: int) -> str:
 def span(ratio: Interval) -> str:
     """The limits of a ratio: ``"0.981x to 1.024x"``."""
     return f"{ratio.low:.3f}x to {ratio.high:.3f}x"
-
-
-def without_reference(columns: Sequence[Column]) -> tuple[str, ...]:
-    """The keys of these columns that mean something for a single model."""
-    return tuple(c.key for c in columns if "_ratio" not in c.key and c.key != "verdict")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from archstat import zoo
 from archstat.errors import SpecError
 from archstat.latency.conditions import Conditions
+from archstat.specs import parse_spec
 from archstat.units import parse_seconds
 
 BUDGET = "30s"
@@ -68,6 +70,18 @@ class Request:
         if seconds <= 0:
             raise SpecError(f"--budget {self.budget}: give a time above zero, such as {BUDGET}.")
         return seconds
+
+
+def check_named(models: Sequence[str]) -> None:
+    """Whether specs are well written and name networks of the zoo, before processes start for it.
+
+    Raises:
+        SpecError, InputError: a spec that does not parse.
+        UnknownModelError: no network of that name.
+    """
+    for spec in map(parse_spec, models):
+        if spec.scheme == "zoo":
+            zoo.entry(spec.target)
 
 
 def numbers(option: str, texts: Sequence[str]) -> tuple[int, ...]:

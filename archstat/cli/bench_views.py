@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archstat.cli.bench_progress import budget_bar
-from archstat.cli.bench_request import Request
+from archstat.cli.bench_request import Request, check_named
 from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
@@ -45,6 +45,7 @@ def view(request: Request, destination: Destination) -> None:
     """
     if not request.models:
         raise SpecError("bench needs a MODEL, or --history.")
+    check_named(request.models)
     grid, budget_s = request.grid(), request.budget_s()
     reference = reference_row(request.models, request.reference or 0)
     chosen = chosen_columns(request.columns, LATENCY_COLUMNS)

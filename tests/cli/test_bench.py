@@ -230,6 +230,24 @@ def test_wrong_request_is_one_message_and_nothing_is_measured(archstat, asked, a
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("vgg17", "Did you mean vgg"), ("vgg16,", "no empty item"), ("vgg16,batch=0", "at least 1"),
+     ("absent.py", "There is no file absent.py")],
+)  # fmt: skip
+def test_misspelt_model_is_told_before_processes_start(
+    archstat, store, monkeypatch, model, message
+):
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("measuring has begun")
+
+    monkeypatch.setattr("archstat.measured_latency.measure", started)
+    done = archstat("bench", "resnet18", model)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert message in done.err
+    assert not store.exists()
+
+
 # -- for real ----------------------------------------------------------------------------------
 
 
