@@ -38,6 +38,7 @@ HELD = 0.8
 CALMER = 0.5
 OVERHEAD = 0.01
 WARM_UP, CALLS = 10, 40
+BARE = 20
 
 LOOP = f"""
 import sys, time
@@ -154,10 +155,10 @@ def spread(values: Sequence[float]) -> float:
 
 
 def overhead(rounds: int = 200) -> float:
-    """What sampling adds to a call of about 100 us, as a part: the median of pairs.
+    """What sampling adds to a call of about 100 us, as a part.
 
-    A pair is the same calls once in samples, as `bench` takes them, and once in one bare loop
-    between two readings of the clock.
+    The same calls are made in samples, as `bench` takes them, and, in turn with these, in bare
+    loops of many calls between two readings of the clock.
     """
 
     def model() -> None:
@@ -168,15 +169,16 @@ def overhead(rounds: int = 200) -> float:
 
     clock = WallClock()
     plan = plan_for(min(timed_ns(clock, model) for _ in range(20)), clock)
-    count = plan.calls * plan.blocks
-    parts = []
+    sampled: list[float] = []
+    bare: list[float] = []
     for _ in range(rounds):
-        sampled = statistics.median(blocks_of(model, clock, plan.calls, plan.blocks))
+        sampled += blocks_of(model, clock, plan.calls, 5)
         start = clock.now_ns()
-        for _ in range(count):
+        for _ in range(BARE):
             model()
-        parts.append(sampled / ((clock.now_ns() - start) / count / 1e6) - 1)
-    return statistics.median(parts)
+        bare.append((clock.now_ns() - start) / BARE / 1e6)
+    # On a busy machine most loops are interrupted; the quicker ones are not.
+    return percentile(sorted(sampled), 0.25) / percentile(sorted(bare), 0.25) - 1
 
 
 def failures(rows: Sequence[Row], added: float) -> list[str]:
