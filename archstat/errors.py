@@ -15,6 +15,8 @@
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
     ├── DeviceError                 2   an unknown device, or a device file that is none
+    ├── LatencyStoreError           2   a store of latencies that cannot be read or written
+    ├── LatencyError                2   conditions that latency cannot be measured under
     ├── RevisionError               2   a git revision that does not exist
     ├── ConfigError                 2   budgets that are missing or wrongly written
     ├── LockFileError               2   a lock file that cannot be read or written
@@ -97,6 +99,14 @@ class GraphFileError(ArchstatError):
 
 class DeviceError(ArchstatError):
     """No device has this name or this figure, or a device file is not one."""
+
+
+class LatencyStoreError(ArchstatError):
+    """The store of latencies cannot be read or written; what stood in it still stands."""
+
+
+class LatencyError(ArchstatError):
+    """Latency cannot be measured under these conditions, or a measuring process died."""
 
 
 class RevisionError(ArchstatError):

@@ -7,7 +7,7 @@ Raw numbers are never rounded here: formatting is for screens, exports write the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ BYTE_UNITS = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+TIME_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60)}
 DTYPES = (
     *("float32", "float64", "float16", "bfloat16"),
     *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"),
@@ -122,13 +123,26 @@ def parse_bytes(text: str) -> int:
     return _parse_quantity(text, BYTE_UNITS, "a size with a byte unit such as 20MB or 24GiB")
 
 
+def parse_seconds(text: str) -> float:
+    """The seconds that ``"30s"``, ``"500 ms"`` or ``"2min"`` stands for; a unit is required.
+
+    Raises:
+        SpecError: not a number with one of the units ms, s, min.
+    """
+    return float(_quantity(text, TIME_UNITS, "a time with a unit such as 30s or 500ms"))
+
+
 def _parse_quantity(text: str, units: dict[str, int], expected: str) -> int:
+    return round(_quantity(text, units, expected))
+
+
+def _quantity(text: str, units: Mapping[str, int | Fraction], expected: str) -> Fraction:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or len(match[1]) > 40 or match[2] not in units:
         raise SpecError(
             f"{text!r} is not {expected}; known units: {', '.join(filter(None, units))}."
         )
-    return round(Fraction(match[1]) * units[match[2]])
+    return Fraction(match[1]) * units[match[2]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from archstat.latency.measurement import Measurement
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs torchvision or timm, so that it can be run where they are installed."""
@@ -135,3 +137,49 @@ def difference_by_position() -> Callable[..., float]:
         return float((mine - other).abs().max() / other.abs().max())
 
     return difference
+
+
+@pytest.fixture
+def measurement() -> Callable[..., Measurement]:
+    """Make a measurement as `bench` gives it, of a machine that does not exist."""
+    from archstat.latency.conditions import Conditions
+    from archstat.latency.measurement import Interval, Machine, Measurement, Timing
+
+    def timing(phase: str, ms: float, width: float = 0.02) -> Timing:
+        interval = Interval(ms * (1 - width), ms, ms * (1 + width))
+        return Timing(phase, ms * 0.9, ms, ms * 1.2, ms * 0.1, interval, 60, 3)
+
+    def make(
+        model: str = "resnet18",
+        ms: float = 10.0,
+        width: float = 0.02,
+        date: str = "2026-11-22T10:00:00+00:00",
+        machine: str = "m1",
+        torch_version: str = "2.8.0",
+        rule: str = "budget of 30 s used",
+        asked_batch: int | None = None,
+        input: str = "1x3x224x224",
+        **conditions: object,
+    ) -> Measurement:
+        # What ran has a batch, whether or not one was asked for.
+        asked = Conditions(**{**conditions, "batch": conditions.get("batch") or 1})
+        parts = {"step": 1.0, "forward": 0.3 if asked.backward else 1.0, "backward": 0.6,
+                 "optimizer": 0.1, "wall": 1.1, "dispatch": 0.8, "cuda_graph": 0.7}  # fmt: skip
+        return Measurement(
+            model=model,
+            input=input,
+            conditions=asked,
+            asked_batch=asked_batch or asked.batch or 1,
+            threads=asked.threads or 2,
+            layout=asked.layout,
+            method="rounds of interleaved models",
+            rule=rule,
+            first_call_ms=50.0,
+            timings=tuple(timing(phase, ms * parts[phase], width) for phase in asked.phases),
+            machine=Machine("Some CPU", None, torch_version, "3.12.1", "Linux-x86_64", 2, machine),
+            date=date,
+            settings={"tf32_matmul": False, "cudnn_benchmark": False},
+            per_process=((ms, ms), (ms, ms), (ms, ms)),
+        )
+
+    return make

@@ -57,7 +57,7 @@ def light():
     return modules_after(["--help"], ["compare", "--help"], ["--version"], ["list"],
                          ["list", "vgg*", "--format", "json"], _LAYER_LIST,
                          [*_LAYER_LIST, "--advise", "--input", "64"],
-                         ["roofline", "--list-devices"])  # fmt: skip
+                         ["roofline", "--list-devices"], ["bench", "--help"])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def main_job():
     "step",
     ["import archstat", "--help", "compare --help", "--version", "list", "list vgg* --format json",
      " ".join(_LAYER_LIST), f"{' '.join(_LAYER_LIST)} --advise --input 64",
-     "roofline --list-devices"],
+     "roofline --list-devices", "bench --help"],
 )  # fmt: skip
 def test_what_needs_no_torch_imports_no_heavy_library(light, step, library):
     assert library not in light[step]

@@ -19,6 +19,7 @@ from archstat.units import (
     format_ratio,
     parse_bytes,
     parse_count,
+    parse_seconds,
 )
 
 checked = settings(deadline=None)
@@ -249,3 +250,20 @@ def test_times_have_the_unit_of_their_size(milliseconds, text):
 )
 def test_rates_are_told_on_four_digits(rate, unit, text):
     assert format_rate(rate, unit) == text
+
+# -- times ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("500ms", 0.5), ("0.1 s", 0.1), ("2min", 120), (" 1s ", 1), ("0s", 0)],
+)
+def test_time_is_read_in_seconds(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "30m", "-1s", "1e3s", "30 sec", "٣s"])
+def test_what_is_no_time_is_refused_with_an_example(text):
+    with pytest.raises(SpecError, match="a time with a unit such as 30s or 500ms") as refused:
+        parse_seconds(text)
+    assert repr(text) in str(refused.value)

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.bench import bench
 from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
 from archstat.cli.diff import diff
+from archstat.cli.experiment import experiment
 from archstat.cli.guidelines import guidelines
 from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
@@ -24,8 +26,10 @@ COMMANDS = (
     ("crosscheck", crosscheck),
     ("rf", rf),
     ("guidelines", guidelines),
+    ("experiment", experiment),
     ("memory", memory),
     ("roofline", roofline),
+    ("bench", bench),
     ("diff", diff),
     ("check", check),
     ("list", list_networks),

@@ -50,6 +50,20 @@ AtResolution = Annotated[
     typer.Option("--resolution", metavar="SIZE", help="Spatial size of every input, such as 384 "
                  "or 384x256; with --fully-convolutional of the convolutional form's."),
 ]  # fmt: skip
+Latency = Annotated[
+    bool,
+    typer.Option("--latency", help="Measure the models, too, taking turns, as `archstat bench` "
+                 "does."),
+]  # fmt: skip
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="With --latency: cpu (the default), cuda or "
+                 "cuda:NUMBER."),
+]  # fmt: skip
+Budget = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="With --latency: for measuring, such as 30s (the default)."),
+]
 
 
 def compare(
@@ -58,6 +72,9 @@ def compare(
     variants: Variants = False,
     fully_convolutional: FullyConvolutional = False,
     resolution: AtResolution = None,
+    latency: Latency = False,
+    device: DeviceName = None,
+    budget: Budget = None,
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
@@ -78,6 +95,7 @@ def compare(
     from archstat.analyses.memory_access import checked_fusion
     from archstat.cli.footers import with_footers
     from archstat.cli.join import joined, read_joined
+    from archstat.cli.latencies import Latencies
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
     from archstat.cli.sliding import Pairs
@@ -90,7 +108,10 @@ def compare(
 
     destination = Destination(format, output)
     pairs = Pairs(fully_convolutional, resolution, input, variants)
-    taken = (*COMPARISON_COLUMNS, *pairs.columns)
+    clashing = (("--variants", variants), ("--fully-convolutional", fully_convolutional),
+                ("--resolution", resolution))  # fmt: skip
+    latencies = Latencies(latency, device, budget, clashing)
+    taken = (*COMPARISON_COLUMNS, *pairs.columns, *latencies.columns)
     extra = read_joined(join, {column.key for column in taken})
     known = (*taken, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
@@ -100,18 +121,22 @@ def compare(
         for model in tracked(models)
     ]
     table = pairs.with_columns(table_of_groups(groups, base), groups)
+    table = latencies.with_columns(table, models, input, batch, base)
     unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
     if extra is not None:
         table = joined(table, extra)
     if order is not None:
         table = table.sort(*order)
     if not destination.is_raw and chosen is None:
-        more = [column.key for column in (*pairs.columns, *(extra.columns if extra else ()))]
+        joins = extra.columns if extra else ()
+        more = [*latencies.shown(table), *(column.key for column in (*pairs.columns, *joins))]
         chosen = ["model", *_ON_SCREEN, *(["unknown_ops"] if unknown else []), *more]
     if destination.format.name == "console" and chosen is not None and len(table) > 1:
         chosen = _with_ratios(table, chosen)
     table = with_footers(table if chosen is None else table.select(chosen), destination.is_raw)
     destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
+    if latencies.interrupted:
+        raise KeyboardInterrupt
     refuse_incomplete(unknown, strict, table.notes)
 
 

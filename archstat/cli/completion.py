@@ -52,6 +52,25 @@ def complete_device(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete.lower())]
 
 
+def complete_experiment(incomplete: str) -> list[str]:
+    """Names of experiments."""
+    from archstat.experiments import EXPERIMENTS
+
+    return [name for name in EXPERIMENTS if name.startswith(incomplete)]
+
+
 def complete_check_format(incomplete: str) -> list[str]:
     """Names of the output formats of `archstat check`."""
     return [*complete_format(incomplete), *(["github"] if "github".startswith(incomplete) else [])]
+
+
+def complete_measured_device(incomplete: str) -> list[str]:
+    """Devices that `archstat bench` measures on."""
+    return [name for name in ("cpu", "cuda", "cuda:0") if name.startswith(incomplete)]
+
+
+def complete_measured_dtype(incomplete: str) -> list[str]:
+    """Dtypes that `archstat bench` measures in."""
+    from archstat.latency.conditions import DTYPES
+
+    return [name for name in DTYPES if name.startswith(incomplete)]

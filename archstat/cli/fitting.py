@@ -20,7 +20,11 @@ def screen_width(path: Path | None) -> int | None:
 
 
 def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
-    """The columns among `needed` that stand side by side in `width`; a note names the others."""
+    """The columns among `needed` that stand side by side in `width`; a note names the others.
+
+    Where a name leaves no room for a second column, all of them: the console folds the name then,
+    and goes on below.
+    """
     lines = [table.keys(), *table.formatted()]
     taken, left = -_GAP, []
     kept = set()
@@ -32,6 +36,8 @@ def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
         else:
             left.append(key)
             width = 0 if width is None else min(width, taken - 1)
+    if len(kept) < min(2, len(needed)):
+        return table.select([column.key for column in table.columns if column.key in needed])
     shown = table.select([column.key for column in table.columns if column.key in kept])
     note = f"A wider screen or --columns shows {', '.join(left)}, too."
     return replace(shown, notes=(*shown.notes, note)) if left else shown

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from archstat.cli import main
+
+if TYPE_CHECKING:
+    from archstat.latency.conditions import Conditions
+    from archstat.latency.measurement import Measurement
 
 NETS = """
 import torch
@@ -106,3 +111,59 @@ def unknown(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("unknown") / "unknown_nets.py"
     path.write_text(UNKNOWN, encoding="utf-8")
     return f"{path}:Net,input=3x8x8"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the store of latencies a place of its own."""
+    path = tmp_path / "store" / "latency.sqlite"
+    monkeypatch.setenv("ARCHSTAT_STORE", str(path))
+    return path
+
+
+class Asked(NamedTuple):
+    """What `measure` was called with."""
+
+    models: tuple[str, ...]
+    conditions: Conditions
+    budget_s: float
+    input: tuple[str, ...]
+    reference: int
+
+
+@pytest.fixture
+def asked(
+    measurement: Callable[..., Measurement], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Asked]:
+    """Put a stand-in at the place of measuring, a model taking 10 ms a letter of its name.
+
+    It lists what it was asked for. Of a model called `raising` it tells an error, and at a batch of
+    7 it is interrupted with some samples finished, at one of 9 before.
+    """
+    from archstat.errors import LatencyError
+    from archstat.latency.measurement import Interval, LatencyRun, Progress, Ratio
+
+    calls: list[Asked] = []
+
+    def measure(models, conditions, *, budget_s, input, reference, progress):
+        calls.append(Asked(tuple(models), conditions, budget_s, tuple(input), reference))
+        if conditions.batch == 9:
+            raise KeyboardInterrupt
+        if "raising" in models:
+            raise LatencyError("a measuring process died: raising.")
+        if progress is not None:
+            progress(Progress("measuring", budget_s / 2, budget_s, (Interval(9.0, 10.0, 11.0),)))
+        named = asdict(conditions)
+        rule = "interrupted" if conditions.batch == 7 else "budget of 30 s used"
+        found = tuple(measurement(m, 10.0 * len(m), rule=rule, **named) for m in models)
+        base = found[reference].main.p50_ms
+        ratios = tuple(
+            Ratio(one.model, models[reference], Interval(*(one.main.p50_ms / base,) * 3), "slower")
+            for number, one in enumerate(found)
+            if number != reference
+        )
+        return LatencyRun(found, ratios, Interval(0.98, 1.0, 1.02), ("a remark.",))
+
+    monkeypatch.setattr("archstat.measured_latency.measure", measure)
+    monkeypatch.setattr("archstat.cli.bench_views.check_named", lambda models: None)
+    return calls

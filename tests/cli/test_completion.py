@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from archstat.cli.completion import complete_columns, complete_format, complete_model
+from archstat.cli.completion import (
+    complete_columns,
+    complete_format,
+    complete_measured_device,
+    complete_measured_dtype,
+    complete_model,
+)
 
 
 def test_model_names_begin_with_what_is_typed():
@@ -32,3 +38,9 @@ def test_columns_complete_after_commas_and_a_sign():
 def test_formats_complete():
     assert complete_format("") == ["console", "csv", "json", "markdown", "latex"]
     assert complete_format("la") == ["latex"]
+
+
+def test_devices_and_dtypes_to_measure_in_complete():
+    assert complete_measured_device("cu") == ["cuda", "cuda:0"]
+    assert complete_measured_dtype("") == ["fp32", "fp16", "bf16", "amp"]
+    assert complete_measured_dtype("b") == ["bf16"]

@@ -39,6 +39,10 @@ NAMES = {
     "ghost",
     "highway",
     "dense",
+    "pointwise_pairs",
+    "pointwise_groups",
+    "pointwise_fragments",
+    "bottleneck_units",
 }
 SIZES = "in=128,out=256,kernel=3,resolution=28"
 

@@ -2,6 +2,10 @@
 
 from archstat.reporters.plots.effective_field import HeatMap as HeatMap
 from archstat.reporters.plots.effective_field import plot_effective_field as plot_effective_field
+from archstat.reporters.plots.experiment import SpeedBar as SpeedBar
+from archstat.reporters.plots.experiment import SpeedGroup as SpeedGroup
+from archstat.reporters.plots.experiment import SpeedPicture as SpeedPicture
+from archstat.reporters.plots.experiment import plot_experiment as plot_experiment
 from archstat.reporters.plots.field_by_depth import FieldSeries as FieldSeries
 from archstat.reporters.plots.field_by_depth import plot_field_by_depth as plot_field_by_depth
 from archstat.reporters.plots.field_on_input import FieldRectangle as FieldRectangle

@@ -1,0 +1,1 @@
+"""Measuring real modules on cpu and cuda: conditions, samples, rounds, intervals."""
