@@ -251,6 +251,7 @@ def test_times_have_the_unit_of_their_size(milliseconds, text):
 def test_rates_are_told_on_four_digits(rate, unit, text):
     assert format_rate(rate, unit) == text
 
+
 # -- times ---------------------------------------------------------------------------------------
 
 

@@ -122,8 +122,10 @@ def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     """The common shape of two tensors of one dtype, or of a tensor and a number."""
     if not isinstance(b, torch.Tensor):
         return _like(a) if type(b) in (int, float) and a.dtype.is_floating_point else None
-    if a.dtype != b.dtype or not (_plain(a) and _plain(b)):
+    if a.dtype != b.dtype or not a.dtype.is_floating_point:
         return None
+    if not (a.is_contiguous() and b.is_contiguous()):
+        return _scaled(a, b) or _scaled(b, a)
     if a.shape == b.shape:
         return ((tuple(a.shape), a.dtype),)
     short, long = sorted((tuple(a.shape), tuple(b.shape)), key=len)
@@ -240,6 +242,25 @@ def _like(x: torch.Tensor) -> tuple[Output, ...] | None:
         strides[axis] = expected
         expected *= shape[axis]
     return ((shape, x.dtype, tuple(strides)),)
+
+
+def _scaled(x: torch.Tensor, factors: torch.Tensor) -> tuple[Output, ...] | None:
+    """`_like` of a permuted map met by a number for each channel, whichever axis that is."""
+    shape, given = x.shape, factors.shape
+    missing = len(shape) - len(given)
+    if (
+        missing < 0
+        or not factors.is_contiguous()
+        or [n for n in given if n != 1] != [max(given, default=0)]
+    ):
+        return None
+    # Strides decide the order of the axes; only where an axis has one place, those of the
+    # factors, too, and an axis outside of all others stays there.
+    for axis, n in enumerate(shape):
+        if n < 2 and (axis >= missing or x.stride(axis) != x.numel()):
+            return None
+    named = [n for n, own in zip(shape[missing:], given, strict=True) if own != 1]
+    return _like(x) if named == [max(given)] else None
 
 
 def _pooled(

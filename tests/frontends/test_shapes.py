@@ -7,6 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archstat.frontends import shapes
+
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 DTYPES = (*FLOATS, torch.int64, torch.bool)
 
@@ -152,6 +154,34 @@ def test_arithmetic_of_two_tensors(name, data, agrees_with_torch):
     b = data.draw(st.one_of(tensors(shape, dtype), NUMBERS))
     pair = [b, a] if isinstance(b, torch.Tensor) and data.draw(st.booleans()) else [a, b]
     agrees_with_torch(f"aten.{name}", pair)
+
+
+@st.composite
+def scaled_maps(draw):
+    """A map with its axes in some order in memory, and a number for each place of one axis."""
+    shape = draw(st.lists(st.integers(1, 4), min_size=2, max_size=5))
+    order = draw(st.permutations(range(len(shape))))
+    inverse = sorted(range(len(shape)), key=list(order).__getitem__)
+    x = torch.zeros(shape).permute(order).contiguous().permute(inverse)
+    axis = draw(st.integers(0, len(shape) - 1))
+    named = draw(st.integers(len(shape) - axis, len(shape)))
+    factors = [n if i == axis else 1 for i, n in enumerate(shape)][-named:]
+    return draw(st.permutations([x, torch.zeros(factors)]))
+
+
+@settings(max_examples=400, deadline=None)
+@pytest.mark.parametrize("name", ["add", "mul"])
+@given(args=scaled_maps())
+def test_a_permuted_map_and_a_number_a_channel(name, args, agrees_with_torch):
+    agrees_with_torch(f"aten.{name}.Tensor", args)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_layer_scale_of_a_channels_last_map_is_ruled(batch):
+    x = torch.empty(batch, 7, 5, 3).permute(0, 3, 1, 2)
+    strides = (105, 1, 15, 3)
+    expected = (((batch, 3, 7, 5), torch.float32, strides),)
+    assert shapes.broadcast(torch.empty(3, 1, 1), x) == expected
 
 
 @checked
