@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from archstat.frontends import reductions, shapes
+from archstat.frontends import poolings, reductions, shapes
 from archstat.graph import Kind
 
 
@@ -112,16 +112,18 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.mul.Scalar": shapes.broadcast,
     "aten.rsub.Scalar": shapes.broadcast,
     "aten.div.Tensor": shapes.broadcast,
+    "aten.add_.Tensor": shapes.onto_first,
+    "aten.mul_.Tensor": shapes.onto_first,
     "aten.cat.default": shapes.concatenate,
     "aten.mm.default": shapes.matrix_product,
     "aten.bmm.default": shapes.matrix_product,
     "aten.addmm.default": shapes.biased_matrix_product,
-    "aten.max_pool2d_with_indices.default": shapes.max_pool,
-    "aten.avg_pool2d.default": shapes.average_pool,
-    "aten.avg_pool3d.default": shapes.average_pool,
+    "aten.max_pool2d_with_indices.default": poolings.max_pool,
+    "aten.avg_pool2d.default": poolings.average_pool,
+    "aten.avg_pool3d.default": poolings.average_pool,
     "aten.constant_pad_nd.default": shapes.constant_pad,
     "aten.pow.Tensor_Scalar": shapes.power,
-    "aten._adaptive_avg_pool2d.default": shapes.adaptive_pool,
+    "aten._adaptive_avg_pool2d.default": poolings.adaptive_pool,
     "aten.mean.dim": reductions.over_axes,
     "aten.sum.dim_IntList": reductions.over_axes,
     "aten.amax.default": reductions.maximum,
@@ -141,7 +143,7 @@ def signature(func: torch._ops.OpOverload) -> Signature:
     """The kind, argument names, defaults and effects of an overload."""
     schema = func._schema
     target = str(func)
-    namespace, base, overload = target.split(".", 2)
+    namespace, base, _ = target.split(".", 2)
     name = base.rstrip("_") if not base.startswith("__") else base
     arguments = schema.arguments
     names = tuple(a.name for a in arguments)
@@ -158,7 +160,7 @@ def signature(func: torch._ops.OpOverload) -> Signature:
             for i, a in enumerate(arguments)
             if a.has_default_value()
         ),
-        rule=_RULES.get(target if base not in _IN_PLACE_RULED else f"aten.{name}.{overload}"),
+        rule=_rule(target, base),
         writes=frozenset(writes),
         in_place=base in _IN_PLACE_RULED,
         window_axes=int(window[1]) if window and "kernel_size" in names else None,
@@ -169,6 +171,13 @@ def signature(func: torch._ops.OpOverload) -> Signature:
         composite=func._can_decompose(),
         takes_tensors=any("Tensor" in str(a.type) for a in arguments),
     )
+
+
+def _rule(target: str, base: str) -> shapes.Rule | None:
+    """An op in place has that of the ordinary one, unless it has its own."""
+    if base not in _IN_PLACE_RULED or target in _RULES:
+        return _RULES.get(target)
+    return _RULES.get(target.replace(base, base.rstrip("_"), 1))
 
 
 def plain(argument: Any) -> Any:

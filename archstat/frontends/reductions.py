@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from archstat.frontends.shapes import Output, adaptive_pool, elementwise
+from archstat.frontends.poolings import adaptive_pool
+from archstat.frontends.shapes import (
+    Output,
+    channels_last,
+    elementwise,
+    is_channels_last,
+)
 
 
 def over_axes(
@@ -14,10 +20,15 @@ def over_axes(
 ) -> tuple[Output, ...] | None:
     """The shape without the reduced axes, or with size 1 there under `keepdim`."""
     rank = len(x.shape)
-    if not dims or elementwise(x) is None or not all(-rank <= dim < rank for dim in dims):
+    if not dims or not all(-rank <= dim < rank for dim in dims):
         return None
     gone = {dim % rank for dim in dims}
     if len(gone) != len(dims):
+        return None
+    if keepdim and gone == {2, 3} and is_channels_last(x):
+        pooled = (*x.shape[:2], 1, 1)
+        return ((pooled, x.dtype, channels_last(pooled)),)
+    if elementwise(x) is None:
         return None
     sizes = enumerate(x.shape)
     if keepdim:

@@ -32,7 +32,10 @@ def convolution(
 ) -> tuple[Output, ...] | None:
     """N, C_out and, per axis, floor((n + 2p - d(k-1) - 1) / s) + 1, or its transpose."""
     dtype = x.dtype
-    if not (x.is_contiguous() and dtype.is_floating_point and weight.is_contiguous()):
+    if not (dtype.is_floating_point and weight.is_contiguous()):
+        return None
+    # The format that the output takes over depends on the kernel; on meta it has none.
+    if not (x.is_contiguous() or is_channels_last(x)):
         return None
     windows = (tuple(stride), tuple(padding), tuple(dilation), tuple(output_padding))
     shape = _convolved(x.shape, weight.shape, *windows, transposed, groups)
@@ -55,11 +58,11 @@ def _convolved(
     groups: int,
 ) -> Shape | None:
     axes = len(kernel) - 2
-    if len(size) != axes + 2 or size[0] == 0 or groups < 1 or min(stride) < 1:
+    if len(size) != axes + 2 or axes < 1 or size[0] == 0 or groups < 1:
         return None
     if not len(stride) == len(padding) == len(dilation) == len(output_padding) == axes:
         return None
-    if min(padding) < 0 or min(dilation) < 1:
+    if min(stride) < 1 or min(padding) < 0 or min(dilation) < 1 or min(output_padding) < 0:
         return None
     in_channels = kernel[0] if transposed else kernel[1] * groups
     out_channels = kernel[1] * groups if transposed else kernel[0]
@@ -125,6 +128,8 @@ def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     if a.dtype != b.dtype or not a.dtype.is_floating_point:
         return None
     if not (a.is_contiguous() and b.is_contiguous()):
+        if a.shape == b.shape and a.stride() == b.stride():
+            return _like(a)
         return _scaled(a, b) or _scaled(b, a)
     if a.shape == b.shape:
         return ((tuple(a.shape), a.dtype),)
@@ -133,6 +138,13 @@ def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     if any(p != q and 1 not in (p, q) for p, q in zip(padded, long, strict=True)):
         return None
     return ((tuple(q if p == 1 else p for p, q in zip(padded, long, strict=True)), a.dtype),)
+
+
+def onto_first(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
+    """`broadcast` in place: the first tensor's own shape, whatever order either has in memory."""
+    if isinstance(b, torch.Tensor) and a.shape == b.shape and a.dtype == b.dtype:
+        return _like(a) if a.dtype.is_floating_point else None
+    return broadcast(a, b)
 
 
 def concatenate(tensors: Sequence[torch.Tensor], dim: int = 0) -> tuple[Output, ...] | None:
@@ -172,42 +184,6 @@ def biased_matrix_product(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) 
     return product
 
 
-def max_pool(
-    x: torch.Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
-    ceil_mode: bool = False,
-) -> tuple[Output, ...] | None:
-    """The pooled values and the indices they came from."""
-    shape = _pooled(x, kernel_size, stride, padding, dilation, ceil_mode)
-    return None if shape is None else ((shape, x.dtype), (shape, torch.int64))
-
-
-def average_pool(
-    x: torch.Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> tuple[Output, ...] | None:
-    """The pooled values."""
-    shape = _pooled(x, kernel_size, stride, padding, (1,), ceil_mode)
-    return None if shape is None or divisor_override == 0 else ((shape, x.dtype),)
-
-
-def adaptive_pool(x: torch.Tensor, output_size: Sequence[int]) -> tuple[Output, ...] | None:
-    """The leading axes, then the two of the output size asked for."""
-    if not _plain(x) or len(x.shape) not in (3, 4) or min(x.shape) < 1:
-        return None
-    if len(output_size) != 2 or min(output_size) < 1:
-        return None
-    return (((*x.shape[:-2], *output_size), x.dtype),)
-
-
 def constant_pad(x: torch.Tensor, pad: Sequence[int], value: float = 0) -> (
     tuple[Output, ...] | None
 ):  # fmt: skip
@@ -228,6 +204,19 @@ def power(x: torch.Tensor, exponent: float) -> tuple[Output, ...] | None:
 
 def _plain(x: torch.Tensor) -> bool:
     return x.is_contiguous() and x.dtype.is_floating_point
+
+
+def is_channels_last(x: torch.Tensor) -> bool:
+    """Whether images have their channels next to one another in memory, beyond any doubt."""
+    if len(x.shape) != 4 or min(x.shape[1:]) < 2:
+        return False  # of an axis of one place the strides tell nothing
+    return x.is_contiguous(memory_format=torch.channels_last) and x.dtype.is_floating_point
+
+
+def channels_last(shape: Shape) -> Shape:
+    """The strides of images in that format."""
+    _, channels, height, width = shape
+    return (height * width * channels, 1, width * channels, channels)
 
 
 def _like(x: torch.Tensor) -> tuple[Output, ...] | None:
@@ -261,37 +250,3 @@ def _scaled(x: torch.Tensor, factors: torch.Tensor) -> tuple[Output, ...] | None
             return None
     named = [n for n, own in zip(shape[missing:], given, strict=True) if own != 1]
     return _like(x) if named == [max(given)] else None
-
-
-def _pooled(
-    x: torch.Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    ceil_mode: bool,
-) -> Shape | None:
-    axes = len(kernel_size)
-    if not _plain(x) or len(x.shape) not in (axes + 1, axes + 2) or min(x.shape) < 1:
-        return None
-    pads, gaps = _per_axis(padding, axes), _per_axis(dilation, axes)
-    steps = _per_axis(stride, axes) if stride else tuple(kernel_size)
-    spatial = []
-    for size, k, s, p, d in zip(x.shape[-axes:], kernel_size, steps, pads, gaps, strict=True):
-        if s < 1 or k < 1 or p < 0 or d < 1 or 2 * p > k:
-            return None
-        if axes == 3 and k > size:
-            return None
-        span = size + 2 * p - d * (k - 1) - 1
-        out = -(-span // s) + 1 if ceil_mode else span // s + 1
-        # The last window must start inside the input or its left padding.
-        if ceil_mode and (out - 1) * s >= size + p:
-            out -= 1
-        if out < 1:
-            return None
-        spatial.append(out)
-    return (*x.shape[:-axes], *spatial)
-
-
-def _per_axis(sizes: Sequence[int], axes: int) -> tuple[int, ...]:
-    return tuple(sizes) * axes if len(sizes) == 1 else tuple(sizes)

@@ -77,6 +77,43 @@ def test_convolution(args, agrees_with_torch):
     agrees_with_torch("aten.convolution.default", args)
 
 
+@st.composite
+def images_in_channels_last(draw):
+    shape = draw(st.tuples(st.integers(1, 2), *[st.integers(1, 5)] * 3))
+    dtype = draw(st.sampled_from(FLOATS))
+    return torch.zeros(shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
+
+
+@settings(max_examples=250, deadline=None)
+@given(x=images_in_channels_last(), data=st.data())
+def test_convolution_of_images_in_channels_last(x, data):
+    channels, groups = x.shape[1], data.draw(st.sampled_from([1, x.shape[1]]))
+    kernel = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    weight = torch.zeros(groups * data.draw(st.integers(1, 3)), channels // groups, *kernel)
+    stride, padding = data.draw(per_axis(2, 1, 2, (0,))), data.draw(per_axis(2, 0, 1, (-1,)))
+    args = [weight.to(x.dtype), None, stride, padding, [1, 1], False, [0, 0], groups]
+    answer = shapes.convolution(x, *args)
+    if answer is not None:
+        # On cpu the format depends on the kernel that torch picks by the sizes.
+        made = torch.ops.aten.convolution.default(x.to("meta"), args[0].to("meta"), *args[1:])
+        assert ((tuple(made.shape), made.dtype),) == answer
+        assert made.is_contiguous()
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=images_in_channels_last(), dims=st.sampled_from([[-1, -2], [2, 3], [1, 2]]),
+       keepdim=st.booleans())  # fmt: skip
+def test_mean_of_images_in_channels_last(x, dims, keepdim, agrees_with_torch):
+    agrees_with_torch("aten.mean.dim", [x, dims, keepdim])
+
+
+def test_convolution_of_channels_last_is_ruled():
+    x = torch.empty(1, 4, 6, 5).contiguous(memory_format=torch.channels_last)
+    args = (None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+    expected = (((1, 7, 6, 5), torch.float32),)
+    assert shapes.convolution(x, torch.empty(7, 4, 3, 3), *args) == expected
+
+
 # -- norms, softmax and functions of one tensor ---------------------------------------------------
 
 
@@ -158,12 +195,14 @@ def test_arithmetic_of_two_tensors(name, data, agrees_with_torch):
 
 @st.composite
 def scaled_maps(draw):
-    """A map with its axes in some order in memory, and a number for each place of one axis."""
+    """A map with its axes in some order in memory; another, or a number a place of one axis."""
     shape = draw(st.lists(st.integers(1, 4), min_size=2, max_size=5))
     order = draw(st.permutations(range(len(shape))))
     inverse = sorted(range(len(shape)), key=list(order).__getitem__)
     x = torch.zeros(shape).permute(order).contiguous().permute(inverse)
     axis = draw(st.integers(0, len(shape) - 1))
+    if draw(st.booleans()):
+        return [x, x.clone()]
     named = draw(st.integers(len(shape) - axis, len(shape)))
     factors = [n if i == axis else 1 for i, n in enumerate(shape)][-named:]
     return draw(st.permutations([x, torch.zeros(factors)]))
@@ -172,8 +211,19 @@ def scaled_maps(draw):
 @settings(max_examples=400, deadline=None)
 @pytest.mark.parametrize("name", ["add", "mul"])
 @given(args=scaled_maps())
-def test_a_permuted_map_and_a_number_a_channel(name, args, agrees_with_torch):
+def test_a_permuted_map_and_another_or_a_number_a_channel(name, args, agrees_with_torch):
     agrees_with_torch(f"aten.{name}.Tensor", args)
+
+
+@checked
+@pytest.mark.parametrize("name", ["add_", "mul_"])
+@given(args=scaled_maps(), is_plain=st.booleans())
+def test_arithmetic_in_place(name, args, is_plain, agrees_with_torch):
+    a, b = args
+    if is_plain and a.shape == b.shape:
+        b = b.contiguous()
+    if (a + b).shape == a.shape:  # else torch refuses, and the mode compares the shapes
+        agrees_with_torch(f"aten.{name}.Tensor", [a, b])
 
 
 @pytest.mark.parametrize("batch", [1, 2])
