@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from archstat.analyses import costs
-from archstat.frontends import aten
+from archstat.frontends import aten, shapes
 from archstat.frontends.aten import KIND_OF, plain, signature
 from archstat.graph import KINDS
 
@@ -77,10 +77,12 @@ def test_every_rule_belongs_to_an_overload_that_exists_and_has_a_kind(target):
 
 
 @pytest.mark.parametrize("name", sorted(aten._IN_PLACE_RULED))
-def test_in_place_overload_shares_the_rule_of_the_other_and_writes_its_first_argument(name):
+def test_in_place_overload_shares_a_rule_and_writes_its_first_argument(name):
     overload = "Tensor" if name in ("add_", "mul_") else "default"
     in_place, plain_one = getattr(getattr(ops, name), overload), getattr(ops, name[:-1])
-    assert signature(in_place).rule is signature(getattr(plain_one, overload)).rule is not None
+    # Of two tensors in place, the order in memory is not to be settled.
+    own = shapes.onto_first if overload == "Tensor" else signature(plain_one.default).rule
+    assert signature(in_place).rule is own is not None
     assert signature(in_place).in_place
     assert signature(in_place).writes
 

@@ -29,6 +29,7 @@ ORDINARY = {
     "aten._safe_softmax.default": [torch.zeros(2, 3), -1],
     **{f"aten.{name}.Tensor": [torch.zeros(2, 1, 3), torch.zeros(4, 1)]
        for name in ("add", "sub", "mul", "div")},
+    **{f"aten.{name}_.Tensor": [torch.zeros(2, 3), torch.zeros(2, 3)] for name in ("add", "mul")},
     "aten.mul.Scalar": [torch.zeros(2, 3), 0.5],
     "aten.pow.Tensor_Scalar": [torch.zeros(2, 3), 2],
     "aten.cat.default": [[torch.zeros(2, 3), torch.zeros(2, 4)], 1],
@@ -60,7 +61,7 @@ CONTIGUOUS_ANYHOW = {
     *("aten.mm.default", "aten.bmm.default", "aten.addmm.default"),
     *("aten.native_layer_norm.default", "aten.cat.default"),
 }
-KEEP_ORDER = {"aten.mul.Scalar", "aten.rsub.Scalar"}
+KEEP_ORDER = {"aten.mul.Scalar", "aten.rsub.Scalar", "aten.add_.Tensor", "aten.mul_.Tensor"}
 
 
 @pytest.mark.parametrize("target", ["aten.native_layer_norm.default", "aten.cat.default"])
