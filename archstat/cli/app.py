@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.cache import cache
 from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
@@ -29,6 +30,7 @@ COMMANDS = (
     ("diff", diff),
     ("check", check),
     ("list", list_networks),
+    ("cache", cache),
 )
 
 app = typer.Typer(

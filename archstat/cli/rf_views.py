@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from archstat.analyses.receptive_field import FieldRow, Fields, receptive_field
+from archstat.cache.graphs import Graphs
+from archstat.cli.cached import graphs_for, tell_of_cache
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
@@ -49,6 +51,7 @@ class Request:
     weights: str | None = None
     plot: str | None = None
     columns: str | None = None
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,13 @@ def view(request: Request, destination: Destination) -> None:
 
         check_plot_path(request.plot)
     networks = [_of_list(text, request) for text in request.layers]
-    networks += [_of_model(spec, request) for spec in request.models]
+    graphs = graphs_for(request.no_cache)
+    networks += [_of_model(spec, request, graphs) for spec in request.models]
+    _show(networks, request, destination)
+    tell_of_cache(graphs, len(networks), destination.is_raw)
+
+
+def _show(networks: list[Network], request: Request, destination: Destination) -> None:
     if request.check:
         _check(networks[0], request, destination)
         return
@@ -189,10 +198,8 @@ def _of_list(text: str, request: Request) -> Network:
     return Network(graph.name, receptive_field(graph), True, given is not None, costed)
 
 
-def _of_model(spec: str, request: Request) -> Network:
-    from archstat.pipeline import graph_of_spec
-
-    graph = graph_of_spec(spec, list(request.input) or None)
+def _of_model(spec: str, request: Request, graphs: Graphs) -> Network:
+    graph = graphs(spec, list(request.input) or None)
     return Network(spec, receptive_field(graph), False)
 
 
