@@ -68,10 +68,13 @@ def _written(graph: Graph) -> bytes:
     to.names(value.name for value in values)
     to.objects(value.aliases for value in values)
     to.numbers(_FLAGS.index(value.trainable) for value in values)
-    to.numbers(storage.nbytes for storage in storages)
-    to.optional(storage.born for storage in storages)
-    to.optional(storage.released for storage in storages)
-    to.numbers(_SAVED.index(storage.saved) for storage in storages)
+    # Parameters of one size have storages that are all alike.
+    places = {storage: place for place, storage in enumerate(dict.fromkeys(storages))}
+    to.numbers(map(places.__getitem__, storages))
+    to.numbers(storage.nbytes for storage in places)
+    to.optional(storage.born for storage in places)
+    to.optional(storage.released for storage in places)
+    to.numbers(_SAVED.index(storage.saved) for storage in places)
     to.texts(call.module for call in calls)
     to.texts(call.module_type for call in calls)
     to.numbers(call.first for call in calls)
@@ -89,16 +92,18 @@ def _read(of: Reader) -> Graph:
     n_ops, n_values, n_storages, n_calls = of.numbers()
     name, device, torch_version, *notes = of.texts()
     inputs, outputs = of.rows(n_values)
-    kinds, targets, owners, types = of.among(KINDS), of.texts(), of.texts(), of.texts()
-    reads, makes = of.rows(n_values), of.rows(n_values)
-    _check_order(reads, makes, n_values)
-    ops = _records(Op, n_ops, kinds, targets, owners, types, reads, makes, of.mappings())
+    ops = _records(Op, n_ops, of.among(KINDS), of.texts(), of.texts(), of.texts(),
+                   of.rows(n_values), of.rows(n_values), of.mappings())  # fmt: skip
     values = _records(Value, n_values, of.distinct(), of.texts(), of.among(_ROLES),
                       of.numbers(n_storages), of.names(), of.groups(),
                       of.among(_FLAGS))  # fmt: skip
     times = max(1, n_ops)
-    storages = _records(Storage, n_storages, of.numbers(), of.optional(times),
-                        of.optional(times), of.among(_SAVED))  # fmt: skip
+    places, sizes = of.numbers(), of.numbers()
+    distinct = _records(Storage, len(sizes), sizes, of.optional(times), of.optional(times),
+                        of.among(_SAVED))  # fmt: skip
+    storages = tuple(map(distinct.__getitem__, places))
+    if len(storages) != n_storages:
+        raise ValueError(f"there are not {n_storages} storages")
     calls = _records(ModuleCall, n_calls, of.texts(), of.texts(), of.numbers(n_ops + 1),
                      of.numbers(n_ops + 1), of.optional(n_calls), of.rows(n_values),
                      of.rows(n_values))  # fmt: skip
@@ -114,16 +119,3 @@ def _records(kind: type[_Record], count: int, *columns: Sequence[Any]) -> tuple[
     # A named tuple's own constructor would run a line of Python for each record.
     make: Any = partial(tuple.__new__, kind)
     return tuple(map(make, zip(*columns, strict=True)))
-
-
-def _check_order(
-    reads: Sequence[tuple[int, ...]], makes: Sequence[tuple[int, ...]], n_values: int
-) -> None:
-    made = [-1] * n_values
-    for index, outputs in enumerate(makes):
-        for output in outputs:
-            made[output] = index
-    for index, inputs in enumerate(reads):
-        for value in inputs:
-            if made[value] > index:
-                raise ValueError(f"op {index} reads a value made later")

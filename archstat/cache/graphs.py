@@ -8,7 +8,7 @@ from typing import Any
 
 from archstat.cache.bytecode import any_may_be_stale
 from archstat.cache.codec import graph_from_bytes, graph_to_bytes
-from archstat.cache.key import Key, key_of
+from archstat.cache.key import Key, Settings, key_of, settings
 from archstat.cache.sources import Files
 from archstat.cache.store import Store
 from archstat.collection import collection_paused
@@ -36,9 +36,10 @@ class Graphs:
     `answered` counts what came from the store.
     """
 
-    def __init__(self, kept: Store | None) -> None:
+    def __init__(self, kept: Store | None, chosen: Settings | None = None) -> None:
         self._store = kept
         self._files = Files()
+        self._settings = settings() if chosen is None else chosen
         self._is_tainted = False
         self._keys: dict[str, Key | None] = {}
         self.answered = 0
@@ -76,9 +77,11 @@ class Graphs:
         self._is_tainted |= key is None
         with collection_paused():
             graph = graph_of_spec(text, input, batch)
-        # Sources that changed meanwhile may have been captured before or after.
-        if key and not self._is_tainted and key == key_of(text, input, batch, Files()):
-            _keep(self._store, key, graph)
+        if key is not None and not self._is_tainted:
+            # Sources that changed meanwhile may have been captured before or after.
+            after = key_of(text, input, batch, Files(), self._settings)
+            if key == after:
+                _keep(self._store, key, graph)
         return graph
 
     def is_known(self, text: str, input: Any = None, batch: int | None = None) -> bool:
@@ -86,16 +89,18 @@ class Graphs:
         return self._key(text, input, batch) is not None
 
     def _key(self, text: str, input: Any, batch: int | None) -> Key | None:
-        asked = repr((text, input, batch, os.getcwd()))
+        asked = repr((text, input, batch))
         if asked not in self._keys:
-            self._keys[asked] = key_of(text, input, batch, self._files)
+            self._keys[asked] = key_of(text, input, batch, self._files, self._settings)
         return self._keys[asked]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Graphs, (self._store,)  # another process reads the sources itself
+        return Graphs, (self._store, self._settings)  # another process reads the sources itself
 
 
 def _keep(store: Store, key: Key, graph: Graph) -> None:
+    if graph.device != "meta":
+        return  # real numbers, random ones among them, may have decided what ran
     try:
         if not any_may_be_stale(key.files):
             store.write(key.digest, graph_to_bytes(graph))

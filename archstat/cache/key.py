@@ -27,6 +27,7 @@ from archstat.version import __version__
 
 # Settings of these packages that change what a model does, fused attention say.
 _VARIABLES = ("TORCH", "PYTORCH", "TIMM")
+Settings = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,18 @@ class Key:
         return sha256(json.dumps(self.parts, sort_keys=True).encode()).digest()
 
 
-def key_of(text: str, input: Any, batch: int | None, files: Files) -> Key | None:
+def settings() -> Settings:
+    """The environment variables that may change what torch or timm do."""
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES)))
+
+
+def key_of(text: str, input: Any, batch: int | None, files: Files, chosen: Settings) -> Key | None:
     """The key of the Graph that a spec has at an input; None where it cannot be known.
 
     Args:
         input: texts, as a command line has them, a Resolution, or None.
         files: those already read.
+        chosen: `settings` as they were before torch was imported, which adds some of its own.
     """
     if not (input is None or isinstance(input, (str, Resolution)) or _are_texts(input)):
         return None
@@ -73,7 +80,7 @@ def key_of(text: str, input: Any, batch: int | None, files: Files) -> Key | None
         "versions": versions,
         "archstat": __version__,
         "python": (sys.version, sys.platform, sys.byteorder, sys.flags.optimize),
-        "settings": sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES)),
+        "settings": chosen,
     }
     return Key(parts, frozenset(paths))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,8 +39,10 @@ class Store:
         """The content kept under the digest of a key; None where there is none that is sound."""
         path = self._path(digest)
         try:
-            with path.open("rb") as file:
-                status = os.fstat(file.fileno())
+            # a pipe of that name must not be waited for
+            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(handle, "rb") as file:
+                status = os.fstat(handle)
                 if status.st_size > self.limit or not _is_ours(status):
                     return None
                 entry = file.read()
@@ -133,4 +136,6 @@ def _is_entry(path: str) -> bool:
 
 
 def _is_ours(status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode):
+        return False
     return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from archstat.analyses.receptive_field import FieldRow, Fields, receptive_field
-from archstat.cache.graphs import Graphs
-from archstat.cli.cached import graphs_for, tell_of_cache
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
@@ -24,6 +23,9 @@ from archstat.field_tables import (
 from archstat.result import Table
 from archstat.units import format_shape
 from archstat.version import __version__
+
+if TYPE_CHECKING:
+    from archstat.pipeline import GraphOf
 
 _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output", "weights", "macs",
                "effective_padding", "kernel", "stride", "padding", "dilation", "lost")  # fmt: skip
@@ -85,10 +87,15 @@ def view(request: Request, destination: Destination) -> None:
 
         check_plot_path(request.plot)
     networks = [_of_list(text, request) for text in request.layers]
+    if not request.models:
+        _show(networks, request, destination)
+        return
+    from archstat.cli.cached import graphs_for, tell_of_cache
+
     graphs = graphs_for(request.no_cache)
     networks += [_of_model(spec, request, graphs) for spec in request.models]
     _show(networks, request, destination)
-    tell_of_cache(graphs, len(networks), destination.is_raw)
+    tell_of_cache(graphs, len(request.models), destination.is_raw)
 
 
 def _show(networks: list[Network], request: Request, destination: Destination) -> None:
@@ -198,8 +205,8 @@ def _of_list(text: str, request: Request) -> Network:
     return Network(graph.name, receptive_field(graph), True, given is not None, costed)
 
 
-def _of_model(spec: str, request: Request, graphs: Graphs) -> Network:
-    graph = graphs(spec, list(request.input) or None)
+def _of_model(spec: str, request: Request, graph_of: GraphOf) -> Network:
+    graph = graph_of(spec, list(request.input) or None, None)
     return Network(spec, receptive_field(graph), False)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from archstat.cache.graphs import Graphs
-from archstat.cli.cached import graphs_for, tell_of_cache
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
@@ -25,6 +24,9 @@ from archstat.roofline_tables import (
     model_table,
 )
 from archstat.rooflines import Roofline
+
+if TYPE_CHECKING:
+    from archstat.pipeline import GraphOf
 
 LOCAL = ("local", "local-cuda")
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
@@ -74,6 +76,8 @@ def view(request: Request, destination: Destination) -> None:
         from archstat.reporters.plots import check_plot_path
 
         check_plot_path(request.plot)
+    from archstat.cli.cached import graphs_for, tell_of_cache
+
     graphs = graphs_for(request.no_cache)
     found = _rooflines(request, _device(request), graphs)
     several = len(found) > 1
@@ -126,7 +130,7 @@ def _device(request: Request) -> Device:
     return find_device(request.device, request.device_file)
 
 
-def _rooflines(request: Request, device: Device, graphs: Graphs) -> list[Roofline]:
+def _rooflines(request: Request, device: Device, graph_of: GraphOf) -> list[Roofline]:
     from archstat.analyses.memory_access import checked_fusion
     from archstat.cli.progress import tracked
     from archstat.rooflines import roofline
@@ -135,7 +139,7 @@ def _rooflines(request: Request, device: Device, graphs: Graphs) -> list[Rooflin
     device.roof(request.dtype)
     shapes = list(request.input) or None
     return [
-        roofline(graphs(spec, shapes, request.batch), spec, device, request.dtype, fusion)
+        roofline(graph_of(spec, shapes, request.batch), spec, device, request.dtype, fusion)
         for spec in tracked(request.models)
     ]
 
