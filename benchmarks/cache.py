@@ -2,10 +2,10 @@
 
     python benchmarks/cache.py
 
-Fresh processes in turn (A B A B), by their processor time, which other work on the machine disturbs
-less than the clock; medians. Then a Graph of 10,000 operations: JSON, the cache's columns and, where
-they are installed, orjson, msgpack and msgspec. Exits with 1 if a target is missed; ``--write`` puts
-the tables into docs/cache.md.
+Fresh processes in turn (A B A B), by their processor time, which other work on the machine
+disturbs less than the clock; medians. Then a Graph of 10,000 operations: the cache's columns, JSON
+and, where they are installed, orjson, msgpack and msgspec. Exits with 1 if a target is missed;
+``--write`` puts the tables into docs/cache.md.
 """
 
 from __future__ import annotations
@@ -153,6 +153,18 @@ class Format(NamedTuple):
     load: Callable[[Any], object]
 
 
+class Operation(NamedTuple):
+    """An op as msgspec decodes it."""
+
+    kind: str
+    target: str
+    module: str
+    module_type: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attributes: dict[str, Any]
+
+
 def formats() -> Iterator[Format]:
     """The ways to keep a chain of convolution, batch norm and ReLU of 10,000 operations."""
     from archstat.cache.codec import graph_from_bytes, graph_to_bytes
@@ -181,14 +193,9 @@ def typed() -> Any:
     """A Graph as msgspec decodes it: records of the right types, no index checked."""
     from archstat.graph import Module, ModuleCall, Storage, Value
 
-    operation = NamedTuple(
-        "operation",
-        [("kind", str), ("target", str), ("module", str), ("module_type", str),
-         ("inputs", tuple[int, ...]), ("outputs", tuple[int, ...]), ("attributes", dict)],
-    )  # fmt: skip
     return import_module("msgspec").defstruct(
         "Typed",
-        [("ops", tuple[operation, ...]), ("values", tuple[Value, ...]),
+        [("ops", tuple[Operation, ...]), ("values", tuple[Value, ...]),
          ("storages", tuple[Storage, ...]), ("calls", tuple[ModuleCall, ...]),
          ("modules", tuple[Module, ...])],
     )  # fmt: skip
