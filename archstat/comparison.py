@@ -6,9 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import COLUMNS
+from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
-from archstat.pipeline import CONVENTION, analyze, analyze_variants
+from archstat.pipeline import (
+    CONVENTION,
+    GraphOf,
+    analyze,
+    analyze_variants,
+    graph_of_spec,
+    report,
+)
 from archstat.result import IDENTITY, Cell, Column, Report, Table
 from archstat.version import __version__
 
@@ -60,10 +68,16 @@ def reports_of(
     batch: int | None,
     variants: bool = False,
     fusion: str = "none",
+    graph_of: GraphOf = graph_of_spec,
 ) -> tuple[Report, ...]:
-    """The Report of one model, with those of its variants behind it if they are wanted."""
+    """The Report of one model, with those of its variants behind it if they are wanted.
+
+    `graph_of` gives the Graph of a spec without variants; by default it is captured.
+    """
     if variants:
         return analyze_variants(model, input, batch, fusion=fusion)
+    if isinstance(model, str):
+        return (report(graph_of(model, input, batch), model, checked_fusion(fusion)),)
     return (analyze(model, input, batch, fusion=fusion),)
 
 

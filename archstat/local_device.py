@@ -21,6 +21,7 @@ from typing import Literal
 from archstat.device_files import devices_of, read_devices
 from archstat.devices import Device
 from archstat.errors import DeviceError
+from archstat.folders import cache_folder
 
 Where = Literal["cpu", "cuda"]
 
@@ -56,14 +57,6 @@ def local_device(
     text = measured(where, clock)
     _keep(kept, text)
     return next(iter(devices_of(text, str(kept)).values()))
-
-
-def cache_folder() -> Path:
-    """archstat's folder in the user's cache: below XDG_CACHE_HOME, or else ~/.cache."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    # A relative path is to be ignored, says the XDG base directory specification.
-    base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return base / "archstat"
 
 
 def measured(where: Where, clock: Callable[[], float] = time.perf_counter) -> str:

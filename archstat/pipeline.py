@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from archstat.variants import Variation
 
+# The Graph of a spec at an input (None: its own) and a batch, as `graph_of_spec` gives it.
+GraphOf = Callable[[str, Any, int | None], Graph]
+
 CONVENTION: Mapping[str, str] = {
     "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
     "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from archstat.budgets.config import Budget, Config
 from archstat.budgets.lock import Entry, LockFile, entry_of
@@ -15,10 +16,14 @@ from archstat.budgets.rules import Rule
 from archstat.budgets.staleness import staleness
 from archstat.budgets.verdicts import State, Verdict, judge
 from archstat.budgets.workers import in_order
+from archstat.cache.graphs import Graphs
 from archstat.errors import EXIT_DISAGREES, EXIT_DONE, EXIT_FAILED, EXIT_INCOMPLETE, ArchstatError
-from archstat.pipeline import analyze
+from archstat.graph import Graph
+from archstat.pipeline import report
 from archstat.result import Report
 
+# Budgets of one model at one input, each with what is locked of it.
+_Task = Sequence[tuple[Budget, Entry | None]]
 Watch = Callable[[Sequence[str]], Iterable[str]]
 
 
@@ -79,26 +84,46 @@ def check(
     update: bool = False,
     watch: Watch | None = None,
     workers: int = 1,
+    graphs: Graphs | None = None,
 ) -> Outcome:
     """Every rule of every budget, judged; models are looked up from the folder of the file.
 
     Args:
         lock: what relative rules refer to, unless `update` makes today's figures the record.
         watch: is given the models to come, and gives them back one by one.
-        workers: processes that share the models; with more than one, this one is forked.
+        workers: processes that share the models to capture; with more than one, this is forked.
+        graphs: where Graphs come from; by default all are captured.
     """
-    groups = _groups(config)
+    groups, graphs = _groups(config), graphs or Graphs(None)
     locked = lock.entries if lock is not None else {}
     tasks = [[(budget, locked.get(budget.name)) for budget in group] for group in groups]
-    names = [group[0].model for group in groups]
     found: dict[str, Judged] = {}
     folder = config.path.parent.resolve()
     # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
     with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
-        results = in_order(partial(_judge_group, update=update), tasks, workers)
+        known, missing = _split(tasks, graphs)
+        captured = in_order(
+            partial(_judge_group, update=update, graphs=graphs), missing, min(workers, len(missing))
+        )
+        answered = (_judge(task, report(g, g.name), update) for task, g in known)
+        names = [_asked(task)[0] for task in (*(task for task, _ in known), *missing)]
+        results = chain(answered, captured)
         for _, judged in zip(watch(names) if watch else names, results, strict=True):
             found.update((one.budget.name, one) for one in judged)
     return Outcome(config, tuple(found[budget.name] for budget in config.budgets), lock)
+
+
+def _split(tasks: Sequence[_Task], graphs: Graphs) -> tuple[list[tuple[_Task, Graph]], list[_Task]]:
+    """The tasks whose Graph an earlier run kept, and those whose model is yet to be captured."""
+    known, missing = [], []
+    for task in tasks:
+        graph = graphs.find(*_asked(task))
+        if graph is None:
+            missing.append(task)
+        else:
+            known.append((task, graph))
+    # A model of which not all is known may change how later ones are captured: those come last.
+    return known, sorted(missing, key=lambda task: not graphs.is_known(*_asked(task)))
 
 
 def models(config: Config) -> int:
@@ -113,18 +138,24 @@ def _groups(config: Config) -> list[list[Budget]]:
     return list(groups.values())
 
 
-def _judge_group(group: Sequence[tuple[Budget, Entry | None]], update: bool) -> list[Judged]:
+def _asked(task: _Task) -> tuple[str, list[str] | None]:
+    """The model and the input of budgets that share them."""
+    first = task[0][0]
+    return first.model, list(first.input) or None
+
+
+def _judge_group(task: _Task, update: bool, graphs: Graphs) -> list[Judged]:
     """The budgets of one model at one input, each with what is locked of it, on one capture."""
-    first = group[0][0]
-    report = _report(first.model, first.input)
-    return [_judged(budget, report, locked, update=update) for budget, locked in group]
-
-
-def _report(model: str, inputs: tuple[str, ...]) -> Report | ArchstatError:
+    model, inputs = _asked(task)
     try:
-        return analyze(model, list(inputs) or None)
+        found: Report | ArchstatError = report(graphs.capture(model, inputs), model)
     except ArchstatError as error:
-        return error
+        found = error
+    return _judge(task, found, update)
+
+
+def _judge(task: _Task, found: Report | ArchstatError, update: bool) -> list[Judged]:
+    return [_judged(budget, found, locked, update=update) for budget, locked in task]
 
 
 def _judged(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from archstat.cli.bench import bench
+from archstat.cli.cache import cache
 from archstat.cli.check import check
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
@@ -33,6 +34,7 @@ COMMANDS = (
     ("diff", diff),
     ("check", check),
     ("list", list_networks),
+    ("cache", cache),
 )
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli.completion import complete_check_format
-from archstat.cli.options import Debug, Output
+from archstat.cli.options import Debug, NoCache, Output
 
 if TYPE_CHECKING:
     from archstat.budgets.config import Config
@@ -40,6 +40,7 @@ def check(
     config: ConfigFile = None,
     update: Update = False,
     locked: Locked = False,
+    no_cache: NoCache = False,
     format: CheckFormat = None,
     output: Output = None,
     debug: Debug = False,
@@ -54,6 +55,7 @@ def check(
     from archstat.budgets.lock_reading import read_lock
     from archstat.budgets.lock_writing import write_lock
     from archstat.budgets.workers import useful_workers
+    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.check_output import CheckDestination
     from archstat.cli.progress import tracked
     from archstat.errors import ConfigError, LockFileError, SpecError
@@ -67,13 +69,16 @@ def check(
     except (ConfigError, LockFileError) as error:
         destination.refuse(error)
         raise
-    workers = useful_workers(gate.models(budgets))
-    outcome = gate.check(budgets, lock, update=update, watch=tracked, workers=workers)
+    graphs, count = graphs_for(no_cache), gate.models(budgets)
+    outcome = gate.check(
+        budgets, lock, update=update, watch=tracked, workers=useful_workers(count), graphs=graphs
+    )
     written = None
     if update:
         new = outcome.new_lock()
         written = new is not None and write_lock(budgets.lock_path, new, lock)
     destination.write_outcome(outcome, locked=locked, written=written)
+    tell_of_cache(graphs, count, destination.is_raw)
     _finish(outcome, locked, destination.says_why)
 
 

@@ -16,6 +16,7 @@ from archstat.cli.options import (
     FusionName,
     Input,
     Models,
+    NoCache,
     Output,
     Sort,
     Strict,
@@ -82,6 +83,7 @@ def compare(
     join: Join = None,
     transpose: Transpose = False,
     fusion: FusionName = "none",
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -93,6 +95,7 @@ def compare(
     everything else. csv and json hold exact numbers and every column.
     """
     from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.footers import with_footers
     from archstat.cli.join import joined, read_joined
     from archstat.cli.latencies import Latencies
@@ -116,8 +119,10 @@ def compare(
     known = (*taken, *(extra.columns if extra else ()))
     chosen, order = chosen_columns(columns, known), sort_key(sort, known)
     base, fused = reference_row(models, reference or 0), checked_fusion(fusion)
+    graphs = graphs_for(no_cache)
     groups = [
-        pairs.reports(model, batch, fused) or reports_of(model, pairs.input, batch, variants, fused)
+        pairs.reports(model, batch, fused)
+        or reports_of(model, pairs.input, batch, variants, fused, graphs)
         for model in tracked(models)
     ]
     table = pairs.with_columns(table_of_groups(groups, base), groups)
@@ -135,6 +140,7 @@ def compare(
         chosen = _with_ratios(table, chosen)
     table = with_footers(table if chosen is None else table.select(chosen), destination.is_raw)
     destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
+    tell_of_cache(graphs, len(models), destination.is_raw)
     if latencies.interrupted:
         raise KeyboardInterrupt
     refuse_incomplete(unknown, strict, table.notes)

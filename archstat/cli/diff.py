@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from archstat.cli.completion import complete_model
-from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Output, Strict
+from archstat.cli.options import (
+    Batch,
+    Columns,
+    Debug,
+    FormatName,
+    Input,
+    NoCache,
+    Output,
+    Strict,
+)
 
 Sides = Annotated[
     list[str],
@@ -35,6 +44,7 @@ def diff(
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -46,6 +56,7 @@ def diff(
     model or lock file at two git revisions (--base). A difference is no failure: exit code 0.
     """
     from archstat.analyses import COLUMNS
+    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.columns import chosen_columns
     from archstat.cli.diff_sides import Request, both_sides, unknown_ops
     from archstat.cli.output import Destination
@@ -57,10 +68,12 @@ def diff(
     destination = Destination(format, output)
     chosen = chosen_columns(columns, COLUMNS, first="")
     keys = None if chosen is None else chosen[1:]
-    before, after = both_sides(Request(tuple(sides), base, head, input, batch))
+    graphs = graphs_for(no_cache)
+    before, after = both_sides(Request(tuple(sides), base, head, input, batch), graphs)
     found = differences(before, after)
     if destination.is_raw:
         destination.write(raw_table(found, keys, top))
     else:
         destination.write(*views(found, keys, top))
+    tell_of_cache(graphs, len(sides), destination.is_raw)
     refuse_incomplete(unknown_ops((*before, *after)), strict, notes_of(found))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archstat.errors import SpecError
-from archstat.pipeline import analyze
+from archstat.pipeline import GraphOf, report
 from archstat.saved import is_file_of_models, saved_snapshots
 from archstat.snapshots import Snapshot, snapshot_of
 
@@ -25,8 +25,8 @@ class Request:
     batch: int | None = None
 
 
-def both_sides(request: Request) -> Sides:
-    """The models before and after.
+def both_sides(request: Request, graph_of: GraphOf) -> Sides:
+    """The models before and after; `graph_of` gives the Graphs of specs in the working tree.
 
     Raises:
         SpecError: too few or too many arguments for what was asked; see also `analyze`.
@@ -40,7 +40,7 @@ def both_sides(request: Request) -> Sides:
                 "one model and --base REV."
             )
         before, after = request.sides
-        return _here(before, request), _here(after, request)
+        return _here(before, request, graph_of), _here(after, request, graph_of)
     if len(request.sides) != 1:
         raise SpecError("--base compares one model with itself: name just one.")
     from archstat.repository import repository_of
@@ -51,14 +51,15 @@ def both_sides(request: Request) -> Sides:
         repository_of(Path.cwd()).commit(request.head)  # a typo is told before the work
     before_it = snapshots_at(text, request.base, request.input, request.batch)
     if request.head is None:
-        return before_it, _here(text, request)
+        return before_it, _here(text, request, graph_of)
     return before_it, snapshots_at(text, request.head, request.input, request.batch)
 
 
-def _here(text: str, request: Request) -> tuple[Snapshot, ...]:
+def _here(text: str, request: Request, graph_of: GraphOf) -> tuple[Snapshot, ...]:
     if is_file_of_models(text):
         return saved_snapshots(text)
-    return (snapshot_of(analyze(text, request.input or None, request.batch)),)
+    graph = graph_of(text, request.input or None, request.batch)
+    return (snapshot_of(report(graph, text)),)
 
 
 def unknown_ops(snapshots: Sequence[Snapshot]) -> int:

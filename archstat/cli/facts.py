@@ -16,7 +16,14 @@ def facts() -> list[str]:
             lines.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             lines.append(f"{package} not installed")
-    return [*lines, f"devices {', '.join(_devices())}", "cache none"]
+    return [*lines, f"devices {', '.join(_devices())}", f"cache {_cache()}"]
+
+
+def _cache() -> str:
+    from archstat.cache.graphs import store
+
+    kept = store()
+    return "off" if kept is None else str(kept.folder)
 
 
 def _devices() -> list[str]:

@@ -15,6 +15,7 @@ from archstat.cli.options import (
     FusionName,
     Input,
     Models,
+    NoCache,
     Output,
     Strict,
 )
@@ -65,6 +66,7 @@ def guidelines(
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -76,19 +78,18 @@ def guidelines(
     csv and json hold every module, and what its memory access would be at the optimum.
     """
     from archstat.analyses.memory_access import checked_fusion
+    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.columns import chosen_columns
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
     from archstat.cli.strict import refuse_incomplete
     from archstat.guideline_tables import COLUMNS, guideline_table, judged, side_by_side
-    from archstat.pipeline import graph_of_spec
 
     destination = Destination(format, output)
     chosen, fused = chosen_columns(columns, COLUMNS), checked_fusion(fusion)
-    limits = _limits(g1, g2, g3, g4)
+    limits, graphs = _limits(g1, g2, g3, g4), graphs_for(no_cache)
     found = [
-        judged(spec, graph_of_spec(spec, input or None, batch), limits, fused)
-        for spec in tracked(models)
+        judged(spec, graphs(spec, input or None, batch), limits, fused) for spec in tracked(models)
     ]
     if destination.is_raw or chosen is not None:
         table = guideline_table(found, fused, top)
@@ -101,6 +102,7 @@ def guidelines(
             destination, len(found) > 1,
         )  # fmt: skip
     destination.write(table)
+    tell_of_cache(graphs, len(models), destination.is_raw)
     unknown = sum(note.startswith("unknown: ") for note in table.notes)
     refuse_incomplete(unknown, strict, table.notes)
 

@@ -70,5 +70,8 @@ FusionName = Annotated[
         help="Memory access of each op alone (none) or as an engine fuses them (inference).",
     ),
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Capture afresh: neither read nor write the cache.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

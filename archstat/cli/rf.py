@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from archstat.cli.completion import complete_model
-from archstat.cli.options import Columns, Debug, FormatName, Output
+from archstat.cli.options import Columns, Debug, FormatName, NoCache, Output
 
 Nets = Annotated[
     list[str] | None,
@@ -66,6 +66,7 @@ def rf(
     weights: Weights = None,
     plot: Plot = None,
     columns: Columns = None,
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     debug: Debug = False,
@@ -92,5 +93,6 @@ def rf(
         weights=weights,
         plot=plot,
         columns=columns,
+        no_cache=no_cache,
     )
     view(request, Destination(format, output))

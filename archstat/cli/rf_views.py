@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from archstat.analyses.receptive_field import FieldRow, Fields, receptive_field
 from archstat.cli.columns import chosen_columns
@@ -22,6 +23,9 @@ from archstat.field_tables import (
 from archstat.result import Table
 from archstat.units import format_shape
 from archstat.version import __version__
+
+if TYPE_CHECKING:
+    from archstat.pipeline import GraphOf
 
 _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output", "weights", "macs",
                "effective_padding", "kernel", "stride", "padding", "dilation", "lost")  # fmt: skip
@@ -49,6 +53,7 @@ class Request:
     weights: str | None = None
     plot: str | None = None
     columns: str | None = None
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,18 @@ def view(request: Request, destination: Destination) -> None:
 
         check_plot_path(request.plot)
     networks = [_of_list(text, request) for text in request.layers]
-    networks += [_of_model(spec, request) for spec in request.models]
+    if not request.models:
+        _show(networks, request, destination)
+        return
+    from archstat.cli.cached import graphs_for, tell_of_cache
+
+    graphs = graphs_for(request.no_cache)
+    networks += [_of_model(spec, request, graphs) for spec in request.models]
+    _show(networks, request, destination)
+    tell_of_cache(graphs, len(request.models), destination.is_raw)
+
+
+def _show(networks: list[Network], request: Request, destination: Destination) -> None:
     if request.check:
         _check(networks[0], request, destination)
         return
@@ -189,10 +205,8 @@ def _of_list(text: str, request: Request) -> Network:
     return Network(graph.name, receptive_field(graph), True, given is not None, costed)
 
 
-def _of_model(spec: str, request: Request) -> Network:
-    from archstat.pipeline import graph_of_spec
-
-    graph = graph_of_spec(spec, list(request.input) or None)
+def _of_model(spec: str, request: Request, graph_of: GraphOf) -> Network:
+    graph = graph_of(spec, list(request.input) or None, None)
     return Network(spec, receptive_field(graph), False)
 
 

@@ -14,6 +14,7 @@ from archstat.cli.options import (
     FormatName,
     FusionName,
     Input,
+    NoCache,
     Output,
     Strict,
 )
@@ -57,6 +58,7 @@ def roofline(
     input: Input = None,
     batch: Batch = None,
     columns: Columns = None,
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -85,5 +87,6 @@ def roofline(
         batch=batch,
         columns=columns,
         strict=strict,
+        no_cache=no_cache,
     )
     view(request, Destination(format, output))

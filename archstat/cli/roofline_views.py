@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from archstat.cli.columns import chosen_columns
 from archstat.cli.fitting import on_screen, screen_width
@@ -23,6 +24,9 @@ from archstat.roofline_tables import (
     model_table,
 )
 from archstat.rooflines import Roofline
+
+if TYPE_CHECKING:
+    from archstat.pipeline import GraphOf
 
 LOCAL = ("local", "local-cuda")
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
@@ -53,6 +57,7 @@ class Request:
     batch: int | None = None
     columns: str | None = None
     strict: bool = False
+    no_cache: bool = False
 
 
 def view(request: Request, destination: Destination) -> None:
@@ -71,7 +76,10 @@ def view(request: Request, destination: Destination) -> None:
         from archstat.reporters.plots import check_plot_path
 
         check_plot_path(request.plot)
-    found = _rooflines(request, _device(request))
+    from archstat.cli.cached import graphs_for, tell_of_cache
+
+    graphs = graphs_for(request.no_cache)
+    found = _rooflines(request, _device(request), graphs)
     several = len(found) > 1
     table = model_table(found) if several else layer_table(found[0], request.every, request.top)
     if chosen is not None:
@@ -79,6 +87,7 @@ def view(request: Request, destination: Destination) -> None:
     elif not destination.is_raw:
         table = _fitted(table, _MODEL_NEEDS if several else _LAYER_NEEDS, destination)
     destination.write(table)
+    tell_of_cache(graphs, len(found), destination.is_raw)
     if request.plot is not None:
         from archstat.cli.roofline_plot import draw
 
@@ -121,17 +130,16 @@ def _device(request: Request) -> Device:
     return find_device(request.device, request.device_file)
 
 
-def _rooflines(request: Request, device: Device) -> list[Roofline]:
+def _rooflines(request: Request, device: Device, graph_of: GraphOf) -> list[Roofline]:
     from archstat.analyses.memory_access import checked_fusion
     from archstat.cli.progress import tracked
-    from archstat.pipeline import graph_of_spec
     from archstat.rooflines import roofline
 
     fusion = checked_fusion(request.fusion)
     device.roof(request.dtype)
     shapes = list(request.input) or None
     return [
-        roofline(graph_of_spec(spec, shapes, request.batch), spec, device, request.dtype, fusion)
+        roofline(graph_of(spec, shapes, request.batch), spec, device, request.dtype, fusion)
         for spec in tracked(request.models)
     ]
 

@@ -17,6 +17,7 @@ from archstat.cli.options import (
     FusionName,
     Input,
     Model,
+    NoCache,
     Output,
     Sort,
     Strict,
@@ -48,6 +49,7 @@ def summary(
     columns: Columns = None,
     sort: Sort = None,
     fusion: FusionName = "none",
+    no_cache: NoCache = False,
     format: FormatName = None,
     output: Output = None,
     strict: Strict = False,
@@ -64,9 +66,10 @@ def summary(
     from archstat.analyses.memory_access import checked_fusion
     from archstat.analyses.module_peaks import COLUMNS as PEAK_COLUMNS
     from archstat.analyses.module_peaks import with_module_peaks
+    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.footers import with_footers
     from archstat.cli.output import Destination
-    from archstat.pipeline import analyze
+    from archstat.pipeline import report as report_of
     from archstat.summary import summary as summarise
     from archstat.summary import summary_columns
 
@@ -75,7 +78,8 @@ def summary(
     known = summary_columns((*usual, *GEMM_COLUMNS, *PEAK_COLUMNS))
     chosen = chosen_columns(columns, known, first="module" if destination.is_raw else "tree")
     order = sort_key(sort, known)
-    report = analyze(model, input or None, batch, fusion=checked_fusion(fusion))
+    fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
+    report = report_of(graphs(model, input or None, batch), model, fused)
     asked = {*(chosen or ()), order[0] if order else ""}
     for columns_on_request, extended in (
         (GEMM_COLUMNS, with_gemm),
@@ -93,6 +97,7 @@ def summary(
             [c.key for c in table.columns if c.key != "tree"] if destination.is_raw else _fitting()
         )
     destination.write(with_footers(table.select(chosen), raw=destination.is_raw))
+    tell_of_cache(graphs, 1, destination.is_raw)
     refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
 
 

@@ -40,13 +40,13 @@ macs = "<= 1G"
 
 
 def test_model_is_captured_once_however_many_rules_and_budgets(config_of, monkeypatch):
-    seen, real = [], gate.analyze
+    seen, real = [], gate.Graphs.capture
 
-    def analyze(model, input):
+    def capture(graphs, model, input):
         seen.append((model, input))
-        return real(model, input)
+        return real(graphs, model, input)
 
-    monkeypatch.setattr(gate, "analyze", analyze)
+    monkeypatch.setattr(gate.Graphs, "capture", capture)
     config = config_of(FOUR)
     outcome = gate.check(config, None)
     assert seen == [("alexnet", None), ("squeezenet1_1", None), ("squeezenet1_1", ["3x128x128"])]

@@ -200,3 +200,17 @@ def test_capture_of_a_common_cnn_imports_no_compiler():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+_LIFETIMES = """
+from archstat.pipeline import graph_of_spec
+print(*(graph_of_spec("lenet5", None, 2).storages for _ in range(2)), sep=chr(10))
+"""
+
+
+def test_first_capture_of_a_process_finds_the_lifetimes_of_the_next():
+    done = subprocess.run(
+        [sys.executable, "-c", _LIFETIMES], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first == second
