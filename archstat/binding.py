@@ -31,7 +31,7 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
     except (TypeError, ValueError):
         options = {key: guessed(value) for key, value in spec.options}
         return lambda: found(**options)
-    hints = _hints(found)
+    hints = _hints(found) if spec.options else {}
     parameters = {spelled(name): p for name, p in signature.parameters.items()}
     named = {
         name: parameter

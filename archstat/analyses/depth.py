@@ -28,11 +28,17 @@ def depth(graph: Graph) -> Analysis:
     layers = [0] * len(graph.values)
     gate = [0] * len(graph.values)
     for op in graph.ops:
-        path = _gated(op, layers, gate) if op.kind == "mul" else _longest(op, layers)
+        kind, inputs = op.kind, op.inputs
+        if kind == "mul":
+            path = _gated(op, layers, gate)
+        else:
+            path = max([layers[value] for value in inputs], default=0)
         own = _own_layers(graph, op)
         rank = _GATES.get(op.name, 0)
-        if not rank and op.kind in _KEEPS_GATE and len(_activations(graph, op)) == 1:
-            rank = max((gate[value] for value in op.inputs), default=0)
+        if not rank and kind in _KEEPS_GATE:
+            rank = max([gate[value] for value in inputs], default=0)
+            if rank and len(_activations(graph, op)) != 1:
+                rank = 0
         for output in op.outputs:
             layers[output] = path + own
             gate[output] = rank
@@ -40,14 +46,12 @@ def depth(graph: Graph) -> Analysis:
 
 
 def _own_layers(graph: Graph, op: Op) -> int:
+    if op.kind in _LAYERS:
+        return 1
     if op.kind == "recurrent":
         # One product with the hidden state a step, as the steps unrolled.
         return graph.values[op.inputs[0]].shape[0]
-    return int(op.kind in _LAYERS) or _FUSED_LAYERS.get(op.name, 0)
-
-
-def _longest(op: Op, layers: list[int]) -> int:
-    return max((layers[value] for value in op.inputs), default=0)
+    return _FUSED_LAYERS.get(op.name, 0)
 
 
 def _gated(op: Op, layers: list[int], gate: list[int]) -> int:

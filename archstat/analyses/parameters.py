@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from math import prod
 
 from archstat.graph import ITEM_SIZES, Graph, Value
 from archstat.result import Analysis, Analyzer, Column
@@ -23,37 +24,36 @@ def parameters(graph: Graph) -> Analysis:
     """
     own: dict[str, dict[str, int]] = {}
     filled: dict[int, int] = {}
-    for value in graph.parameters():
-        elements = _new_elements(graph, value, filled)
-        row = own.setdefault(_owner(value), {})
-        _add(row, "params", elements)
-        _add(row, "trainable_params", elements if value.trainable else 0)
-        _add(row, "param_bytes", elements * ITEM_SIZES.get(value.dtype, 4))
-    for value in graph.buffers():
-        row = own.setdefault(_owner(value), {})
-        _add(row, "buffers", _new_elements(graph, value, filled))
-    totals = {column.key: _total(own.values(), column.key) for column in COLUMNS}
+    for value, elements in _with_new_elements(graph, graph.parameters(), filled):
+        _, dtype, _, _, name, _, trainable = value
+        row = own.setdefault(_owner(name), {})
+        row["params"] = row.get("params", 0) + elements
+        row["trainable_params"] = row.get("trainable_params", 0) + (elements if trainable else 0)
+        row["param_bytes"] = row.get("param_bytes", 0) + elements * ITEM_SIZES.get(dtype, 4)
+    for value, elements in _with_new_elements(graph, graph.buffers(), filled):
+        row = own.setdefault(_owner(value.name), {})
+        row["buffers"] = row.get("buffers", 0) + elements
+    totals = {c.key: sum([row.get(c.key, 0) for row in own.values()]) for c in COLUMNS}
     return Analysis(totals=totals, per_module=own)
 
 
-def _owner(value: Value) -> str:
-    return (value.name or "").rpartition(".")[0]
+def _owner(name: str | None) -> str:
+    return name.rpartition(".")[0] if name else ""
 
 
-def _new_elements(graph: Graph, value: Value, filled: dict[int, int]) -> int:
-    capacity = graph.storages[value.storage].nbytes // ITEM_SIZES.get(value.dtype, 4)
-    taken = filled.get(value.storage, 0)
-    elements = min(value.numel, capacity - taken)
-    filled[value.storage] = taken + elements
-    return elements
-
-
-def _add(row: dict[str, int], key: str, number: int) -> None:
-    row[key] = row.get(key, 0) + number
-
-
-def _total(rows: Iterable[dict[str, int]], key: str) -> int:
-    return sum(row.get(key, 0) for row in rows)
+def _with_new_elements(
+    graph: Graph, values: Iterable[Value], filled: dict[int, int]
+) -> Iterator[tuple[Value, int]]:
+    """Each value with the elements that its storage still has for it."""
+    storages = graph.storages
+    for value in values:
+        shape, dtype, _, storage, *_ = value
+        elements, taken = prod(shape), filled.get(storage, 0)
+        room = storages[storage][0] // ITEM_SIZES.get(dtype, 4) - taken
+        if elements > room:
+            elements = room
+        filled[storage] = taken + elements
+        yield value, elements
 
 
 ANALYZER = Analyzer("parameters", COLUMNS, parameters)

@@ -82,14 +82,13 @@ def _convolved(
 def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool,
                momentum: float, eps: float) -> tuple[Output, ...] | None:  # fmt: skip
     """The input's shape; inference keeps no batch statistics, so the other outputs are empty."""
-    channels = (x.shape[1],) if len(x.shape) > 1 else None
-    given = [tensor for tensor in (weight, bias, mean, var) if tensor is not None]
     if training or mean is None or var is None or not _plain(x):
         return None
-    if any(t.shape != channels or t.dtype != x.dtype for t in given):
-        return None
-    shape = tuple(x.shape)
-    return ((shape, x.dtype), ((0,), x.dtype), ((0,), x.dtype))
+    shape, dtype = tuple(x.shape), x.dtype
+    for own in (weight, bias, mean, var):
+        if own is not None and (own.dtype != dtype or own.shape != shape[1:2]):
+            return None
+    return ((shape, dtype), ((0,), dtype), ((0,), dtype)) if len(shape) > 1 else None
 
 
 def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,
