@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kept"
 
 
-def check_same_bytes(archstat: Callable[..., object], name: str) -> None:
+def check_same_bytes(
+    archstat: Callable[..., object], name: str, commands: Iterable[tuple[str, ...]] = COMMANDS
+) -> None:
     """Each command prints the same fresh and from the cache; also where it fails."""
-    for command in COMMANDS:
+    for command in commands:
         words = [word.format(name) for word in command]
         fresh, second = archstat(*words, "--no-cache"), archstat(*words)
         assert fresh[:2] == second[:2], words
@@ -59,7 +61,8 @@ def test_cached_output_is_that_of_a_fresh_capture(archstat, name):
 @pytest.mark.parametrize("name", sorted(zoo.catalogue()))
 def test_cached_output_of_every_network_is_that_of_a_fresh_capture(archstat, name):
     archstat("compare", name, f"{name},batch=2")  # all that the commands ask for
-    check_same_bytes(archstat, name)
+    # Each once, in its most exact form; the sample shows the others.
+    check_same_bytes(archstat, name, {command[0]: command for command in COMMANDS}.values())
 
 
 def test_footer_tells_how_many_models_came_from_the_cache(archstat):
