@@ -1,10 +1,12 @@
-"""Pausing cyclic garbage collection while many small lasting records are made."""
+"""When cyclic garbage is collected: not while lasting records are made, but after imports."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -21,3 +23,17 @@ def collection_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a call returns; where modules were imported on its way, their garbage is collected.
+
+    Torch imports its Python kernels inside the first op that needs them, and frames of that keep
+    tensors alive in reference cycles: the first pass of a process would find other lifetimes than
+    the next.
+    """
+    imported = len(sys.modules)
+    result = function(*args, **kwargs)
+    if len(sys.modules) > imported:
+        gc.collect()
+    return result

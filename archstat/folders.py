@@ -1,4 +1,4 @@
-"""The user's cache folder, where each system keeps such things."""
+"""The user's folders for what is cached and what is kept, where each system keeps such things."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ def cache_folder() -> Path:
         return Path(base) / "archstat" / "Cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "archstat"
-    given = os.environ.get("XDG_CACHE_HOME", "")
+    return _below("XDG_CACHE_HOME", ".cache")
+
+
+def data_folder() -> Path:
+    """archstat's folder in the user's data, below XDG_DATA_HOME or else ~/.local/share.
+
+    Raises:
+        RuntimeError: nobody's home is known.
+    """
+    return _below("XDG_DATA_HOME", ".local/share")
+
+
+def _below(variable: str, usual: str) -> Path:
+    given = os.environ.get(variable, "")
     # A relative path is to be ignored, says the XDG base directory specification.
-    base_folder = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return base_folder / "archstat"
+    return (Path(given) if os.path.isabs(given) else Path.home() / usual) / "archstat"

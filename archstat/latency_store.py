@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archstat.errors import LatencyStoreError
+from archstat.folders import data_folder
 from archstat.latency.measurement import Measurement
 
 STORE_VARIABLE = "ARCHSTAT_STORE"
@@ -175,10 +176,7 @@ def store_path() -> Path:
     given = os.environ.get(STORE_VARIABLE, "")
     if given:
         return Path(given).expanduser()
-    data = os.environ.get("XDG_DATA_HOME", "")
-    # A relative path is to be ignored, says the XDG base directory specification.
-    base = Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share"
-    return base / "archstat" / "latency.sqlite"
+    return data_folder() / "latency.sqlite"
 
 
 def subject_of(spec: str) -> str:

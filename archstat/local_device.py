@@ -22,6 +22,7 @@ from archstat.device_files import devices_of, read_devices
 from archstat.devices import Device
 from archstat.errors import DeviceError
 from archstat.folders import cache_folder
+from archstat.latency.machine import cpu_name
 
 Where = Literal["cpu", "cuda"]
 
@@ -140,7 +141,7 @@ def _text(
 
     threads = torch.get_num_threads()
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    unit = torch.cuda.get_device_name() if where == "cuda" else f"{_cpu_name()}, {threads} threads"
+    unit = torch.cuda.get_device_name() if where == "cuda" else f"{cpu_name()}, {threads} threads"
     when = f"{day} with torch {torch.__version__}"
     rows = [
         f"# Measured by `archstat roofline --device local{'-cuda' * (where == 'cuda')} --measure`.",
@@ -174,15 +175,6 @@ def _memory(where: Where) -> int:
     if where == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _file_name(where: Where) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from archstat.analyses.roofline import NOTHING, Work
 from archstat.latency.attribution import Share
 from archstat.latency.kinds import KINDS, kinds_of
 from archstat.rooflines import Roofline
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class LayerTimes:
         ops = self.roofline.graph.ops
         types = {module.path: module.type for module in self.roofline.graph.modules}
         types |= {op.module: op.module_type for op in ops}
-        members = _grouped([op.module for op in ops])
-        shares = _shared(self.shares, [share.module for share in self.shares])
+        members = _grouped(range(len(ops)), [op.module for op in ops])
+        shares = _grouped(self.shares, [share.module for share in self.shares])
         names = dict.fromkeys((*members, *shares))
         return tuple(
             self._part(name, types.get(name, ""), members.get(name, ()), shares.get(name, ()))
@@ -78,8 +81,9 @@ class LayerTimes:
     @cached_property
     def kinds(self) -> tuple[TimedPart, ...]:
         """The kinds of `archstat.latency.kinds` that occur."""
-        members = _grouped(kinds_of(self.roofline.graph))
-        shares = _shared(self.shares, [share.kind for share in self.shares])
+        kinds = kinds_of(self.roofline.graph)
+        members = _grouped(range(len(kinds)), kinds)
+        shares = _grouped(self.shares, [share.kind for share in self.shares])
         return tuple(
             self._part(kind, "", members.get(kind, ()), shares.get(kind, ()))
             for kind in KINDS
@@ -104,15 +108,8 @@ class LayerTimes:
         return TimedPart(name, kind, len(members), time, calls, work, 1e3 * seconds, bound)
 
 
-def _grouped(keys: Sequence[str]) -> Mapping[str, list[int]]:
-    members: dict[str, list[int]] = {}
-    for index, key in enumerate(keys):
-        members.setdefault(key, []).append(index)
-    return members
-
-
-def _shared(shares: Sequence[Share], keys: Sequence[str]) -> Mapping[str, list[Share]]:
-    found: dict[str, list[Share]] = {}
-    for share, key in zip(shares, keys, strict=True):
-        found.setdefault(key, []).append(share)
+def _grouped(items: Sequence[_Item], keys: Sequence[str]) -> Mapping[str, list[_Item]]:
+    found: dict[str, list[_Item]] = {}
+    for item, key in zip(items, keys, strict=True):
+        found.setdefault(key, []).append(item)
     return found

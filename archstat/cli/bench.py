@@ -9,15 +9,18 @@ import typer
 from archstat.cli.completion import (
     complete_measured_device,
     complete_measured_dtype,
-    complete_model,
 )
-from archstat.cli.options import Columns, Debug, FormatName, Input, Output, Sort
+from archstat.cli.options import (
+    Columns,
+    Debug,
+    FormatName,
+    Input,
+    ModelsIfAny,
+    Output,
+    Reference,
+    Sort,
+)
 
-Nets = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
-                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
-]  # fmt: skip
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="cpu (the default), cuda or cuda:NUMBER.",
@@ -57,9 +60,6 @@ CudaGraph = Annotated[
                  "launches from Python."),
 ]  # fmt: skip
 Cold = Annotated[bool, typer.Option("--cold", help="On cuda: flush the cache before each call.")]
-Reference = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
-]
 History = Annotated[
     bool,
     typer.Option("--history", help="Measure nothing: of what this machine measured before, the "
@@ -75,7 +75,7 @@ ByKind = Annotated[bool, typer.Option("--by-kind", help="The same with a row a k
 
 
 def bench(
-    models: Nets = None,
+    models: ModelsIfAny = None,
     device: DeviceName = None,
     batch: Batches = None,
     dtype: DType = None,

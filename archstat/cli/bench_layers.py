@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from archstat.cli.bench_request import Request
 from archstat.cli.columns import chosen_columns, sort_key
-from archstat.cli.fitting import on_screen, screen_width
+from archstat.cli.fitting import fitted
 from archstat.cli.output import Destination
 from archstat.errors import SpecError
 from archstat.layer_time_tables import KIND_COLUMNS, LAYER_COLUMNS
-from archstat.result import Table
 
 # The most needed first.
 _LAYER_NEEDS = ("layer", "time_ms", "time_share", "floor_share", "macs", "memory_access_bytes",
@@ -37,7 +36,7 @@ def view_layers(request: Request, destination: Destination, per_layer: bool, by_
     if chosen is not None:
         table = table.select(chosen)
     elif not destination.is_raw:
-        table = _fitted(table, _KIND_NEEDS if by_kind else _LAYER_NEEDS, destination)
+        table = fitted(table, _KIND_NEEDS if by_kind else _LAYER_NEEDS, destination)
     destination.write(table)
 
 
@@ -53,10 +52,3 @@ def _refuse_what_clashes(request: Request, option: str, both: bool) -> None:
             raise SpecError(f"{other} is of whole models, not of {option}: leave it out.")
     if len(request.grid()) > 1:
         raise SpecError(f"{option} is of one condition: give one batch and one number of threads.")
-
-
-def _fitted(table: Table, needs: tuple[str, ...], destination: Destination) -> Table:
-    filled = [key for key in needs if any(cell is not None for cell in table.column(key))]
-    if destination.format.name != "console":
-        return table.select(filled)
-    return on_screen(table.select(filled), filled, screen_width(destination.path))

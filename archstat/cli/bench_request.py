@@ -66,10 +66,19 @@ class Request:
         Raises:
             SpecError: not a time above zero.
         """
-        seconds = parse_seconds(self.budget or BUDGET)
-        if seconds <= 0:
-            raise SpecError(f"--budget {self.budget}: give a time above zero, such as {BUDGET}.")
-        return seconds
+        return budget_of(self.budget or BUDGET, BUDGET)
+
+
+def budget_of(text: str, usual: str) -> float:
+    """The seconds of ``--budget``.
+
+    Raises:
+        SpecError: not a time above zero; the message has the usual one.
+    """
+    seconds = parse_seconds(text)
+    if seconds <= 0:
+        raise SpecError(f"--budget {text}: give a time above zero, such as {usual}.")
+    return seconds
 
 
 def check_named(models: Sequence[str]) -> None:

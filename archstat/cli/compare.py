@@ -18,6 +18,7 @@ from archstat.cli.options import (
     Models,
     NoCache,
     Output,
+    Reference,
     Sort,
     Strict,
 )
@@ -32,9 +33,6 @@ Join = Annotated[
 ]
 Transpose = Annotated[
     bool, typer.Option("--transpose", help="One column a model, for few models and many columns.")
-]
-Reference = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
 ]
 Variants = Annotated[
     bool,

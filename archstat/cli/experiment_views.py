@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archstat.cli.bench_progress import budget_bar
+from archstat.cli.bench_request import budget_of
 from archstat.cli.columns import chosen_columns
-from archstat.cli.fitting import on_screen, screen_width
+from archstat.cli.fitting import fitted
 from archstat.cli.output import Destination
-from archstat.errors import SpecError
 from archstat.experiment_runs import ExperimentRun, run_experiment, with_batch
 from archstat.experiment_tables import COLUMNS, experiment_table
 from archstat.experiments import experiment_named
 from archstat.latency.conditions import Conditions
 from archstat.result import Table
-from archstat.units import parse_seconds
 
 # The most needed first; what no row has is left out.
 _NEEDS = ("size", "variant", "batches_per_second", "relative_speed", "relative_speed_gtx1080ti",
@@ -50,9 +49,7 @@ def view(request: Request, destination: Destination) -> None:
     conditions = with_batch(
         Conditions(device=request.device, batch=request.batch, threads=request.threads)
     )
-    budget_s = parse_seconds(request.budget)
-    if budget_s <= 0:
-        raise SpecError(f"--budget {request.budget}: give a time above zero, such as 60s.")
+    budget_s = budget_of(request.budget, "60s")
     chosen = chosen_columns(request.columns, COLUMNS, "variant")
     if request.plot is not None:
         from archstat.reporters.plots import check_plot_path
@@ -78,7 +75,4 @@ def _shown(
     if destination.is_raw:
         return table
     needs = _NEEDS if found.experiment.has_equal_macs else _UNEQUAL_NEEDS
-    filled = [key for key in needs if any(cell is not None for cell in table.column(key))]
-    if destination.format.name != "console":
-        return table.select(filled)
-    return on_screen(table.select(filled), filled, screen_width(destination.path))
+    return fitted(table, needs, destination)

@@ -7,8 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archstat.result import Table
+
+if TYPE_CHECKING:
+    from archstat.cli.output import Destination
 
 _GAP = 2
 
@@ -17,6 +21,15 @@ def screen_width(path: Path | None) -> int | None:
     """The columns of the terminal that a table goes to; None for a file or a pipe."""
     to_terminal = path is None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if to_terminal else None
+
+
+def fitted(table: Table, needed: Sequence[str], destination: Destination) -> Table:
+    """Those of the needed columns that hold something and, on a screen, that fit there."""
+    filled = [key for key in needed if any(cell is not None for cell in table.column(key))]
+    table = table.select(filled)
+    if destination.format.name != "console":
+        return table
+    return on_screen(table, filled, screen_width(destination.path))
 
 
 def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:

@@ -23,6 +23,14 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
                    "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
 ]  # fmt: skip
+ModelsIfAny = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
+                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
+]  # fmt: skip
+Reference = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
+]
 Input = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="[NAME=]SHAPE[:DTYPE]", help="Input without the batch, such as "

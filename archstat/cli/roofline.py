@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.completion import complete_device, complete_model
+from archstat.cli.completion import complete_device
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -14,16 +14,12 @@ from archstat.cli.options import (
     FormatName,
     FusionName,
     Input,
+    ModelsIfAny,
     NoCache,
     Output,
     Strict,
 )
 
-Nets = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
-                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
-]  # fmt: skip
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="A known device (--list-devices), FILE.toml, or "
@@ -45,7 +41,7 @@ Plot = Annotated[
 
 
 def roofline(
-    models: Nets = None,
+    models: ModelsIfAny = None,
     device: DeviceName = None,
     device_file: DeviceFile = None,
     dtype: Dtype = "fp32",

@@ -8,8 +8,6 @@ real, so that forward may look at them, and a constant that meets an activation 
 
 from __future__ import annotations
 
-import gc
-import sys
 from functools import lru_cache
 from itertools import accumulate
 from operator import mul
@@ -20,6 +18,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archstat.collection import called
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
@@ -136,12 +135,7 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 args, kwargs = self._with_twins(args, kwargs, originals)
         elif _device_type(kwargs.get("device")) not in (None, "cpu", "meta"):
             kwargs = {**kwargs, "device": _META}
-        imported = len(sys.modules)
-        result = func(*args, **kwargs)
-        if len(sys.modules) > imported:
-            # What torch imports on its way leaves frames behind, which keep tensors alive: the
-            # first capture of a process would find other lifetimes than the next.
-            gc.collect()
+        result = called(func, args, kwargs)
         return replaced(result, lambda t: originals.get(id(t), t)) if originals else result
 
     def _constants_only(self, tree: Any) -> bool:

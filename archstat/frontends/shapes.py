@@ -234,18 +234,14 @@ def _like(x: torch.Tensor) -> tuple[Output, ...] | None:
 
 def _scaled(x: torch.Tensor, factors: torch.Tensor) -> tuple[Output, ...] | None:
     """`_like` of a permuted map met by a number for each channel, whichever axis that is."""
-    shape, given = x.shape, factors.shape
-    missing = len(shape) - len(given)
-    if (
-        missing < 0
-        or not factors.is_contiguous()
-        or [n for n in given if n != 1] != [max(given, default=0)]
-    ):
+    shape, missing = x.shape, len(x.shape) - len(factors.shape)
+    named = [(axis, n) for axis, n in enumerate(factors.shape, missing) if n != 1]
+    if missing < 0 or len(named) != 1 or not factors.is_contiguous():
         return None
+    ((channels, places),) = named
     # Strides decide the order of the axes; only where an axis has one place, those of the
     # factors, too, and an axis outside of all others stays there.
     for axis, n in enumerate(shape):
         if n < 2 and (axis >= missing or x.stride(axis) != x.numel()):
             return None
-    named = [n for n, own in zip(shape[missing:], given, strict=True) if own != 1]
-    return _like(x) if named == [max(given)] else None
+    return _like(x) if shape[channels] == places else None

@@ -6,14 +6,13 @@ a common CNN make their outputs by a shape rule; the rest is torch's.
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archstat.collection import called
 from archstat.frontends.aten import signature
 from archstat.frontends.trees import replaced, tensors
 from archstat.training.kernels import Kernels
@@ -58,12 +57,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if result is None:
                 args, kwargs = _all_on_meta(func, args, kwargs)
         if result is None:
-            imported = len(sys.modules)
-            result = func(*args, **kwargs)
-            if len(sys.modules) != imported:
-                # Torch imported its Python kernels inside this call, whose frames, and with them
-                # its tensors, hang on in reference cycles.
-                gc.collect()
+            result = called(func, args, kwargs)
         if formula is not None:
             self.macs += formula(args, result)
         self.account.add(result)
