@@ -7,7 +7,7 @@ kept once, and records are made without a line of Python for each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from itertools import repeat
 from typing import Any, TypeVar, get_args
 
 from archstat.cache.columns import Reader, Writer
@@ -101,7 +101,7 @@ def _read(of: Reader) -> Graph:
     places, sizes = of.numbers(), of.numbers()
     distinct = _records(Storage, len(sizes), sizes, of.optional(times), of.optional(times),
                         of.among(_SAVED))  # fmt: skip
-    storages = tuple(map(distinct.__getitem__, places))
+    storages = tuple([distinct[place] for place in places])
     if len(storages) != n_storages:
         raise ValueError(f"there are not {n_storages} storages")
     calls = _records(ModuleCall, n_calls, of.texts(), of.texts(), of.numbers(n_ops + 1),
@@ -117,5 +117,5 @@ def _records(kind: type[_Record], count: int, *columns: Sequence[Any]) -> tuple[
     if len(columns[0]) != count:
         raise ValueError(f"there are not {count} records of {kind.__name__}")
     # A named tuple's own constructor would run a line of Python for each record.
-    make: Any = partial(tuple.__new__, kind)
-    return tuple(map(make, zip(*columns, strict=True)))
+    make: Any = tuple.__new__
+    return tuple(map(make, repeat(kind), zip(*columns, strict=True)))

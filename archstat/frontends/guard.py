@@ -1,8 +1,9 @@
 """Leaving the user's module exactly as it was, whatever its forward does.
 
 During a capture a module runs in inference mode (every `training` flag off), its calls are
-intercepted and lazy parameters are stood in for. All of that lives in instance dictionaries, which
-are put back entry by entry, together with every generator's state, also when forward raises.
+intercepted and lazy parameters are stood in for. All of that lives in instance dictionaries: a copy
+serves while the pass lasts, then the module has its own back, as it has every generator's state,
+also when forward raises.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Run the block with all `modules` in inference mode; put everything back at the end."""
     snapshot = _Snapshot(modules)
     try:
-        for module in modules:
-            _enter_inference(module)
+        snapshot.enter_inference()
         yield
     finally:
         snapshot.restore()
@@ -71,15 +71,16 @@ def put_in_place(module: nn.Module, stand_in: StandIn) -> None:
 def generators_kept() -> Iterator[None]:
     """Run the block, then put torch's, Python's and, where loaded, NumPy's generators back."""
     torch_state, python_state = torch.get_rng_state(), random.getstate()
-    numpy = sys.modules.get("numpy")
-    numpy_state: Any = numpy.random.get_state() if numpy is not None else None
+    # NumPy loads its own when it is first asked for them: until then nobody has seeded them.
+    numpy_random = sys.modules.get("numpy.random")
+    numpy_state: Any = numpy_random.get_state() if numpy_random is not None else None
     try:
         yield
     finally:
         torch.set_rng_state(torch_state)
         random.setstate(python_state)
-        if numpy is not None:
-            numpy.random.set_state(numpy_state)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
 
 
 class _Snapshot:
@@ -88,23 +89,22 @@ class _Snapshot:
     __slots__ = ("empty", "filled", "flags", "modules", "scripted", "seen")
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self.modules: list[tuple[nn.Module, type, dict[str, Any]]] = []
-        self.scripted: list[tuple[torch.jit.ScriptModule, bool]] = []
+        self.modules = [(module, type(module), module.__dict__) for module in modules]
+        kinds = set(map(type, modules))
+        scripts = {kind for kind in kinds if issubclass(kind, torch.jit.ScriptModule)}
+        self.scripted = [(m, m.training) for m in modules if type(m) in scripts]
         self.empty: list[Any] = []
         self.filled: list[tuple[Any, Any]] = []
         self.flags: list[tuple[torch.Tensor, bool, int]] = []
         self.seen: set[int] = set()
-        for module in modules:
-            attributes = module.__dict__.copy()
-            self.modules.append((module, type(module), attributes))
-            if isinstance(module, torch.jit.ScriptModule):
-                self.scripted.append((module, module.training))
-            containers = [v for v in attributes.values() if type(v) in _CONTAINERS]
-            # Most are hook tables with nothing in them, and need no copy.
-            self.empty += [container for container in containers if not container]
-            for container in containers:
-                if container:
-                    self._fill(container)
+        for _, _, attributes in self.modules:
+            for value in attributes.values():
+                if type(value) in _CONTAINERS:
+                    # Most are hook tables with nothing in them, and need no copy.
+                    if value:
+                        self._fill(value)
+                    else:
+                        self.empty.append(value)
 
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))
@@ -112,16 +112,31 @@ class _Snapshot:
             if item is None:
                 continue
             if isinstance(item, torch.Tensor):
-                if item.is_meta and not is_lazy(item):
+                if item.is_meta and (type(item) is nn.Parameter or not is_lazy(item)):
                     self.flags.append((item, item.requires_grad, item._version))
             elif type(item) in _CONTAINERS and id(item) not in self.seen:
                 self.seen.add(id(item))
                 self._fill(item)
 
+    def enter_inference(self) -> None:
+        """Give every module a copy of its dictionary, and set that to inference."""
+        for module, _, attributes in self.modules:
+            own = attributes.copy()
+            object.__setattr__(module, "__dict__", own)
+            if "training" in own:
+                own["training"] = False
+            # A compiled module would hide its ops behind one compiled call.
+            if own.get("_compiled_call_impl") is not None:
+                own["_compiled_call_impl"] = None
+            if "forward" in own and "_orig_mod" in module._modules:
+                own["forward"] = module._modules["_orig_mod"]
+        for scripted, _ in self.scripted:
+            scripted.training = False
+
     def restore(self) -> None:
         # The same container objects must stay: hook handles refer to them weakly.
-        for container in self.empty:
-            if container:
+        if any(self.empty):
+            for container in self.empty:
                 container.clear()
         for container, content in self.filled:
             container.clear()
@@ -129,27 +144,13 @@ class _Snapshot:
         for module, kind, attributes in self.modules:
             if type(module) is not kind:
                 module.__class__ = kind
-            own = module.__dict__
-            own.clear()
-            own.update(attributes)
+            object.__setattr__(module, "__dict__", attributes)
         for tensor, requires_grad, version in self.flags:
             if tensor._version != version or tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
                 torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
         for scripted, training in self.scripted:
             scripted.training = training
-
-
-def _enter_inference(module: nn.Module) -> None:
-    if isinstance(module, torch.jit.ScriptModule):
-        module.training = False
-    elif module.training:
-        module.__dict__["training"] = False
-    # A compiled module would hide its ops behind one compiled call.
-    if module.__dict__.get("_compiled_call_impl") is not None:
-        module.__dict__["_compiled_call_impl"] = None
-    if "_orig_mod" in module._modules and "forward" in module.__dict__:
-        module.__dict__["forward"] = module._modules["_orig_mod"]
 
 
 def stand_in_for_lazy(modules: Sequence[nn.Module], device: torch.device) -> bool:

@@ -25,7 +25,6 @@ from archstat.frontends.shapes import Shape
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
-_NO_KEYWORDS: dict[str, Any] = {}
 _RULED_KEYWORDS = frozenset({"alpha", "approximate"})
 
 
@@ -79,29 +78,6 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.recorder.add_op(sig, args, kwargs, result)
         return result
 
-    def at_once(
-        self, func: Any, args: tuple[Any, ...], attributes: dict[str, Any]
-    ) -> torch.Tensor | None:
-        """The output of a layer's only op, recorded without a dispatch; None where torch must."""
-        sig = self._signatures.get(id(func))
-        if sig is None:
-            sig = self._signatures[id(func)] = signature(func)
-        if sig.rule is None:
-            return None
-        # As inside a dispatch: this mode must not see what it makes itself.
-        mode = torch._C._pop_torch_dispatch_stack(None)
-        try:
-            # On top stands another mode only where forward entered one of its own.
-            result = self._ruled(sig, args, _NO_KEYWORDS) if mode is self else None
-        finally:
-            torch._C._push_on_torch_dispatch_stack(mode)
-        if type(result) is tuple:
-            result = result[0]
-        if result is not None:
-            read = tuple([a for a in args if isinstance(a, torch.Tensor)])
-            self.recorder.add_layer(sig, read, attributes, result)
-        return result
-
     def _ruled(self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert sig.rule is not None
         if kwargs and not _RULED_KEYWORDS.issuperset(kwargs):
@@ -119,9 +95,9 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             fits = outputs[0][0] == first.shape and first.is_meta
             return first if fits else None
         if len(outputs) == 1:
-            return _made(*outputs[0])
+            return made(*outputs[0])
         # What inference leaves empty (batch norm's statistics) is one and the same tensor.
-        return tuple([_made(*o) if o[0] != (0,) else self._nothing for o in outputs])
+        return tuple([made(*o) if o[0] != (0,) else self._nothing for o in outputs])
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         originals: dict[int, torch.Tensor] = {}
@@ -218,15 +194,16 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return replaced((args, kwargs), copy_of)  # type: ignore[no-any-return]
 
 
-def _made(shape: Shape, dtype: torch.dtype, strides: Shape | None = None) -> torch.Tensor:
+def made(shape: Shape, dtype: torch.dtype, strides: Shape | None = None) -> torch.Tensor:
+    """An empty meta tensor, contiguous unless strides are given."""
     # torch.empty takes twice as long.
     if strides is None:
-        strides = _contiguous(shape)
+        strides = contiguous(shape)
     return torch.empty_strided(shape, strides, dtype=dtype, device=_META)
 
 
 @lru_cache(maxsize=4096)
-def _contiguous(shape: Shape) -> Shape:
+def contiguous(shape: Shape) -> Shape:
     """The strides of a tensor without gaps, its last axis the densest."""
     if not shape:
         return ()

@@ -7,7 +7,7 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,9 +26,9 @@ from archstat.frontends.guard import (
 )
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
-from archstat.frontends.shortcuts import take_shortcuts
+from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.trees import replaced, tensors
-from archstat.graph import Graph, Module, Role
+from archstat.graph import Graph, Module
 from archstat.lookup import shortened
 from archstat.units import format_shape
 
@@ -104,11 +104,10 @@ def capture_on(
             for key, item in given_kwargs.items():
                 inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
             for module, names in paths:
-                take_shortcuts(module, mode)
-                _intercept(recorder, module, names[0])
+                _intercept(mode, module, names[0])
             with mode:
                 output = root(*given_args, **given_kwargs)
-        tree = tuple(Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths)
+        tree = tuple([Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths])
         return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
 
 
@@ -170,8 +169,9 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
             continue
         found[id(module)] = (module, [path])
         prefix = f"{path}." if path else ""
-        children = [(prefix + name, child) for name, child in module._modules.items()]
-        pending.extend((name, child) for name, child in reversed(children) if child is not None)
+        for name, child in reversed(module._modules.items()):
+            if child is not None:
+                pending.append((prefix + name, child))
     return list(found.values())
 
 
@@ -191,27 +191,29 @@ def _mode_over(
 
 def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
     """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
-    all_on_meta = True
-    roles: tuple[Role, Role] = ("parameter", "buffer")
-    for role in roles:
-        seen: dict[int, int] = {}
-        for module, prefixes in paths:
-            own = module._parameters if role == "parameter" else module._buffers
-            if not own:
+    parameters = _named((module._parameters, prefixes) for module, prefixes in paths)
+    buffers = _named((module._buffers, prefixes) for module, prefixes in paths)
+    recorder.add_own("parameter", parameters)
+    recorder.add_own("buffer", buffers)
+    own = [*parameters, *buffers]
+    return bool(own) and all(tensor.is_meta for tensor, _ in own)
+
+
+def _named(
+    owners: Iterable[tuple[Mapping[str, torch.Tensor | None], list[str]]],
+) -> list[tuple[torch.Tensor, list[str]]]:
+    """Every tensor that modules hold under names, in order, with all paths that lead to it."""
+    found: dict[int, tuple[torch.Tensor, list[str]]] = {}
+    for own, prefixes in owners:
+        for name, tensor in own.items():
+            if tensor is None or (type(tensor) is not nn.Parameter and is_lazy(tensor)):
                 continue
-            for name, tensor in own.items():
-                if tensor is None or is_lazy(tensor):
-                    continue
-                first, *others = prefixes
-                path = f"{first}.{name}" if first else name
-                more = tuple([f"{prefix}.{name}" for prefix in others]) if others else ()
-                value = seen.get(id(tensor))
-                if value is None:
-                    all_on_meta = all_on_meta and tensor.is_meta
-                    seen[id(tensor)] = recorder.add_value(tensor, role, path, more)
-                else:
-                    recorder.add_aliases(value, (path, *more))
-    return all_on_meta and bool(recorder.values)
+            names = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
+            if id(tensor) in found:
+                found[id(tensor)][1].extend(names)
+            else:
+                found[id(tensor)] = (tensor, names)
+    return list(found.values())
 
 
 def _say_where(error: Exception, path: str, module_type: str, arguments: Any) -> None:
@@ -221,14 +223,19 @@ def _say_where(error: Exception, path: str, module_type: str, arguments: Any) ->
         error.add_note(f"in {path} ({module_type}), given {given or 'no tensor'}")
 
 
-def _intercept(recorder: Recorder, module: nn.Module, path: str) -> None:
+def _intercept(mode: CaptureMode, module: nn.Module, path: str) -> None:
     # On the instance, around the hooks: what a hook computes or returns belongs to the call.
     # Public hooks would not do; a global one runs before the module's own replace the output.
     inner: Callable[..., Any] = module._call_impl
     module_type = type(module).__name__
+    recorder, shortcut = mode.recorder, shortcut_of(module, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         simple = len(args) == 1 and not kwargs
+        if shortcut is not None and simple:
+            output = at_once(shortcut, mode, module, (path, module_type), args[0])
+            if output is not None:
+                return output
         recorder.enter(path, module_type, args[0] if simple else (args, kwargs))
         output = None
         try:

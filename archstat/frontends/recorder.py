@@ -8,8 +8,9 @@ is kept alive here, so the death of a storage is the moment eager Python let go 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -26,7 +27,8 @@ def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-_OUTSIDE = (0, "", "", 0, ())
+# A named tuple's own constructor takes twice as long: it runs a line of Python.
+_record = tuple.__new__
 
 
 class Recorder:
@@ -42,15 +44,20 @@ class Recorder:
         self._weights: set[int] = set()
 
     def known(self, tensor: torch.Tensor) -> int | None:
-        """The value that this very tensor holds now, if the capture has seen it."""
+        """The value that this very tensor holds now, if the capture has seen it.
+
+        One whose `data` was replaced by another shape holds another value, which nobody has seen.
+        """
         entry = self._tensors.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else None
+        if entry is None or entry[0]() is not tensor:
+            return None
+        return entry[1] if tensor.shape == self.values[entry[1]][0] else None
 
     def value_of(self, tensor: torch.Tensor) -> int:
         """The value of a tensor; one never seen is a constant, or a view of a parameter."""
-        entry = self._tensors.get(id(tensor))
-        if entry is not None and entry[0]() is tensor:
-            return entry[1]
+        value = self.known(tensor)
+        if value is not None:
+            return value
         unnamed: Role = "parameter" if isinstance(tensor, torch.nn.Parameter) else "constant"
         return self.add_value(tensor, unnamed)
 
@@ -78,25 +85,24 @@ class Recorder:
             self._storages.owners[storage] = index
         trainable = role == "parameter" and tensor.requires_grad
         dtype = _dtype_name(tensor.dtype)
-        self.values.append(
-            Value(tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
-        )
+        value = (tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
+        self.values.append(_record(Value, value))
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
-    def add_aliases(self, value: int, names: tuple[str, ...]) -> None:
-        """Further paths of a parameter or buffer."""
-        known = self.values[value]
-        self.values[value] = known._replace(aliases=(*known.aliases, *names))
-
-    def _add_new(self, tensor: torch.Tensor) -> int:
-        """`add_value` of an activation whose memory was made just now, for it alone."""
-        storage = self._storages.index_of_new(tensor)
-        index = len(self.values)
-        dtype = _dtype_name(tensor.dtype)
-        self.values.append(Value(tuple(tensor.shape), dtype, "activation", storage))
-        self._tensors[id(tensor)] = (weakref.ref(tensor), index)
-        return index
+    def add_own(
+        self, role: Literal["parameter", "buffer"], named: Sequence[tuple[torch.Tensor, list[str]]]
+    ) -> None:
+        """New values for tensors that modules own, each with all its paths."""
+        values, owners, storage_of = self.values, self._storages.owners, self._storages.index_of
+        for tensor, (name, *aliases) in named:
+            index, storage = len(values), storage_of(tensor, None)
+            owners.setdefault(storage, index)
+            trainable = role == "parameter" and tensor.requires_grad
+            shape, dtype = tuple(tensor.shape), _dtype_name(tensor.dtype)
+            value = (shape, dtype, role, storage, name, tuple(aliases), trainable)
+            values.append(_record(Value, value))
+            self._tensors[id(tensor)] = (weakref.ref(tensor), index)
 
     def _renewed(self, tensor: torch.Tensor) -> int:
         """The value that a tensor holds after an op in place: a new one on the same storage."""
@@ -148,35 +154,51 @@ class Recorder:
             outputs = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
-        self._append(kind, signature.target, tuple(inputs), outputs, attributes)
+        place = self._stack[-1][1:3] if self._stack else ("", "")
+        self._append(kind, signature.target, place, tuple(inputs), outputs, attributes)
 
     def add_layer(
         self,
         signature: Signature,
-        read: tuple[torch.Tensor, ...],
+        name: tuple[str, str],
+        inputs: tuple[int, ...],
         attributes: dict[str, Any],
         result: torch.Tensor,
+        shape: tuple[int, ...],
     ) -> None:
-        """`add_op` of a layer with one output, from the tensors it read and its attributes.
+        """The call of a module, on the first of the inputs, that is one op with one output.
 
-        Unless the op is in place, the output's memory was made just now, for it alone.
+        `name` is the module's path and type. Unless the op is in place, the output's memory was
+        made just now, for it alone, and it has the dtype of the first input.
         """
-        inputs = tuple([self.value_of(tensor) for tensor in read])
-        output = self._renewed(result) if signature.in_place else self._add_new(result)
-        self._append(signature.kind, signature.target, inputs, (output,), attributes)
+        given, first = inputs[0], len(self.ops)
+        if signature.in_place:
+            output = self._renewed(result)
+        else:
+            output, dtype = len(self.values), self.values[given].dtype
+            storage = self._storages.add(result.untyped_storage(), first)
+            value = (shape, dtype, "activation", storage, None, (), False)
+            self.values.append(_record(Value, value))
+            self._tensors[id(result)] = (weakref.ref(result), output)
+        parent = self._stack[-1][0] if self._stack else None
+        call = (*name, first, first + 1, parent, (given,), (output,))
+        self.calls.append(_record(ModuleCall, call))
+        self._append(signature.kind, signature.target, name, inputs, (output,), attributes)
 
     def _append(
         self,
         kind: Kind,
         target: str,
+        name: tuple[str, str],
         inputs: tuple[int, ...],
         outputs: tuple[int, ...],
         attributes: dict[str, Any],
     ) -> None:
+        # Few ops read weights alone; mostly the first input tells.
         if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
             self._weights.update(outputs)
-        _, module, module_type, _, _ = self._stack[-1] if self._stack else _OUTSIDE
-        self.ops.append(Op(kind, target, module, module_type, inputs, outputs, attributes))
+        op = (kind, target, *name, inputs, outputs, attributes)
+        self.ops.append(_record(Op, op))
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]
@@ -219,9 +241,8 @@ class Recorder:
         outputs = self._values_of(output)
         index, path, module_type, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
-        self.calls[index] = ModuleCall(
-            path, module_type, first, len(self.ops), parent, inputs, outputs
-        )
+        call = (path, module_type, first, len(self.ops), parent, inputs, outputs)
+        self.calls[index] = _record(ModuleCall, call)
 
     def graph(
         self,

@@ -1,113 +1,223 @@
 """Layers of torch.nn whose one op is known before torch is asked.
 
-Half of a capture's time would go into torch finding its way from a layer's forward to its only op.
-Where a layer is exactly torch's own, and nothing around it can change what it does, its forward
-hands that op to the mode at once. Op, values and lifetimes are the same as by dispatch; whatever
-is not plainly the common case takes the long way.
+Half of a capture's time would go into torch finding its way from a layer's call to its only op.
+Where a layer is exactly torch's own, and nothing around it can change what it does, its call is
+recorded at once. Op, values and lifetimes are the same as by dispatch; whatever is not plainly the
+common case takes the long way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules import module as torch_calls
 
-from archstat.frontends.mode import CaptureMode
+from archstat.frontends.aten import Signature, signature
+from archstat.frontends.mode import CaptureMode, contiguous, made
+from archstat.frontends.shapes import Shape
 
 _ATEN = torch.ops.aten
-# What the op is given, and its attributes as a dispatch would record them.
-_Given = tuple[tuple[Any, ...], dict[str, Any]]
-_Arguments = Callable[[Any, torch.Tensor], _Given | None]
+# The tables of hooks that torch calls around every module.
+_EVERY_CALL = (
+    torch_calls._global_forward_hooks,
+    torch_calls._global_forward_pre_hooks,
+    torch_calls._global_backward_hooks,
+    torch_calls._global_backward_pre_hooks,
+)
+_Weights = tuple[torch.Tensor, ...]
+_Kinds = tuple[tuple[Shape, str], ...]  # shapes and dtypes of tensors
 
 
-def take_shortcuts(module: nn.Module, mode: CaptureMode) -> None:
-    """Let a layer's forward, on the instance, go straight to the mode while a capture lasts."""
-    layer = _LAYERS.get(type(module))
-    if layer is None or not mode.on_meta or "forward" in module.__dict__:
-        return
-    usual: Callable[..., Any] = module.forward
-    if not usual.__module__.startswith("torch.nn.modules."):
-        return  # somebody's own, in place of torch's
-    overload, in_place, arguments = layer
-    known = mode.recorder.known
+class Shortcut(NamedTuple):
+    """The one op of a layer and the one in place of it, and how it is called.
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs:
-            x = args[0]
-            if type(x) is torch.Tensor and known(x) is not None and _undisturbed():
-                given = arguments(module, x)
-                if given is not None:
-                    func = in_place if in_place is not None and module.inplace else overload
-                    output = mode.at_once(func, *given)
-                    if output is not None:
-                        return output
-        return usual(*args, **kwargs)
+    `weights` gives the tensors it reads beside the map, or None where torch must run the layer;
+    `settings` all else that it depends on, and `call` its arguments and its attributes as a
+    dispatch would record them, from the map, the weights and the settings.
+    """
 
-    module.__dict__["forward"] = forward
+    op: Signature
+    in_place: Signature | None
+    weights: Callable[[Any], _Weights | None]
+    settings: Callable[[Any], tuple[Any, ...]]
+    call: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]
 
 
-def _undisturbed() -> bool:
-    # Autograd wants a history, autocast casts, and vmap and its like wrap tensors of their own.
+def shortcut_of(module: nn.Module, mode: CaptureMode) -> Shortcut | None:
+    """What may stand for a module's calls while a capture lasts, if anything may."""
+    shortcut = _SHORTCUTS.get(type(module)) if mode.on_meta else None
+    # A forward that somebody put in the place of torch's own does what nobody knows.
+    usual = shortcut is not None and module.forward.__module__.startswith("torch.nn.modules.")
+    return shortcut if usual else None
+
+
+def at_once(
+    shortcut: Shortcut, mode: CaptureMode, module: Any, name: tuple[str, str], x: Any
+) -> torch.Tensor | None:
+    """The output of a layer's call on `x`, already recorded; None where torch must run it.
+
+    `name` is the module's path and type.
+    """
+    recorder = mode.recorder
+    if type(x) is not torch.Tensor or not x.is_meta or not x.is_contiguous():
+        return None
+    given, weights = recorder.known(x), shortcut.weights(module)
+    if given is None or weights is None or not _undisturbed(module, mode):
+        return None
+    values = recorder.values
+    read = [recorder.value_of(weight) for weight in weights]
+    shape, dtype = values[given][:2]
+    kinds = tuple([values[index][:2] for index in read])
+    # As inside a dispatch: the mode must not see what is made here.
+    guard = torch._C._DisableTorchDispatch()
+    try:
+        planned = _plan(module.__class__, shape, dtype, kinds, shortcut.settings(module))
+        if planned is None:
+            return None
+        shape, strides, attributes = planned
+        op = shortcut.op
+        if shortcut.in_place is not None and module.inplace:
+            op = shortcut.in_place
+        output = x if op.in_place else made(shape, x.dtype, strides)
+    except TypeError:
+        return None  # settings of other types than torch's own
+    finally:
+        del guard
+    recorder.add_layer(op, name, (given, *read), attributes.copy(), output, shape)
+    return output
+
+
+@lru_cache(maxsize=4096)  # networks repeat their layers
+def _plan(
+    kind: type[Any], shape: Shape, dtype: str, weights: _Kinds, settings: tuple[Any, ...]
+) -> tuple[Shape, Shape, dict[str, Any]] | None:
+    """Shape and strides of a layer's output, and its op's attributes; None where torch must tell.
+
+    The rule of the op decides, on tensors like those that the layer has.
+    """
+    shortcut = _SHORTCUTS[kind]
+    tensors = [made(size, getattr(torch, name)) for size, name in ((shape, dtype), *weights)]
+    arguments, attributes = shortcut.call(*tensors, settings=settings)
+    outputs = shortcut.op.rule(*arguments) if shortcut.op.rule is not None else None
+    if outputs is None:
+        return None
+    return outputs[0][0], contiguous(outputs[0][0]), attributes
+
+
+def _undisturbed(module: Any, mode: CaptureMode) -> bool:
+    """Whether torch would do nothing on the way but run the layer's op under this mode alone."""
+    own = module.__dict__
     return not (
-        torch.is_grad_enabled()
+        # Hooks run around the forward,
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
+        or "forward" in own
+        or any(_EVERY_CALL)
+        # autograd wants a history, autocast casts, vmap and its like wrap tensors of their own,
+        or torch.is_grad_enabled()
         or torch._C._is_any_autocast_enabled()
         or torch._C._functorch.peek_interpreter_stack() is not None
+        # and a mode that forward entered sees the op first.
+        or torch._C._get_dispatch_stack_at(torch._C._len_torch_dispatch_stack() - 1) is not mode
     )
 
 
-def _convolution(module: nn.Conv2d, x: torch.Tensor) -> _Given | None:
+def _weights_of_convolution(module: nn.Conv2d) -> _Weights | None:
     weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-    stride, padding, dilation = module.stride, module.padding, module.dilation
-    if module.padding_mode != "zeros" or weight is None:
+    if weight is None or not weight.is_contiguous():
         return None
-    if not type(stride) is type(padding) is type(dilation) is tuple:
-        return None  # padding in words, or numbers that somebody set later
+    return (weight,) if bias is None else (weight, bias)
+
+
+def _settings_of_convolution(module: nn.Conv2d) -> tuple[Any, ...]:
+    return module.stride, module.padding, module.dilation, module.groups, module.padding_mode
+
+
+def _convolution(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    settings: tuple[Any, ...],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    stride, padding, dilation, groups, mode = settings
+    if mode != "zeros" or not type(stride) is type(padding) is type(dilation) is tuple:
+        raise TypeError("padded in words, or numbers that somebody set later")
     none = (0,) * len(stride)
-    attributes: dict[str, Any] = {} if bias is not None else {"bias": None}
-    attributes |= {
+    attributes = {
+        **({"bias": None} if bias is None else {}),
         "stride": stride,
         "padding": padding,
         "dilation": dilation,
         "transposed": False,
         "output_padding": none,
-        "groups": module.groups,
+        "groups": groups,
         "kernel": tuple(weight.shape[2:]),
     }
-    return (x, weight, bias, stride, padding, dilation, False, none, module.groups), attributes
+    return (x, weight, bias, stride, padding, dilation, False, none, groups), attributes
 
 
-def _batch_norm(module: nn.BatchNorm2d, x: torch.Tensor) -> _Given | None:
+def _weights_of_norm(module: nn.BatchNorm2d) -> _Weights | None:
     weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
     mean, variance = module._buffers.get("running_mean"), module._buffers.get("running_var")
     if weight is None or bias is None or mean is None or variance is None or module.training:
         return None
-    if x.dim() != _RANKS[type(module)]:
-        return None
-    momentum, eps = 0.0 if module.momentum is None else module.momentum, module.eps
+    return weight, bias, mean, variance
+
+
+def _settings_of_norm(module: nn.BatchNorm2d) -> tuple[Any, ...]:
+    return _RANKS[type(module)], module.momentum, module.eps
+
+
+def _batch_norm(
+    x: torch.Tensor, *weights: torch.Tensor, settings: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    rank, momentum, eps = settings
+    if x.dim() != rank:
+        raise TypeError("torch refuses a map of other axes")
+    momentum = 0.0 if momentum is None else momentum
     attributes = {"training": False, "momentum": momentum, "eps": eps}
-    return (x, weight, bias, mean, variance, False, momentum, eps), attributes
+    return (x, *weights, False, momentum, eps), attributes
 
 
-def _alone(module: nn.Module, x: torch.Tensor) -> _Given:
+def _none(module: nn.Module) -> tuple[()]:
+    return ()
+
+
+def _alone(x: torch.Tensor, *, settings: tuple[()]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (x,), {}
 
 
-def _to_six(module: nn.Module, x: torch.Tensor) -> _Given:
+def _to_six(x: torch.Tensor, *, settings: tuple[()]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (x, 0.0, 6.0), {"min_val": 0.0, "max_val": 6.0}
 
 
+def _activation(op: Any, in_place: Any, call: Any = _alone) -> Shortcut:
+    other = None if in_place is None else signature(in_place.default)
+    return Shortcut(signature(op.default), other, _none, _none, call)
+
+
 _RANKS: Mapping[type, int] = MappingProxyType({nn.BatchNorm2d: 4, nn.BatchNorm3d: 5})
-_LAYERS: Mapping[type, tuple[Any, Any, _Arguments]] = MappingProxyType({
-    nn.Conv1d: (_ATEN.convolution.default, None, _convolution),
-    nn.Conv2d: (_ATEN.convolution.default, None, _convolution),
-    nn.Conv3d: (_ATEN.convolution.default, None, _convolution),
-    nn.BatchNorm2d: (_ATEN.native_batch_norm.default, None, _batch_norm),
-    nn.BatchNorm3d: (_ATEN.native_batch_norm.default, None, _batch_norm),
-    nn.ReLU: (_ATEN.relu.default, _ATEN.relu_.default, _alone),
-    nn.ReLU6: (_ATEN.hardtanh.default, _ATEN.hardtanh_.default, _to_six),
-    nn.SiLU: (_ATEN.silu.default, _ATEN.silu_.default, _alone),
-    nn.Sigmoid: (_ATEN.sigmoid.default, None, _alone),
+_SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType({
+    **dict.fromkeys(
+        (nn.Conv1d, nn.Conv2d, nn.Conv3d),
+        Shortcut(signature(_ATEN.convolution.default), None, _weights_of_convolution,
+                 _settings_of_convolution, _convolution),
+    ),
+    **dict.fromkeys(
+        _RANKS,
+        Shortcut(signature(_ATEN.native_batch_norm.default), None, _weights_of_norm,
+                 _settings_of_norm, _batch_norm),
+    ),
+    nn.ReLU: _activation(_ATEN.relu, _ATEN.relu_),
+    nn.ReLU6: _activation(_ATEN.hardtanh, _ATEN.hardtanh_, _to_six),
+    nn.SiLU: _activation(_ATEN.silu, _ATEN.silu_),
+    nn.Sigmoid: _activation(_ATEN.sigmoid, None),
 })  # fmt: skip

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sized
+from itertools import repeat
 from typing import Any
 
 import torch
 
 from archstat.graph import Storage
+
+_record: Any = tuple.__new__  # a named tuple's own constructor would run a line of Python each
 
 
 class _Reference(weakref.ref[Any]):
@@ -43,15 +46,19 @@ class Storages:
             storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):
             # Sparse and nested tensors have several; they count as their elements.
-            return self._add(tensor.numel() * tensor.element_size(), born)
+            self._append(tensor.numel() * tensor.element_size(), born)
+            return len(self.born) - 1
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
-        return self._open(storage, born)
+        return self.add(storage, born)
 
-    def index_of_new(self, tensor: torch.Tensor) -> int:
-        """`index_of` a tensor whose memory was made just now, for it alone."""
-        return self._open(tensor.untyped_storage(), len(self._ops))
+    def add(self, storage: torch.UntypedStorage, born: int | None) -> int:
+        """The number of a storage that was never seen."""
+        self._known[id(storage)] = reference = _Reference(storage, self._on_release)
+        index = reference.index = len(self.born)
+        self._append(storage.nbytes(), born)
+        return index
 
     def link(self, tensor: torch.Tensor, index: int) -> None:
         """Let the storage of a stand-in be known as the one it stands for."""
@@ -62,24 +69,18 @@ class Storages:
     def close(self) -> tuple[Storage, ...]:
         """All storages; what is alive now stays alive in the records, and no more is recorded."""
         self._closed = True
-        lifetimes = zip(self._nbytes, self.born, self._released, strict=True)
-        storages = tuple([Storage(*lifetime) for lifetime in lifetimes])
+        lifetimes = zip(self._nbytes, self.born, self._released, repeat(None))
+        storages = tuple(map(_record, repeat(Storage), lifetimes))
         # The references hold a method of this object, which holds them: nothing shall remain
         # for the cyclic collector, which would walk all the records to find it.
         self._known.clear()
         del self._on_release
         return storages
 
-    def _open(self, storage: Any, born: int | None) -> int:
-        self._known[id(storage)] = reference = _Reference(storage, self._on_release)
-        index = reference.index = self._add(storage.nbytes(), born)
-        return index
-
-    def _add(self, nbytes: int, born: int | None) -> int:
+    def _append(self, nbytes: int, born: int | None) -> None:
         self._nbytes.append(nbytes)
         self.born.append(born)
         self._released.append(None)
-        return len(self.born) - 1
 
     def _release(self, reference: Any) -> None:
         if not self._closed:

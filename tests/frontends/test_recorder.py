@@ -235,3 +235,13 @@ def test_identity_of_a_dead_tensor_is_forgotten():
     others = [torch.rand(3) for _ in range(50)]
     assert all(recorder.known(tensor) is None for tensor in others)
     assert index == 0
+
+
+def test_tensor_whose_data_has_another_shape_holds_another_value():
+    recorder, weight = Recorder(), nn.Parameter(torch.rand(6, 3))
+    before = recorder.value_of(weight)
+    weight.data = weight.data[:4]
+    after = recorder.value_of(weight)
+    assert (before, after) == (0, 1)
+    assert [value.shape for value in recorder.values] == [(6, 3), (4, 3)]
+    assert {value.storage for value in recorder.values} == {0}

@@ -90,6 +90,19 @@ class OnAParameter(nn.Module):
         return self.act(x) + self.act(self.layer(self.table)).sum()
 
 
+class Narrowed(nn.Module):
+    """As slimmable networks do: the data of the weights are replaced by a part of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(4, 6, 3)
+
+    def forward(self, x):
+        for parameter in self.layer.parameters():
+            parameter.data = parameter.data[:2]
+        return self.layer(x)
+
+
 def changed(module, **attributes):
     for name, value in attributes.items():
         setattr(module, name, value)
@@ -100,6 +113,33 @@ def with_hooks(module):
     module.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
     module.register_forward_hook(lambda module, args, output: output + 1)
     return module
+
+
+def with_hook_for_all(module):
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = module
+
+        def forward(self, x):
+            hook = nn.modules.module.register_module_forward_hook(lambda m, args, out: out + 1)
+            with hook:
+                return self.layer(x)
+
+    return Outer()
+
+
+def with_hook_of_forward(module):
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = module
+
+        def forward(self, x):
+            with self.layer.register_forward_hook(lambda m, args, out: out + 1):
+                return self.layer(x)
+
+    return Outer()
 
 
 def with_own_forward(module):
@@ -118,6 +158,8 @@ LAYERS = {
     "stride set later": lambda: changed(nn.Conv2d(4, 6, 3), stride=2),
     "subclass": lambda: Other(4, 6, 3),
     "hooked": lambda: with_hooks(nn.Conv2d(4, 6, 3)),
+    "hooked with all others": lambda: with_hook_for_all(nn.Conv2d(4, 6, 3)),
+    "hooked while it runs": lambda: with_hook_of_forward(nn.Conv2d(4, 6, 3)),
     "own forward": lambda: with_own_forward(nn.Conv2d(4, 6, 3)),
     "called twice": lambda: Doubled(nn.Conv2d(4, 6, 3)),
     "lazy": lambda: nn.LazyConv2d(6, 3),
@@ -148,7 +190,7 @@ LAYERS = {
 
 def dispatched(monkeypatch, module, x):
     with monkeypatch.context() as patch:
-        patch.setattr(front_end, "take_shortcuts", lambda module, mode: None)
+        patch.setattr(front_end, "shortcut_of", lambda module, mode: None)
         return capture(module, x)
 
 
@@ -177,6 +219,15 @@ def test_graph_is_that_of_a_dispatch_on_other_axes(layer, shape, monkeypatch):
     assert capture(layer, x) == dispatched(monkeypatch, layer, x)
 
 
+def test_narrowed_weights_are_read_and_counted_as_they_are_then(monkeypatch):
+    module, x = Narrowed(), torch.zeros(IMAGE)
+    graph = capture(module, x)
+    op = graph.ops[-1]
+    assert [graph.values[index].shape for index in op.inputs] == [IMAGE, (2, 4, 3, 3), (2,)]
+    assert graph.values[op.outputs[0]].shape == (2, 2, 7, 6)
+    assert graph == dispatched(monkeypatch, module, x)
+
+
 def test_common_layers_need_no_dispatch(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("dispatched")
@@ -196,7 +247,7 @@ def test_wrong_channels_are_refused_with_the_module_named(monkeypatch):
         capture(net, torch.zeros(IMAGE))
 
 
-def test_layer_has_its_forward_back_afterwards():
+def test_layer_has_its_own_call_back_afterwards():
     layer = nn.Conv2d(4, 6, 3)
     before = dict(layer.__dict__)
     capture(layer, torch.zeros(IMAGE))
