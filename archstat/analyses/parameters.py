@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from math import prod
+from collections.abc import Iterator
 
-from archstat.graph import ITEM_SIZES, Graph, Value
+from archstat.graph import ITEM_SIZES, Graph, Role, Value
 from archstat.result import Analysis, Analyzer, Column
 
 COLUMNS = (
@@ -24,13 +23,13 @@ def parameters(graph: Graph) -> Analysis:
     """
     own: dict[str, dict[str, int]] = {}
     filled: dict[int, int] = {}
-    for value, elements in _with_new_elements(graph, graph.parameters(), filled):
+    for value, elements in _with_new_elements(graph, "parameter", filled):
         _, dtype, _, _, name, _, trainable = value
         row = own.setdefault(_owner(name), {})
         row["params"] = row.get("params", 0) + elements
         row["trainable_params"] = row.get("trainable_params", 0) + (elements if trainable else 0)
         row["param_bytes"] = row.get("param_bytes", 0) + elements * ITEM_SIZES.get(dtype, 4)
-    for value, elements in _with_new_elements(graph, graph.buffers(), filled):
+    for value, elements in _with_new_elements(graph, "buffer", filled):
         row = own.setdefault(_owner(value.name), {})
         row["buffers"] = row.get("buffers", 0) + elements
     totals = {c.key: sum([row.get(c.key, 0) for row in own.values()]) for c in COLUMNS}
@@ -42,17 +41,19 @@ def _owner(name: str | None) -> str:
 
 
 def _with_new_elements(
-    graph: Graph, values: Iterable[Value], filled: dict[int, int]
+    graph: Graph, role: Role, filled: dict[int, int]
 ) -> Iterator[tuple[Value, int]]:
-    """Each value with the elements that its storage still has for it."""
+    """Each named value of a role with the elements that its storage still has for it."""
     storages = graph.storages
-    for value in values:
-        shape, dtype, _, storage, *_ = value
-        elements, taken = prod(shape), filled.get(storage, 0)
-        room = storages[storage][0] // ITEM_SIZES.get(dtype, 4) - taken
-        if elements > room:
-            elements = room
-        filled[storage] = taken + elements
+    for value, elements in zip(graph.values, graph.held[0], strict=True):
+        _, dtype, own, storage, name, _, _ = value
+        if own != role or name is None:
+            continue
+        taken = filled.get(storage)
+        if taken is not None:
+            room = storages[storage][0] // ITEM_SIZES.get(dtype, 4) - taken
+            elements = min(elements, room)
+        filled[storage] = (taken or 0) + elements
         yield value, elements
 
 

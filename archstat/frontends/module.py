@@ -32,6 +32,9 @@ from archstat.graph import Graph, Module
 from archstat.lookup import shortened
 from archstat.units import format_shape
 
+# Asking torch whether one of them is lazy takes longer than all else that is asked of it.
+_NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
+
 
 def capture(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
     """The Graph of ``module(*args, **kwargs)`` in inference mode.
@@ -206,7 +209,7 @@ def _named(
     found: dict[int, tuple[torch.Tensor, list[str]]] = {}
     for own, prefixes in owners:
         for name, tensor in own.items():
-            if tensor is None or (type(tensor) is not nn.Parameter and is_lazy(tensor)):
+            if tensor is None or (type(tensor) not in _NEVER_LAZY and is_lazy(tensor)):
                 continue
             names = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
             if id(tensor) in found:

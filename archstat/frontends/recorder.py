@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from functools import cache
+from itertools import repeat
 from typing import Any, Literal
 
 import torch
@@ -28,7 +29,7 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 
 # A named tuple's own constructor takes twice as long: it runs a line of Python.
-_record = tuple.__new__
+_record: Any = tuple.__new__
 
 
 class Recorder:
@@ -94,15 +95,22 @@ class Recorder:
         self, role: Literal["parameter", "buffer"], named: Sequence[tuple[torch.Tensor, list[str]]]
     ) -> None:
         """New values for tensors that modules own, each with all its paths."""
-        values, owners, storage_of = self.values, self._storages.owners, self._storages.index_of
-        for tensor, (name, *aliases) in named:
-            index, storage = len(values), storage_of(tensor, None)
-            owners.setdefault(storage, index)
-            trainable = role == "parameter" and tensor.requires_grad
-            shape, dtype = tuple(tensor.shape), _dtype_name(tensor.dtype)
-            value = (shape, dtype, role, storage, name, tuple(aliases), trainable)
-            values.append(_record(Value, value))
+        # Column by column: there are more of them than there are ops.
+        first, tensors = len(self.values), [tensor for tensor, _ in named]
+        storages = self._storages.indices_of(tensors)
+        columns = (
+            [tuple(tensor.shape) for tensor in tensors],
+            [_dtype_name(tensor.dtype) for tensor in tensors],
+            repeat(role),
+            storages,
+            [paths[0] for _, paths in named],
+            [tuple(paths[1:]) for _, paths in named],
+            [role == "parameter" and tensor.requires_grad for tensor in tensors],
+        )
+        self.values.extend(map(_record, repeat(Value), zip(*columns, strict=False)))
+        for index, (tensor, storage) in enumerate(zip(tensors, storages, strict=True), first):
             self._tensors[id(tensor)] = (weakref.ref(tensor), index)
+            self._storages.owners.setdefault(storage, index)
 
     def _renewed(self, tensor: torch.Tensor) -> int:
         """The value that a tensor holds after an op in place: a new one on the same storage."""

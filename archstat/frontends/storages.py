@@ -6,7 +6,7 @@ Only weak references are held, so a storage dies here when eager Python lets go 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from itertools import repeat
 from typing import Any
 
@@ -46,18 +46,20 @@ class Storages:
             storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):
             # Sparse and nested tensors have several; they count as their elements.
-            self._append(tensor.numel() * tensor.element_size(), born)
-            return len(self.born) - 1
+            return self._append(tensor.numel() * tensor.element_size(), born)
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
         return self.add(storage, born)
 
+    def indices_of(self, tensors: Iterable[torch.Tensor]) -> list[int]:
+        """`index_of` tensors that were there before the first op."""
+        return [self.index_of(tensor, None) for tensor in tensors]
+
     def add(self, storage: torch.UntypedStorage, born: int | None) -> int:
         """The number of a storage that was never seen."""
         self._known[id(storage)] = reference = _Reference(storage, self._on_release)
-        index = reference.index = len(self.born)
-        self._append(storage.nbytes(), born)
+        index = reference.index = self._append(storage.nbytes(), born)
         return index
 
     def link(self, tensor: torch.Tensor, index: int) -> None:
@@ -77,10 +79,11 @@ class Storages:
         del self._on_release
         return storages
 
-    def _append(self, nbytes: int, born: int | None) -> None:
+    def _append(self, nbytes: int, born: int | None) -> int:
         self._nbytes.append(nbytes)
         self.born.append(born)
         self._released.append(None)
+        return len(self.born) - 1
 
     def _release(self, reference: Any) -> None:
         if not self._closed:
