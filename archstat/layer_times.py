@@ -127,7 +127,7 @@ def _profile(
 ) -> Profile:
     import torch
 
-    from archstat.frontends.module import module_paths
+    from archstat.frontends.paths import module_paths
     from archstat.latency.subject import Inference, moved, tensors_moved
     from archstat.real_runs import real_module
     from archstat.timed_models import random_inputs

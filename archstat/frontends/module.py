@@ -7,13 +7,12 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from archstat.collection import collection_paused
 from archstat.errors import CaptureError
@@ -25,15 +24,13 @@ from archstat.frontends.guard import (
     untouched,
 )
 from archstat.frontends.mode import CaptureMode
+from archstat.frontends.paths import module_paths, tensor_paths
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph, Module
 from archstat.lookup import shortened
 from archstat.units import format_shape
-
-# Asking torch whether one of them is lazy takes longer than all else that is asked of it.
-_NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
 
 
 def capture(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
@@ -160,24 +157,6 @@ def _stand_in(
     return torch.rand(tensor.shape, generator=seeded).to(device, tensor.dtype)
 
 
-def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
-    """Every module of the tree, parents first, with all paths that lead to it."""
-    found: dict[int, tuple[nn.Module, list[str]]] = {}
-    pending = [("", root)]
-    while pending:
-        path, module = pending.pop()
-        if id(module) in found:
-            # Its children are known under their first path, which also ends a cycle.
-            found[id(module)][1].append(path)
-            continue
-        found[id(module)] = (module, [path])
-        prefix = f"{path}." if path else ""
-        for name, child in reversed(module._modules.items()):
-            if child is not None:
-                pending.append((prefix + name, child))
-    return list(found.values())
-
-
 def _mode_over(
     recorder: Recorder,
     device: torch.device,
@@ -194,29 +173,12 @@ def _mode_over(
 
 def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
     """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
-    parameters = _named((module._parameters, prefixes) for module, prefixes in paths)
-    buffers = _named((module._buffers, prefixes) for module, prefixes in paths)
+    parameters = tensor_paths((module._parameters, prefixes) for module, prefixes in paths)
+    buffers = tensor_paths((module._buffers, prefixes) for module, prefixes in paths)
     recorder.add_own("parameter", parameters)
     recorder.add_own("buffer", buffers)
     own = [*parameters, *buffers]
     return bool(own) and all(tensor.is_meta for tensor, _ in own)
-
-
-def _named(
-    owners: Iterable[tuple[Mapping[str, torch.Tensor | None], list[str]]],
-) -> list[tuple[torch.Tensor, list[str]]]:
-    """Every tensor that modules hold under names, in order, with all paths that lead to it."""
-    found: dict[int, tuple[torch.Tensor, list[str]]] = {}
-    for own, prefixes in owners:
-        for name, tensor in own.items():
-            if tensor is None or (type(tensor) not in _NEVER_LAZY and is_lazy(tensor)):
-                continue
-            names = [f"{prefix}.{name}" if prefix else name for prefix in prefixes]
-            if id(tensor) in found:
-                found[id(tensor)][1].extend(names)
-            else:
-                found[id(tensor)] = (tensor, names)
-    return list(found.values())
 
 
 def _say_where(error: Exception, path: str, module_type: str, arguments: Any) -> None:

@@ -67,13 +67,7 @@ class Recorder:
             return (self.value_of(tree),)
         return tuple([self.value_of(tensor) for tensor in tensors(tree)])
 
-    def add_value(
-        self,
-        tensor: torch.Tensor,
-        role: Role,
-        name: str | None = None,
-        aliases: tuple[str, ...] = (),
-    ) -> int:
+    def add_value(self, tensor: torch.Tensor, role: Role, name: str | None = None) -> int:
         """A new value for a tensor; on a parameter's storage it is a parameter, too."""
         born = len(self.ops) if role == "activation" else None
         storage = self._storages.index_of(tensor, born)
@@ -86,7 +80,7 @@ class Recorder:
             self._storages.owners[storage] = index
         trainable = role == "parameter" and tensor.requires_grad
         dtype = _dtype_name(tensor.dtype)
-        value = (tuple(tensor.shape), dtype, role, storage, name, aliases, trainable)
+        value = (tuple(tensor.shape), dtype, role, storage, name, (), trainable)
         self.values.append(_record(Value, value))
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index

@@ -23,7 +23,8 @@ from archstat.frontends.guard import (
     stand_in_for_lazy,
     untouched,
 )
-from archstat.frontends.module import module_paths, unwrapped
+from archstat.frontends.module import unwrapped
+from archstat.frontends.paths import module_paths
 from archstat.frontends.trees import replaced
 from archstat.lookup import shortened
 from archstat.training.figures import Settings, TrainingStep

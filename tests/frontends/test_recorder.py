@@ -223,9 +223,8 @@ def test_tensor_never_seen_is_a_constant_and_a_parameter_is_a_parameter():
 
 def test_value_with_a_name_keeps_it_and_its_aliases():
     recorder, weight = Recorder(), nn.Parameter(torch.rand(3))
-    index = recorder.add_value(weight, "parameter", "a.weight", ("b.weight",))
-    assert recorder.value_of(weight) == index
-    value = recorder.values[index]
+    recorder.add_own("parameter", [(weight, ["a.weight", "b.weight"])])
+    value = recorder.values[recorder.value_of(weight)]
     assert (value.name, value.aliases, value.trainable) == ("a.weight", ("b.weight",), True)
 
 

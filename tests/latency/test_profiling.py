@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import archstat
-from archstat.frontends.module import module_paths
+from archstat.frontends.paths import module_paths
 from archstat.latency.attribution import matched
 from archstat.latency.profiling import RanOp, passes_of, profiled
 
