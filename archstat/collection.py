@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 
-@contextmanager
-def collection_paused() -> Iterator[None]:
+class collection_paused(AbstractContextManager[None]):
     """Run the block without cyclic garbage collection.
 
     A capture makes many records and no garbage cycles; collections that walk the records again
     and again would make a long capture quadratic.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
+
+    # No generator: its end would be the first thing to be made, and so to be collected after.
+    def __enter__(self) -> None:
+        self._was_enabled = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *raised: object) -> None:
+        if self._was_enabled:
             gc.enable()
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 
 from archstat.cache.columns import Reader, Writer
 from archstat.errors import GraphFileError
-from archstat.graph import KINDS, Graph, Module, ModuleCall, Op, Role, Storage, Value
+from archstat.graph import KINDS, Graph, Module, ModuleCall, Op, Role, Storage, Value, record
 
 _ROLES: tuple[str, ...] = get_args(Role)
 _FLAGS = (False, True)
@@ -116,6 +116,4 @@ def _read(of: Reader) -> Graph:
 def _records(kind: type[_Record], count: int, *columns: Sequence[Any]) -> tuple[_Record, ...]:
     if len(columns[0]) != count:
         raise ValueError(f"there are not {count} records of {kind.__name__}")
-    # A named tuple's own constructor would run a line of Python for each record.
-    make: Any = tuple.__new__
-    return tuple(map(make, repeat(kind), zip(*columns, strict=True)))
+    return tuple(map(record, repeat(kind), zip(*columns, strict=True)))

@@ -111,7 +111,7 @@ class _Snapshot:
         for item in container.values() if isinstance(container, dict) else container:
             if item is None:
                 continue
-            if isinstance(item, torch.Tensor):
+            if type(item) is nn.Parameter or isinstance(item, torch.Tensor):
                 if item.is_meta and (type(item) is nn.Parameter or not is_lazy(item)):
                     self.flags.append((item, item.requires_grad, item._version))
             elif type(item) in _CONTAINERS and id(item) not in self.seen:

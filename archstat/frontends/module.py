@@ -28,7 +28,7 @@ from archstat.frontends.paths import module_paths, tensor_paths
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.trees import replaced, tensors
-from archstat.graph import Graph, Module
+from archstat.graph import Graph, Module, record
 from archstat.lookup import shortened
 from archstat.units import format_shape
 
@@ -107,7 +107,7 @@ def capture_on(
                 _intercept(mode, module, names[0])
             with mode:
                 output = root(*given_args, **given_kwargs)
-        tree = tuple([Module(n[0], type(m).__name__, tuple(n[1:])) for m, n in paths])
+        tree = tuple([record(Module, (n[0], type(m).__name__, tuple(n[1:]))) for m, n in paths])
         return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
 
 

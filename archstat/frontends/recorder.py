@@ -18,7 +18,7 @@ import torch
 from archstat.frontends.aten import PLAIN_TYPES, Signature, plain
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
-from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value
+from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value, record
 
 _LINEAR_WITH_A_PARAMETER = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv"})
 
@@ -26,10 +26,6 @@ _LINEAR_WITH_A_PARAMETER = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm",
 @cache
 def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-# A named tuple's own constructor takes twice as long: it runs a line of Python.
-_record: Any = tuple.__new__
 
 
 class Recorder:
@@ -81,7 +77,7 @@ class Recorder:
         trainable = role == "parameter" and tensor.requires_grad
         dtype = _dtype_name(tensor.dtype)
         value = (tuple(tensor.shape), dtype, role, storage, name, (), trainable)
-        self.values.append(_record(Value, value))
+        self.values.append(record(Value, value))
         self._tensors[id(tensor)] = (weakref.ref(tensor), index)
         return index
 
@@ -101,7 +97,7 @@ class Recorder:
             [tuple(paths[1:]) for _, paths in named],
             [role == "parameter" and tensor.requires_grad for tensor in tensors],
         )
-        self.values.extend(map(_record, repeat(Value), zip(*columns, strict=False)))
+        self.values.extend(map(record, repeat(Value), zip(*columns, strict=False)))
         for index, (tensor, storage) in enumerate(zip(tensors, storages, strict=True), first):
             self._tensors[id(tensor)] = (weakref.ref(tensor), index)
             self._storages.owners.setdefault(storage, index)
@@ -180,11 +176,11 @@ class Recorder:
             output, dtype = len(self.values), self.values[given].dtype
             storage = self._storages.add(result.untyped_storage(), first)
             value = (shape, dtype, "activation", storage, None, (), False)
-            self.values.append(_record(Value, value))
+            self.values.append(record(Value, value))
             self._tensors[id(result)] = (weakref.ref(result), output)
         parent = self._stack[-1][0] if self._stack else None
         call = (*name, first, first + 1, parent, (given,), (output,))
-        self.calls.append(_record(ModuleCall, call))
+        self.calls.append(record(ModuleCall, call))
         self._append(signature.kind, signature.target, name, inputs, (output,), attributes)
 
     def _append(
@@ -200,7 +196,7 @@ class Recorder:
         if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
             self._weights.update(outputs)
         op = (kind, target, *name, inputs, outputs, attributes)
-        self.ops.append(_record(Op, op))
+        self.ops.append(record(Op, op))
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]
@@ -244,7 +240,7 @@ class Recorder:
         index, path, module_type, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
         call = (path, module_type, first, len(self.ops), parent, inputs, outputs)
-        self.calls[index] = _record(ModuleCall, call)
+        self.calls[index] = record(ModuleCall, call)
 
     def graph(
         self,

@@ -29,6 +29,10 @@ _EVERY_CALL = (
     torch_calls._global_backward_hooks,
     torch_calls._global_backward_pre_hooks,
 )
+_is_grad_enabled = torch.is_grad_enabled
+_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
+_functorch_level = torch._C._functorch.peek_interpreter_stack
+_mode_at, _number_of_modes = torch._C._get_dispatch_stack_at, torch._C._len_torch_dispatch_stack
 _Weights = tuple[torch.Tensor, ...]
 _Kinds = tuple[tuple[Shape, str], ...]  # shapes and dtypes of tensors
 
@@ -121,11 +125,11 @@ def _undisturbed(module: Any, mode: CaptureMode) -> bool:
         or "forward" in own
         or any(_EVERY_CALL)
         # autograd wants a history, autocast casts, vmap and its like wrap tensors of their own,
-        or torch.is_grad_enabled()
-        or torch._C._is_any_autocast_enabled()
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        or _is_grad_enabled()
+        or _is_any_autocast_enabled()
+        or _functorch_level() is not None
         # and a mode that forward entered sees the op first.
-        or torch._C._get_dispatch_stack_at(torch._C._len_torch_dispatch_stack() - 1) is not mode
+        or _mode_at(_number_of_modes() - 1) is not mode
     )
 
 

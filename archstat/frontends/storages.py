@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 
-from archstat.graph import Storage
-
-_record: Any = tuple.__new__  # a named tuple's own constructor would run a line of Python each
+from archstat.graph import Storage, record
 
 
 class _Reference(weakref.ref[Any]):
@@ -72,7 +70,7 @@ class Storages:
         """All storages; what is alive now stays alive in the records, and no more is recorded."""
         self._closed = True
         lifetimes = zip(self._nbytes, self.born, self._released, repeat(None))
-        storages = tuple(map(_record, repeat(Storage), lifetimes))
+        storages = tuple(map(record, repeat(Storage), lifetimes))
         # The references hold a method of this object, which holds them: nothing shall remain
         # for the cyclic collector, which would walk all the records to find it.
         self._known.clear()
