@@ -6,12 +6,16 @@ it would be anywhere else; capture stands meta twins in for its weights all the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import get_ident
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from archstat.collection import collection_paused
@@ -20,8 +24,11 @@ from archstat.frontends.guard import generators_kept
 
 def build_on_meta(factory: Callable[[], Any]) -> Any:
     """What `factory` returns, its tensors on the meta device and uninitialised."""
-    with collection_paused(), generators_kept(), _OnMeta():
-        return factory()
+    with collection_paused(), generators_kept(), _OnMeta(), _resets_left_out() as changed:
+        built = factory()
+        # A copy of a layer has taken over what stands for its initialiser.
+        changed += built.modules() if isinstance(built, nn.Module) else ()
+        return built
 
 
 def build_for_real(factory: Callable[[], Any]) -> Any:
@@ -46,6 +53,45 @@ class _OnMeta(TorchFunctionMode):
             elif kwargs is None or kwargs.get("device") is None:
                 return constructor(*args, **{**(kwargs or {}), "device": _META})
         return func(*args) if kwargs is None else func(*args, **kwargs)
+
+
+@contextmanager
+def _resets_left_out() -> Iterator[list[nn.Module]]:
+    """Run the block in which torch's own layers on meta do not initialise themselves.
+
+    The initialisers would return at once, but the way to them is a fourth of building a ResNet.
+    Gives the layers that must have their own initialiser back at the end; more may be added.
+    """
+    thread = get_ident()
+    changed: list[nn.Module] = []
+
+    def leave_out(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        # The hook is for all threads, and others may want their layers initialised.
+        if "reset_parameters" in module.__dict__ or get_ident() != thread:
+            return
+        kind: Any = type(module)
+        if _resets_as_torch_does(kind) and parameter.is_meta:
+            module.__dict__["reset_parameters"] = _do_nothing
+            changed.append(module)
+
+    handle = register_module_parameter_registration_hook(leave_out)
+    try:
+        yield changed
+    finally:
+        handle.remove()
+        for module in changed:
+            if module.__dict__.get("reset_parameters") is _do_nothing:
+                del module.__dict__["reset_parameters"]
+
+
+@lru_cache(maxsize=256)
+def _resets_as_torch_does(kind: type[nn.Module]) -> bool:
+    reset = getattr(kind, "reset_parameters", None)
+    return reset is not None and reset.__module__.startswith("torch.nn.modules.")
+
+
+def _do_nothing() -> None:
+    pass
 
 
 _META = torch.device("meta")

@@ -12,9 +12,8 @@ from archstat.cli import paging
 @pytest.fixture
 def screen(monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(
-        paging.shutil, "get_terminal_size", lambda: paging.os.terminal_size((80, 3))
-    )
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "3")
 
 
 def test_long_text_goes_through_the_pager(screen, monkeypatch, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import threading
 
 import pytest
 import torch
@@ -71,6 +73,76 @@ def test_device_that_the_factory_names_is_kept():
 def test_initialiser_of_a_real_tensor_still_runs():
     net = build_on_meta(lambda: nn.init.constant_(torch.zeros(3, device="cpu"), 4.0))
     assert net.tolist() == [4.0, 4.0, 4.0]
+
+
+def test_layer_on_a_real_device_initialises_itself():
+    layer = build_on_meta(lambda: nn.BatchNorm2d(3, device="cpu"))
+    assert layer.weight.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_initialiser_of_a_layer_is_left_out_while_it_is_built_and_back_afterwards():
+    seen = []
+
+    class Layer(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            seen.append("reset_parameters" in self.__dict__)
+
+    built = build_on_meta(lambda: nn.Sequential(Layer(), copy.deepcopy(Layer())))
+    assert seen == [True, True]
+    assert not any("reset_parameters" in module.__dict__ for module in built.modules())
+    layer = built.to_empty(device="cpu")[1]
+    nn.init.constant_(layer.weight, 9.0)
+    layer.reset_parameters()
+    assert layer.weight.abs().max() < 1
+
+
+def test_initialiser_is_back_when_the_factory_raises():
+    made = []
+
+    def factory():
+        made.append(nn.Linear(2, 2))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        build_on_meta(factory)
+    assert "reset_parameters" not in made[0].__dict__
+
+
+def test_initialiser_of_somebody_else_is_called():
+    called = []
+
+    class Own(nn.Linear):
+        def reset_parameters(self):
+            called.append(self.weight.is_meta)
+            super().reset_parameters()
+
+    build_on_meta(lambda: Own(2, 2))
+    assert called == [True]
+
+
+def test_layers_of_other_threads_initialise_themselves():
+    built = []
+
+    def elsewhere():
+        built.append(nn.Linear(2, 2, device="meta"))
+
+    def factory():
+        nn.Linear(2, 2)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        # Before the build has ended.
+        assert "reset_parameters" not in built[0].__dict__
+
+    build_on_meta(factory)
+
+
+def test_hook_of_the_build_is_gone_afterwards():
+    hooks = nn.modules.module._global_parameter_registration_hooks
+    before = dict(hooks)
+    build_on_meta(lambda: nn.Linear(2, 2))
+    assert dict(hooks) == before
 
 
 def test_tie_survives_the_build():
