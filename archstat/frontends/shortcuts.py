@@ -186,7 +186,7 @@ def _batch_norm(
     rank, momentum, eps = settings
     if x.dim() != rank:
         raise TypeError("torch refuses a map of other axes")
-    momentum = 0.0 if momentum is None else momentum
+    momentum, eps = 0.0 if momentum is None else float(momentum), float(eps)
     attributes = {"training": False, "momentum": momentum, "eps": eps}
     return (x, *weights, False, momentum, eps), attributes
 
