@@ -6,14 +6,8 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.completion import complete_model
-from archstat.cli.options import Columns, Debug, FormatName, NoCache, Output
+from archstat.cli.options import Columns, Debug, FormatName, ModelsIfAny, NoCache, Output
 
-Nets = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help="Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or "
-                   "torchvision:NAME, with ,KEY=VALUE options.", autocompletion=complete_model),
-]  # fmt: skip
 Layers = Annotated[
     list[str] | None,
     typer.Option("--layers", metavar="LIST", help="Such as 7x7/2,max3x3/2,(3x3,3x3|id)*2: "
@@ -53,7 +47,7 @@ Plot = Annotated[str | None, typer.Option(metavar="FILE", help="Draw it, too: .p
 
 
 def rf(
-    models: Nets = None,
+    models: ModelsIfAny = None,
     layers: Layers = None,
     input: Input = None,
     channels: Channels = None,

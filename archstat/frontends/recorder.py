@@ -87,7 +87,7 @@ class Recorder:
         """New values for tensors that modules own, each with all its paths."""
         # Column by column: there are more of them than there are ops.
         first, tensors = len(self.values), [tensor for tensor, _ in named]
-        storages = self._storages.indices_of(tensors)
+        storages = [self._storages.index_of(tensor, None) for tensor in tensors]
         columns = (
             [tuple(tensor.shape) for tensor in tensors],
             [_dtype_name(tensor.dtype) for tensor in tensors],

@@ -6,7 +6,7 @@ Only weak references are held, so a storage dies here when eager Python lets go 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 from itertools import repeat
 from typing import Any
 
@@ -49,10 +49,6 @@ class Storages:
         if reference is not None and reference() is storage:
             return reference.index
         return self.add(storage, born)
-
-    def indices_of(self, tensors: Iterable[torch.Tensor]) -> list[int]:
-        """`index_of` tensors that were there before the first op."""
-        return [self.index_of(tensor, None) for tensor in tensors]
 
     def add(self, storage: torch.UntypedStorage, born: int | None) -> int:
         """The number of a storage that was never seen."""
