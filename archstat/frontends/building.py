@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from archstat.collection import collection_paused
 from archstat.frontends.guard import generators_kept
+from archstat.frontends.torch_layers import is_torchs_own
 
 
 def build_on_meta(factory: Callable[[], Any]) -> Any:
@@ -86,8 +87,7 @@ def _resets_left_out() -> Iterator[list[nn.Module]]:
 
 @lru_cache(maxsize=256)
 def _resets_as_torch_does(kind: type[nn.Module]) -> bool:
-    reset = getattr(kind, "reset_parameters", None)
-    return reset is not None and reset.__module__.startswith("torch.nn.modules.")
+    return is_torchs_own(getattr(kind, "reset_parameters", None))
 
 
 def _do_nothing() -> None:

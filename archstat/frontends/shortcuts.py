@@ -20,6 +20,7 @@ from torch.nn.modules import module as torch_calls
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.mode import CaptureMode, contiguous, made
 from archstat.frontends.shapes import Shape
+from archstat.frontends.torch_layers import is_torchs_own
 
 _ATEN = torch.ops.aten
 # The tables of hooks that torch calls around every module.
@@ -56,8 +57,7 @@ def shortcut_of(module: nn.Module, mode: CaptureMode) -> Shortcut | None:
     """What may stand for a module's calls while a capture lasts, if anything may."""
     shortcut = _SHORTCUTS.get(type(module)) if mode.on_meta else None
     # A forward that somebody put in the place of torch's own does what nobody knows.
-    usual = shortcut is not None and module.forward.__module__.startswith("torch.nn.modules.")
-    return shortcut if usual else None
+    return shortcut if shortcut is not None and is_torchs_own(module.forward) else None
 
 
 def at_once(

@@ -161,6 +161,7 @@ LAYERS = {
     "hooked with all others": lambda: with_hook_for_all(nn.Conv2d(4, 6, 3)),
     "hooked while it runs": lambda: with_hook_of_forward(nn.Conv2d(4, 6, 3)),
     "own forward": lambda: with_own_forward(nn.Conv2d(4, 6, 3)),
+    "forward without a module": lambda: changed(nn.ReLU(), forward=torch.Tensor.relu),
     "called twice": lambda: Doubled(nn.Conv2d(4, 6, 3)),
     "lazy": lambda: nn.LazyConv2d(6, 3),
     "unbatched": Unbatched,
