@@ -16,26 +16,26 @@ from archstat.version import __version__
 
 if TYPE_CHECKING:
     from archstat import zoo as zoo
-    from archstat.analyses.receptive_field import receptive_field as receptive_field
-    from archstat.comparison import compare as compare
+    from archstat.analyses.field import receptive_field as receptive_field
     from archstat.errors import ArchstatError as ArchstatError
     from archstat.frontends.layers import layers as layers
     from archstat.frontends.module import capture as capture
     from archstat.graph import Graph as Graph
-    from archstat.pipeline import analyze as analyze
+    from archstat.models.pipeline import analyze as analyze
     from archstat.result import Report as Report
     from archstat.result import Table as Table
+    from archstat.tables.compare import compare as compare
 
 _HOMES = {
     "ArchstatError": "archstat.errors",
     "Graph": "archstat.graph",
     "Report": "archstat.result",
     "Table": "archstat.result",
-    "analyze": "archstat.pipeline",
+    "analyze": "archstat.models.pipeline",
     "capture": "archstat.frontends.module",
-    "compare": "archstat.comparison",
+    "compare": "archstat.tables.compare",
     "layers": "archstat.frontends.layers",
-    "receptive_field": "archstat.analyses.receptive_field",
+    "receptive_field": "archstat.analyses.field",
 }
 
 __all__ = [

@@ -129,7 +129,7 @@ def _judged(
     model: Any, input: Any, batch: int | None, rules: Mapping[str, str]
 ) -> tuple[Report, list[Verdict]]:
     from archstat.budgets import judge
-    from archstat.pipeline import analyze
+    from archstat.models.pipeline import analyze
 
     _refuse_other_types(model)
     report = analyze(model, input, batch)

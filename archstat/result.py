@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from archstat.errors import ColumnError
 from archstat.graph import Graph
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.units import (
     format_axes,
     format_bytes,
@@ -368,3 +368,6 @@ def unknown_column(key: str, keys: Sequence[str]) -> ColumnError:
     """The error for a column nobody has, with the nearest keys or all of them."""
     hint = did_you_mean(key, keys) or f" Known columns: {', '.join(keys)}."
     return ColumnError(f"There is no column {key!r}.{hint}")
+
+
+FUNCTIONAL = "(functional)"

@@ -26,7 +26,7 @@ from archstat.analyses.gemm import gemm
 from archstat.analyses.guidelines import guidelines
 from archstat.analyses.memory import memory
 from archstat.analyses.memory_access import memory_access
-from archstat.collection import collection_paused
+from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 
 T = TypeVar("T")

@@ -167,8 +167,8 @@ class Operation(NamedTuple):
 
 def formats() -> Iterator[Format]:
     """The ways to keep a chain of convolution, batch norm and ReLU of 10,000 operations."""
-    from archstat.cache.codec import graph_from_bytes, graph_to_bytes
     from archstat.graph import Graph
+    from archstat.models.cache.store import graph_from_bytes, graph_to_bytes
 
     graph = chain()
     text = graph.to_json()

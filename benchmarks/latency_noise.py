@@ -25,11 +25,10 @@ from dataclasses import dataclass
 
 from catalogue import fill_in
 
-from archstat.latency.clock import WallClock
-from archstat.latency.intervals import percentile
-from archstat.latency.machine import cpu_name
-from archstat.latency.measurement import Interval
-from archstat.latency.sampling import blocks_of, plan_for, timed_ns
+from archstat.measure.latency.intervals import percentile
+from archstat.measure.latency.machine import cpu_name
+from archstat.measure.latency.measurement import Interval
+from archstat.measure.latency.sampling import WallClock, blocks_of, plan_for, timed_ns
 
 MODELS = ("resnet18", "mobilenet_v2")
 INVOCATIONS = 10

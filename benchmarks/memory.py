@@ -25,10 +25,9 @@ import torch
 
 from archstat.analyses.memory import memory
 from archstat.frontends.module import capture_call, capture_on
-from archstat.real_runs import real_module
-from archstat.training.figures import Settings
-from archstat.training.measuring import measured_inference_bytes, measured_training_bytes
-from archstat.training.step import step_on, training_step
+from archstat.measure.training.real_peaks import measured_inference_bytes, measured_training_bytes
+from archstat.measure.training.step import Settings, step_on, training_step
+from archstat.models.real import real_module
 
 REPORT = Path(__file__).parents[1] / "reports" / "training_memory.csv"
 BATCH = 4

@@ -13,7 +13,7 @@ import time
 
 from archstat import layers, receptive_field
 from archstat.graph import Graph
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 
 ROUNDS = 7
 TARGET_MICROSECONDS = 25.0

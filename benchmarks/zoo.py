@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from archstat import zoo
 from archstat.analyses import ANALYSES
 from archstat.graph import Graph
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 
 TARGET_SECONDS = 15.0
 SHOWN = 10

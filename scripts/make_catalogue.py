@@ -20,8 +20,8 @@ from published.figures import Figure, exception_of, figures, network_of
 
 import archstat
 import archstat.zoo
-from archstat.binding import spelled
 from archstat.frontends.building import build_on_meta
+from archstat.models.options import spelled
 from archstat.zoo.family import Family
 
 UNITS = {"count": 1, "K": 10**3, "M": 10**6, "G": 10**9}

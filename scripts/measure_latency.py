@@ -20,11 +20,11 @@ from measured import kinds, pages, rows
 from measured.groups import BY_KIND, Group, groups
 
 from archstat.errors import ArchstatError
-from archstat.experiment_runs import run_experiment, with_batch
-from archstat.latency.conditions import Conditions
-from archstat.latency.machine import this_machine
-from archstat.latency_figures import INTERRUPTED
-from archstat.measured_latency import measure
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.experiment_runs import run_experiment, with_batch
+from archstat.measure.latency.figures import INTERRUPTED
+from archstat.measure.latency.machine import this_machine
+from archstat.measure.latency.runs import measure
 from archstat.units import parse_seconds
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(asked: argparse.Namespace) -> None:
     conditions = with_batch(Conditions(device=asked.device, batch=None, threads=asked.threads))
-    from archstat.latency.subject import check_here
+    from archstat.measure.latency.subject import check_here
 
     check_here(conditions)
     budget_s = parse_seconds(asked.budget)

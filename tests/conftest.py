@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from archstat.latency.measurement import Measurement
+    from archstat.measure.latency.measurement import Measurement
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -145,8 +145,8 @@ def difference_by_position() -> Callable[..., float]:
 @pytest.fixture
 def measurement() -> Callable[..., Measurement]:
     """Make a measurement as `bench` gives it, of a machine that does not exist."""
-    from archstat.latency.conditions import Conditions
-    from archstat.latency.measurement import Interval, Machine, Measurement, Timing
+    from archstat.measure.latency.conditions import Conditions
+    from archstat.measure.latency.measurement import Interval, Machine, Measurement, Timing
 
     def timing(phase: str, ms: float, width: float = 0.02) -> Timing:
         interval = Interval(ms * (1 - width), ms, ms * (1 + width))

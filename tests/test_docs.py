@@ -15,9 +15,9 @@ from archstat import errors
 from archstat.analyses import COLUMNS
 from archstat.cli import main
 from archstat.cli.app import COMMANDS
-from archstat.comparison import compare
 from archstat.reporters import FORMATS
 from archstat.reporters.to_console import to_console
+from archstat.tables.compare import compare
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from archstat.analyses import ANALYSES
 from archstat.errors import GraphFileError
 from archstat.frontends.module import capture
 from archstat.graph import KINDS, Graph, Module, ModuleCall, Op, Storage, Value
-from archstat.pipeline import report
+from archstat.models.pipeline import report
 
 
 def hand_built(**changes):

@@ -11,7 +11,7 @@ import pytest
 import torch  # noqa: F401
 
 import archstat.budgets
-import archstat.pipeline  # noqa: F401
+import archstat.models.pipeline  # noqa: F401
 from archstat import pytest_plugin
 
 pytest_plugins = ["pytester"]
@@ -293,7 +293,7 @@ import sys
 
 def test_plain():
     assert 1 + 1 == 2
-    names = {"torch", "numpy", "archstat.budgets", "archstat.pipeline", "archstat.result"}
+    names = {"torch", "numpy", "archstat.budgets", "archstat.models.pipeline", "archstat.result"}
     assert names & set(sys.modules) == set()
 """
     )

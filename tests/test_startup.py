@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from archstat.comparison import compare
 from archstat.reporters.to_console import to_console
+from archstat.tables.compare import compare
 
 # Each step runs in the process of those before it: what is absent at a step was never imported.
 _STEPS = """

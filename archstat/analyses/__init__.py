@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from archstat.analyses import (
-    depth,
-    memory,
-    memory_access,
-    operations,
-    parameters,
-    receptive_field,
-)
+from archstat.analyses import depth, field, memory, memory_access, operations, parameters
 from archstat.analyses.fusion import Fusion
 from archstat.result import Analyzer, Column
 
@@ -19,7 +12,7 @@ ANALYSES: tuple[Analyzer, ...] = (
     depth.ANALYZER,
     memory_access.ANALYZER,
     memory.ANALYZER,
-    receptive_field.ANALYZER,
+    field.ANALYZER,
 )
 
 QUOTIENTS: tuple[Column, ...] = (

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from archstat.analyses.accesses import Access
-from archstat.analyses.fragments import Block, blocks
 from archstat.analyses.fusion import ELEMENT_WISE, FOLDED, MOVES, Fusion, is_affine
-from archstat.analyses.layer_shapes import LayerShape, layer_shapes
+from archstat.analyses.layer_shapes import Block, LayerShape, blocks, layer_shapes
 from archstat.analyses.memory_access import accesses
 from archstat.graph import Graph, Op
 from archstat.result import Number

@@ -16,7 +16,7 @@ from archstat.analyses.accesses import Access, alone
 from archstat.analyses.fusion import Fusion, fused
 from archstat.errors import SpecError
 from archstat.graph import Graph
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.result import Analysis, Analyzer, Column
 
 COLUMNS = (

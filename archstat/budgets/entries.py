@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from archstat import zoo
-from archstat.budgets.config import Budget
-from archstat.budgets.rules import GROWING_KEYS, RULE_COLUMNS, Rule, parse_increase, parse_rule
+from archstat.budgets.rules import (
+    GROWING_KEYS,
+    RULE_COLUMNS,
+    Budget,
+    Rule,
+    parse_increase,
+    parse_rule,
+)
 from archstat.budgets.wildcards import has_wildcard, matching
 from archstat.errors import ArchstatError, SpecError
-from archstat.lookup import did_you_mean
-from archstat.specs import parse_spec
+from archstat.hints import did_you_mean
+from archstat.models.specs import parse_spec
 from archstat.units import parse_input
 
 BUDGET_KEYS = ("name", "model", "input", "max_increase", "informational", "message")

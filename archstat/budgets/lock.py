@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from archstat.errors import LockFileError
 from archstat.result import Cell, Number, Report
 from archstat.version import __version__
 
@@ -97,3 +102,176 @@ def _entry_text(entry: Entry) -> str:
 
 def _lines(rows: Sequence[str], indent: str) -> str:
     return "\n" + ",\n".join(rows) + f"\n{indent}" if rows else ""
+
+
+def read_lock(path: str | Path) -> LockFile | None:
+    """The lock file at a path; None where there is none.
+
+    Raises:
+        LockFileError: it cannot be read, or is damaged; the message says where.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockFileError(f"{path} cannot be read: {error}. It was left as it is.") from error
+    return parse_lock(text, str(path))
+
+
+def parse_lock(text: str, path: str) -> LockFile:
+    """The lock file that a text holds; `path` is for the message.
+
+    Raises:
+        LockFileError: not a lock file of this schema, or damaged.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("<<<<<<<", ">>>>>>>")):
+            raise LockFileError(_damaged(f"{path}:{number}", "it holds a conflict of a merge"))
+    try:
+        document = json.loads(text, parse_constant=_refused, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError) as error:
+        place = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else path
+        raise LockFileError(_damaged(place, f"it is not JSON ({error})")) from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != LOCK_SCHEMA_VERSION:
+        said = f"its schema_version is {version!r}, this archstat reads {LOCK_SCHEMA_VERSION}"
+        raise LockFileError(_damaged(path, said))
+    try:
+        entries = {name: _entry(content) for name, content in document["budgets"].items()}
+        return LockFile(entries, _text(document["archstat"]), _text(document["torch"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LockFileError(_damaged(path, f"{type(error).__name__}: {error}")) from error
+
+
+def _damaged(place: str, what: str) -> str:
+    return (
+        f"{place}: this lock file cannot be used, {what}. It was left as it is: restore it from "
+        "version control, or delete it and write it anew with `archstat check --update`."
+    )
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object as a dict; merges by hand leave a key twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands in it twice")
+    return content
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
+
+
+def _entry(content: Mapping[str, Any]) -> Entry:
+    return Entry(
+        model=_text(content["model"]),
+        input=_text(content["input"]),
+        totals={_text(key): _cell(cell) for key, cell in content["totals"].items()},
+        layers=tuple(_layer(row) for row in content["layers"]),
+        lower_bounds=tuple(_text(key) for key in content.get("lower_bounds", [])),
+    )
+
+
+def _layer(row: Mapping[str, Any]) -> Layer:
+    figures = {key: _number(row[key]) for key in row if key not in ("module", "type")}
+    return Layer(_text(row["module"]), _text(row["type"]), figures)
+
+
+def _cell(cell: Any) -> Cell:
+    if isinstance(cell, list):
+        return tuple(None if size is None else _number(size) for size in cell)
+    return None if cell is None else _number(cell)
+
+
+def _number(number: Any) -> Number:
+    if type(number) not in (int, float):
+        raise ValueError(f"{number!r} is no number")
+    return number  # type: ignore[no-any-return]
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is no text")
+    return text
+
+
+def write_lock(path: Path, lock: LockFile, seen: LockFile | None) -> bool:
+    """Make a lock file hold new figures; False where it holds them already.
+
+    Args:
+        seen: what it held when the figures were made. If it holds something else by now, another
+            run has written it.
+
+    Raises:
+        LockFileError: it cannot be written, is damaged, or was changed meanwhile. It still holds
+            what it held.
+    """
+    path = path.resolve()
+    try:
+        with _alone(path.parent):
+            _sweep(path)
+            current = read_lock(path)
+            if current is not None and current.entries == lock.entries:
+                return False  # other versions alone are no reason for a diff
+            if (current and current.entries) != (seen and seen.entries):
+                raise LockFileError(
+                    f"{path} was changed by another run while this one counted. It was left as "
+                    "it is; run `archstat check --update` again."
+                )
+            _replace(path, lock.to_json())
+            return True
+    except OSError as error:
+        raise LockFileError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other writers of a folder out; the kernel lets them in when this process dies."""
+    try:
+        import fcntl
+    except ImportError:  # there is none on Windows: replacing is atomic all the same
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems know no such locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.draft."
+
+
+def _sweep(path: Path) -> None:
+    """Remove drafts of runs that were killed; those of living runs are kept out by the lock."""
+    for draft in path.parent.glob(f"{_prefix(path)}*"):
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(_mode(path))
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _mode(path: Path) -> int:
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archstat.budgets.config import Budget, Config
 from archstat.budgets.entries import EntryReader
+from archstat.budgets.rules import Budget, Config
 from archstat.budgets.toml_lines import KeyPath, key_lines
 from archstat.errors import ConfigError, Mistake
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 
 OWN_FILE = "archstat.toml"
 PROJECT_FILE = "pyproject.toml"

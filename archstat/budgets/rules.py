@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
+from pathlib import Path
 from typing import Literal, get_args
 
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.result import Cell, Column, Number
 from archstat.units import BYTE_UNITS, COUNT_UNITS, parse_bytes, parse_count
 
@@ -150,3 +151,35 @@ def _example(column: Column) -> str:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The rules of one model; `lines` are where its keys stand, `line` where it begins.
+
+    `input` holds shapes without the batch and is empty for the model's own. `max_increase` is the
+    text of it; `rules` holds what it demands, too, as relative rules.
+    """
+
+    name: str
+    model: str
+    input: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    max_increase: str | None = None
+    informational: bool = False
+    message: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The budgets of a file, wildcards already turned into a budget a model."""
+
+    budgets: tuple[Budget, ...]
+    path: Path
+
+    @property
+    def lock_path(self) -> Path:
+        """Where its lock file stands: beside it, ``archstat.lock`` for the two usual names."""
+        usual = self.path.name in ("archstat.toml", "pyproject.toml")
+        return self.path.parent / ("archstat.lock" if usual else f"{self.path.stem}.lock")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archstat import zoo
 from archstat.errors import SpecError
-from archstat.lookup import candidates
+from archstat.models.users_code import candidates
 
 _SIGNS = frozenset("*?[")
 

@@ -43,9 +43,6 @@ def _started(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    import archstat.frontends.module
-    import archstat.inputs  # noqa: F401
-
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
     return pool, [pool.submit(work, task) for task in tasks]

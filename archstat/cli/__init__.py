@@ -27,7 +27,7 @@ def main() -> int:
     except Exception as error:
         if debug:
             raise
-        from archstat.lookup import shortened
+        from archstat.hints import shortened
 
         print(
             f"archstat: this is a mistake of archstat's own: {shortened(error)}. "

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archstat.cli.bench_request import Request
-from archstat.cli.bench_views import on_screen_with_ratio, with_ratio
-from archstat.cli.columns import chosen_columns, sort_key
-from archstat.cli.fitting import screen_width
 from archstat.cli.output import Destination
+from archstat.cli.screen import (
+    chosen_columns,
+    on_screen_with_ratio,
+    screen_width,
+    sort_key,
+    with_ratio,
+)
 from archstat.errors import LatencyStoreError, SpecError
-from archstat.latency.conditions import Conditions
-from archstat.latency.measurement import Machine
-from archstat.latency_history import changes
-from archstat.latency_history_tables import HISTORY_COLUMNS, history_table
-from archstat.latency_store import LatencyStore, Stored, store_path, subject_of
-from archstat.latency_tables import varying
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.history import changes
+from archstat.measure.latency.measurement import Machine
+from archstat.measure.latency.store import LatencyStore, Stored, store_path, subject_of
+from archstat.tables.bench import varying
+from archstat.tables.bench_history import HISTORY_COLUMNS, history_table
 
 # The most needed first.
 _NEEDS = ("model", "latency_ms", "latency_ms_before", "verdict", "day", "runs_before",
@@ -58,8 +62,8 @@ def _refuse_what_clashes(request: Request) -> None:
 
 
 def _here(conditions: Conditions) -> Machine:
-    from archstat.latency.machine import this_machine
-    from archstat.latency.subject import check_here
+    from archstat.measure.latency.machine import this_machine
+    from archstat.measure.latency.subject import check_here
 
     if conditions.on_cuda:
         check_here(conditions)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from archstat.cli.bench_request import Request
-from archstat.cli.columns import chosen_columns, sort_key
-from archstat.cli.fitting import fitted
 from archstat.cli.output import Destination
+from archstat.cli.screen import chosen_columns, fitted, sort_key
 from archstat.errors import SpecError
-from archstat.layer_time_tables import KIND_COLUMNS, LAYER_COLUMNS
+from archstat.tables.bench_layers import KIND_COLUMNS, LAYER_COLUMNS
 
 # The most needed first.
 _LAYER_NEEDS = ("layer", "time_ms", "time_share", "floor_share", "macs", "memory_access_bytes",
@@ -28,7 +27,7 @@ def view_layers(request: Request, destination: Destination, per_layer: bool, by_
     known = KIND_COLUMNS if by_kind else LAYER_COLUMNS
     chosen = chosen_columns(request.columns, known, known[0].key)
     order = sort_key(request.sort, known)
-    from archstat.layer_times import layer_table
+    from archstat.tables.bench_layers import layer_table
 
     table = layer_table(request.models[0], conditions, request.input, by_kind)
     if order is not None:

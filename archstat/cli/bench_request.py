@@ -8,8 +8,8 @@ from itertools import product
 
 from archstat import zoo
 from archstat.errors import SpecError
-from archstat.latency.conditions import Conditions
-from archstat.specs import parse_spec
+from archstat.measure.latency.conditions import Conditions
+from archstat.models.specs import parse_spec
 from archstat.units import parse_seconds
 
 BUDGET = "30s"

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from archstat.cli.bench_progress import budget_bar
 from archstat.cli.bench_request import Request, check_named
-from archstat.cli.columns import chosen_columns, sort_key
-from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.output import Destination
-from archstat.comparison import reference_row
+from archstat.cli.progress import budget_bar
+from archstat.cli.screen import (
+    chosen_columns,
+    on_screen_with_ratio,
+    screen_width,
+    sort_key,
+    with_ratio,
+)
 from archstat.errors import SpecError
-from archstat.latency.clock import WallClock
-from archstat.latency.conditions import Conditions
-from archstat.latency.measurement import LatencyRun
-from archstat.latency_columns import LATENCY_COLUMNS
-from archstat.latency_figures import INTERRUPTED
-from archstat.latency_store import LatencyStore, store_path
-from archstat.latency_tables import latency_table, varying
-from archstat.result import RATIO_SUFFIX, Table
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.figures import INTERRUPTED
+from archstat.measure.latency.measurement import LatencyRun
+from archstat.measure.latency.sampling import WallClock
+from archstat.measure.latency.store import LatencyStore, store_path
+from archstat.result import Table
+from archstat.tables.bench import LATENCY_COLUMNS, latency_table, varying
+from archstat.tables.compare import reference_row
 
 # The most needed first; what no row has, or every row has alike, is left out.
 _NEEDS = ("model", "phase", "latency_ms", "latency_ms_low", "latency_ms_high", "verdict",
@@ -81,7 +85,7 @@ def measured(
 
     What is left of the budget is shared evenly among the conditions that are left.
     """
-    from archstat.measured_latency import measure
+    from archstat.measure.latency.runs import measure
 
     clock, series, left = WallClock(), Series([]), budget_s
     start = clock.now_ns()
@@ -120,20 +124,3 @@ def fitted(table: Table, destination: Destination) -> Table:
     needs = [key for key in (_NEEDS[0], *swept, *_NEEDS[1:]) if key not in empty]
     width = screen_width(destination.path)
     return on_screen_with_ratio(table, needs, width, destination.format.name == "console")
-
-
-def on_screen_with_ratio(
-    table: Table, needs: Sequence[str], width: int | None, is_screen: bool
-) -> Table:
-    """The needed columns that fit the width, with the ratio of latencies below its figure."""
-    if not is_screen:
-        return table.select(needs)
-    shown = on_screen(table.select(needs), needs, width)
-    return replace(table.select(with_ratio(shown.keys(), table, True)), notes=shown.notes)
-
-
-def with_ratio(keys: Sequence[str], table: Table, is_screen: bool) -> list[str]:
-    """The keys, on a screen with the ratio of latencies that it shows below its figure."""
-    ratio = f"latency_ms{RATIO_SUFFIX}"
-    shows = is_screen and "latency_ms" in keys and ratio not in keys and any(table.column(ratio))
-    return [*keys, ratio] if shows else list(keys)

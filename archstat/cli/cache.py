@@ -25,16 +25,16 @@ def cache(
     It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off does
     without it, and so does --no-cache in a command.
     """
-    from archstat.cache.graphs import store
     from archstat.cli.output import Destination
     from archstat.errors import SpecError
+    from archstat.models.cache import default_store
     from archstat.result import Column, Table
     from archstat.version import __version__
 
     destination = Destination(format, output)
     if action not in _ACTIONS:
         raise SpecError(f"cache {action}: there is no such action; give info or clear.")
-    kept = store()
+    kept = default_store()
     entries = size = 0
     if kept is not None:
         entries, size = kept.clear() if action == "clear" else kept.usage()

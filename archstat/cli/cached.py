@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from archstat.cache.graphs import Graphs, store
+from archstat.models.cache import Graphs, default_store
 
 
 def graphs_for(no_cache: bool) -> Graphs:
     """Where a command has its Graphs from: the cache and captures, or captures alone."""
-    return Graphs(None if no_cache else store())
+    return Graphs(None if no_cache else default_store())
 
 
 def tell_of_cache(graphs: Graphs, models: int, raw: bool) -> None:

@@ -10,8 +10,8 @@ from archstat.cli.completion import complete_check_format
 from archstat.cli.options import Debug, NoCache, Output
 
 if TYPE_CHECKING:
-    from archstat.budgets.config import Config
     from archstat.budgets.gate import Outcome
+    from archstat.budgets.rules import Config
 
 ConfigFile = Annotated[
     str | None,
@@ -52,8 +52,7 @@ def check(
     writes a second file, whose suffix chooses its format.
     """
     from archstat.budgets import gate
-    from archstat.budgets.lock_reading import read_lock
-    from archstat.budgets.lock_writing import write_lock
+    from archstat.budgets.lock import read_lock, write_lock
     from archstat.budgets.workers import useful_workers
     from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.check_output import CheckDestination
@@ -103,7 +102,6 @@ def _finish(outcome: Outcome, locked: bool, said_why: bool) -> None:
     Raises:
         UnjudgedBudgetError, BrokenBudgetError, IncompleteCountError: 2, 1, 3.
     """
-    from archstat.budgets.explanations import place, summary_line
     from archstat.cli.check_output import reasons
     from archstat.errors import (
         EXIT_DISAGREES,
@@ -113,6 +111,7 @@ def _finish(outcome: Outcome, locked: bool, said_why: bool) -> None:
         IncompleteCountError,
         UnjudgedBudgetError,
     )
+    from archstat.tables.check_reasons import place, summary_line
 
     code = outcome.exit_code(locked=locked)
     if code == EXIT_DONE:

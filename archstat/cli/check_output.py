@@ -9,19 +9,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from archstat.budgets.explanations import blocks, lock_remark, summary_line
 from archstat.budgets.gate import Outcome
-from archstat.budgets.github import annotate, annotations_of_mistakes
-from archstat.budgets.markdown import mistakes_comment, to_comment
 from archstat.budgets.reading import OWN_FILE
-from archstat.budgets.tables import raw_table, shown_table
-from archstat.cli.fitting import screen_width
-from archstat.cli.output import Destination
-from archstat.cli.paging import page_or_print
+from archstat.cli.output import Destination, page_or_print
+from archstat.cli.screen import screen_width
 from archstat.errors import ArchstatError, ConfigError, Mistake, OutputError
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_json import to_json
 from archstat.result import Table
+from archstat.tables.check import raw_table, shown_table
+from archstat.tables.check_markdown import (
+    annotate,
+    annotations_of_mistakes,
+    mistakes_comment,
+    to_comment,
+)
+from archstat.tables.check_reasons import blocks, lock_remark, summary_line
 
 GITHUB = "github"
 

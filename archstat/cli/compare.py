@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -22,7 +21,7 @@ from archstat.cli.options import (
     Sort,
     Strict,
 )
-from archstat.cli.strict import refuse_incomplete
+from archstat.cli.screen import chosen_columns, refuse_incomplete, sort_key
 from archstat.result import RATIO_SUFFIX, Table
 
 _ON_SCREEN = ("input", "params", "macs", "flops", "activations", "depth")
@@ -94,13 +93,13 @@ def compare(
     """
     from archstat.analyses.memory_access import checked_fusion
     from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.footers import with_footers
+    from archstat.cli.compare_latency import Latencies
+    from archstat.cli.compare_sliding import Pairs
     from archstat.cli.join import joined, read_joined
-    from archstat.cli.latencies import Latencies
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.cli.sliding import Pairs
-    from archstat.comparison import (
+    from archstat.cli.screen import with_footers
+    from archstat.tables.compare import (
         COMPARISON_COLUMNS,
         reference_row,
         reports_of,

@@ -21,7 +21,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_columns(incomplete: str) -> list[str]:
     """Column keys, each after the commas already typed."""
-    from archstat.comparison import COMPARISON_COLUMNS
+    from archstat.tables.compare import COMPARISON_COLUMNS
 
     *before, last = incomplete.split(",")
     sign = "-" if last.startswith("-") else ""
@@ -46,7 +46,7 @@ def complete_fusion(incomplete: str) -> list[str]:
 
 def complete_device(incomplete: str) -> list[str]:
     """Names of known devices, and those of this machine."""
-    from archstat.device_files import built_in
+    from archstat.analyses.device_files import built_in
 
     names = ("local", "local-cuda", *built_in())
     return [name for name in names if name.startswith(incomplete.lower())]
@@ -54,7 +54,7 @@ def complete_device(incomplete: str) -> list[str]:
 
 def complete_experiment(incomplete: str) -> list[str]:
     """Names of experiments."""
-    from archstat.experiments import EXPERIMENTS
+    from archstat.measure.latency.experiments import EXPERIMENTS
 
     return [name for name in EXPERIMENTS if name.startswith(incomplete)]
 
@@ -71,6 +71,6 @@ def complete_measured_device(incomplete: str) -> list[str]:
 
 def complete_measured_dtype(incomplete: str) -> list[str]:
     """Dtypes that `archstat bench` measures in."""
-    from archstat.latency.conditions import DTYPES
+    from archstat.measure.latency.conditions import DTYPES
 
     return [name for name in DTYPES if name.startswith(incomplete)]

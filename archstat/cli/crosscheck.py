@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.columns import chosen_columns
 from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+from archstat.cli.screen import chosen_columns
 from archstat.errors import DisagreementError
 
 Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
@@ -28,10 +28,10 @@ def crosscheck(
     Both run a real model on cpu in a process of their own. Exit code 1 if a product (conv, linear,
     matmul, attention) differs without a known reason.
     """
-    from archstat.checking import CROSSCHECK_COLUMNS, disagrees
-    from archstat.checking import crosscheck as check
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
+    from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, disagrees
+    from archstat.tables.crosscheck import crosscheck as check
 
     destination = Destination(format, output)
     chosen = chosen_columns(columns, CROSSCHECK_COLUMNS)

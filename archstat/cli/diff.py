@@ -57,13 +57,12 @@ def diff(
     """
     from archstat.analyses import COLUMNS
     from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.columns import chosen_columns
     from archstat.cli.diff_sides import Request, both_sides, unknown_ops
     from archstat.cli.output import Destination
-    from archstat.cli.strict import refuse_incomplete
-    from archstat.difference import differences
-    from archstat.difference_tables import notes_of, raw_table
-    from archstat.difference_views import views
+    from archstat.cli.screen import chosen_columns, refuse_incomplete
+    from archstat.diff.difference import differences
+    from archstat.tables.diff import notes_of, raw_table
+    from archstat.tables.diff_shown import views
 
     destination = Destination(format, output)
     chosen = chosen_columns(columns, COLUMNS, first="")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archstat.diff.saved import is_file_of_models, saved_snapshots
+from archstat.diff.snapshots import Snapshot, snapshot_of
 from archstat.errors import SpecError
-from archstat.pipeline import GraphOf, report
-from archstat.saved import is_file_of_models, saved_snapshots
-from archstat.snapshots import Snapshot, snapshot_of
+from archstat.models.pipeline import GraphOf, report
 
 Sides = tuple[tuple[Snapshot, ...], tuple[Snapshot, ...]]
 
@@ -43,8 +43,8 @@ def both_sides(request: Request, graph_of: GraphOf) -> Sides:
         return _here(before, request, graph_of), _here(after, request, graph_of)
     if len(request.sides) != 1:
         raise SpecError("--base compares one model with itself: name just one.")
-    from archstat.repository import repository_of
-    from archstat.revisions import snapshots_at
+    from archstat.diff.repository import repository_of
+    from archstat.diff.revisions import snapshots_at
 
     (text,) = request.sides
     if request.head is not None:

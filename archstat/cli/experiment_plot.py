@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from archstat.experiment_runs import ExperimentRun, Outcome
-from archstat.experiment_tables import conclusion
+from archstat.measure.latency.experiment_runs import ExperimentRun, Outcome
 from archstat.reporters.plots import SpeedBar, SpeedGroup, SpeedPicture, plot_experiment
+from archstat.tables.experiment import conclusion
 
 
 def draw(path: str, found: ExperimentRun) -> None:

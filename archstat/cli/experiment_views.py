@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archstat.cli.bench_progress import budget_bar
 from archstat.cli.bench_request import budget_of
-from archstat.cli.columns import chosen_columns
-from archstat.cli.fitting import fitted
 from archstat.cli.output import Destination
-from archstat.experiment_runs import ExperimentRun, run_experiment, with_batch
-from archstat.experiment_tables import COLUMNS, experiment_table
-from archstat.experiments import experiment_named
-from archstat.latency.conditions import Conditions
+from archstat.cli.progress import budget_bar
+from archstat.cli.screen import chosen_columns, fitted
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.experiment_runs import ExperimentRun, run_experiment, with_batch
+from archstat.measure.latency.experiments import experiment_named
 from archstat.result import Table
+from archstat.tables.experiment import COLUMNS, experiment_table
 
 # The most needed first; what no row has is left out.
 _NEEDS = ("size", "variant", "batches_per_second", "relative_speed", "relative_speed_gtx1080ti",

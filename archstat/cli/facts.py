@@ -20,9 +20,9 @@ def facts() -> list[str]:
 
 
 def _cache() -> str:
-    from archstat.cache.graphs import store
+    from archstat.models.cache import default_store
 
-    kept = store()
+    kept = default_store()
     return "off" if kept is None else str(kept.folder)
 
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from archstat import zoo
 from archstat.errors import SpecError, UnknownModelError
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.units import parse_count
 
 _YEARS = re.compile(r"([0-9]{4})(?:-([0-9]{4}))?")

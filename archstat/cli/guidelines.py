@@ -79,11 +79,10 @@ def guidelines(
     """
     from archstat.analyses.memory_access import checked_fusion
     from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.columns import chosen_columns
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.cli.strict import refuse_incomplete
-    from archstat.guideline_tables import COLUMNS, guideline_table, judged, side_by_side
+    from archstat.cli.screen import chosen_columns, refuse_incomplete
+    from archstat.tables.guidelines import COLUMNS, guideline_table, judged, side_by_side
 
     destination = Destination(format, output)
     chosen, fused = chosen_columns(columns, COLUMNS), checked_fusion(fusion)
@@ -130,8 +129,8 @@ def _limits(*given: float | None) -> Limits:
 def _for_reader(table: Table, destination: Destination, several: bool) -> Table:
     from dataclasses import replace
 
-    from archstat.cli.fitting import on_screen, screen_width
-    from archstat.guideline_tables import for_screen
+    from archstat.cli.screen import on_screen, screen_width
+    from archstat.tables.guidelines import for_screen
 
     shown = for_screen(table, several=several)
     notes = (*shown.notes, f"access: {shown.convention['access']}.")

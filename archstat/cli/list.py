@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.filters import Filters
-from archstat.cli.fitting import on_screen, screen_width
 from archstat.cli.options import Columns, Debug, FormatName, Output, Sort
+from archstat.cli.screen import chosen_columns, on_screen, screen_width, sort_key
 from archstat.result import Column, Table
 
 LIST_COLUMNS = (

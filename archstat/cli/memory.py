@@ -70,11 +70,11 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.cli.columns import chosen_columns
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.memory_rows import Plan, memory_row
-    from archstat.memory_tables import (
+    from archstat.cli.screen import chosen_columns
+    from archstat.measure.training.rows import Plan, memory_row
+    from archstat.tables.memory import (
         FIT_COLUMNS,
         MEASURED_COLUMNS,
         MEMORY_COLUMNS,

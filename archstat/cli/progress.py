@@ -3,7 +3,64 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from archstat.measure.latency.measurement import Interval, Progress
+from archstat.units import format_milliseconds, format_share
+
+Teller = Callable[[Progress], None]
+
+
+@contextmanager
+def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Teller | None]]:
+    """Give, for the number of a run among so many, who is to be told of its progress.
+
+    Nobody is where standard error is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda run: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+    from rich.table import Column
+
+    # The text gives way on a narrow screen, the bar stays.
+    text = TextColumn("{task.description}", markup=False,
+                      table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))  # fmt: skip
+    spent = TextColumn("{task.fields[spent]}", markup=False)
+    console = Console(stderr=True)
+    with Bar(text, BarColumn(20), spent, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("starting", total=float(runs), spent="")
+
+        def teller(run: int) -> Teller:
+            def tell(progress: Progress) -> None:
+                bar.update(
+                    task,
+                    completed=run + progress.share,
+                    description=described(models, runs, run, progress),
+                    spent=f"{progress.elapsed_s:.0f} of {progress.budget_s:.0f} s",
+                )
+
+            return tell
+
+        yield teller
+
+
+def described(models: Sequence[str], runs: int, run: int, progress: Progress) -> str:
+    """What stands before the bar: ``"measuring 2/4  resnet18 26.31 ms ±3.1%"``."""
+    count = f" {run + 1}/{runs}" if runs > 1 else ""
+    found = zip(models, progress.intervals, strict=False)
+    shown = [f"{model} {_interval(interval)}" for model, interval in found]
+    return "  ".join([f"{progress.stage}{count}", *shown])
+
+
+def _interval(interval: Interval) -> str:
+    middle = format_milliseconds(interval.middle)
+    # One turn alone has no interval yet; "±0.0%" would be a lie.
+    return f"{middle} ±{format_share(interval.half_width)}" if interval.half_width else middle
+
 
 _WORTH_A_BAR = 3
 

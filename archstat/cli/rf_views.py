@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from archstat.analyses.receptive_field import FieldRow, Fields, receptive_field
-from archstat.cli.columns import chosen_columns
-from archstat.cli.fitting import on_screen, screen_width
-from archstat.cli.output import Destination
-from archstat.cli.paging import page_or_print
+from archstat.analyses.field import FieldRow, Fields, receptive_field
+from archstat.cli.output import Destination, page_or_print
+from archstat.cli.screen import chosen_columns, on_screen, screen_width
 from archstat.errors import DisagreementError, InputError, SpecError
-from archstat.field_tables import (
+from archstat.result import Table
+from archstat.tables.rf import (
     for_screen,
     layer_table,
     network_table,
@@ -20,12 +19,11 @@ from archstat.field_tables import (
     position_table,
     row_of,
 )
-from archstat.result import Table
 from archstat.units import format_shape
 from archstat.version import __version__
 
 if TYPE_CHECKING:
-    from archstat.pipeline import GraphOf
+    from archstat.models.pipeline import GraphOf
 
 _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output", "weights", "macs",
                "effective_padding", "kernel", "stride", "padding", "dilation", "lost")  # fmt: skip
@@ -121,7 +119,7 @@ def _write(shown: Table, request: Request, destination: Destination, is_list: bo
 
 
 def _check(network: Network, request: Request, destination: Destination) -> None:
-    from archstat.measured_field import measured_field
+    from archstat.measure.field.measured import measured_field
 
     fields = network.fields
     found = measured_field(network.title, fields, _row(fields, request))
@@ -131,7 +129,7 @@ def _check(network: Network, request: Request, destination: Destination) -> None
 
 
 def _effective(network: Network, request: Request, destination: Destination) -> None:
-    from archstat.effective_field import effective_field
+    from archstat.measure.field.effective import effective_field
 
     fields = network.fields
     found = effective_field(network.title, fields, _row(fields, request), weights=request.weights)
@@ -141,7 +139,7 @@ def _effective(network: Network, request: Request, destination: Destination) -> 
 
         page_or_print(to_heatmap(found.density))
     if request.plot is not None:
-        from archstat.cli.rf_runs import draw_effective
+        from archstat.cli.rf_pictures import draw_effective
 
         draw_effective(request.plot, found)
 
@@ -151,7 +149,7 @@ def _stamped(table: Table, fields: Fields) -> Table:
 
 
 def _draw(path: str, networks: list[Network], request: Request) -> None:
-    from archstat.cli.rf_runs import draw_by_depth, draw_on_input
+    from archstat.cli.rf_pictures import draw_by_depth, draw_on_input
 
     first = networks[0]
     if request.at is None and request.position is None:
@@ -217,7 +215,7 @@ def _several(networks: list[Network]) -> Table:
 def _single(network: Network, request: Request, destination: Destination) -> Table:
     fields = network.fields
     if request.advise:
-        from archstat.field_advice import advice_table
+        from archstat.tables.rf import advice_table
 
         return advice_table(fields, network.sized, None if destination.is_raw else _MOST_NAMED)
     if request.at is not None or request.position is not None:

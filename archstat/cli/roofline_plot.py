@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archstat.analyses.roofline import Roofline
 from archstat.reporters.plots import RoofLines, RoofPoint, RoofSeries, plot_roofline
-from archstat.rooflines import Roofline
 
 
 def draw(path: str, found: Sequence[Roofline]) -> None:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from archstat.cli.columns import chosen_columns
-from archstat.cli.fitting import on_screen, screen_width
+from archstat.analyses.device_files import built_in, find_device, read_devices
+from archstat.analyses.devices import DTYPES, Device
+from archstat.analyses.roofline import Roofline
 from archstat.cli.output import Destination
-from archstat.cli.strict import refuse_incomplete
-from archstat.device_files import built_in, find_device, read_devices
-from archstat.devices import DTYPES, Device
+from archstat.cli.screen import chosen_columns, on_screen, refuse_incomplete, screen_width
 from archstat.errors import SpecError
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.result import RATIO_SUFFIX, Column, Table
-from archstat.roofline_tables import (
+from archstat.tables.roofline import (
     LAYER_COLUMNS,
     MODEL_COLUMNS,
     OP_COLUMNS,
@@ -23,10 +22,9 @@ from archstat.roofline_tables import (
     layer_table,
     model_table,
 )
-from archstat.rooflines import Roofline
 
 if TYPE_CHECKING:
-    from archstat.pipeline import GraphOf
+    from archstat.models.pipeline import GraphOf
 
 LOCAL = ("local", "local-cuda")
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
@@ -124,7 +122,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
 def _device(request: Request) -> Device:
     assert request.device is not None
     if request.device in LOCAL:
-        from archstat.local_device import local_device
+        from archstat.measure.latency.local_device import local_device
 
         return local_device("cuda" if request.device == "local-cuda" else "cpu", request.measure)
     return find_device(request.device, request.device_file)
@@ -132,8 +130,8 @@ def _device(request: Request) -> Device:
 
 def _rooflines(request: Request, device: Device, graph_of: GraphOf) -> list[Roofline]:
     from archstat.analyses.memory_access import checked_fusion
+    from archstat.analyses.roofline import roofline
     from archstat.cli.progress import tracked
-    from archstat.rooflines import roofline
 
     fusion = checked_fusion(request.fusion)
     device.roof(request.dtype)

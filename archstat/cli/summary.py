@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.columns import chosen_columns, sort_key
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -22,7 +21,7 @@ from archstat.cli.options import (
     Sort,
     Strict,
 )
-from archstat.cli.strict import refuse_incomplete
+from archstat.cli.screen import chosen_columns, refuse_incomplete, sort_key
 
 _NARROW = ("tree", "output", "params", "macs", "macs_share")
 _WIDE = (
@@ -63,15 +62,15 @@ def summary(
     from archstat.analyses import COLUMNS
     from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
     from archstat.analyses.gemm import with_gemm
+    from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
+    from archstat.analyses.memory import with_module_peaks
     from archstat.analyses.memory_access import checked_fusion
-    from archstat.analyses.module_peaks import COLUMNS as PEAK_COLUMNS
-    from archstat.analyses.module_peaks import with_module_peaks
     from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.footers import with_footers
     from archstat.cli.output import Destination
-    from archstat.pipeline import report as report_of
-    from archstat.summary import summary as summarise
-    from archstat.summary import summary_columns
+    from archstat.cli.screen import with_footers
+    from archstat.models.pipeline import report as report_of
+    from archstat.tables.summary import summary as summarise
+    from archstat.tables.summary import summary_columns
 
     destination = Destination(format, output)
     usual = tuple(column for column in COLUMNS if column.of != "model")

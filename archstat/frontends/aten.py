@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from archstat.frontends import poolings, reductions, shapes
+from archstat.frontends import shapes, shapes_pooled
 from archstat.graph import Kind
 
 
@@ -118,16 +118,16 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.mm.default": shapes.matrix_product,
     "aten.bmm.default": shapes.matrix_product,
     "aten.addmm.default": shapes.biased_matrix_product,
-    "aten.max_pool2d_with_indices.default": poolings.max_pool,
-    "aten.avg_pool2d.default": poolings.average_pool,
-    "aten.avg_pool3d.default": poolings.average_pool,
+    "aten.max_pool2d_with_indices.default": shapes_pooled.max_pool,
+    "aten.avg_pool2d.default": shapes_pooled.average_pool,
+    "aten.avg_pool3d.default": shapes_pooled.average_pool,
     "aten.constant_pad_nd.default": shapes.constant_pad,
     "aten.pow.Tensor_Scalar": shapes.power,
-    "aten._adaptive_avg_pool2d.default": poolings.adaptive_pool,
-    "aten.mean.dim": reductions.over_axes,
-    "aten.sum.dim_IntList": reductions.over_axes,
-    "aten.amax.default": reductions.maximum,
-    "aten.adaptive_max_pool2d.default": reductions.adaptive_max_pool,
+    "aten._adaptive_avg_pool2d.default": shapes_pooled.adaptive_pool,
+    "aten.mean.dim": shapes_pooled.over_axes,
+    "aten.sum.dim_IntList": shapes_pooled.over_axes,
+    "aten.amax.default": shapes_pooled.maximum,
+    "aten.adaptive_max_pool2d.default": shapes_pooled.adaptive_max_pool,
 })  # fmt: skip
 
 _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", "hardsigmoid_",

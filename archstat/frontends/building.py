@@ -18,9 +18,14 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-from archstat.collection import collection_paused
+from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import generators_kept
-from archstat.frontends.torch_layers import is_torchs_own
+
+
+def is_torchs_own(method: Any) -> bool:
+    """Whether a layer's method is torch's: no subclass's, and nobody's put in its place."""
+    # What is written in C need not name a module.
+    return str(getattr(method, "__module__", "")).startswith("torch.nn.modules.")
 
 
 def build_on_meta(factory: Callable[[], Any]) -> Any:

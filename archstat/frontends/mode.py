@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archstat.collection import called
 from archstat.frontends.aten import Signature, signature
+from archstat.frontends.garbage import called
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
 from archstat.frontends.trees import replaced, tensors

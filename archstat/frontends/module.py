@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from archstat.collection import collection_paused
 from archstat.errors import CaptureError
+from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
     generators_kept,
@@ -24,12 +24,11 @@ from archstat.frontends.guard import (
     untouched,
 )
 from archstat.frontends.mode import CaptureMode
-from archstat.frontends.paths import module_paths, tensor_paths
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
-from archstat.frontends.trees import replaced, tensors
+from archstat.frontends.trees import module_paths, replaced, tensor_paths, tensors
 from archstat.graph import Graph, Module, record
-from archstat.lookup import shortened
+from archstat.hints import shortened
 from archstat.units import format_shape
 
 

@@ -18,9 +18,9 @@ from torch import nn
 from torch.nn.modules import module as torch_calls
 
 from archstat.frontends.aten import Signature, signature
+from archstat.frontends.building import is_torchs_own
 from archstat.frontends.mode import CaptureMode, contiguous, made
 from archstat.frontends.shapes import Shape
-from archstat.frontends.torch_layers import is_torchs_own
 
 _ATEN = torch.ops.aten
 # The tables of hooks that torch calls around every module.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archstat.errors import OutputError
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_csv import to_csv
 from archstat.reporters.to_json import to_json

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from archstat.errors import UnknownModelError
-from archstat.lookup import did_you_mean
+from archstat.hints import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ def _weights(spec: str, layer: str) -> str:
 
 
 _TRAINING = (
-    "from archstat.memory_rows import Plan, memory_row; "
+    "from archstat.measure.training.rows import Plan, memory_row; "
     "steps = [memory_row('resnet50', Plan(name).settings()).step for name in ('momentum', 'adam')]"
     "; print(' and '.join(f'x{(s.param_bytes + s.gradient_bytes + s.optimizer_bytes) / "
     "s.param_bytes:g}' for s in steps))"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archstat import zoo
-from archstat.experiments import EXPERIMENTS, Experiment
+from archstat.measure.latency.experiments import EXPERIMENTS, Experiment
 
 # The classic families of the zoo, by what they are known for, and the lightweight ones.
 CATEGORIES = ("spatial", "depth", "multi-path", "lightweight")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from archstat.latency.conditions import Conditions
-from archstat.latency.machine import this_machine
-from archstat.layer_time_tables import KIND_COLUMNS, kind_time_table
-from archstat.layer_times import measured_layers
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.layers import measured_layers
+from archstat.measure.latency.machine import this_machine
+from archstat.tables.bench_layers import KIND_COLUMNS, kind_time_table
 from measured.rows import Row
 
 _MACHINE = ("device_name", "driver", "torch", "python", "platform", "cores", "identity")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from archstat.experiment_tables import judgement
-from archstat.experiments import EXPERIMENTS, Experiment
+from archstat.measure.latency.experiments import EXPERIMENTS, Experiment
 from archstat.reporters.to_markdown import escaped
+from archstat.tables.experiment import judgement
 from archstat.units import format_count, format_milliseconds, format_ratio, format_share
 from measured.rows import Row, read
 

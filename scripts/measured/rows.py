@@ -10,12 +10,11 @@ from pathlib import Path
 
 from archstat.analyses.memory_access import memory_access
 from archstat.analyses.operations import operations
-from archstat.experiment_runs import ExperimentRun
-from archstat.experiment_tables import experiment_table
-from archstat.latency.measurement import LatencyRun
-from archstat.latency_columns import LATENCY_COLUMNS
-from archstat.latency_tables import latency_table
-from archstat.pipeline import graph_of_spec
+from archstat.measure.latency.experiment_runs import ExperimentRun
+from archstat.measure.latency.measurement import LatencyRun
+from archstat.models.pipeline import graph_of_spec
+from archstat.tables.bench import LATENCY_COLUMNS, latency_table
+from archstat.tables.experiment import experiment_table
 from measured.groups import Group
 
 Row = Mapping[str, str]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import archstat
-from archstat.analyses.receptive_field import FieldRow, Fields
+from archstat.analyses.field import FieldRow, Fields
 
 
 class Network(NamedTuple):

@@ -12,7 +12,7 @@ from torch import nn
 from archstat.analyses.gemm import gemm, gemm_of
 from archstat.analyses.operations import cost
 from archstat.frontends.module import capture
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 
 
 def only(layer, *shape):

@@ -10,11 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from archstat.analyses.fragments import blocks
 from archstat.analyses.guidelines import Limits, guidelines
-from archstat.analyses.layer_shapes import layer_shapes
+from archstat.analyses.layer_shapes import blocks, layer_shapes
 from archstat.frontends.module import capture
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 
 SIZE = 56
 

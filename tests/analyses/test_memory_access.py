@@ -12,7 +12,7 @@ from torch import nn
 from archstat.analyses.accesses import alone
 from archstat.analyses.memory_access import accesses, memory_access
 from archstat.frontends.module import capture
-from archstat.pipeline import analyze
+from archstat.models.pipeline import analyze
 
 
 class Function(nn.Module):

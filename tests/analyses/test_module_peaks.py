@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from archstat.analyses.memory import memory
-from archstat.analyses.module_peaks import module_peaks, with_module_peaks
+from archstat.analyses.memory import memory, module_peaks, with_module_peaks
 from archstat.frontends.module import capture
-from archstat.pipeline import analyze
-from archstat.summary import summary
+from archstat.models.pipeline import analyze
+from archstat.tables.summary import summary
 
 FLOAT = 4
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archstat.analyses.devices import Roof
 from archstat.analyses.memory_access import memory_access
 from archstat.analyses.roofline import NOTHING, Floor, Work, floor_of, floors, in_dtype, work_of
-from archstat.devices import Roof
 from archstat.graph import Graph
 
 TENSOR = Roof(products=100e12, others=10e12, bandwidth=1e12, unit="tensor")

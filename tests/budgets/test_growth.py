@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archstat.budgets import Entry, Layer, LockFile, parse_rule
-from archstat.budgets.growth import blame, changed_layers, described
-from archstat.budgets.staleness import staleness
+from archstat.budgets.gate import staleness
+from archstat.budgets.verdicts import blame, changed_layers, described
 
 
 def entry(*layers: tuple[str, str, int], **totals: object) -> Entry:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from archstat import analyze
 from archstat.budgets import Entry, Layer, LockFile, entry_of, parse_lock, read_lock
-from archstat.budgets.lock_writing import write_lock
+from archstat.budgets.lock import write_lock
 from archstat.errors import LockFileError
 
 ENTRY = Entry(
@@ -200,7 +200,7 @@ _KILLED = """
 import os, sys, time
 from pathlib import Path
 from archstat.budgets import read_lock, parse_lock
-from archstat.budgets.lock_writing import write_lock
+from archstat.budgets.lock import write_lock
 path, other = Path(sys.argv[1]), parse_lock(Path(sys.argv[2]).read_text(), "other")
 def wait(*_):
     print("in the middle", flush=True)

@@ -13,8 +13,8 @@ import pytest
 from archstat.cli import main
 
 if TYPE_CHECKING:
-    from archstat.latency.conditions import Conditions
-    from archstat.latency.measurement import Measurement
+    from archstat.measure.latency.conditions import Conditions
+    from archstat.measure.latency.measurement import Measurement
 
 NETS = """
 import torch
@@ -141,7 +141,7 @@ def asked(
     7 it is interrupted with some samples finished, at one of 9 before.
     """
     from archstat.errors import LatencyError
-    from archstat.latency.measurement import Interval, LatencyRun, Progress, Ratio
+    from archstat.measure.latency.measurement import Interval, LatencyRun, Progress, Ratio
 
     calls: list[Asked] = []
 
@@ -164,6 +164,6 @@ def asked(
         )
         return LatencyRun(found, ratios, Interval(0.98, 1.0, 1.02), ("a remark.",))
 
-    monkeypatch.setattr("archstat.measured_latency.measure", measure)
+    monkeypatch.setattr("archstat.measure.latency.runs.measure", measure)
     monkeypatch.setattr("archstat.cli.bench_views.check_named", lambda models: None)
     return calls

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from archstat.latency_columns import LATENCY_COLUMNS
-from archstat.latency_store import LatencyStore
+from archstat.measure.latency.store import LatencyStore
+from archstat.tables.bench import LATENCY_COLUMNS
 
 
 def rows(done):
@@ -241,7 +241,7 @@ def test_misspelt_model_is_told_before_processes_start(
     def started(*_: object, **__: object) -> None:
         raise AssertionError("measuring has begun")
 
-    monkeypatch.setattr("archstat.measured_latency.measure", started)
+    monkeypatch.setattr("archstat.measure.latency.runs.measure", started)
     done = archstat("bench", "resnet18", model)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert message in done.err
@@ -265,7 +265,7 @@ def test_real_processes_measure_a_real_model_which_history_finds(archstat, nets,
 
 
 def test_time_of_layers_and_kinds_of_a_real_model(archstat, nets, monkeypatch):
-    from archstat import local_device
+    from archstat.measure.latency import local_device
 
     mine = '[devices.mine]\nbandwidth = 1e9\nvector = { float32 = 1e9 }\nsource = "me"\n'
     monkeypatch.setenv("XDG_CACHE_HOME", str(nets / "cache"))

@@ -9,10 +9,10 @@ import pytest
 import typer
 
 from archstat.cli.app import app
-from archstat.latency_columns import LATENCY_COLUMNS
-from archstat.latency_history_tables import HISTORY_COLUMNS
-from archstat.latency_store import STORE_VARIABLE
-from archstat.layer_time_tables import KIND_COLUMNS, LAYER_COLUMNS
+from archstat.measure.latency.store import STORE_VARIABLE
+from archstat.tables.bench import LATENCY_COLUMNS
+from archstat.tables.bench_history import HISTORY_COLUMNS
+from archstat.tables.bench_layers import KIND_COLUMNS, LAYER_COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "latency.md").read_text(encoding="utf-8")
 IDENTITY = {"model", "input", "layer", "type", "kind", "ops"}

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from archstat.latency.conditions import Conditions
-from archstat.latency.machine import this_machine
-from archstat.latency_store import LatencyStore
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.machine import this_machine
+from archstat.measure.latency.store import LatencyStore
 
 
 @pytest.fixture

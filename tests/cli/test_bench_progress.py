@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from archstat.cli.bench_progress import budget_bar, described
-from archstat.latency.measurement import Interval, Progress
+from archstat.cli.progress import budget_bar, described
+from archstat.measure.latency.measurement import Interval, Progress
 
 TOLD = Progress("measuring", 3.0, 10.0, (Interval(9.5, 10.0, 10.5), Interval(0.02, 0.02, 0.02)))
 

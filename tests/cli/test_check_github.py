@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archstat.budgets.github import annotation
+from archstat.tables.check_markdown import annotation
 
 BUDGETS = """\
 [[budget]]

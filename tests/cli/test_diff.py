@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from archstat.pipeline import analyze
-from archstat.repository import repository_of
+from archstat.diff.repository import repository_of
+from archstat.models.pipeline import analyze
 
 NETS = """
 from torch import nn

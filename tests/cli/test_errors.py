@@ -112,7 +112,7 @@ def test_mistake_of_our_own_is_one_message_that_says_so(archstat, monkeypatch):
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("archstat.pipeline.graph_of_spec", fails)
+    monkeypatch.setattr("archstat.models.pipeline.graph_of_spec", fails)
     ran = archstat("compare", "vgg16")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(
@@ -126,7 +126,7 @@ def test_interrupt_ends_without_a_traceback(archstat, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archstat.pipeline.graph_of_spec", interrupted)
+    monkeypatch.setattr("archstat.models.pipeline.graph_of_spec", interrupted)
     ran = archstat("compare", "vgg16")
     assert ran.code == 130
     assert ran.out == ""

@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from archstat.experiment_runs import CPU_BATCH, run_experiment
-from archstat.latency.measurement import Interval, LatencyRun
-from archstat.latency_figures import INTERRUPTED
+from archstat.measure.latency.experiment_runs import CPU_BATCH, run_experiment
+from archstat.measure.latency.figures import INTERRUPTED
+from archstat.measure.latency.measurement import Interval, LatencyRun
 
 
 @pytest.fixture

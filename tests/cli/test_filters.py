@@ -9,8 +9,8 @@ import pytest
 
 from archstat import zoo
 from archstat.cli.filters import Filters
-from archstat.cli.fitting import on_screen
 from archstat.cli.list import _NEEDED, LIST_COLUMNS, networks
+from archstat.cli.screen import on_screen
 from archstat.errors import SpecError
 
 LIST_COLUMN_KEYS = {column.key for column in LIST_COLUMNS} - {"options"}

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from archstat.memory_tables import FIT_COLUMNS, MEMORY_COLUMNS
+from archstat.tables.memory import FIT_COLUMNS, MEMORY_COLUMNS
 
 KEYS = [column.key for column in MEMORY_COLUMNS]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archstat import cli
 from archstat.cli import rf_views
-from archstat.measured_field import FieldCheck
+from archstat.measure.field.measured import FieldCheck
 
 
 def rows(text):

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from archstat.analyses.device_files import built_in
 from archstat.cli.completion import complete_device
-from archstat.device_files import built_in
 
 NET = "nets.py:Net,width=2,input=3x8x8"
 MINE = '[devices.mine]\nbandwidth = 1e9\nvector = { float32 = 1e9 }\nsource = "me"\n'
@@ -80,7 +80,7 @@ def test_own_device_file(archstat, nets):
 
 
 def test_local_device_is_measured_once(archstat, nets, monkeypatch):
-    from archstat import local_device
+    from archstat.measure.latency import local_device
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(nets / "cache"))
     measured = []

@@ -9,7 +9,7 @@ import numpy
 import pytest
 import torch
 
-from archstat.collection import collection_paused
+from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import generators_kept
 
 

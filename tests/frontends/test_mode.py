@@ -203,7 +203,7 @@ def test_capture_of_a_common_cnn_imports_no_compiler():
 
 
 _LIFETIMES = """
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 print(*(graph_of_spec("lenet5", None, 2).storages for _ in range(2)), sep=chr(10))
 """
 

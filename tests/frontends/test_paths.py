@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from archstat.frontends.paths import module_paths, tensor_paths
+from archstat.frontends.trees import module_paths, tensor_paths
 
 
 def of_parameters(root):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from archstat.frontends.torch_layers import is_torchs_own
+from archstat.frontends.building import is_torchs_own
 
 
 class Inheriting(nn.Conv2d):

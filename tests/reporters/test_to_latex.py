@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archstat
-from archstat.difference import differences
-from archstat.difference_views import views
+from archstat.diff.difference import differences
+from archstat.diff.snapshots import snapshot_of
 from archstat.reporters.to_latex import escaped, to_latex
 from archstat.result import Column, Table
-from archstat.snapshots import snapshot_of
+from archstat.tables.diff_shown import views
 
 TABLE = Table(
     (

@@ -12,8 +12,8 @@ from measured.groups import BY_KIND, MOST, Group, groups
 
 from archstat import zoo
 from archstat.errors import ArchstatError
-from archstat.experiments import EXPERIMENTS
-from archstat.latency.measurement import Interval, LatencyRun, Ratio
+from archstat.measure.latency.experiments import EXPERIMENTS
+from archstat.measure.latency.measurement import Interval, LatencyRun, Ratio
 
 ROOT = Path(__file__).parents[2]
 QUIET = Interval(0.99, 1.0, 1.01)

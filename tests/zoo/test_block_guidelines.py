@@ -8,7 +8,7 @@ from torch import nn
 
 from archstat import zoo
 from archstat.errors import OptionError
-from archstat.pipeline import analyze
+from archstat.models.pipeline import analyze
 
 PIXELS = 56 * 56
 

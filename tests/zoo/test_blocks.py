@@ -7,7 +7,7 @@ import torch
 
 from archstat import zoo
 from archstat.errors import OptionError
-from archstat.pipeline import analyze
+from archstat.models.pipeline import analyze
 from archstat.zoo.mobilenet_v1 import DepthwiseSeparable
 
 BLOCKS = [entry.name for entry in zoo.catalogue().values() if entry.category == "block"]

@@ -12,8 +12,8 @@ import pytest
 from torch import nn
 
 from archstat import zoo
-from archstat.binding import spelled
 from archstat.errors import OptionError, UnknownModelError
+from archstat.models.options import spelled
 from archstat.units import parse_input
 
 ROOT = Path(__file__).parents[2]

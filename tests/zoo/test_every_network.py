@@ -14,7 +14,7 @@ from torch import nn
 from archstat import zoo
 from archstat.analyses import ANALYSES
 from archstat.frontends.building import build_on_meta
-from archstat.pipeline import graph_of_spec
+from archstat.models.pipeline import graph_of_spec
 from archstat.units import parse_input
 
 CATALOGUE = zoo.catalogue()

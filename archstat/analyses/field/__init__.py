@@ -1,0 +1,245 @@
+"""Receptive fields: which input pixels every value of a Graph sees, per spatial axis.
+
+The axes are the dimensions after batch and channel of the first floating-point input. Every op
+says how an index of its output comes from indices of its inputs; `receptive_field` composes these
+into a size, a stride and a padding a value, and `FieldRow.interval` walks them back, clipped at
+every layer, from one output position to the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from archstat.analyses.field.layouts import is_plain
+from archstat.analyses.field.rows import FieldRow as FieldRow
+from archstat.analyses.field.states import Link, State
+from archstat.analyses.field.sums import RULES, unknown
+from archstat.analyses.field.trace import Trace
+from archstat.errors import SpatialAxesError
+from archstat.graph import Graph
+from archstat.result import Analysis, Analyzer, Cell, Column, Finding
+
+
+def feeding_value(trace: Trace, output: int) -> int:
+    """The value that feeds the first global pooling or flatten on the way to an output.
+
+    It is the output itself where a path goes by all of these, as in a segmentation network, gates
+    left out of account. Of several (a network that pools after each stage) it is the last.
+    """
+    poolings = _poolings(trace.state(output), trace.maker.all)
+    if not poolings:
+        return output
+    made = max((state for state, _ in poolings), key=lambda state: state.made or 0)
+    link = max((link for state, link in poolings if state is made), key=lambda k: k.state.order)
+    op = trace.graph.ops[made.made or 0]
+    value = next(v for v in op.inputs if (s := trace.states[v]) is not None and
+                 (s is link.state or s.maps == link.state.maps))  # fmt: skip
+    return _before_flatten(trace, value)
+
+
+def _poolings(output: State, states: list[State]) -> list[tuple[State, Link]]:
+    """The links that pool on the paths to an output; none where a path leads around them."""
+    waiting, found = {output.order}, []
+    for order in range(output.order, -1, -1):
+        if order not in waiting:
+            continue
+        if order == 0:
+            return []
+        state = states[order]
+        for link in state.links:
+            if link.gates and any(link.gates):
+                continue
+            if link.pools:
+                found.append((state, link))
+            else:
+                waiting.add(link.state.order)
+    return found
+
+
+def _before_flatten(trace: Trace, value: int) -> int:
+    """The value whose axes stand in dimensions of their own, before views merged them."""
+    producers, ops = trace.graph.producers, trace.graph.ops
+    while not _spatial(trace.state(value)):
+        index = producers[value]
+        if index is None or ops[index].kind not in ("reshape", "other", "activation"):
+            return value
+        before = next((v for v in ops[index].inputs if trace.states[v] is not None), None)
+        if before is None:
+            return value
+        value = before
+    return value
+
+
+def _spatial(state: State) -> bool:
+    held = [digits for digits in state.layout if digits is not None]
+    sizes = {digits[0][0]: state.sizes[digits[0][0]] for digits in held if digits[0][0] >= 0}
+    return all(is_plain(digits, sizes.get(digits[0][0], -1)) for digits in held)
+
+
+COLUMNS = (
+    Column("receptive_field", "pixels", "input pixels that the last features see, per axis"),
+    Column("effective_stride", "pixels", "input pixels between two of these features, per axis"),
+    Column("effective_padding", "pixels", "input pixels that the first lies outside, per axis"),
+    Column("global_from", "text", "the first layer or gate that sees the whole input"),
+)
+
+_GEOMETRIC = frozenset({"conv", "pool", "pad", "resize"})
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The receptive fields of a whole Graph, over `axes` spatial axes of `input_sizes`.
+
+    `final` is the value that feeds the first global pooling or flatten, or else the output;
+    `global_from` names the first layer or gate before the output that sees everything.
+    """
+
+    graph: Graph
+    axes: int
+    input_sizes: tuple[int, ...]
+    final: FieldRow
+    global_from: str | None
+    findings: tuple[Finding, ...]
+    _trace: Trace = field(repr=False, compare=False)
+
+    @cached_property
+    def rows(self) -> tuple[FieldRow, ...]:
+        """A row for each op that reads the input, in execution order."""
+        return tuple(rows_of(self._trace))
+
+    @cached_property
+    def layers(self) -> tuple[FieldRow, ...]:
+        """The rows that have a geometry of their own: windows, pads, resizes, crops, joins."""
+        made = {state.made for state in self._trace.maker.all}
+        return tuple(row for row in self.rows if row.op in made or row.kind in _GEOMETRIC)
+
+    def of_value(self, value: int) -> FieldRow | None:
+        """The row of any value; None where it does not come from the input."""
+        return row_of(self._trace, value)
+
+
+def receptive_field(graph: Graph) -> Fields:
+    """The receptive field of every value of a Graph.
+
+    Raises:
+        SpatialAxesError: no floating-point input has a dimension after batch and channels, or it
+            has one alone, and no window reads it: the features of tokens.
+    """
+    trace = Trace(graph)
+    if trace.maker.axes == 1 and not any(op.kind in _GEOMETRIC for op in graph.ops):
+        raise SpatialAxesError(
+            f"{graph.name} has no spatial axes: no window reads the last dimension of its input "
+            f"{graph.input_text}, which are features, then."
+        )
+    trace.run(RULES, unknown)
+    output = next((v for v in graph.outputs if trace.states[v] is not None), None)
+    findings = [*trace.findings, *unaligned(trace)]
+    if output is None:
+        raise SpatialAxesError(f"{graph.name} has no output that comes from its spatial input.")
+    tracked = [value for value in graph.outputs if trace.states[value] is not None]
+    if len(tracked) > 1:
+        findings.append(
+            Finding(
+                "receptive_field",
+                "",
+                f"receptive field: the model has {len(tracked)} outputs; the final figures are "
+                "those of the first.",
+            )
+        )
+    last = trace.state(output).first_global
+    final = row_of(trace, feeding_value(trace, output))
+    assert final is not None
+    return Fields(
+        graph, trace.maker.axes, trace.maker.sizes, final, last[1] if last else None,
+        tuple(dict.fromkeys(findings)), trace,
+    )  # fmt: skip
+
+
+def rows_of(trace: Trace) -> Sequence[FieldRow]:
+    """A row for each op whose output comes from the input."""
+    rows = []
+    states, maker = trace.states, trace.maker
+    for index, op in enumerate(trace.graph.ops):
+        for value in op.outputs:
+            state = states[value]
+            if state is not None:
+                rows.append(FieldRow(index, value, op.module, op.module_type, op.name, op.kind,
+                                     op, state, maker))  # fmt: skip
+                break
+    return rows
+
+
+def row_of(trace: Trace, value: int) -> FieldRow | None:
+    """The row of one value."""
+    state = trace.states[value]
+    if state is None:
+        return None
+    index = trace.graph.producers[value]
+    if index is None:
+        return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker)
+    op = trace.graph.ops[index]
+    return FieldRow(index, value, op.module, op.module_type, op.name, op.kind, op, state,
+                    trace.maker)  # fmt: skip
+
+
+def unaligned(trace: Trace) -> list[Finding]:
+    """A finding for each join of values whose strides differ."""
+    found = []
+    for index, state in trace.maker.unaligned:
+        op = trace.graph.ops[index]
+        place = f"{op.module} ({op.module_type})" if op.module else op.module_type
+        strides = sorted({_strides(link.state) for link in state.links})
+        what = f"effective stride {' and '.join(strides)}" if len(strides) > 1 else "other places"
+        found.append(
+            Finding(
+                "receptive_field",
+                op.module,
+                f"receptive field: {op.name} in {place} joins values of {what}; their field "
+                "differs from position to position.",
+            )
+        )
+    return found
+
+
+def _strides(state: State) -> str:
+    steps = (None if m is None or m.table else m.a / m.b for m in state.maps)
+    return "x".join("-" if step is None else f"{step:g}" for step in steps)
+
+
+def analysis(graph: Graph) -> Analysis:
+    """The columns of the model, and of each module at its last output.
+
+    A network without spatial axes has none, and no finding: that is no fault of it.
+    """
+    keys = [column.key for column in COLUMNS]
+    try:
+        fields = receptive_field(graph)
+    except SpatialAxesError:
+        return Analysis(totals=dict.fromkeys(keys))
+    totals = dict(zip(keys, _cells(fields.final), strict=True))
+    totals["global_from"] = fields.global_from
+    modules: dict[str, dict[str, Cell]] = {}
+    # Values that one state stands for have the same figures.
+    known: dict[State, dict[str, Cell]] = {}
+    states = fields._trace.states
+    for call in graph.calls:
+        state = states[call.outputs[0]] if call.outputs else None
+        if state is None:
+            continue
+        cells = known.get(state)
+        if cells is None:
+            row = fields.of_value(call.outputs[0])
+            assert row is not None
+            cells = known[state] = dict(zip(keys, _cells(row), strict=True))
+        modules[call.module] = cells
+    findings = tuple(f for f in fields.findings if "outputs; the" not in f.message)
+    return Analysis(totals=totals, at_module=modules, findings=findings)
+
+
+def _cells(row: FieldRow) -> tuple[Cell, ...]:
+    return row.receptive_field, row.effective_stride, row.effective_padding, row.global_from
+
+
+ANALYZER = Analyzer("receptive_field", COLUMNS, analysis)

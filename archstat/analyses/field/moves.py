@@ -1,0 +1,257 @@
+"""Rules of ops that move, cut and join: views, permutes, slices, concatenations, shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archstat.analyses.field import relations
+from archstat.analyses.field import relations as field_relations
+from archstat.analyses.field.layouts import reshaped
+from archstat.analyses.field.relations import IDENTITY, Relation
+from archstat.analyses.field.states import State
+from archstat.analyses.field.trace import Rule, Trace
+from archstat.analyses.field.windows import per_axis
+from archstat.graph import Op
+
+
+def padding(trace: Trace, op: Op) -> State | None:
+    """Zeros, or what is inside repeated, around the last dimensions; negative pads crop."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    pads = op.attributes.get("pad") or op.attributes.get("padding") or ()
+    before = trace.shape(found[0])
+    pairs = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
+    mode = op.name.partition("_")[0]
+    dims = range(len(before) - len(pairs), len(before))
+    relations = [
+        field_relations.padded(first) if mode == "constant"
+        else field_relations.bordered(before[dim], first, last, mode)
+        for dim, (first, last) in zip(dims, pairs, strict=True)
+    ]  # fmt: skip
+    return along(trace, op, found[0], dict(zip(dims, relations, strict=True)))
+
+
+def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> State:
+    """The state after a relation on each of some dimensions; channels stay as they are."""
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
+    state = trace.state(value)
+    moved = [
+        dim
+        for dim, relation in relations.items()
+        if state.layout[dim] and (relation is not IDENTITY or before[dim] != after[dim])
+    ]
+    spread = trace.maker.spread(state, moved)
+    if spread is None:
+        return trace.give_up(op, "moves positions that are not in their order")
+    own, sizes, layout = list(trace.maker.identity), list(spread.sizes), list(spread.layout)
+    for dim in moved:
+        digits = layout[dim]
+        assert digits is not None
+        axis = digits[0][0]
+        own[axis], sizes[axis] = relations[dim], after[dim]
+        layout[dim] = ((axis, 1, after[dim]),)
+    return trace.maker.step(spread, tuple(own), tuple(layout), tuple(sizes)) if moved else state
+
+
+def resizing(trace: Trace, op: Op) -> State | None:
+    """Nearest, linear or cubic resampling of the last dimensions."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    name, attributes = op.name, op.attributes
+    factors = attributes.get("scale_factors") or [
+        attributes.get(key) for key in ("scales_d", "scales_h", "scales_w", "scales")
+        if key in attributes
+    ]  # fmt: skip
+    corners = bool(attributes.get("align_corners"))
+    dims = range(2, len(before))
+    if len(factors) != len(dims):
+        factors = [None] * len(dims)
+    relations = {}
+    for dim, factor in zip(dims, factors, strict=True):
+        relations[dim] = _resampler(name)(before[dim], after[dim], factor, corners)
+    return along(trace, op, found[0], relations)
+
+
+def _resampler(name: str) -> Callable[[int, int, float | None, bool], Relation]:
+    reach = 2 if "cubic" in name else 1
+    if "nearest" in name:
+        centred = "exact" in name
+        return lambda size, out, scale, _: field_relations.nearest(size, out, scale, centred)
+    make = field_relations.antialiased if name.endswith("_aa") else field_relations.interpolated
+    return lambda size, out, scale, corners: make(size, out, scale, corners, reach)
+
+
+def view(trace: Trace, op: Op) -> State | None:
+    """The same elements under another shape."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    state = trace.state(found[0])
+    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    if before == after:
+        return state
+    layout = reshaped(state.layout, before, after)
+    if layout is None:
+        return trace.give_up(op, f"cuts {before} to {after} across positions")
+    return trace.maker.moved(state, layout)
+
+
+def permute(trace: Trace, op: Op) -> State | None:
+    """Dimensions in another order."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    state = trace.state(found[0])
+    rank = len(state.layout)
+    order = list(range(rank))
+    attributes = op.attributes
+    if "dims" in attributes:
+        order = [dim % rank for dim in attributes["dims"]]
+    elif "source" in attributes:
+        source = [dim % rank for dim in per_axis(attributes["source"], 1)]
+        target = [dim % rank for dim in per_axis(attributes["destination"], 1)]
+        rest = [dim for dim in order if dim not in source]
+        for place, dim in sorted(zip(target, source, strict=True)):
+            rest.insert(place, dim)
+        order = rest
+    elif rank > 1:
+        one = attributes.get("dim0", 0) % rank
+        other = attributes.get("dim1", 1) % rank
+        order[one], order[other] = order[other], order[one]
+    return trace.maker.moved(state, tuple(state.layout[dim] for dim in order))
+
+
+def unsqueeze(trace: Trace, op: Op) -> State | None:
+    """A further dimension of one."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    state = trace.state(found[0])
+    dim = op.attributes["dim"] % (len(state.layout) + 1)
+    return trace.maker.moved(state, (*state.layout[:dim], None, *state.layout[dim:]))
+
+
+def squeeze(trace: Trace, op: Op) -> State | None:
+    """Dimensions of one left out."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    state, before = trace.state(found[0]), trace.shape(found[0])
+    rank = len(before)
+    named = op.attributes.get("dim")
+    dims = range(rank) if named is None else [dim % rank for dim in per_axis(named, 1)]
+    kept = [dim for dim in range(rank) if dim not in dims or before[dim] != 1]
+    return trace.maker.moved(state, tuple(state.layout[dim] for dim in kept))
+
+
+def expand(trace: Trace, op: Op) -> State | None:
+    """Dimensions of one repeated, new ones in front."""
+    found = trace.tracked(op)
+    return trace.joined(op, found[:1], trace.shape(op.outputs[0])) if found else None
+
+
+def roll(trace: Trace, op: Op) -> State | None:
+    """Indices moved on, around the end."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    shape = trace.shape(found[0])
+    given = op.attributes.get("dims")
+    dims = per_axis(given, 1) if given not in (None, ()) else ()
+    shifts = per_axis(op.attributes["shifts"], max(len(dims), 1))
+    if not dims:
+        return trace.give_up(op, "moves positions around the end of all dimensions together")
+    return along(trace, op, found[0], {
+        dim % len(shape): relations.rolled(shape[dim], shift)
+        for dim, shift in zip(dims, shifts, strict=True)
+    })  # fmt: skip
+
+
+def flip(trace: Trace, op: Op) -> State | None:
+    """Indices in the opposite order."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    shape = trace.shape(found[0])
+    return along(trace, op, found[0], {
+        dim % len(shape): relations.flipped(shape[dim]) for dim in op.attributes["dims"]
+    })  # fmt: skip
+
+
+def tile(trace: Trace, op: Op) -> State | None:
+    """The whole repeated along dimensions."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    times: Any = op.attributes.get("repeats") or op.attributes.get("dims")
+    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    if not isinstance(times, tuple) or len(after) != len(before):
+        return trace.give_up(op) if len(after) == len(before) else expand(trace, op)
+    return along(trace, op, found[0], {
+        dim: relations.tiled(size, count)
+        for dim, (size, count) in enumerate(zip(before, times, strict=True)) if count > 1
+    })  # fmt: skip
+
+
+def shuffle_pixels(trace: Trace, op: Op) -> State | None:
+    """Pixel shuffle and its inverse: channels become positions, or positions channels."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    factor = op.attributes.get("upscale_factor") or op.attributes["downscale_factor"]
+    before = trace.shape(found[0])
+    dims = range(len(before) - 2, len(before))
+    state = trace.maker.summed(trace.state(found[0]), (len(before) - 3,))
+    if op.name == "pixel_shuffle":
+        relation = relations.repeated(factor)
+    else:
+        # Conservative for a single channel: each of them reads one pixel of the block.
+        relation = relations.window(factor, factor)
+    if state is not trace.state(found[0]):
+        return trace.give_up(op, "shuffles positions that stand among the channels")
+    return along(trace, op, found[0], dict.fromkeys(dims, relation))
+
+
+def windows_of(trace: Trace, op: Op) -> State | None:
+    """Tensor.unfold: overlapping pieces of a dimension, their length in a new last one."""
+    found = trace.tracked(op)
+    if not found:
+        return None
+    before = trace.shape(found[0])
+    dim = op.attributes["dimension"] % len(before)
+    relation = relations.window(op.attributes["size"], op.attributes["step"])
+    state = along(trace, op, found[0], {dim: relation})
+    rank = len(before)
+    return state if len(state.layout) > rank else trace.maker.moved(state, (*state.layout, None))
+
+
+_SAME = (
+    "clone contiguous copy _to_copy lift_fresh lift alias detach alias_copy to channel_shuffle "
+    "native_channel_shuffle lift_fresh_copy resolve_conj"
+)
+_VIEWS = "view _unsafe_view reshape _reshape_alias flatten unflatten view_copy"
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("constant_pad_nd", *(f"{mode}_pad{n}d" for mode in
+                     ("reflection", "replication") for n in (1, 2, 3))), padding),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
+                     "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
+                     "_upsample_nearest_exact3d", "upsample_linear1d", "upsample_bilinear2d",
+                     "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_bilinear2d_aa",
+                     "_upsample_bicubic2d_aa"), resizing),
+    **dict.fromkeys(_VIEWS.split(), view),
+    **dict.fromkeys(("permute", "transpose", "t", "movedim"), permute),
+    **dict.fromkeys(("permute_copy", "transpose_copy"), permute),
+    **dict.fromkeys(_SAME.split(), Trace.elementwise),
+    **dict.fromkeys(("unsqueeze", "unsqueeze_copy"), unsqueeze),
+    **dict.fromkeys(("squeeze", "squeeze_copy"), squeeze),
+    **dict.fromkeys(("expand", "expand_copy"), expand),
+    **dict.fromkeys(("repeat", "tile"), tile),
+    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), shuffle_pixels),
+    "roll": roll,
+    "flip": flip,
+    "unfold": windows_of,
+}  # fmt: skip

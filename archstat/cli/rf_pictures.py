@@ -1,0 +1,81 @@
+"""The parts of ``archstat rf`` that run a real module, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archstat.analyses.field import FieldRow, Fields
+from archstat.analyses.field.steps import row_label
+
+if TYPE_CHECKING:
+    from archstat.measure.field.effective import EffectiveField
+
+
+def draw_by_depth(path: str, networks: Sequence[tuple[str, Fields, bool]]) -> None:
+    """Draw field and stride by depth: a title, the fields, whether the input size was given."""
+    from archstat.reporters.plots import FieldSeries, plot_field_by_depth
+
+    series = []
+    for title, fields, sized in networks:
+        local = [row for row in fields.layers if None not in row.receptive_field]
+        series.append(
+            FieldSeries(
+                title,
+                tuple(row_label(row) for row in local),
+                tuple(_largest(row.receptive_field) for row in local),
+                tuple(_largest(row.effective_stride) for row in local),
+                max(fields.input_sizes) if sized else None,
+            )
+        )
+    plot_field_by_depth(series, path)
+
+
+def draw_on_input(
+    path: str, title: str, fields: Fields, row: FieldRow, position: Sequence[int] | None
+) -> None:
+    """Draw the rectangle of the input that one position sees, by default the centre."""
+    from archstat.errors import InputError
+    from archstat.reporters.plots import FieldRectangle, plot_field_on_input
+
+    place = tuple(size // 2 for size in row.size) if position is None else tuple(position)
+    seen = [pair for pair in row.interval(place) if pair is not None]
+    if len(seen) < fields.axes:
+        raise InputError(f"{row_label(row)} at {place} sees nothing of the input: no picture.")
+    first, last = (tuple(pair[end] for pair in seen) for end in (0, 1))
+    rectangle = FieldRectangle(
+        title, row_label(row), fields.input_sizes, place, first, last, _unclipped(row, place)
+    )
+    plot_field_on_input(rectangle, path)
+
+
+def draw_effective(path: str, found: EffectiveField) -> None:
+    """Draw the map of an effective field with the theoretical one around it."""
+    from archstat.reporters.plots import HeatMap, plot_effective_field
+
+    # One axis is a single row of pixels, and of three the first is summed away.
+    middle = (0.0, *found.middle)[-2:]
+    (top, bottom), (left, right) = ((0, 0), *found.intervals)[-2:]
+    box = (top, left, bottom, right)
+    heat = HeatMap(found.model, found.at, found.density, (middle[0], middle[1]), box, found.sides)
+    plot_effective_field(heat, path)
+
+
+def _unclipped(
+    row: FieldRow, place: Sequence[int]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """First and last index as if the input had no border; None where there is no single field."""
+    if row.smallest != row.receptive_field:
+        return None
+    first, last = [], []
+    axes = (place, row.receptive_field, row.effective_stride, row.effective_padding)
+    for index, side, step, padding in zip(*axes, strict=True):
+        if side is None or step is None or padding is None:
+            return None
+        first.append(index * step - padding)
+        last.append(index * step - padding + side - 1)
+    return tuple(first), tuple(last)
+
+
+def _largest(sizes: Sequence[int | float | None]) -> float | None:
+    return max((size for size in sizes if size is not None), default=None)

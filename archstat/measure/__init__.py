@@ -1,0 +1,1 @@
+"""What runs the real thing: other tools, fields, training steps, latencies."""

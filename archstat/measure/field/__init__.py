@@ -1,0 +1,1 @@
+"""Receptive fields measured on the module itself."""

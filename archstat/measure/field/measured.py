@@ -1,0 +1,197 @@
+"""The measured receptive field: NaNs in a real module, against the intervals of the theory.
+
+One row, column or plane of the input is NaN, over all channels; where a value is NaN, it sees
+that index. A NaN passes every convolution (also where a weight is zero), normalisation, pooling
+and the activations, so neither a weight's sign nor a saturated ReLU6 hides anything. What it does
+not pass is a comparison (`argmax`, `x > 0` as a mask): behind one of those too little is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from torch import nn
+
+from archstat.analyses.field import Fields
+from archstat.analyses.field.rows import FieldRow, Interval
+from archstat.graph import Graph
+from archstat.measure.field.poisoning import Poisoning, Seen
+from archstat.measure.field.real_runs import as_it_runs
+from archstat.models.real import real_module
+from archstat.result import Column, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A position of one axis that sees other input indices than it should; None sees nothing."""
+
+    axis: int
+    position: int
+    gates: bool
+    expected: Interval | None
+    measured: Interval | None
+
+    def __str__(self) -> str:
+        what = "with gates" if self.gates else "gates cut"
+        return (
+            f"axis {self.axis}, position {self.position} ({what}): sees "
+            f"{_text(self.measured)}, expected {_text(self.expected)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCheck:
+    """A measurement beside the theory, one entry an axis in `positions`, `exact` and `seen`.
+
+    `exact` counts the positions whose interval is the expected one to the pixel; the others lie
+    within it and read padding. `seen` holds the input indices that each position sees with the
+    gates cut, holes left out; where `gates` were cut, `seen_through_gates` is with them.
+    """
+
+    model: str
+    at: str
+    sizes: tuple[int, ...]
+    positions: tuple[int, ...]
+    exact: tuple[int, ...]
+    gates: tuple[str, ...]
+    disagreements: tuple[Disagreement, ...]
+    seen: tuple[Seen, ...]
+    seen_through_gates: tuple[Seen, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every position sees what it should."""
+        return not self.disagreements
+
+    def lines(self) -> list[str]:
+        """The verdict in sentences, the first disagreements after it."""
+        count, exact = sum(self.positions), sum(self.exact)
+        verdict = "agrees with" if self.agrees else "DIFFERS from"
+        lines = [
+            f"{self.model}: the field measured at {self.at} {verdict} the theory; {exact} of "
+            f"{count} intervals are exactly the expected ones."
+        ]
+        if self.gates:
+            names = ", ".join(self.gates[:3]) + (", ..." if len(self.gates) > 3 else "")
+            lines.append(f"Measured with {len(self.gates)} gates cut ({names}), and with them.")
+        return [*lines, *map(str, self.disagreements[:5])]
+
+    def table(self) -> Table:
+        """A row an axis."""
+        wrong = [sum(d.axis == axis for d in self.disagreements) for axis in range(len(self.sizes))]
+        cells = zip(self.sizes, self.positions, self.exact, wrong, strict=True)
+        rows = tuple((self.model, self.at, axis, *row) for axis, row in enumerate(cells))
+        return Table(CHECK_COLUMNS, rows, notes=tuple(self.lines()))
+
+
+CHECK_COLUMNS = (
+    Column("model", "text", "the spec as typed"),
+    Column("layer", "text", "the module whose output was watched"),
+    Column("axis", "number", "spatial axis, 0 the first"),
+    Column("input_size", "number", "input indices that were poisoned, one at a time"),
+    Column("positions", "number", "positions compared, gates in place or cut counted apart"),
+    Column("exact", "number", "those that see exactly the expected interval"),
+    Column("disagreements", "number", "those that see more, or less without reading padding"),
+)
+
+
+def measured_field(
+    model: nn.Module | str, fields: Fields, row: FieldRow | None = None
+) -> FieldCheck:
+    """What one value sees on the real module, on cpu, compared with what `fields` says.
+
+    Args:
+        model: the module, which is left untouched, or the spec that it is built from.
+        fields: the receptive fields of its Graph, whose input shapes are used.
+        row: the value to watch; by default the final one of the fields.
+
+    Raises:
+        BuildError: the spec does not build for real.
+        CaptureError: forward raised on cpu, or gives NaN for an ordinary input.
+    """
+    root = real_module(model)
+    row = row or fields.final
+    theirs, watched = as_it_runs(root, fields, row)
+    poisoning = Poisoning(root, theirs, watched)
+    found: list[Disagreement] = []
+    positions, exact = [0] * fields.axes, [0] * fields.axes
+    local: list[Seen] = []
+    through: list[Seen] = []
+    names: dict[str, None] = {}
+    for axis in range(fields.axes):
+        cuts = gates_of(theirs, axis)
+        names.update(dict.fromkeys(_named(theirs.graph, op) for op in cuts))
+        for gates in (False, True) if cuts else (False,):
+            seen = poisoning.seen(axis, {} if gates else cuts)
+            (through if gates else local).append(seen)
+            wrong, same = _compared(row, axis, seen, gates)
+            found += wrong
+            positions[axis] += len(seen)
+            exact[axis] += same
+    title = model if isinstance(model, str) else fields.graph.name
+    return FieldCheck(title, row.module or row.name, fields.input_sizes, tuple(positions),
+                      tuple(exact), tuple(names), tuple(found), tuple(local),
+                      tuple(through))  # fmt: skip
+
+
+def _named(graph: Graph, op: int) -> str:
+    return graph.ops[op].module or graph.ops[op].name
+
+
+def gates_of(fields: Fields, axis: int) -> dict[int, int]:
+    """The products that only scale along an axis: op index to the place of the gate's operand.
+
+    A gate sees everything on the axis, and what it multiplies does not.
+    """
+    cuts: dict[int, int] = {}
+    for index, op in enumerate(fields.graph.ops):
+        if op.kind == "mul" and not _sees_all(fields, op.outputs[0], axis):
+            operands = [_sees_all(fields, value, axis) for value in op.inputs]
+            if any(operands):
+                cuts[index] = operands.index(True)
+    return cuts
+
+
+def _sees_all(fields: Fields, value: int, axis: int) -> bool:
+    row = fields.of_value(value)
+    return row is not None and row.receptive_field[axis] is None
+
+
+def _compared(row: FieldRow, axis: int, seen: Seen, gates: bool) -> tuple[list[Disagreement], int]:
+    """The positions that see what they should not, and how many see exactly what they should.
+
+    Every position sees no more than its interval, and one that reads no padding sees all of it.
+    """
+    wrong, exact = [], 0
+    for position, indices in enumerate(seen):
+        centre = tuple(position if k == axis else n // 2 for k, n in enumerate(row.size))
+        measured = (min(indices), max(indices)) if indices else None
+        expected = row.interval(centre, gates)[axis]
+        if measured != expected:
+            # A join may read something elsewhere on this row, and nothing at its centre.
+            expected = _hull(row, axis, position, gates)
+        if measured == expected:
+            exact += 1
+        elif not _within(measured, expected) or not row.reads_padding(centre, gates):
+            wrong.append(Disagreement(axis, position, gates, expected, measured))
+    return wrong, exact
+
+
+def _hull(row: FieldRow, axis: int, position: int, gates: bool) -> Interval | None:
+    """What all positions with this index on an axis see of it."""
+    ranges = [(position,) if k == axis else range(size) for k, size in enumerate(row.size)]
+    found = [pair for place in product(*ranges) if (pair := row.interval(place, gates)[axis])]
+    if not found:
+        return None
+    return min(first for first, _ in found), max(last for _, last in found)
+
+
+def _within(inner: Interval | None, outer: Interval | None) -> bool:
+    if inner is None or outer is None:
+        return inner is None
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _text(interval: Interval | None) -> str:
+    return "nothing" if interval is None else f"{interval[0]}..{interval[1]}"

@@ -1,0 +1,130 @@
+"""Which positions of a value an input index reaches: a real module run on inputs with a NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import torch
+from torch import nn
+
+from archstat.analyses.field import Fields
+from archstat.analyses.field.layouts import Layout
+from archstat.analyses.field.rows import FieldRow
+from archstat.errors import CaptureError
+from archstat.frontends.probing import Cuts, StopProbe, probe
+from archstat.measure.field.real_runs import positions_on, tracked_input
+from archstat.models.real import given_tensors, ordinary
+from archstat.units import format_shape
+
+# Elements of the largest activation over all the inputs that run at once: 256 MiB.
+_MOST_ELEMENTS = 2**26
+
+Seen = tuple[frozenset[int], ...]
+_Make = Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
+
+
+class Poisoning:
+    """Runs a module with one input index NaN after the other, many in one batch where it can."""
+
+    def __init__(self, root: nn.Module, fields: Fields, row: FieldRow) -> None:
+        graph = fields.graph
+        self.root, self.fields, self.row = root, fields, row
+        self.targets = [op.target for op in graph.ops[: (row.op or 0) + 1]]
+        self.number = tracked_input(graph)
+        self.batch = graph.values[graph.inputs[self.number]].shape[0]
+        largest = max(
+            (value.numel for value in graph.values if value.role == "activation"), default=1
+        )
+        self.most = max(1, _MOST_ELEMENTS * self.batch // max(1, largest) - 1)
+        shape = graph.values[row.value].shape
+        self.together = bool(shape) and shape[0] == self.batch and row.layout[0] is None
+
+    def seen(self, axis: int, cuts: Cuts) -> Seen:
+        """For each position of the value on one axis, the input indices that it sees.
+
+        Raises:
+            CaptureError: forward raised, or gives NaN for an ordinary input.
+        """
+        reached = self._reached_together(axis, cuts) if self.together else None
+        if reached is None:
+            self.together = False
+            if self._one(axis, None, cuts).any():
+                raise CaptureError(
+                    f"{self.fields.graph.name} gives NaN for an ordinary input on cpu; where a "
+                    "NaN of the input arrives cannot be told."
+                )
+            size = self.fields.input_sizes[axis]
+            reached = torch.stack([self._one(axis, index, cuts) for index in range(size)])
+        return tuple(frozenset(column.nonzero().flatten().tolist()) for column in reached.unbind(1))
+
+    def _reached_together(self, axis: int, cuts: Cuts) -> torch.Tensor | None:
+        """Input indices x positions; None if the entries of a batch do not run apart."""
+        parts = []
+        size = self.fields.input_sizes[axis]
+        for first in range(0, size, self.most):
+            indices = range(first, min(first + self.most, size))
+            try:
+                nan = self._run(self._batch_maker(axis, indices), cuts)
+            except Exception:  # forward may do with one batch size alone; the single runs tell
+                return None
+            # The last entry is clean: a NaN there has come over from another.
+            if nan.shape[0] != len(indices) + 1 or nan[-1].any():
+                return None
+            parts.append(self._by_position(nan[:-1], axis, self.row.layout[1:]))
+        return torch.cat(parts)
+
+    def _batch_maker(self, axis: int, indices: range) -> _Make:
+        def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+            one = ordinary(number, shape, dtype)
+            if not shape or shape[0] != self.batch:
+                return one
+            many = one[:1].repeat(len(indices) + 1, *[1] * (len(shape) - 1))
+            if number == self.number:
+                for entry, index in enumerate(indices):
+                    many[entry].select(axis + 1, index).fill_(torch.nan)
+            return many
+
+        return make
+
+    def _one(self, axis: int, index: int | None, cuts: Cuts) -> torch.Tensor:
+        def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+            one = ordinary(number, shape, dtype)
+            if number == self.number and index is not None:
+                one.select(axis + 2, index).fill_(torch.nan)
+            return one
+
+        nan = self._run(make, cuts).unsqueeze(0)
+        return self._by_position(nan, axis, self.row.layout)[0]
+
+    def _run(self, make: _Make, cuts: Cuts) -> torch.Tensor:
+        """Where the watched value is NaN; the run ends there."""
+        graph, row = self.fields.graph, self.row
+        args, kwargs = given_tensors(graph, make)
+        if row.op is None:
+            return [*args, *kwargs.values()][self.number].isnan()
+        kept: list[torch.Tensor] = []
+
+        def watch(tensor: torch.Tensor) -> None:
+            if tensor.shape[1:] != graph.values[row.value].shape[1:]:
+                raise CaptureError(
+                    f"{graph.name}: the module makes {format_shape(tensor.shape)} of what was "
+                    f"counted as {format_shape(graph.values[row.value].shape)}; it is another one."
+                )
+            kept.append(tensor.isnan())
+            raise StopProbe
+
+        place = graph.ops[row.op].outputs.index(row.value)
+        with suppress(StopProbe):
+            watched = {(row.op, place): watch}
+            probe(self.root, args, kwargs, watched, cuts, targets=self.targets)
+        return kept[0]
+
+    def _by_position(self, nan: torch.Tensor, axis: int, layout: Layout) -> torch.Tensor:
+        """Runs x positions of the axis: whether anything there is NaN."""
+        for dim, digits in enumerate(layout, 1):
+            if not any(digit[0] == axis for digit in digits or ()):
+                nan = nan.any(dim, keepdim=True)
+        place = positions_on(layout, axis, nan.shape[1:])
+        found = torch.zeros(nan.shape[0], self.row.size[axis])
+        return found.index_add_(1, place.flatten(), nan.flatten(1).float()) > 0

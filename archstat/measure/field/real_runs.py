@@ -1,0 +1,78 @@
+"""What measuring on a real module needs: the module itself, and its inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from archstat.analyses.field import Fields, receptive_field
+from archstat.analyses.field.layouts import Layout
+from archstat.analyses.field.rows import FieldRow
+from archstat.errors import CaptureError, InputError
+from archstat.frontends.probing import probe
+from archstat.graph import Graph
+from archstat.hints import shortened
+from archstat.models.real import given_tensors, ordinary
+
+
+def tracked_input(graph: Graph) -> int:
+    """The number, among the inputs, of the one whose axes a receptive field counts.
+
+    Raises:
+        InputError: no floating-point input has spatial axes.
+    """
+    for number, index in enumerate(graph.inputs):
+        value = graph.values[index]
+        if len(value.shape) >= 3 and value.dtype.startswith(("float", "bfloat")):
+            return number
+    raise InputError(f"{graph.name}: no floating-point input has a dimension after the channels.")
+
+
+def positions_on(layout: Layout, axis: int, shape: torch.Size) -> torch.Tensor:
+    """The position on one axis of every element of a value."""
+    positions = torch.zeros(shape, dtype=torch.long)
+    for dim, digits in enumerate(layout):
+        index, inner = torch.arange(shape[dim]), 1
+        part = torch.zeros_like(index)
+        for owner, multiplier, size in reversed(digits or ()):
+            if owner == axis:
+                part += index // inner % size * multiplier
+            inner *= size
+        positions += part.view([-1 if other == dim else 1 for other in range(len(shape))])
+    return positions
+
+
+def as_it_runs(root: nn.Module, fields: Fields, row: FieldRow) -> tuple[Fields, FieldRow]:
+    """The fields and row of the ops that a run on cpu makes, where these are not the same.
+
+    Attention, and little else, arrives as other ops on cpu than on the meta device.
+
+    Raises:
+        CaptureError: forward raised on cpu.
+    """
+    given = given_tensors(fields.graph, ordinary)
+    try:
+        ran = probe(root, *given, {}, {})
+    except Exception as error:
+        raise CaptureError(
+            f"{fields.graph.name} does not run on cpu: {shortened(error)}"
+        ) from error
+    before = slice(0, (row.op or 0) + 1)
+    counted, made = fields.graph.ops[before], ran.ops[before]
+    if [op.target for op in counted] == [op.target for op in made]:
+        return fields, row
+    theirs = receptive_field(ran)
+    places = zip(_told(fields), _told(theirs), strict=False)
+    found = next((theirs.of_value(value) for mine, value in places if mine == row.value), None)
+    if found is None:
+        raise CaptureError(
+            f"{fields.graph.name}: {row.module or row.name} runs as other operations on cpu than "
+            "it was counted by; measure another layer."
+        )
+    return theirs, found
+
+
+def _told(fields: Fields) -> list[int]:
+    """The values that a Graph tells of whatever the ops: the final one, outputs, calls' outputs."""
+    graph = fields.graph
+    return [fields.final.value, *graph.outputs, *(v for c in graph.calls for v in c.outputs)]

@@ -1,0 +1,271 @@
+"""The dispatch mode of a training step: it counts what every op makes.
+
+It stands below autograd, so that it sees forward, backward and optimizer alike. On meta the ops of
+a common CNN make their outputs by a shape rule; the rest is torch's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from math import prod
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from archstat.frontends.aten import signature
+from archstat.frontends.garbage import called
+from archstat.frontends.trees import replaced, tensors
+from archstat.measure.training.kernels import Kernels
+from archstat.measure.training.live_bytes import LiveBytes
+from archstat.measure.training.shapes import IN_PLACE, ON_CPU, RULES
+
+_Args = tuple[Any, ...]
+Formula = Callable[[_Args, Any], int]
+
+
+def _convolution(args: _Args, result: Any) -> int:
+    # x (n, c, ...), weight (out, c / groups, kernel ...); transposed (c, out / groups, kernel ...)
+    x, weight, transposed = args[0], args[1], args[6]
+    return _of_convolution(_shape(x), _shape(weight), _shape(result), transposed)
+
+
+def _convolution_backward(args: _Args, result: Any) -> int:
+    # grad (n, out, ...), x (n, c, ...), weight; then bias sizes, stride, padding, dilation
+    grad, x, weight, transposed, mask = args[0], args[1], args[2], args[7], args[10]
+    once = _of_convolution(_shape(x), _shape(weight), _shape(grad), transposed)
+    return once * (bool(mask[0]) + bool(mask[1]))
+
+
+def _of_convolution(
+    x: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...], transposed: bool
+) -> int:
+    # Each output element is a sum over a kernel; transposed, each input element is spread over one.
+    return prod(x if transposed else output) * prod(weight[1:])
+
+
+def _product(first: int) -> Formula:
+    """(..., m, k) x (..., k, n), the left factor being argument number `first`."""
+
+    def macs(args: _Args, result: Any) -> int:
+        left, right = _shape(args[first]), _shape(args[first + 1])
+        return prod(left) * (right[-1] if len(right) > 1 else 1)
+
+    return macs
+
+
+def _attention(args: _Args, result: Any) -> int:
+    # q (..., l, e), k (..., s, e), v (..., s, v): q k^T, then the weights times v
+    query, key, value = map(_shape, args[:3])
+    return _scores(query, key) * (query[-1] + value[-1])
+
+
+def _attention_backward(args: _Args, result: Any) -> int:
+    # q k^T once more, then the gradients of v, of the weights, of q and of k
+    query, key, value = map(_shape, args[1:4])
+    return _scores(query, key) * (3 * query[-1] + 2 * value[-1])
+
+
+def _scores(query: tuple[int, ...], key: tuple[int, ...]) -> int:
+    return prod(query[:-1]) * key[-2]
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return tuple(x.shape)
+
+
+_ATTENTION = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+)
+FORMULAS: Mapping[str, Formula] = MappingProxyType({
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product(0)),
+    **dict.fromkeys(("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"), _product(1)),
+    **dict.fromkeys(_ATTENTION, _attention),
+    **{f"{name}_backward": _attention_backward for name in _ATTENTION},
+})  # fmt: skip
+
+
+_META = torch.device("meta")
+_Made = Callable[..., Any]
+
+
+class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Runs every op, counts its storages and macs, and notes the moment."""
+
+    def __init__(self, device: torch.device, kernels: Kernels = "cuda") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.account = LiveBytes()
+        self.macs = 0
+        self.phase = "forward"
+        self.module: Callable[[], str] = lambda: ""
+        self._on_meta = device.type == "meta"
+        self._as_on_cpu = kernels == "cpu"
+        self._handlers: dict[int, tuple[str, str, _Made | None, Any]] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True would import torch._dynamo (0.7 s, 97 MB) at the first op; nothing is compiled here.
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        handler = self._handlers.get(id(func))
+        if handler is None:
+            handler = self._handlers[id(func)] = _handler(func, self._as_on_cpu)
+        target, _, rule, formula = handler
+        kwargs = kwargs or {}
+        result = None
+        if self._on_meta:
+            if rule is not None:
+                result = rule(args, kwargs)
+            if result is None:
+                args, kwargs = _all_on_meta(func, args, kwargs)
+        if result is None:
+            result = called(func, args, kwargs)
+        if formula is not None:
+            self.macs += formula(args, result)
+        self.account.add(result)
+        self.account.mark(self.phase, self.module(), target)
+        return result
+
+
+def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, str, _Made | None, Any]:
+    """An overload's target and name, how its output is made on meta, and its macs."""
+    target = str(func)
+    name = target.split(".")[1]
+    known = signature(func)
+    rule: _Made | None = None
+    if name in IN_PLACE:
+        rule = _in_place
+    elif target in RULES:
+        first = ON_CPU.get(target) if as_on_cpu else None
+        rule = _by_rule(first, RULES[target], known.rule)
+    elif known.rule is not None:
+        rule = _by_rule(known.rule)
+    return target, name, rule, FORMULAS.get(name)
+
+
+def _by_rule(*rules: Any) -> _Made:
+    """What the first rule that knows the arguments says, made on meta."""
+
+    def made(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not all(t.is_meta for t in tensors(args)):
+            return None
+        for rule in rules:
+            try:
+                outputs = rule(*args, **kwargs) if rule is not None else None
+            except (TypeError, AttributeError, IndexError, ValueError):
+                continue  # arguments the rule does not know
+            if outputs is not None:
+                made = tuple([_empty(output) for output in outputs])
+                return made[0] if len(made) == 1 else made
+        return None
+
+    return made
+
+
+def _empty(output: Any) -> torch.Tensor | None:
+    if output is None:
+        return None
+    shape, dtype, *order = output
+    if order:
+        return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)
+    return torch.empty(shape, dtype=dtype, device=_META)
+
+
+def _in_place(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The first argument, where nothing could go wrong with the others."""
+    first = args[0]
+    if not first.is_meta:
+        return None
+    others = tensors(args[1:])
+    return first if all(t.shape == first.shape or t.numel() == 1 for t in others) else None
+
+
+def _all_on_meta(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with meta tensors for real ones, where some are on meta already.
+
+    Real tensors here are tables that forward makes; among themselves they are computed for real.
+    """
+    given = list(tensors((args, kwargs)))
+    device = kwargs.get("device")
+    if given and not any(t.is_meta for t in given):
+        elsewhere = device is not None and torch.device(device).type not in ("cpu", "meta")
+        return args, ({**kwargs, "device": _META} if elsewhere else kwargs)
+    if device is not None and (given or torch.device(device).type != "cpu"):
+        kwargs = {**kwargs, "device": _META}
+    if all(t.is_meta for t in given):
+        return args, kwargs
+    return replaced((args, kwargs), _on_meta)  # type: ignore[no-any-return]
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_meta:
+        return tensor
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
+
+
+ROOT, LOSS = "(root)", "(loss)"
+# Nodes that add up a parameter's gradient have the largest numbers; they belong to whoever made it.
+_ADDS_UP = 2**63
+
+
+class Places:
+    """A stack of module paths, with the number of the next autograd node at each change."""
+
+    def __init__(self) -> None:
+        self._stack = [ROOT]
+        self._numbers: list[int] = []
+        self._paths: list[str] = []
+        self._last = ROOT
+        self._note()
+
+    def follow(self, module: nn.Module, path: str) -> None:
+        """See the module's calls, on the instance, which `guard.untouched` puts back."""
+        inner: Callable[..., Any] = module._call_impl
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._stack.append(path or ROOT)
+            self._note()
+            try:
+                return inner(*args, **kwargs)
+            except Exception as error:
+                if path and not getattr(error, "__notes__", ()):
+                    error.add_note(f"in {path} ({type(module).__name__})")
+                raise
+            finally:
+                self._stack.pop()
+                self._note()
+
+        module.__dict__["_call_impl"] = call
+
+    def begin_loss(self) -> None:
+        """What follows, and its backward, is the loss's."""
+        self._note(LOSS)
+
+    def here(self) -> str:
+        """The module that the op running now belongs to."""
+        if len(self._stack) > 1:
+            return self._stack[-1]
+        node: Any = torch._C._current_autograd_node()
+        if node is not None:
+            number = node._sequence_nr()
+            if number < _ADDS_UP:
+                self._last = self._paths[bisect_right(self._numbers, number) - 1]
+            return self._last
+        return self._paths[-1] if self._paths[-1] == LOSS else ROOT
+
+    def _note(self, path: str | None = None) -> None:
+        self._numbers.append(torch._C._autograd._get_sequence_nr())
+        self._paths.append(path or self._stack[-1])

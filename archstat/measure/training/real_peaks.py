@@ -1,0 +1,216 @@
+"""The same training step and inference for real, as the allocator sees them.
+
+On cpu the profiler tells every allocation, on a GPU the caching allocator its peak. Both include
+the temporaries that kernels take from torch's allocator, which no count of tensors sees; what a
+library takes from the system itself neither of them sees.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.errors import ArchstatError, CaptureError, InputError, SpecError
+from archstat.frontends.guard import generators_kept
+from archstat.frontends.trees import replaced, tensors
+from archstat.graph import Graph
+from archstat.hints import shortened
+from archstat.measure.training.loss import differentiable, loss_of, targets_for
+from archstat.measure.training.step import Settings, TrainingStep
+from archstat.models.real import given_tensors, real_module
+from archstat.units import format_bytes
+
+_Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def measured_training_bytes(
+    module: nn.Module, given: _Given, settings: Settings, device: str = "cpu"
+) -> int:
+    """The allocator's peak in the second step of a copy of a module with real weights.
+
+    On cpu the optimizer takes one parameter at a time, on a GPU all at once, unless `settings`
+    name the other's kernels.
+    """
+    root = copy.deepcopy(module).to(device, settings.dtype).train()
+    args, kwargs = replaced(given, lambda t: _input(t, device, settings.dtype))
+    optimizer = _optimizer(settings, [p for p in root.parameters() if p.requires_grad])
+    half = torch.float16 if device == "cuda" else torch.bfloat16
+
+    def step() -> None:
+        with torch.autocast(device, half, enabled=settings.amp):
+            outputs = differentiable("the model", output := root(*args, **kwargs))
+            targets = targets_for(outputs)
+            loss = loss_of(outputs, targets)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        del output
+
+    with generators_kept(), torch.enable_grad():
+        step()
+        optimizer.zero_grad(set_to_none=True)
+        states = [t for state in optimizer.state.values() for t in tensors(state)]
+        held = [*root.parameters(), *root.buffers(), *states, *tensors((args, kwargs))]
+        return _peak(step, held, device)
+
+
+def measured_inference_bytes(
+    module: nn.Module, given: _Given, device: str = "cpu", dtype: torch.dtype | None = None
+) -> int:
+    """The allocator's peak in a forward pass of a copy of a module with real weights."""
+    root = copy.deepcopy(module).to(device, dtype).eval()
+    args, kwargs = replaced(given, lambda t: _input(t, device, dtype))
+
+    def forward() -> None:
+        root(*args, **kwargs)
+
+    with generators_kept(), torch.no_grad():
+        forward()
+        held = [*root.parameters(), *root.buffers(), *tensors((args, kwargs))]
+        return _peak(forward, held, device)
+
+
+def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    together = settings.kernels == "cuda"
+    if settings.optimizer in ("sgd", "momentum"):
+        momentum = 0.9 if settings.optimizer == "momentum" else 0.0
+        return torch.optim.SGD(parameters, lr=1e-4, momentum=momentum, foreach=together)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=1e-4, foreach=together)
+
+
+def _input(tensor: torch.Tensor, device: str, dtype: torch.dtype | None) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    seeded = torch.Generator().manual_seed(0)
+    return torch.rand(tensor.shape, generator=seeded).to(device, dtype or tensor.dtype)
+
+
+def _peak(run: Callable[[], None], held: list[torch.Tensor], device: str) -> int:
+    """Bytes that `held` takes, and the most that `run` allocates beyond it."""
+    gc.collect()
+    storages = {s.data_ptr(): s.nbytes() for t in held if (s := t.untyped_storage()).nbytes()}
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        torch.cuda.synchronize()
+        return sum(storages.values()) + torch.cuda.max_memory_allocated() - before
+    from torch.profiler import ProfilerActivity, profile
+
+    gc.disable()
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            run()
+    finally:
+        gc.enable()
+    return sum(storages.values()) + _most(profiled)
+
+
+def _most(profiled: Any) -> int:
+    events = list(_flat(profiled.profiler.kineto_results.experimental_event_tree()))
+    changes = [e for e in events if "alloc" in str(e.tag).lower()]
+    live = most = 0
+    for change in sorted(changes, key=lambda event: int(event.start_time_ns)):
+        live += change.extra_fields.alloc_size
+        most = max(most, live)
+    return most
+
+
+def _flat(events: Any) -> Iterator[Any]:
+    for event in events:
+        yield event
+        yield from _flat(event.children)
+
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class RealPeaks:
+    """The allocator's peaks in bytes: of the second training step, and of a forward pass."""
+
+    training_bytes: int
+    inference_bytes: int
+
+
+def real_peaks(
+    model: str, graph: Graph, step: TrainingStep, settings: Settings, free: int | None = None
+) -> RealPeaks:
+    """The peaks of a model with real weights on the inputs of its Graph, by torch.profiler.
+
+    Args:
+        step: the same step as it was counted; it says beforehand how much memory a run needs.
+        free: bytes that a run may take; by default what this machine has left.
+
+    Raises:
+        SpecError: the step was counted with a GPU's kernels.
+        InputError: there is not enough memory.
+        CaptureError: the model does not run on cpu.
+    """
+    if settings.kernels != "cpu":
+        raise SpecError("--measure runs on cpu: leave --kernels cuda out.")
+    _check_room(model, step, free_bytes() if free is None else free)
+    try:
+        # What a model prints must not get among the figures.
+        with redirect_stdout(sys.stderr):
+            root = real_module(model)
+            given = given_tensors(graph, _empty)
+            training = measured_training_bytes(root, given, settings)
+            inference = measured_inference_bytes(root, given, dtype=settings.dtype)
+    except ArchstatError:
+        raise
+    except Exception as error:
+        raise CaptureError(
+            f"{model} cannot be measured, since it does not run on cpu: {shortened(error)}. "
+            "Leave --measure out, or choose another --dtype."
+        ) from error
+    return RealPeaks(training, inference)
+
+
+def free_bytes() -> int:
+    """The memory that this process can still take, by the system and by its container."""
+    return min(_free_of_system(), _free_of_container())
+
+
+def _check_room(model: str, step: TrainingStep, free: int) -> None:
+    needed = step.training_memory_bytes + step.param_bytes  # the module and the copy that trains
+    if needed > free:
+        raise InputError(
+            f"{model}: --measure runs the step for real, which takes about {format_bytes(needed)} "
+            f"of memory, and {format_bytes(free)} are free. Choose a smaller --batch or --input."
+        )
+
+
+def _free_of_system() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    known = {name: text.split() for name, _, text in (line.partition(":") for line in lines)}
+    return int(known["MemAvailable"][0]) * 1024
+
+
+def _free_of_container() -> int:
+    try:
+        limit, used = (
+            (_CGROUP / name).read_text(encoding="ascii").strip()
+            for name in ("memory.max", "memory.current")
+        )
+    except OSError:
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else max(0, int(limit) - int(used))
+
+
+def _empty(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")

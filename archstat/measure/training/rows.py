@@ -1,0 +1,179 @@
+"""What one model needs in training and in inference, at a batch or at the largest that fits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from archstat.analyses.memory import memory
+from archstat.errors import InputError, OptionError, SpecError
+from archstat.frontends.module import capture_call, unwrapped
+from archstat.graph import Graph
+from archstat.hints import did_you_mean
+from archstat.measure.training.largest_batch import Fit, largest_batch
+from archstat.measure.training.optimizers import optimizer_named
+from archstat.measure.training.real_peaks import RealPeaks, real_peaks
+from archstat.measure.training.step import Settings, TrainingStep, training_step
+from archstat.models.pipeline import graph_of_spec
+from archstat.models.real import Given, given_tensors
+from archstat.models.sources import find
+from archstat.models.specs import parse_spec
+
+DTYPES: Mapping[str, str] = MappingProxyType(
+    {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "fp64": "float64"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``archstat memory`` was asked for, checked."""
+
+    optimizer: str = "sgd"
+    dtype: str | None = None
+    amp: bool = False
+    kernels: str = "cpu"
+
+    def settings(self) -> Settings:
+        """The settings of a training step.
+
+        Raises:
+            OptionError: an optimizer, dtype or kernels that do not exist.
+            SpecError: autocast over weights that are not in single precision.
+        """
+        optimizer_named(self.optimizer)
+        if self.dtype is not None:
+            _known("dtype", self.dtype, DTYPES)
+        if self.amp and self.dtype not in (None, "fp32"):
+            raise SpecError(f"--amp keeps fp32 weights: leave --dtype {self.dtype} out.")
+        _known("kernels", self.kernels, ("cpu", "cuda"))
+        dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
+        return Settings(
+            self.optimizer, dtype, self.amp, "cuda" if self.kernels == "cuda" else "cpu"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """One model: its training step and its inference, and the search where a budget was given."""
+
+    model: str
+    input: str
+    step: TrainingStep
+    peak_memory_bytes: int
+    ideal_peak_bytes: int
+    torch_version: str
+    fit: Fit | None = None
+    budget: int | None = None
+    real: RealPeaks | None = None
+
+
+def memory_row(
+    model: str,
+    settings: Settings,
+    input: Sequence[str] | None = None,
+    batch: int | None = None,
+    budget: int | None = None,
+    *,
+    measure: bool = False,
+) -> MemoryRow:
+    """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
+
+    With `measure`, the step and a forward pass run for real, too.
+
+    Raises:
+        SpecError, BuildError, InputError: the spec, the model or its input is wrong.
+        CaptureError: the step raised, or the model has no backward pass.
+    """
+    given = list(input) if input else None
+    if budget is None:
+        graph = graph_of_spec(model, given, batch)
+        return _row(model, _module(model, graph), graph, settings, measure)
+    if batch is not None:
+        raise SpecError("--fits looks for the batch: leave --batch out.")
+    if parse_spec(model).batch:
+        raise SpecError(f"{model} fixes the batch that --fits looks for: leave batch= out.")
+    graph = graph_of_spec(model, given, 1)
+    module = _module(model, graph)
+    grows = _growing(graph, graph_of_spec(model, given, 2))
+
+    def peak_of(samples: int) -> int:
+        args, kwargs = _at_batch(graph, grows, samples)
+        return _step(module, (args, kwargs), settings, model).training_memory_bytes
+
+    fit = largest_batch(peak_of, budget)
+    shown = graph_of_spec(model, given, fit.batch or fit.smallest)
+    return replace(_row(model, module, shown, settings, measure), fit=fit, budget=budget)
+
+
+def _row(
+    model: str, module: nn.Module, graph: Graph, settings: Settings, measure: bool
+) -> MemoryRow:
+    step = _step(module, given_tensors(graph, _empty), settings, model)
+    real = real_peaks(model, graph, step, settings) if measure else None
+    if settings.dtype is not None:
+        graph = _captured_in(settings.dtype, module, graph, model)
+    inference = memory(graph).totals
+    peak, ideal = inference["peak_memory_bytes"], inference["ideal_peak_bytes"]
+    assert isinstance(peak, int)
+    assert isinstance(ideal, int)
+    return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real)
+
+
+def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:
+    # What a model prints while it runs must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        return training_step(module, *given, settings, model)
+
+
+def _captured_in(dtype: torch.dtype, module: nn.Module, graph: Graph, model: str) -> Graph:
+    """The Graph of the same call with floating-point weights and inputs in another dtype."""
+
+    def cast(number: int, shape: tuple[int, ...], own: torch.dtype) -> torch.Tensor:
+        return _empty(number, shape, dtype if own.is_floating_point else own)
+
+    return capture_call(module.to(dtype), *given_tensors(graph, cast), model)
+
+
+def _module(model: str, graph: Graph) -> nn.Module:
+    source = find(parse_spec(model))
+    # What a model prints while it is built must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        built = source.build() if graph.device == "meta" else source.build_for_real()
+    return unwrapped(built)
+
+
+def _empty(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    try:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise InputError(f"an input of {shape} is larger than any tensor.") from error
+
+
+def _growing(one: Graph, two: Graph) -> tuple[bool, ...]:
+    """For each input, whether the batch is one of its dimensions."""
+    grows = tuple(
+        one.values[a].shape != two.values[b].shape
+        for a, b in zip(one.inputs, two.inputs, strict=True)
+    )
+    if not any(grows):
+        raise InputError(f"{one.name}: no input has a batch, so that there is none to look for.")
+    return grows
+
+
+def _at_batch(graph: Graph, grows: tuple[bool, ...], batch: int) -> Given:
+    return given_tensors(
+        graph,
+        lambda n, shape, dtype: _empty(n, (batch, *shape[1:]) if grows[n] else shape, dtype),
+    )
+
+
+def _known(what: str, given: str, known: Sequence[str] | Mapping[str, str]) -> None:
+    if given not in known:
+        hint = did_you_mean(given, known)
+        raise OptionError(f"There is no --{what} {given!r}.{hint} Known: {', '.join(known)}.")

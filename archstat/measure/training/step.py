@@ -1,0 +1,254 @@
+"""One training step of a module, on meta or for real, with every storage counted while it lives.
+
+The step is any but the first: the optimizer's states are there before forward, gradients are made
+by backward (``zero_grad(set_to_none=True)``). Input, targets, output and loss stay alive to the
+end, as the variables of a usual training loop do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.errors import ArchstatError, CaptureError
+from archstat.frontends.garbage import collection_paused
+from archstat.frontends.guard import (
+    attention_unfused,
+    generators_kept,
+    stand_in_for_lazy,
+    untouched,
+)
+from archstat.frontends.module import unwrapped
+from archstat.frontends.trees import module_paths, replaced
+from archstat.hints import shortened
+from archstat.measure.training.kernels import DeviceKernels, Kernels
+from archstat.measure.training.live_bytes import Moment
+from archstat.measure.training.loss import StandIns, differentiable, loss_kind, loss_of, targets_for
+from archstat.measure.training.mode import CountingMode, Places
+from archstat.measure.training.optimizers import optimizer_named
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train: optimizer, dtype (None: the model's own), autocast, whose kernels."""
+
+    optimizer: str = "sgd"
+    dtype: torch.dtype | None = None
+    amp: bool = False
+    kernels: Kernels = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
+
+    `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
+    """
+
+    param_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    saved_activation_bytes: int
+    input_bytes: int
+    training_macs: int
+    loss: str
+    fused_attention: bool
+    device: str
+    steady_bytes: int
+    moments: tuple[Moment, ...]
+
+    @property
+    def peak(self) -> Moment:
+        """The first moment at which the most bytes are alive."""
+        return max(self.moments, key=lambda moment: moment.live_bytes)
+
+    @property
+    def training_memory_bytes(self) -> int:
+        """The most bytes alive at once."""
+        return self.peak.live_bytes
+
+
+_Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def training_step(
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    title: str | None = None,
+) -> TrainingStep:
+    """One training step of ``module(*args, **kwargs)`` on meta; the module stays as it is.
+
+    A module that cannot run on meta, and has real weights, runs on cpu with copies of them.
+
+    Raises:
+        OptionError: no such optimizer.
+        CaptureError: forward or backward raised, or no gradient leads from output to parameters.
+    """
+    root = unwrapped(module)
+    title = title or type(root).__name__
+    given, settings = (args, dict(kwargs or {})), settings or Settings()
+    try:
+        return step_on(torch.device("meta"), root, given, settings, title)
+    except ArchstatError:
+        raise
+    except Exception as meta_error:
+        if any(t.is_meta for t in (*root.parameters(), *root.buffers())):
+            raise _failure(title, meta_error) from meta_error
+    try:
+        return step_on(torch.device("cpu"), root, given, settings, title)
+    except ArchstatError:
+        raise
+    except Exception as error:
+        raise _failure(title, error) from error
+
+
+def _failure(title: str, error: Exception) -> CaptureError:
+    hint = ""
+    if "more than 1 value per channel" in str(error):
+        hint = " Batch norm in training needs several values a channel: give --batch 2 or more."
+    return CaptureError(f"the training step of {title} raised {shortened(error)}.{hint}")
+
+
+def step_on(
+    device: torch.device,
+    root: nn.Module,
+    given: _Given,
+    settings: Settings,
+    title: str,
+    without_gradient: frozenset[int] = frozenset(),
+) -> TrainingStep:
+    """One step on the meta device or on a real one; forward's own errors come through.
+
+    The optimizer keeps nothing for the parameters, by number, that are `without_gradient`.
+    """
+    optimizer_named(settings.optimizer)
+    given = replaced(given, cache(lambda tensor: _input(tensor, device, settings.dtype)))
+    with collection_paused(), generators_kept():
+        paths = module_paths(root)
+        modules = [module for module, _ in paths]
+        if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+            raise CaptureError(f"{title} is scripted; give the module before torch.jit.script.")
+        with torch.inference_mode(False), untouched(modules), attention_unfused():
+            if stand_in_for_lazy(modules, device):
+                with torch.no_grad(), CountingMode(device):
+                    root(*given[0], **given[1])
+            stand_ins = StandIns(device, settings.dtype)
+            stand_ins.of_modules(modules)
+            places = Places()
+            for module, names in paths:
+                places.follow(module, names[0])
+            with torch.enable_grad():
+                root.train()
+                run = _Run(root, given, stand_ins, places, settings, device)
+                step, idle = run(title, without_gradient)
+    if idle - without_gradient and optimizer_named(settings.optimizer).states:
+        return step_on(device, root, given, settings, title, idle)
+    return step
+
+
+def _input(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype | None) -> torch.Tensor:
+    wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    if device.type == "meta":
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=wanted, device=device)
+    if not tensor.is_meta:
+        return tensor.detach().to(device, wanted, copy=True)
+    if not tensor.is_floating_point():
+        return torch.zeros(tensor.shape, dtype=wanted, device=device)
+    seeded = torch.Generator().manual_seed(0)
+    return torch.rand(tensor.shape, generator=seeded).to(device, wanted)
+
+
+class _Run:
+    """The four phases of one step, in a mode that counts."""
+
+    def __init__(self, root: nn.Module, given: _Given, stand_ins: StandIns, places: Places,
+                 settings: Settings, device: torch.device) -> None:  # fmt: skip
+        self.root, self.given, self.settings = root, given, settings
+        self.mode = CountingMode(device, settings.kernels)
+        self.places = places
+        self.mode.module = places.here
+        self.device = device
+        self.kernels = DeviceKernels(settings.kernels, settings.amp)
+        self.account = self.mode.account
+        self.account.give(stand_ins.made())
+        self.input_bytes = self.account.give(given)
+        self.parameters = list(root.parameters())
+
+    def __call__(self, title: str, without: frozenset[int]) -> tuple[TrainingStep, frozenset[int]]:
+        optimizer = optimizer_named(self.settings.optimizer)
+        trained = [p for n, p in enumerate(self.parameters) if p.requires_grad and n not in without]
+        states = optimizer.new_states([p.detach() for p in trained])
+        optimizer_bytes = self.account.give(states)
+        steady_bytes = self.account.live
+        with self.mode:
+            output, loss, kind = self._forward(title)
+            self.mode.phase = "backward"
+            torch.autograd.backward(loss)
+            idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            gradient_bytes = self.account.nbytes(gradients)
+            self.mode.phase = "optimizer"
+            self.mode.module = lambda: ""
+            updated = [(p, s) for p, *s in zip(trained, *states, strict=True) if p.grad is not None]
+            with torch.no_grad():
+                optimizer.step(
+                    [p for p, _ in updated],
+                    [p.grad for p, _ in updated if p.grad is not None],
+                    tuple([s[n] for _, s in updated] for n in range(optimizer.states)),
+                    self.settings.kernels == "cuda",
+                )
+        del output, loss
+        step = TrainingStep(
+            param_bytes=self._param_bytes(),
+            gradient_bytes=gradient_bytes,
+            optimizer_bytes=optimizer_bytes,
+            saved_activation_bytes=sum(self.account.saved.values()),
+            input_bytes=self.input_bytes,
+            training_macs=self.mode.macs,
+            loss=kind,
+            fused_attention=self.kernels.fused_attention,
+            device=self.device.type,
+            steady_bytes=steady_bytes,
+            moments=tuple(self.account.moments),
+        )
+        return step, frozenset(idle)
+
+    def _param_bytes(self) -> int:
+        """Bytes of the parameters' elements; what several hold together is their storage."""
+        held: dict[int, tuple[int, int]] = {}
+        for p in self.parameters:
+            storage = p.untyped_storage()
+            before = held.get(id(storage), (0, 0))[0]
+            held[id(storage)] = (before + p.numel() * p.element_size(), storage.nbytes())
+        return sum(min(elements, whole) for elements, whole in held.values())
+
+    def _forward(self, title: str) -> tuple[Any, torch.Tensor, str]:
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            self.account.save(tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            with self._as_on_the_device():
+                output = self.root(*self.given[0], **self.given[1])
+                outputs = differentiable(title, output)
+                self.mode.phase = "loss"
+                self.places.begin_loss()
+                targets = targets_for(outputs)
+                self.account.give(targets)
+                loss = loss_of(outputs, targets)
+            self.kernels.forget_casts()
+        return (output, targets), loss, loss_kind(outputs)
+
+    def _as_on_the_device(self) -> AbstractContextManager[Any]:
+        """For a real run the device's own kernels and autocast, on meta what stands for them."""
+        if self.device.type == "meta":
+            return self.kernels
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp)

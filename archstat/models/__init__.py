@@ -1,0 +1,1 @@
+"""From a spec to a module, its Graph and its Report."""

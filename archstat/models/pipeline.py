@@ -1,0 +1,245 @@
+"""`analyze`: the one place where front ends meet analyses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from archstat.analyses import COLUMNS, analyses_with
+from archstat.analyses.fusion import Fusion
+from archstat.analyses.memory_access import checked_fusion
+from archstat.errors import BuildError, CaptureError, InputError, SpecError
+from archstat.frontends.garbage import collection_paused
+from archstat.graph import Graph
+from archstat.models.sources import Source, find
+from archstat.models.specs import Resolution, parse_batch, parse_spec
+from archstat.result import Finding, Report
+from archstat.units import InputSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archstat.models.variants import Variation
+
+# The Graph of a spec at an input (None: its own) and a batch, as `graph_of_spec` gives it.
+GraphOf = Callable[[str, Any, int | None], Graph]
+
+CONVENTION: Mapping[str, str] = {
+    "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
+    "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
+    "mode": "inference, per batch as given",
+}
+
+
+def analyze(
+    model: nn.Module | Graph | str,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    fusion: str = "none",
+) -> Report:
+    """Everything archstat counts of one model at one input.
+
+    Args:
+        model: a module, a spec such as ``"vgg16"`` or ``"nets/mine.py:Net,depth=50"``, or a Graph.
+        input: shapes without the batch: ``"3x224x224"``, ``(3, 224, 224)``, a dict of them by
+            argument name, or a list for several. By default the spec's, then the network's own.
+        batch: put before every shape; 1 by default.
+        fusion: ``"inference"`` counts memory access as after the fusion of an inference engine,
+            ``"none"`` as of each op by itself.
+
+    Returns:
+        A Report; `Report.totals` maps column keys to plain numbers, in elements, operations and
+        bytes as each key says.
+
+    Raises:
+        SpecError, LookupFailedError, BuildError: the spec, or what it names, is wrong; or there is
+            no such fusion.
+        InputError: the model refuses the input, or none is known for it.
+        CaptureError: forward raised for another reason.
+    """
+    if batch is not None:
+        batch = parse_batch(str(batch))
+    chosen = checked_fusion(fusion)
+    with collection_paused():
+        if isinstance(model, Graph):
+            return report(model, model.name, chosen)
+        if isinstance(model, str):
+            return report(graph_of_spec(model, input, batch), model, chosen)
+        graph = _graph_of_module(model, input, batch or 1)
+        return report(graph, graph.name, chosen)
+
+
+def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
+    from archstat.frontends.inputs import input_specs
+    from archstat.frontends.module import unwrapped
+
+    root = unwrapped(module)
+    title = type(root).__name__
+    if input is None:
+        raise InputError(_no_input(root, title, batch))
+    return _captured(root, title, input_specs(input), batch, None)
+
+
+def analyze_variants(
+    model: nn.Module | Graph | str,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    fusion: str = "none",
+) -> tuple[Report, ...]:
+    """The Report of a model, then those of its variants: cheaper convolutions, learned pooling.
+
+    A variant that would change nothing, or that the model's forward cannot run, has no Report;
+    the model's own findings say so.
+
+    Raises:
+        SpecError: the model is a saved Graph, which has no modules; see also `analyze`.
+    """
+    if isinstance(model, Graph):
+        raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
+    from archstat.models.variants import VARIANTS, Variation
+
+    own = analyze(model, input, batch, fusion=fusion)
+    reports, notes = [], []
+    for variant in VARIANTS:
+        variation = Variation(variant, own.graph)
+        title = f"{own.model} ({variant.name})"
+        try:
+            graph = _graph_of_variation(model, input, batch, variation, title)
+        except (BuildError, CaptureError, InputError) as error:
+            notes.append(f"{title} has no row, since it does not run: {error}")
+            continue
+        if variation.changed:
+            reports.append(report(graph, title, checked_fusion(fusion)))
+        else:
+            notes.append(f"{title} has no row: there is no {variant.changes} to change.")
+    findings = (Finding("note", "", note) for note in notes)
+    return (replace(own, findings=(*own.findings, *findings)), *reports)
+
+
+def _graph_of_variation(
+    model: nn.Module | str, input: Any, batch: int | None, variation: Variation, title: str
+) -> Graph:
+    if isinstance(model, str):
+        return graph_of_spec(model, input, batch, variation, title)
+    from archstat.frontends.building import build_for_real
+    from archstat.frontends.inputs import input_specs
+    from archstat.frontends.module import unwrapped
+
+    module = build_for_real(lambda: variation(unwrapped(model)))
+    return _captured(module, title, input_specs(input), batch or 1, None)
+
+
+def graph_of_spec(
+    text: str,
+    input: Any = None,
+    batch: int | None = None,
+    variation: Callable[[nn.Module], nn.Module] | None = None,
+    title: str | None = None,
+) -> Graph:
+    """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own.
+
+    A `variation` changes the model before it is captured, and then goes by its own `title`;
+    `input` may also be a Resolution.
+    """
+    # What a model prints while it is built and run must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        return _graph_of_source(text, input, batch, variation, title)
+
+
+def _graph_of_source(
+    text: str,
+    input: Any,
+    batch: int | None,
+    variation: Callable[[nn.Module], nn.Module] | None,
+    title: str | None,
+) -> Graph:
+    spec = parse_spec(text)
+    source = find(spec)
+    if variation is not None:
+        source = source.changed(variation)
+    module = source.build()
+    from archstat.frontends.inputs import input_specs
+
+    sizes = spec.resolution
+    if isinstance(input, Resolution):
+        if input.overrides or not (spec.input or spec.resolution):
+            sizes = input.sizes
+        input = None
+    specs = input_specs(input) if input is not None else ()
+    if spec.input is not None:
+        specs = (spec.input,)
+    specs = specs or source.default_inputs(module)
+    batch = spec.batch or batch or 1
+    if sizes:
+        specs = _at_resolution(text, specs, sizes)
+    if not specs:
+        raise InputError(_no_input(module, text, batch))
+    return _captured(module, title or text, specs, batch, source)
+
+
+def _captured(
+    module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
+) -> Graph:
+    from archstat.frontends.inputs import tensors_for
+    from archstat.frontends.module import capture_call, unwrapped
+
+    root = unwrapped(module)
+    args, kwargs = tensors_for(specs, batch, root)
+    try:
+        return capture_call(root, args, kwargs, title)
+    except CaptureError as error:
+        cause = error.__cause__ or error
+        if source is not None and _wants_data(cause):
+            return _captured(source.build_for_real(), title, specs, batch, None)
+        hint = _working_input(root, batch, specs)
+        if hint is None:
+            raise
+        if source is not None and (source.spec.input or source.spec.resolution):
+            hint = f"{hint.replace('--input ', 'input=')} in place of the spec's own"
+        raise InputError(f"{error}. This model runs with: {hint}") from cause
+
+
+def _wants_data(error: BaseException) -> bool:
+    """Whether forward failed for want of real numbers, not of another input."""
+    return "meta" in str(error).lower() or "data-dependent" in str(error).lower()
+
+
+def _no_input(module: nn.Module, title: str, batch: int) -> str:
+    hint = _working_input(module, batch, ())
+    remedy = (
+        f"this model runs with: {hint}" if hint else "give its shape, such as --input 3x224x224"
+    )
+    return f"{title} has no default input; {remedy}"
+
+
+def _working_input(module: nn.Module, batch: int, tried: tuple[InputSpec, ...]) -> str | None:
+    from archstat.frontends.inputs import working_inputs
+
+    specs = working_inputs(module, batch)
+    if specs is None or specs == tried:
+        return None
+    return " ".join(f"--input {spec}" for spec in specs)
+
+
+def _at_resolution(
+    text: str, specs: tuple[InputSpec, ...], resolution: tuple[int, ...]
+) -> tuple[InputSpec, ...]:
+    axes = len(specs[0].shape) - 1 if specs else 0
+    if len(resolution) not in (1, axes) or axes < 1:
+        raise InputError(f"{text}: resolution= needs one size or one for each of {axes} axes.")
+    sizes = resolution * axes if len(resolution) == 1 else resolution
+    first = replace(specs[0], shape=(specs[0].shape[0], *sizes))
+    return (first, *specs[1:])
+
+
+def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:
+    """The Report of a Graph: every analysis in order."""
+    analyses = tuple(analyzer.run(graph) for analyzer in analyses_with(fusion))
+    notes = [Finding("note", "", f"{model}: {note}") for note in graph.notes]
+    unknown = [f for analysis in analyses for f in analysis.findings]
+    return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

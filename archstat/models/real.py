@@ -1,0 +1,69 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from archstat.frontends.module import unwrapped
+from archstat.graph import Graph
+from archstat.models.sources import find
+from archstat.models.specs import parse_spec
+
+Given = tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]
+
+
+def real_module(model: nn.Module | str, seed: int = 0) -> nn.Module:
+    """The module itself, or what a spec names, initialised on cpu from a seed.
+
+    No generator of the process advances.
+
+    Raises:
+        BuildError: the spec does not build for real; see also `sources.find`.
+    """
+    if not isinstance(model, str):
+        return unwrapped(model)
+    source = find(parse_spec(model))
+    # What a model prints while it is built must not get among the figures.
+    with redirect_stdout(sys.stderr):
+        return unwrapped(replace(source, factory=_seeded(source.factory, seed)).build_for_real())
+
+
+def _seeded(factory: Callable[[], Any], seed: int) -> Callable[[], Any]:
+    def build() -> Any:
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        return factory()
+
+    return build
+
+
+def given_tensors(
+    graph: Graph, make: Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
+) -> Given:
+    """The inputs of a Graph as tensors; `make` is told their number, shape and dtype."""
+    args: list[torch.Tensor] = []
+    kwargs: dict[str, torch.Tensor] = {}
+    for number, index in enumerate(graph.inputs):
+        value = graph.values[index]
+        tensor = make(number, value.shape, getattr(torch, value.dtype))
+        if value.name is None:
+            args.append(tensor)
+        else:
+            kwargs[value.name] = tensor
+    return tuple(args), kwargs
+
+
+def ordinary(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An input between 0 and 1 that is the same every time; zeros where it holds whole numbers."""
+    if not dtype.is_floating_point:
+        return torch.zeros(shape, dtype=dtype)
+    seeded = torch.Generator().manual_seed(number)
+    return torch.rand(shape, generator=seeded).to(dtype)

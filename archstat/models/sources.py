@@ -1,0 +1,176 @@
+"""From a spec to a model: the zoo, a file or module of the user's, timm, torchvision."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from archstat import zoo
+from archstat.errors import (
+    ArchstatError,
+    BuildError,
+    MissingExtraError,
+    UnknownModelError,
+)
+from archstat.hints import did_you_mean, shortened
+from archstat.models.options import bound, guessed
+from archstat.models.specs import Spec
+from archstat.models.users_code import load_attribute
+from archstat.units import InputSpec, parse_input
+
+_NOT_A_MODULE = "is a {type}, not a torch.nn.Module; name a module class, instance or factory."
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from: a factory without arguments, and the input it expects."""
+
+    spec: Spec
+    factory: Callable[[], Any]
+    default_inputs: Callable[[Any], tuple[InputSpec, ...]]
+
+    def build(self) -> Any:
+        """The model on the meta device, else, where it cannot be built there, for real.
+
+        Raises:
+            BuildError: the factory raised, or returned something else.
+            OptionError: the factory refused a value.
+        """
+        from archstat.frontends.building import build_on_meta
+
+        try:
+            return self._checked(build_on_meta(self.factory))
+        except ArchstatError:
+            raise
+        except (Exception, SystemExit):
+            return self.build_for_real()
+
+    def build_for_real(self) -> Any:
+        """The model with real weights.
+
+        Raises:
+            BuildError: the factory raised, or returned something else.
+            OptionError: the factory refused a value.
+        """
+        from archstat.frontends.building import build_for_real
+
+        try:
+            return self._checked(build_for_real(self.factory))
+        except ArchstatError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise BuildError(f"{self.spec.text} does not build: {shortened(error)}") from error
+
+    def changed(self, change: Callable[[Any], Any]) -> Source:
+        """The same source with `change` applied to what it builds."""
+        return replace(self, factory=lambda: change(self._checked(self.factory())))
+
+    def _checked(self, model: Any) -> Any:
+        from torch import nn
+
+        if not isinstance(model, nn.Module):
+            raise BuildError(f"{self.spec.text} {_NOT_A_MODULE.format(type=type(model).__name__)}")
+        return model
+
+
+def find(spec: Spec) -> Source:
+    """The source that a spec names, with its options checked against the factory.
+
+    Raises:
+        UnknownModelError: no network of that name.
+        OptionError: an option or value that the factory does not take.
+        LookupFailedError: a file, module or attribute that cannot be loaded.
+        MissingExtraError: timm or torchvision is absent or does not import.
+    """
+    if spec.scheme == "zoo":
+        return _from_zoo(spec)
+    if spec.scheme == "python":
+        found = load_attribute(spec.target, spec.attribute)
+        return Source(spec, bound(spec, found), lambda model: ())
+    return _from_timm(spec) if spec.scheme == "timm" else _from_torchvision(spec)
+
+
+def _from_zoo(spec: Spec) -> Source:
+    entry = zoo.entry(spec.target)
+    factory = bound(spec, zoo.factory(spec.target))
+    shape = entry.input
+    for option, brought in entry.inputs.items():
+        if tuple(option.split("=", 1)) in spec.options:
+            shape = brought
+    default = parse_input(shape)
+    options = dict(spec.options)
+    # a network's own channels, or a block's
+    channels = options.get("in_channels", options.get("in"))
+    if channels is not None and channels.isdigit() and int(channels):
+        default = InputSpec((int(channels), *default.shape[1:]))
+    return Source(spec, factory, lambda model: (default,))
+
+
+def _from_timm(spec: Spec) -> Source:
+    timm = _optional("timm")
+    known = timm.list_models()
+    if spec.target not in known and spec.target.partition(".")[0] not in known:
+        raise UnknownModelError(
+            f"timm has no model {spec.target!r}.{did_you_mean(spec.target, known)}"
+        )
+    options = {key: guessed(value) for key, value in spec.options}
+
+    def default_inputs(model: Any) -> tuple[InputSpec, ...]:
+        config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
+        return (InputSpec(tuple(config.get("input_size", (3, 224, 224)))),)
+
+    return Source(
+        spec, lambda: timm.create_model(spec.target, pretrained=False, **options), default_inputs
+    )
+
+
+def _from_torchvision(spec: Spec) -> Source:
+    models = _optional("torchvision").models
+    known = models.list_models()
+    if spec.target not in known:
+        raise UnknownModelError(
+            f"torchvision has no model {spec.target!r}.{did_you_mean(spec.target, known)}"
+        )
+    options = {key: guessed(value) for key, value in spec.options}
+
+    def default_inputs(model: Any) -> tuple[InputSpec, ...]:
+        weights = models.get_model_weights(spec.target)
+        sizes = [_keyword(entry.transforms, "crop_size") for entry in weights]
+        side = min((size for size in sizes if size), default=224)
+        return (InputSpec((3, side, side)),)
+
+    def factory() -> Any:
+        with warnings.catch_warnings():
+            # About an initialisation to come, which is skipped here.
+            warnings.simplefilter("ignore", FutureWarning)
+            return models.get_model(spec.target, weights=None, **options)
+
+    return Source(spec, factory, default_inputs)
+
+
+def _keyword(partial: Any, name: str) -> int | None:
+    value = getattr(partial, "keywords", {}).get(name)
+    return value if isinstance(value, int) else None
+
+
+def _optional(package: Literal["timm", "torchvision"]) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{package}: models need {error.name}, which is not installed: "
+            f'python -m pip install "archstat[{package}]"'
+        ) from error
+    except Exception as error:
+        import torch
+
+        culprit = "torchvision" if "torchvision" in str(error) else package
+        raise MissingExtraError(
+            f"{package} does not import with torch {torch.__version__} ({shortened(error)}): "
+            f"install the build of {culprit} that was made for this torch."
+        ) from error

@@ -1,0 +1,111 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from archstat.errors import LookupFailedError
+from archstat.hints import did_you_mean, shortened
+
+
+def load_attribute(module: str, attribute: str) -> Any:
+    """The object that `attribute` (dotted) names in a dotted module or in a Python file.
+
+    The file's folder, or the working directory for a module, is importable meanwhile.
+
+    Raises:
+        LookupFailedError: no such file, module or attribute, or the import itself raised.
+    """
+    is_file = module.endswith(".py") or "/" in module or os.sep in module
+    found: Any = _import_file(Path(module)) if is_file else _import_module(module)
+    for part in attribute.split("."):
+        try:
+            present = hasattr(found, part)
+        except Exception as error:  # a module's own __getattr__ may import what is absent
+            raise LookupFailedError(f"{module}:{attribute}: {shortened(error)}") from error
+        if not present:
+            names = [name for name in dir(found) if not name.startswith("_")]
+            hint = did_you_mean(part, names) or f" It has {', '.join(names[:8]) or 'no names'}."
+            raise LookupFailedError(f"{module} has no attribute {part!r}.{hint}")
+        found = getattr(found, part)
+    return found
+
+
+def candidates(path: Path) -> list[str]:
+    """The public classes and functions a Python file defines, read without running it."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    definitions = (ast.ClassDef, ast.FunctionDef)
+    names = [node.name for node in tree.body if isinstance(node, definitions)]
+    return [name for name in names if not name.startswith("_")]
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise LookupFailedError(f"There is no file {path}.")
+    resolved = path.resolve()
+    # Keeps two files of one stem apart, and an edited file from its older self.
+    stamp = f"{resolved}:{resolved.stat().st_mtime_ns}:{resolved.stat().st_size}"
+    name = f"_archstat_{resolved.stem}_{hashlib.sha1(stamp.encode()).hexdigest()[:10]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    if spec is None or spec.loader is None:
+        raise LookupFailedError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    _forget_neighbours_of_others(resolved.parent)
+    _make_importable(resolved.parent)
+    # Registered before it runs: dataclasses and pickles look their own module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise LookupFailedError(f"{path} does not import: {shortened(error)}") from error
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    _make_importable(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if name == missing or name.startswith(f"{missing}."):
+            raise LookupFailedError(
+                f"There is no module {missing!r}, neither installed nor in {Path.cwd()}."
+            ) from error
+        raise LookupFailedError(f"{name} does not import: {shortened(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise LookupFailedError(f"{name} does not import: {shortened(error)}") from error
+
+
+def _forget_neighbours_of_others(folder: Path) -> None:
+    """Let a file import its own ``blocks.py``, not that of a file loaded before."""
+    others = {
+        str(Path(str(module.__file__)).parent)
+        for name, module in list(sys.modules.items())
+        if name.startswith("_archstat_")
+    } - {str(folder)}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and not name.startswith("_archstat_") and "site-packages" not in file:
+            shadows = (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+            if shadows and any(Path(file).is_relative_to(other) for other in others):
+                del sys.modules[name]
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) in sys.path:
+        sys.path.remove(str(folder))
+    sys.path.insert(0, str(folder))

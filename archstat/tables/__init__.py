@@ -1,0 +1,1 @@
+"""Rows, columns and notes: a file a command."""

@@ -1,0 +1,245 @@
+"""`bench` and `compare --latency`: measured models as rows, and the sentences below them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.measurement import Interval, LatencyRun, Measurement, Timing
+from archstat.result import IDENTITY, Cell, Column, Table
+from archstat.version import __version__
+
+_LATENCY = Column("latency_ms", "ms", "median time of a call (p50)", "lower")
+FIGURES = (
+    _LATENCY,
+    Column("latency_ms_low", "ms", "lower 95 % limit of the median, over processes", "lower"),
+    Column("latency_ms_high", "ms", "upper 95 % limit of the median, over processes", "lower"),
+    Column("latency_ms_p5", "ms", "5th percentile of the samples", "lower"),
+    Column("latency_ms_p95", "ms", "95th percentile of the samples", "lower"),
+    Column("latency_ms_iqr", "ms", "distance of the quartiles of the samples", "lower"),
+    Column("throughput", "count", "samples of the batch a second, at the median", "higher"),
+    Column("samples", "number", "timed blocks of calls that the figures are made of"),
+    Column("processes", "number", "fresh processes that they come from"),
+    _LATENCY.ratio(),
+    Column("latency_ms_ratio_low", "number", "lower 95 % limit of the ratio"),
+    Column("latency_ms_ratio_high", "number", "upper 95 % limit of the ratio"),
+    Column("verdict", "text", "faster or slower than the reference, or can't tell"),
+    Column("noise_low", "number", "the reference over itself, lower 95 % limit"),
+    Column("noise_high", "number", "the reference over itself, upper 95 % limit"),
+    Column("first_call_ms", "ms", "the first call of a process, before the warm-up", "lower"),
+    Column("wall_ms", "ms", "on cuda: median by the wall clock, synchronised", "lower"),
+    Column("dispatch_ms", "ms", "on cuda: median until the call returned", "lower"),
+    Column("cuda_graph_ms", "ms", "median of the replay of a captured graph", "lower"),
+)
+CIRCUMSTANCES = (
+    Column("device", "text", "cpu, or cuda with its number"),
+    Column("device_name", "text", "what the cpu or the GPU calls itself"),
+    Column("driver", "text", "version of the GPU's driver"),
+    Column("torch", "text", "version of torch"),
+    Column("python", "text", "version of Python"),
+    Column("platform", "text", "operating system and processor architecture"),
+    Column("cores", "number", "cpu cores that the processes may use"),
+    Column("machine", "text", "the same for the same machine and device"),
+    Column("threads", "number", "threads of torch on the cpu"),
+    Column("dtype", "text", "fp32, fp16, bf16 or amp"),
+    Column("layout", "text", "contiguous or channels_last"),
+    Column("mode", "text", "inference or training"),
+    Column("execution", "text", "eager or compiled"),
+    Column("cache", "text", "hot, or cold: flushed before each call"),
+    Column("batch", "number", "the batch that ran"),
+    Column("asked_batch", "number", "the batch before memory ran out"),
+    Column("resolution", "text", "spatial size of the first input that has one"),
+    Column("method", "text", "how samples were taken"),
+    Column("rule", "text", "what ended the run"),
+    Column("settings", "text", "switches of torch that speed depends on, as they stood"),
+    Column("date", "text", "when the run ended, in UTC"),
+)
+PHASE = Column("phase", "text", "of training: forward, backward, optimizer or step, which is all")
+LATENCY_COLUMNS: tuple[Column, ...] = (*IDENTITY, PHASE, *FIGURES, *CIRCUMSTANCES)
+_SHAPE = re.compile(r"\d+(?:x\d+)+")
+_TRAINING = ("forward", "backward", "optimizer", "step")
+
+
+def phases_shown(one: Measurement) -> tuple[Timing, ...]:
+    """The timings that have a row of their own: those of training, else the main one."""
+    if not one.conditions.backward:
+        return (one.main,)
+    return tuple(timing for timing in one.timings if timing.phase in _TRAINING)
+
+
+def figures(run: LatencyRun, number: int, reference: int, phase: Timing) -> tuple[Cell, ...]:
+    """The cells under `FIGURES` of one phase of the model at `number`; ratios to `reference`."""
+    one = run.measurements[number]
+    is_main = phase.phase == one.main.phase
+    interval = phase.interval_ms
+    others = (_median(one, name) for name in ("wall", "dispatch", "cuda_graph"))
+    return (
+        *(phase.p50_ms, interval.low, interval.high, phase.p5_ms, phase.p95_ms, phase.iqr_ms),
+        *(one.throughput if is_main else None, phase.samples, phase.processes),
+        *_against_reference(run, number, reference, is_main),
+        one.first_call_ms,
+        *(others if is_main else (None,) * 3),
+    )
+
+
+def circumstances(one: Measurement) -> tuple[Cell, ...]:
+    """The cells under `CIRCUMSTANCES`."""
+    asked, machine = one.conditions, one.machine
+    return (
+        *(asked.device, machine.device_name, machine.driver, machine.torch, machine.python),
+        *(machine.platform, machine.cores, machine.identity, one.threads, asked.dtype),
+        *(one.layout, "training" if asked.backward else "inference"),
+        *("compiled" if asked.compile else "eager", "cold" if asked.cold else "hot"),
+        *(asked.batch, one.asked_batch, resolution_of(one.input), one.method, one.rule),
+        *(", ".join(f"{key}={value}" for key, value in one.settings.items()), one.date),
+    )
+
+
+def resolution_of(shapes: str) -> str | None:
+    """The sizes behind batch and channels of the first input that has any."""
+    shape: str
+    for shape in _SHAPE.findall(shapes):
+        _, _, *sizes = shape.split("x")
+        if sizes:
+            return "x".join(sizes)
+    return None
+
+
+def _against_reference(
+    run: LatencyRun, number: int, reference: int, is_main: bool
+) -> tuple[Cell, ...]:
+    if not is_main:
+        return (None,) * 6
+    noise = (run.noise.low, run.noise.high)
+    if len(run.measurements) < 2:
+        return (None, None, None, None, *noise)
+    if number == reference:
+        return (1.0, None, None, None, *noise)
+    ratio = run.ratios[number - (number > reference)]
+    interval = ratio.interval
+    return (interval.middle, interval.low, interval.high, ratio.verdict, *noise)
+
+
+def _median(one: Measurement, phase: str) -> float | None:
+    timing = one.timing(phase)
+    return None if timing is None else timing.p50_ms
+
+
+COMPARED = (*FIGURES, *CIRCUMSTANCES)
+_CONVENTION = {
+    "latency_ms": "median of a call; low and high are its 95 % limits over fresh processes, "
+    "the ratio's are made of rounds in which both models ran",
+    "throughput": "batch / latency_ms",
+}
+
+
+def latency_table(runs: Sequence[LatencyRun], reference: int) -> Table:
+    """A row a model and condition, and of training a row a phase, one run below the other.
+
+    Args:
+        runs: of the same models, each at a condition of its own; at least one.
+        reference: the number of the model that ratios are to.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    inputs: dict[str, None] = {}
+    position = None
+    for run in runs:
+        for number, one in enumerate(run.measurements):
+            inputs[one.input] = None
+            for phase in phases_shown(one):
+                if position is None and number == reference and phase is one.main:
+                    position = len(rows)
+                cells = figures(run, number, reference, phase)
+                rows.append((one.model, one.input, phase.phase, *cells, *circumstances(one)))
+    return Table(
+        columns=LATENCY_COLUMNS,
+        rows=tuple(rows),
+        reference=position,
+        notes=tuple(_notes(runs, reference)),
+        convention=_CONVENTION,
+        torch_version=runs[0].measurements[0].machine.torch,
+        archstat_version=__version__,
+        inputs=tuple(inputs),
+    )
+
+
+def with_latency(table: Table, run: LatencyRun, reference: int) -> Table:
+    """A comparison with the columns of a run of the same models, in the same order."""
+    further = [
+        (*figures(run, number, reference, one.main), *circumstances(one))
+        for number, one in enumerate(run.measurements)
+    ]
+    rows = tuple((*row, *cells) for row, cells in zip(table.rows, further, strict=True))
+    notes = tuple(_notes([run], reference))
+    return replace(
+        table,
+        columns=(*table.columns, *COMPARED),
+        rows=rows,
+        notes=(*table.notes, *notes),
+        column_notes={**table.column_notes, **dict.fromkeys(notes, "latency_ms")},
+        convention={**table.convention, **_CONVENTION},
+    )
+
+
+def varying(table: Table, keys: Sequence[str]) -> list[str]:
+    """The keys among these whose cells are not the same in every row."""
+    return [key for key in keys if len(set(table.column(key))) > 1]
+
+
+def _notes(runs: Sequence[LatencyRun], reference: int) -> Iterator[str]:
+    """Where and how it was measured, what ended it, the noise, and what the run itself remarks."""
+    said: dict[str, None] = {}
+    first = runs[0].measurements[0]
+    said[_machine(first)] = None
+    for run in runs:
+        place = f"{_condition(run.measurements[0])}: " if len(runs) > 1 else ""
+        said[f"{place}{_how(run)}"] = None
+        said[f"{place}{_noise(run, reference)}"] = None
+        said.update(dict.fromkeys(f"{place}{remark}" for remark in run.remarks))
+    yield from said
+
+
+def _machine(one: Measurement) -> str:
+    machine, asked = one.machine, one.conditions
+    driver = f", driver {machine.driver}" if machine.driver else ""
+    return (
+        f"{machine.device_name}{driver}, {machine.cores} cores, torch {machine.torch}, "
+        f"Python {machine.python}: {asked.dtype}, {one.layout}, {_ways(asked)}."
+    )
+
+
+def _ways(asked: Conditions) -> str:
+    words = ("training step" if asked.backward else "inference", "compiled" if asked.compile else
+             "eager", "cold cache" if asked.cold else "hot cache")  # fmt: skip
+    return ", ".join(words)
+
+
+def _condition(one: Measurement) -> str:
+    return f"batch {one.conditions.batch}, {_threads(one.threads)}"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _how(run: LatencyRun) -> str:
+    first = run.measurements[0]
+    methods = [one.method.split(", ") for one in run.measurements]
+    # Fast models are called several times a sample; the column `method` says so of each.
+    common = [part for part in methods[0] if all(part in method for method in methods)]
+    return (
+        f"{_threads(first.threads)}; {', '.join(common)}; intervals of 95 % over "
+        f"{first.main.processes} processes; ended by: {first.rule}."
+    )
+
+
+def _noise(run: LatencyRun, reference: int) -> str:
+    model = run.measurements[reference].model
+    return f"noise floor here and now, {model} against itself: {span(run.noise)}."
+
+
+def span(ratio: Interval) -> str:
+    """The limits of a ratio: ``"0.981x to 1.024x"``."""
+    return f"{ratio.low:.3f}x to {ratio.high:.3f}x"

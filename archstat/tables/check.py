@@ -1,0 +1,143 @@
+"""The outcome of a check as tables: raw for csv and json, in words for a reader."""
+
+from __future__ import annotations
+
+from math import inf
+
+from archstat.budgets.gate import Judged, Outcome
+from archstat.budgets.verdicts import Verdict, exact, percent
+from archstat.models.pipeline import CONVENTION
+from archstat.result import Cell, Column, Table
+from archstat.tables.check_reasons import explanation, place
+from archstat.version import __version__
+
+RAW_COLUMNS = (
+    Column("budget", "text", "name of the budget"),
+    Column("model", "text", "the spec as its file has it"),
+    Column("input", "text", "shape of each input, batch first"),
+    Column("column", "text", "key of the column that the rule is about"),
+    Column("rule", "text", "the rule as its file has it"),
+    Column("value", "number", "what the model has, raw"),
+    Column("lower_bound", "text", "yes if operations are unknown, so that the value may be more"),
+    Column("limit", "number", "what the rule allows, raw"),
+    Column("margin", "number", "room left before the rule breaks; negative if it is broken"),
+    Column("verdict", "text", "kept, broken, informational, incomplete or failed"),
+    Column("locked", "number", "what the lock file has, raw"),
+    Column("file", "text", "file of the budget"),
+    Column("line", "number", "line of the rule in it"),
+    Column("message", "text", "why, and what to do"),
+)
+_SHOWN = (
+    Column("budget", "text", "name of the budget"),
+    Column("rule", "text", "key of the column that the rule is about"),
+    Column("value", "figure", "what the model has"),
+    Column("change", "figure", "by how much it changed since the lock file"),
+    Column("limit", "figure", "what the rule allows"),
+    Column("margin", "figure", "room left before the rule breaks"),
+    Column("verdict", "text", "kept, broken, informational, incomplete or failed"),
+)
+
+
+def raw_table(outcome: Outcome) -> Table:
+    """One row a rule with exact numbers; an axis that sees everything is None."""
+    rows: list[tuple[Cell, ...]] = []
+    for judged in outcome.judged:
+        budget = judged.budget
+        for verdict in judged.verdicts:
+            locked = judged.locked.totals.get(verdict.rule.key) if judged.locked else None
+            said = explanation(outcome.config, judged, verdict)
+            rows.append(
+                (budget.name, budget.model, judged.entry.input if judged.entry else None,
+                 verdict.rule.key, verdict.rule.name, verdict.cell,
+                 "yes" if verdict.lower_bound else "", verdict.limit, verdict.margin,
+                 verdict.state, locked, place(outcome.config), verdict.rule.line, said)
+            )  # fmt: skip
+    return _table(outcome, RAW_COLUMNS, rows)
+
+
+def shown_table(outcome: Outcome) -> Table:
+    """One row a rule with rounded numbers, exact ones where rounding would hide a difference."""
+    rows: list[tuple[Cell, ...]] = []
+    for judged in outcome.judged:
+        for verdict in judged.verdicts:
+            rows.append(
+                (judged.budget.name, _rule(verdict), _value(verdict), since_lock(judged, verdict),
+                 _limit(verdict), _margin(verdict), verdict.state)
+            )  # fmt: skip
+    table = _table(outcome, _SHOWN, rows)
+    if outcome.lock is not None:
+        return table
+    return table.select([column.key for column in _SHOWN if column.key != "change"])
+
+
+def since_lock(judged: Judged, verdict: Verdict) -> str:
+    """How a figure changed since the lock file: ``+1.2%``, ``same``, ``new``."""
+    key = verdict.rule.key
+    if verdict.state == "failed":
+        return "-"
+    if judged.locked is None or key not in judged.locked.totals:
+        return "new"
+    before, after = judged.locked.totals[key], verdict.cell
+    if before == after:
+        return "same"
+    if not isinstance(before, (int, float)) or not isinstance(after, (int, float)) or not before:
+        return "changed"
+    sign = "+" if after > before else "-"
+    return f"{sign}{percent(after - before, before)}"
+
+
+def _table(outcome: Outcome, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]]) -> Table:
+    torch = next((judged.torch_version for judged in outcome.judged if judged.torch_version), "")
+    return Table(columns, tuple(rows), convention=CONVENTION, torch_version=torch,
+                 archstat_version=__version__)  # fmt: skip
+
+
+def _hidden_by_rounding(verdict: Verdict) -> bool:
+    column, value, limit = verdict.rule.column, verdict.value, verdict.limit
+    if value is None or limit is None or inf in (value, limit) or value == limit:
+        return False
+    return column.format(value) == column.format(limit)
+
+
+def _value(verdict: Verdict) -> str:
+    rule = verdict.rule
+    if verdict.value is None:
+        return "-"
+    if verdict.value == inf:
+        return "everything"
+    if isinstance(verdict.cell, tuple):
+        return rule.column.format(verdict.cell)
+    if rule.operator == "==" or _hidden_by_rounding(verdict):
+        text = exact(rule.column, verdict.value)
+        return f">= {text}" if verdict.lower_bound else text
+    return rule.column.format(verdict.value, verdict.lower_bound)
+
+
+def _rule(verdict: Verdict) -> str:
+    rule = verdict.rule
+    return f"{rule.key} lock+{rule.text}" if rule.relative else rule.key
+
+
+def _limit(verdict: Verdict) -> str:
+    rule, limit = verdict.rule, verdict.limit
+    if rule.operator == "==" or _hidden_by_rounding(verdict):
+        return f"{rule.operator} {exact(rule.column, limit or 0)}"
+    if not rule.relative:
+        return rule.text
+    return "-" if limit is None else f"{rule.operator} {rule.column.format(limit)}"
+
+
+def _margin(verdict: Verdict) -> str:
+    rule, margin, limit = verdict.rule, verdict.margin, verdict.limit
+    if margin is None or limit is None:
+        return "-"
+    if margin == 0 and rule.operator in ("<", ">"):
+        return "at limit"
+    if margin == 0:
+        return "exact" if rule.operator == "==" else "none left"
+    side = "left" if margin > 0 else "over" if (verdict.value or 0) > limit else "short"
+    share = abs(margin) / limit if limit else inf
+    countable = rule.column.unit in ("pixels", "number")
+    if rule.operator == "==" or share >= 100 or countable or _hidden_by_rounding(verdict):
+        return f"{exact(rule.column, abs(margin))} {side}"
+    return f"{percent(margin, limit)} {side}"

@@ -1,0 +1,139 @@
+"""`compare`: several models in one table, with ratios to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archstat.analyses import COLUMNS
+from archstat.analyses.memory_access import checked_fusion
+from archstat.errors import SpecError
+from archstat.graph import Graph
+from archstat.models.pipeline import (
+    CONVENTION,
+    GraphOf,
+    analyze,
+    analyze_variants,
+    graph_of_spec,
+    report,
+)
+from archstat.result import IDENTITY, Cell, Column, Report, Table
+from archstat.version import __version__
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Every cheap column has its ratio, but for texts, for numbers an axis, and for what a count of
+# unknown operations is to another.
+_COMPARED = tuple(
+    column
+    for column in COLUMNS
+    if column.key != "unknown_ops" and column.unit not in ("text", "pixels")
+)
+_RATIOS = tuple(column.ratio() for column in _COMPARED)
+COMPARISON_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, *_RATIOS)
+
+
+def compare(
+    models: Sequence[nn.Module | Graph | str],
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    reference: int | str = 0,
+    variants: bool = False,
+    fusion: str = "none",
+) -> Table:
+    """One row a model, in the order given, with every ratio to the reference row.
+
+    Args:
+        models: modules, specs or Graphs, as `analyze` takes them.
+        input: shapes without the batch, for the models that bring none of their own.
+        batch: put before every shape.
+        reference: the model that ratios refer to, by number or by spec.
+        variants: below each model a row for each of its variants: depthwise-separable, grouped
+            and factorised convolutions, strided convolutions instead of pooling.
+        fusion: how memory access is counted, ``"none"`` or ``"inference"``.
+
+    Raises:
+        SpecError: no models, or a reference that is none of them; see also `analyze`.
+    """
+    position = reference_row([_name(model) for model in models], reference)
+    groups = [reports_of(model, input, batch, variants, fusion) for model in models]
+    return table_of_groups(groups, position)
+
+
+def reports_of(
+    model: nn.Module | Graph | str,
+    input: Any,
+    batch: int | None,
+    variants: bool = False,
+    fusion: str = "none",
+    graph_of: GraphOf = graph_of_spec,
+) -> tuple[Report, ...]:
+    """The Report of one model, with those of its variants behind it if they are wanted.
+
+    `graph_of` gives the Graph of a spec without variants; by default it is captured.
+    """
+    if variants:
+        return analyze_variants(model, input, batch, fusion=fusion)
+    if isinstance(model, str):
+        return (report(graph_of(model, input, batch), model, checked_fusion(fusion)),)
+    return (analyze(model, input, batch, fusion=fusion),)
+
+
+def table_of_groups(groups: Sequence[Sequence[Report]], position: int) -> Table:
+    """The comparison of groups of reports with the first of the group at `position`."""
+    row = sum(len(group) for group in groups[:position])
+    return table_of([report for group in groups for report in group], row)
+
+
+def table_of(reports: Sequence[Report], position: int) -> Table:
+    """The comparison of finished reports with the one at `position`."""
+    base = reports[position]
+    bounds = {(row, key) for row, report in enumerate(reports) for key in report.lower_bounds}
+    findings = [finding for report in reports for finding in report.findings]
+    return Table(
+        columns=COMPARISON_COLUMNS,
+        rows=tuple(tuple(_cells(report, base)) for report in reports),
+        bounds=frozenset(bounds),
+        reference=position,
+        notes=tuple(dict.fromkeys(finding.message for finding in findings)),
+        column_notes={f.message: f.topic for f in findings if f.topic == "receptive_field"},
+        convention={**CONVENTION, **base.conventions},
+        torch_version=base.graph.torch_version,
+        archstat_version=__version__,
+        inputs=tuple(dict.fromkeys(report.input for report in reports)),
+    )
+
+
+def _name(model: nn.Module | Graph | str) -> str:
+    if isinstance(model, str):
+        return model
+    return model.name if isinstance(model, Graph) else type(model).__name__
+
+
+def reference_row(names: Sequence[str], reference: int | str) -> int:
+    """The row that ratios refer to.
+
+    Raises:
+        SpecError: no rows, or a reference that is none of them.
+    """
+    if not names:
+        raise SpecError("There is nothing to compare; name at least one model.")
+    if isinstance(reference, int):
+        if not -len(names) <= reference < len(names):
+            raise SpecError(f"reference={reference}: there are only {len(names)} models.")
+        return reference % len(names)
+    if reference not in names:
+        raise SpecError(f"The reference {reference!r} is none of the models: {', '.join(names)}.")
+    return names.index(reference)
+
+
+def _cells(report: Report, base: Report) -> Iterator[Cell]:
+    yield report.model
+    yield report.input
+    for column in COLUMNS:
+        yield report.totals[column.key]
+    for column in _COMPARED:
+        mine, theirs = report.totals[column.key], base.totals[column.key]
+        yield None if mine is None or not theirs else mine / theirs

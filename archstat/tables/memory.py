@@ -1,0 +1,140 @@
+"""`memory`: what a training step and inference need, a row a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
+from archstat.measure.training.rows import MemoryRow
+from archstat.measure.training.step import Settings
+from archstat.reporters.plots import MemoryTimeline
+from archstat.result import Cell, Column, Table
+from archstat.units import format_bytes
+from archstat.version import __version__
+
+FIT_COLUMNS = (
+    Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
+    Column("beyond_bytes", "bytes", "the training peak of one sample more"),
+)
+MEASURED_COLUMNS = (
+    Column("measured_training_bytes", "bytes", "the allocator's peak in a real training step"),
+    Column("measured_peak_bytes", "bytes", "the allocator's peak in a real forward pass"),
+)
+MEMORY_COLUMNS = (
+    Column("model", "text", "the spec as typed"),
+    Column("input", "text", "shape of each input, batch first"),
+    Column("training_memory_bytes", "bytes", "peak of a training step", "lower"),
+    Column("param_bytes", "bytes", "bytes of the parameters", "lower"),
+    Column("gradient_bytes", "bytes", "gradients of the parameters", "lower"),
+    Column("optimizer_bytes", "bytes", "what the optimizer keeps between steps", "lower"),
+    Column("saved_activation_bytes", "bytes", "what autograd saves, each storage once", "lower"),
+    Column("input_bytes", "bytes", "the model's inputs", "lower"),
+    *INFERENCE_COLUMNS,
+    Column("training_macs", "count", "multiply-accumulates of forward and backward", "lower"),
+    Column("peak_phase", "text", "phase of the training step that holds the peak"),
+    Column("peak_module", "text", "module whose op holds the peak"),
+)  # fmt: skip
+
+
+def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
+    """The rows with the sentences that say what the figures leave out."""
+    searched = any(row.fit is not None for row in rows)
+    measured = any(row.real is not None for row in rows)
+    columns = (
+        *MEMORY_COLUMNS,
+        *(MEASURED_COLUMNS if measured else ()),
+        *(FIT_COLUMNS if searched else ()),
+    )
+    found = [note for row in rows if (note := _found(row))]
+    return Table(
+        columns=columns,
+        rows=tuple(_cells(row) for row in rows),
+        notes=(*found, *_notes(rows, settings)),
+        convention=_convention(settings),
+        torch_version=rows[0].torch_version if rows else "",
+        archstat_version=__version__,
+        inputs=tuple(dict.fromkeys(row.input for row in rows)),
+    )
+
+
+def timeline(row: MemoryRow) -> MemoryTimeline:
+    """Live memory over the row's training step, for a picture."""
+    peak, moments = row.step.peak, row.step.moments
+    place = f"{peak.module} ({peak.phase})" if peak.module else peak.phase
+    return MemoryTimeline(
+        f"{row.model}, {row.input}",
+        tuple(moment.live_bytes for moment in moments),
+        tuple(moment.phase for moment in moments),
+        place,
+        row.step.steady_bytes,
+    )
+
+
+def _cells(row: MemoryRow) -> tuple[Cell, ...]:
+    """The row under `MEMORY_COLUMNS`, then what was measured and the search, where there was."""
+    step = row.step
+    cells: tuple[Cell, ...] = (
+        *(row.model, row.input, step.training_memory_bytes, step.param_bytes),
+        *(step.gradient_bytes, step.optimizer_bytes, step.saved_activation_bytes),
+        *(step.input_bytes, row.peak_memory_bytes, row.ideal_peak_bytes),
+        *(step.training_macs, step.peak.phase, step.peak.module or "-"),
+    )
+    if row.real is not None:
+        cells = (*cells, row.real.training_bytes, row.real.inference_bytes)
+    return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
+
+
+def _found(row: MemoryRow) -> str | None:
+    """The sentence about the search."""
+    if row.fit is None or row.budget is None:
+        return None
+    room, peak = format_bytes(row.budget), format_bytes(row.fit.peak)
+    if not row.fit.batch:
+        return (
+            f"{row.model} does not fit {room}: a batch of {row.fit.smallest}, "
+            f"which the row shows, needs {peak}."
+        )
+    more = row.fit.beyond
+    beyond = "cannot run" if more is None else f"needs {format_bytes(more)}"
+    return (
+        f"{row.model} fits {room} up to a batch of {row.fit.batch}, which needs {peak}; "
+        f"{row.fit.batch + 1} {beyond}."
+    )
+
+
+def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
+    losses = " or ".join(dict.fromkeys(row.step.loss for row in rows))
+    one = "all parameters at once" if settings.kernels == "cuda" else "one parameter at a time"
+    precision = str(settings.dtype or "the model's own dtype").removeprefix("torch.")
+    if settings.amp:
+        half = "float16" if settings.kernels == "cuda" else "bfloat16"
+        precision = f"float32 weights with {half} autocast (inference without)"
+    yes = [
+        f"training: a step after the first, loss {losses}, {settings.optimizer} ({one}), "
+        f"{precision}; input, output and loss stay alive. The parts do not sum to the peak.",
+        f"Kernels of {settings.kernels} are assumed; library workspaces are not included.",
+    ]
+    if any(row.real is not None for row in rows):
+        yes.append(
+            "measured: torch's allocator on cpu by torch.profiler, with what kernels take from it."
+        )
+    if any(row.step.fused_attention for row in rows):
+        yes.append(
+            "Attention: training by a fused kernel, which stores no scores; inference stores them."
+        )
+    real = [row.model for row in rows if row.step.device != "meta"]
+    if real:
+        yes.append(f"{', '.join(real)} ran for real on cpu, since it cannot run on meta.")
+    return yes
+
+
+def _convention(settings: Settings) -> dict[str, str]:
+    return {
+        "training_memory_bytes": "peak of one training step after the first, run on meta with "
+        "storages counted while they live; library workspaces are not included",
+        "training_macs": "multiply-accumulates of forward and backward",
+        "optimizer": settings.optimizer,
+        "kernels": settings.kernels,
+        "dtype": str(settings.dtype or "own").removeprefix("torch."),
+        "amp": str(settings.amp).lower(),
+    }

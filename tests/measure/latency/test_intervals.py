@@ -1,0 +1,106 @@
+"""Intervals over processes, against Student's formula and against simulated machines."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+
+from archstat.measure.latency.intervals import (
+    clipped,
+    independent,
+    interval_over,
+    percentile,
+    student,
+)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "point"), [(1, 12.706), (2, 4.303), (7, 2.365), (12, 2.179), (1e9, 1.960)]
+)
+def test_student_is_the_tables_value(freedom, point):
+    assert student(freedom) == pytest.approx(point, rel=4e-3)
+
+
+def test_student_never_has_less_than_one_degree():
+    assert student(0.2) == student(1)
+
+
+def test_percentiles_lie_between_neighbours():
+    assert percentile([1.0, 2.0, 4.0], 0.5) == 2
+    assert percentile([1.0, 2.0, 4.0], 0.75) == 3
+    assert percentile([7.0], 0.95) == 7
+
+
+def test_the_interval_of_one_turn_each_is_students():
+    found = interval_over([[1.0], [2.0], [4.0]])
+    reach = 4.303 * math.log(2) / math.sqrt(3)
+    assert found.middle == pytest.approx(2)
+    assert found.high == pytest.approx(2 * math.exp(reach))
+    assert found.low == pytest.approx(2 * math.exp(-reach))
+
+
+def test_equal_values_leave_no_doubt():
+    found = interval_over([[3.0, 3.0], [3.0, 3.0]])
+    assert (found.low, found.middle, found.high) == pytest.approx((3, 3, 3))
+    assert found.half_width == 0
+
+
+def test_a_slow_spell_of_the_machine_widens_the_interval():
+    calm = [[10.0, 10.1, 10.0, 10.1, 10.0, 10.1]] * 3
+    slow = [[10.0, 10.1, 10.0, 14.1, 14.0, 14.1]] * 3
+    assert interval_over(slow).half_width > 10 * interval_over(calm).half_width
+
+
+def test_a_single_stalled_turn_neither_moves_nor_widens_much():
+    calm = [[10.0, 10.1, 9.9, 10.0, 10.1, 9.9, 10.0] for _ in range(3)]
+    stalled = [[*turns[:3], 300.0, *turns[4:]] for turns in calm]
+    assert interval_over(stalled).middle == pytest.approx(10, rel=5e-3)
+    assert interval_over(stalled).half_width < 0.03
+
+
+def test_processes_of_unlike_length_are_all_heard():
+    found = interval_over([[10.0, 10.0], [20.0], []])
+    assert found.middle == pytest.approx(math.sqrt(200))
+
+
+def test_alike_neighbours_are_worth_less():
+    assert independent([1, -1, 1, -1, 1, -1]) == 6
+    assert independent([1, 1, 1, -1, -1, -1]) == pytest.approx(6 * 0.5 / 1.5)
+    assert independent([2, 2, 2]) == 3
+
+
+def test_clipping_leaves_ordinary_values_alone():
+    assert clipped([1.0, 2.0, 3.0]) == [1, 2, 3]
+    assert clipped([1.0, 1.0, 1.0, 9.0]) == [1, 1, 1, 9]  # no spread to judge by
+    assert max(clipped([1.0, 2.0, 3.0, 2.0, 90.0])) == pytest.approx(2 + 3 * 1.4826)
+
+
+@pytest.mark.parametrize(("between", "turns", "within"), [(0.05, 0.0, 0.02), (0.02, 0.03, 0.02)])
+def test_intervals_hold_the_truth_as_often_as_they_say(between, turns, within):
+    """Simulated runs of 3 processes and 6 turns: 95 % promised, at least 92 % demanded."""
+    drawn = random.Random(0)
+    held, runs = 0, 1000
+    for _ in range(runs):
+        machine = [drawn.gauss(0, turns) for _ in range(6)]
+        logs = []
+        for _ in range(3):
+            level = drawn.gauss(0, between)
+            logs.append([level + shift + drawn.gauss(0, within) for shift in machine])
+        held += interval_over([list(map(math.exp, row)) for row in logs]).contains(1.0)
+    assert held >= 0.92 * runs
+
+
+def test_an_interval_is_not_wider_than_it_must_be():
+    """Of 3 processes alone it is Student's, on the average within a fifth."""
+    drawn = random.Random(1)
+    reach = []
+    for _ in range(500):
+        levels = [drawn.gauss(0, 0.05) for _ in range(3)]
+        found = interval_over([[math.exp(level + drawn.gauss(0, 0.001)) for _ in range(6)]
+                               for level in levels])  # fmt: skip
+        own = 4.303 * statistics.stdev(levels) / math.sqrt(3)
+        reach.append(math.log(found.high / found.middle) / own)
+    assert statistics.median(reach) == pytest.approx(1, abs=0.2)

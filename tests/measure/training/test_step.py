@@ -1,0 +1,363 @@
+"""A training step: its parts as products of dimensions, and a module that stays as it was."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm as parametrized_weight_norm
+
+from archstat.errors import CaptureError, OptionError
+from archstat.measure.training.step import Settings, step_on, training_step
+
+FLOAT, CLASS = 4, 8
+SIZES = st.integers(1, 40)
+
+
+def meta(*shape, dtype=torch.float32):
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def step(module, *shape, **options):
+    return training_step(module, (meta(*shape),), settings=Settings(**options))
+
+
+def mlp(*widths):
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
+    return nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
+
+
+def test_linear_chain_saves_its_activations_and_the_loss_its_scores():
+    batch, first, hidden, classes = 6, 10, 20, 7
+    found = step(mlp(first, hidden, classes), batch, first)
+    params = first * hidden + hidden + hidden * classes + classes
+    assert found.param_bytes == found.gradient_bytes == params * FLOAT
+    assert found.input_bytes == batch * first * FLOAT
+    # ReLU's output, which the second layer reads as well; log-softmax; the sum of the weights
+    assert found.saved_activation_bytes == (batch * hidden + batch * classes + 1) * FLOAT
+    assert found.optimizer_bytes == 0
+    assert found.loss == "cross-entropy"
+
+
+def test_convolution_and_relu_save_one_map():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU())
+    found = step(net, 2, 3, 12, 10)
+    assert found.saved_activation_bytes == 2 * 8 * 10 * 8 * FLOAT
+    assert found.loss == "sum"
+
+
+def test_batch_norm_runs_in_training_and_saves_its_statistics():
+    net = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
+    found = step(net, 2, 3, 6, 6)
+    assert found.saved_activation_bytes == (2 * 8 * 6 * 6 + 2 * 8) * FLOAT
+
+
+@pytest.mark.parametrize(("name", "copies"), [("sgd", 2), ("momentum", 3), ("adam", 4)])
+def test_weights_gradients_and_states_are_copies_of_the_parameters(name, copies):
+    net = nn.Linear(300, 200, bias=False)
+    found = step(net, 1, 300, optimizer=name)
+    params = 300 * 200 * FLOAT
+    assert found.param_bytes + found.gradient_bytes + found.optimizer_bytes == copies * params
+    last = found.moments[-1]
+    # Input, output, class and loss are the rest at the end of the step.
+    rest = (300 + 200 + 1) * FLOAT + CLASS
+    temporaries = params if name == "adam" else 0
+    assert last.live_bytes == copies * params + temporaries + rest
+    assert last.phase == "optimizer"
+
+
+def test_foreach_needs_a_temporary_of_all_parameters():
+    net = nn.Sequential(nn.Linear(100, 100, bias=False), nn.Linear(100, 100, bias=False))
+    single, together = (step(net, 1, 100, optimizer="adam", kernels=k) for k in ("cpu", "cuda"))
+    assert together.moments[-1].live_bytes - single.moments[-1].live_bytes == 100 * 100 * FLOAT
+    assert together.optimizer_bytes == single.optimizer_bytes
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 9), st.lists(SIZES, min_size=2, max_size=5), st.sampled_from(["sgd", "adam"]))
+def test_every_mlp_has_the_parts_of_its_sizes(batch, widths, optimizer):
+    widths = [*widths, 3]
+    pairs = list(pairwise(widths))
+    found = step(mlp(*widths), batch, widths[0], optimizer=optimizer)
+    params = sum(a * b + b for a, b in pairs)
+    assert found.param_bytes == found.gradient_bytes == params * FLOAT
+    assert found.optimizer_bytes == {"sgd": 0, "adam": 2}[optimizer] * params * FLOAT
+    assert found.saved_activation_bytes == (batch * sum(widths[1:]) + 1) * FLOAT
+    # forward, gradient of every weight, gradient of every input but the first
+    products = batch * sum(a * b for a, b in pairs)
+    assert found.training_macs == 3 * products - batch * widths[0] * widths[1]
+    floor = found.param_bytes + found.gradient_bytes + found.optimizer_bytes + found.input_bytes
+    assert found.training_memory_bytes >= floor
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(2, 6), st.lists(SIZES, min_size=2, max_size=4),
+       st.sampled_from(["sgd", "momentum", "adamw"]))  # fmt: skip
+def test_meta_and_cpu_count_the_same_moments(batch, widths, optimizer):
+    net = mlp(*widths, 3)
+    chosen = Settings(optimizer)
+    there = training_step(net, (meta(batch, widths[0]),), settings=chosen)
+    here = step_on(torch.device("cpu"), net, ((meta(batch, widths[0]),), {}), chosen, "net")
+    assert [m.live_bytes for m in there.moments if m.phase == "backward"] == [
+        m.live_bytes for m in here.moments if m.phase == "backward"
+    ]
+    assert there.training_memory_bytes == here.training_memory_bytes
+
+
+NORMS = {
+    "batch norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+    "instance norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8)),
+    "group norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8)),
+    "layer norm": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.LayerNorm((8, 6, 6))),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+def test_statistics_of_norms_are_those_of_cpu_in_every_dtype(norm, dtype):
+    net, chosen = NORMS[norm]().to(dtype), Settings(dtype=dtype)
+    given = ((torch.empty(4, 3, 8, 8, device="meta", dtype=dtype),), {})
+    there = training_step(net, *given, chosen)
+    here = step_on(torch.device("cpu"), net, given, chosen, norm)
+    assert there.training_memory_bytes == here.training_memory_bytes
+    assert there.saved_activation_bytes == here.saved_activation_bytes
+
+
+def test_statistics_of_norms_are_single_on_a_gpu():
+    net = NORMS["layer norm"]().to(torch.bfloat16)
+    given = ((torch.empty(4, 3, 8, 8, device="meta", dtype=torch.bfloat16),), {})
+    saved = [training_step(net, *given, Settings(dtype=torch.bfloat16, kernels=kernels))
+             .saved_activation_bytes for kernels in ("cpu", "cuda")]  # fmt: skip
+    assert saved[1] - saved[0] == 2 * 4 * 2  # two statistics, four samples, two bytes more
+
+
+def test_dtype_halves_what_is_floating_point():
+    net = mlp(64, 64, 10)
+    single, half = (step(net, 8, 64, dtype=d) for d in (None, torch.float16))
+    for key in ("param_bytes", "gradient_bytes", "input_bytes"):
+        assert getattr(single, key) == 2 * getattr(half, key)
+    assert next(net.parameters()).dtype == torch.float32
+
+
+def test_tied_parameters_have_one_gradient_and_one_state():
+    net = nn.Sequential(nn.Linear(30, 30, bias=False), nn.Linear(30, 30, bias=False))
+    net[1].weight = net[0].weight
+    found = step(net, 2, 30, optimizer="adam")
+    assert found.param_bytes == found.gradient_bytes == 30 * 30 * FLOAT
+    assert found.optimizer_bytes == 2 * 30 * 30 * FLOAT
+
+
+def test_frozen_and_unused_parameters_have_neither_gradient_nor_state():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.frozen, self.used, self.unused = (nn.Linear(9, 9, bias=False) for _ in range(3))
+            self.frozen.requires_grad_(False)
+
+        def forward(self, x):
+            return self.used(self.frozen(x))
+
+    found = step(Net(), 2, 9, optimizer="momentum")
+    each = 9 * 9 * FLOAT
+    parts = (found.param_bytes, found.gradient_bytes, found.optimizer_bytes)
+    assert parts == (3 * each, each, each)
+
+
+def snapshot(net):
+    return {
+        "state": {key: value.clone() for key, value in net.state_dict().items()},
+        "objects": [id(t) for t in (*net.parameters(), *net.buffers())],
+        "versions": [t._version for t in (*net.parameters(), *net.buffers())],
+        "grads": [p.grad for p in net.parameters()],
+        "modes": [m.training for m in net.modules()],
+        "entries": [sorted(m.__dict__) for m in net.modules()],
+    }
+
+
+def assert_same(before, after):
+    states = zip(before["state"].values(), after["state"].values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in states)
+    for key in ("objects", "versions", "grads", "modes", "entries"):
+        assert before[key] == after[key]
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_module_and_generators_stay_as_they_were(device):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.ReLU(inplace=True))
+    net[1].eval()
+    before, random = snapshot(net), torch.get_rng_state()
+    step_on(torch.device(device), net, ((torch.rand(2, 3, 8, 8),), {}), Settings("adam"), "net")
+    # The input above is drawn by the test itself, and by it alone.
+    expected = torch.get_rng_state()
+    torch.set_rng_state(random)
+    torch.rand(2, 3, 8, 8)
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert_same(before, snapshot(net))
+
+
+def test_module_stays_as_it_was_when_forward_raises():
+    class Raising(nn.Sequential):
+        def forward(self, x):
+            super().forward(x)
+            raise ValueError("after its layers")
+
+    net = Raising(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    before = snapshot(net)
+    with pytest.raises(CaptureError, match="after its layers"):
+        step(net, 2, 3)
+    assert_same(before, snapshot(net))
+
+
+def test_old_weight_norm_and_parametrizations_train():
+    with pytest.warns(FutureWarning):
+        old = nn.utils.weight_norm(nn.Linear(6, 5))
+    new = parametrized_weight_norm(nn.Linear(6, 5))
+    weights = (6 * 5 + 5 + 5) * FLOAT
+    assert [step(net, 2, 6).gradient_bytes for net in (old, new)] == [weights, weights]
+
+
+def test_lazy_modules_train_and_stay_lazy():
+    net = nn.Sequential(nn.LazyLinear(5), nn.ReLU(), nn.LazyLinear(2))
+    assert step(net, 3, 4, optimizer="momentum").optimizer_bytes == (4 * 5 + 5 + 5 * 2 + 2) * FLOAT
+    assert nn.parameter.is_lazy(net[0].weight)
+
+
+def test_module_on_meta_gets_no_gradients():
+    with torch.device("meta"):
+        net = mlp(4, 5, 3)
+    versions = [p._version for p in net.parameters()]
+    assert step(net, 2, 4, optimizer="adam").device == "meta"
+    assert [p.grad for p in net.parameters()] == [None] * 4
+    assert [p._version for p in net.parameters()] == versions
+
+
+def test_frozen_batch_norm_of_an_own_train_method_stays_frozen():
+    class Frozen(nn.Sequential):
+        def train(self, mode=True):
+            super().train(mode)
+            self[1].eval()
+            return self
+
+    layers = nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)
+    plain, frozen = (step(kind(*layers), 2, 3, 5, 5) for kind in (nn.Sequential, Frozen))
+    assert plain.saved_activation_bytes - frozen.saved_activation_bytes == 2 * 4 * FLOAT
+
+
+def test_forward_that_reads_numbers_runs_for_real():
+    class Looking(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * (2 if x.sum().item() > 0 else 1)
+
+    net = Looking(4, 3)
+    before = snapshot(net)
+    found = step(net, 2, 4)
+    assert found.device == "cpu"
+    assert found.gradient_bytes == (4 * 3 + 3) * FLOAT
+    assert_same(before, snapshot(net))
+
+
+def test_tables_that_forward_makes_meet_activations():
+    class Gathering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(7, 5))
+            self.order = torch.tensor([3, 1, 2])  # a plain attribute
+
+        def forward(self, x):
+            rows = self.table[self.order + torch.arange(3)]
+            return (x @ rows.t()) * torch.ones(3)
+
+    found = step(Gathering(), 2, 5)
+    assert (found.device, found.gradient_bytes) == ("meta", 7 * 5 * FLOAT)
+
+
+def test_checkpointing_saves_less_and_computes_more():
+    from torch.utils.checkpoint import checkpoint
+
+    class Block(nn.Module):
+        def __init__(self, again):
+            super().__init__()
+            self.layers, self.again = mlp(32, 64, 64, 32), again
+
+        def forward(self, x):
+            if self.again:
+                return checkpoint(self.layers, x, use_reentrant=False)
+            return self.layers(x)
+
+    def net(again):
+        return nn.Sequential(*(Block(again) for _ in range(4)))
+
+    kept, redone = (step(net(again), 64, 32) for again in (False, True))
+    assert redone.saved_activation_bytes < kept.saved_activation_bytes
+    assert redone.training_memory_bytes < kept.training_memory_bytes
+    assert redone.training_macs > kept.training_macs
+
+
+def test_several_outputs_add_their_losses():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 3), nn.Linear(4, 6)
+
+        def forward(self, x):
+            return {"scores": self.a(x), "maps": self.b(x).view(-1, 2, 3)}
+
+    found = step(Two(), 5, 4)
+    assert found.gradient_bytes == (4 * 3 + 3 + 4 * 6 + 6) * FLOAT
+    assert found.loss == "cross-entropy"
+
+
+def test_peak_names_phase_and_module():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.small, self.large = nn.Conv2d(3, 2, 1), nn.Conv2d(2, 200, 1)
+
+        def forward(self, x):
+            return self.large(self.small(x)).mean(1)
+
+    peak = step(Net(), 2, 3, 16, 16).peak
+    assert (peak.phase, peak.module) in {("backward", "(root)"), ("backward", "large")}
+    assert peak.live_bytes > 2 * 200 * 16 * 16 * FLOAT
+
+
+def test_backward_ops_belong_to_the_modules_of_forward():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
+    moments = step(net, 2, 3, 9, 9).moments
+    places = [m.module for m in moments if m.target.startswith("aten.convolution_backward")]
+    assert places == ["2", "0"]
+    (relu,) = {m.module for m in moments if m.target.startswith("aten.threshold_backward")}
+    assert relu == "1"
+
+
+def test_output_without_gradient_is_one_message():
+    class Choosing(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).argmax(1)
+
+    with pytest.raises(CaptureError, match=r"cannot be trained: no gradient .*int64"):
+        step(Choosing(4, 3), 2, 4)
+    with pytest.raises(CaptureError, match="cannot be trained"):
+        step(copy.deepcopy(nn.Linear(4, 3)).requires_grad_(False), 2, 4)
+
+
+def test_batch_norm_of_one_value_says_which_batch_would_do():
+    with pytest.raises(CaptureError, match="give --batch 2 or more"):
+        step(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), 1, 4)
+
+
+def test_scripted_module_is_refused():
+    with pytest.warns(DeprecationWarning):
+        scripted = torch.jit.script(nn.Linear(4, 3))
+    with pytest.raises(CaptureError, match=r"before torch\.jit\.script"):
+        step(scripted, 2, 4)
+
+
+def test_unknown_optimizer_names_the_nearest():
+    with pytest.raises(OptionError, match="Did you mean adam"):
+        step(nn.Linear(4, 3), 2, 4, optimizer="adma")

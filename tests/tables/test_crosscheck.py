@@ -1,0 +1,67 @@
+"""crosscheck: other tools' totals in a process of their own, and a verdict for each part."""
+
+from __future__ import annotations
+
+import pytest
+
+from archstat.measure.other_tools import PeerCount
+from archstat.tables import crosscheck as checking
+from archstat.tables.crosscheck import crosscheck, disagrees
+
+
+@pytest.fixture(scope="module")
+def table():
+    return crosscheck(["mobilenet_v1,width=0.25,resolution=64"])
+
+
+def test_products_agree_on_a_convolutional_network(table):
+    rows = {row["part"]: row for row in table.records()}
+    for part in ("conv", "linear + matmul + attention"):
+        assert rows[part]["verdict"] == "agrees"
+        assert rows[part]["archstat_macs"] == rows[part]["flop_counter_macs"] > 0
+    assert not disagrees(table)
+
+
+def test_norms_that_a_tool_counts_as_macs_are_explained(table):
+    rows = {row["part"]: row for row in table.records()}
+    assert rows["norm"]["archstat_macs"] == 0
+    assert rows["norm"]["fvcore_difference"] == rows["norm"]["fvcore_macs"] > 0
+    assert rows["norm"]["verdict"] == "fvcore counts these as macs, archstat among flops"
+
+
+def test_total_is_what_the_tool_itself_prints(table):
+    rows = {row["part"]: row for row in table.records()}
+    parts = [row for part, row in rows.items() if part != "total"]
+    for column in ("archstat_macs", "fvcore_macs", "flop_counter_macs"):
+        assert rows["total"][column] == sum(row[column] for row in parts)
+
+
+def _peers(**counts):
+    return lambda report: counts
+
+
+def test_unexplained_difference_is_a_disagreement(monkeypatch):
+    wrong = PeerCount("fvcore", 1, {"conv": 1})
+    monkeypatch.setattr(checking, "_peers", _peers(fvcore=wrong, flop_counter="ValueError: no"))
+    table = crosscheck(["vgg11"])
+    assert disagrees(table)
+    verdicts = table.column("verdict")
+    assert verdicts[0] == "differs from fvcore; FlopCounterMode failed"
+    assert verdicts[-1] == "flop_counter: ValueError: no"
+
+
+def test_op_that_a_tool_skips_explains_what_it_misses(monkeypatch):
+    blind = PeerCount("fvcore", 0, {}, skipped=("scaled_dot_product_attention",))
+    monkeypatch.setattr(checking, "_peers", _peers(fvcore=blind, flop_counter=blind))
+    table = crosscheck(["vgg11"])
+    assert not disagrees(table)
+    assert "fvcore does not count scaled_dot_product_attention" in str(table.column("verdict")[0])
+
+
+def test_every_module_is_compared_under_deep(monkeypatch):
+    modules = {"": 7609090048, "features": 7486586880}
+    peer = PeerCount("fvcore", 0, {}, by_module=modules)
+    monkeypatch.setattr(checking, "_peers", _peers(fvcore=peer, flop_counter=peer))
+    rows = {row["part"]: row for row in crosscheck(["vgg11"], deep=True).records()}
+    assert rows["(root)"]["fvcore_macs"] == modules[""]
+    assert rows["features.0"]["archstat_macs"] == 224 * 224 * 64 * 3 * 3 * 3
