@@ -8,7 +8,7 @@ every layer, from one output position to the input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -104,6 +104,11 @@ class Fields:
     findings: tuple[Finding, ...]
     _trace: Trace = field(repr=False, compare=False)
 
+    @property
+    def root(self) -> int:
+        """The input whose axes are counted, a value of the graph."""
+        return self._trace.root
+
     @cached_property
     def rows(self) -> tuple[FieldRow, ...]:
         """A row for each op that reads the input, in execution order."""
@@ -117,7 +122,7 @@ class Fields:
 
     def of_value(self, value: int) -> FieldRow | None:
         """The row of any value; None where it does not come from the input."""
-        return row_of(self._trace, value)
+        return None if self._trace.states[value] is None else row_of(self._trace, value)
 
 
 def receptive_field(graph: Graph) -> Fields:
@@ -150,33 +155,24 @@ def receptive_field(graph: Graph) -> Fields:
         )
     last = trace.state(output).first_global
     final = row_of(trace, feeding_value(trace, output))
-    assert final is not None
     return Fields(
         graph, trace.maker.axes, trace.maker.sizes, final, last[1] if last else None,
         tuple(dict.fromkeys(findings)), trace,
     )  # fmt: skip
 
 
-def rows_of(trace: Trace) -> Sequence[FieldRow]:
+def rows_of(trace: Trace) -> Iterator[FieldRow]:
     """A row for each op whose output comes from the input."""
-    rows = []
-    states, maker = trace.states, trace.maker
-    for index, op in enumerate(trace.graph.ops):
-        for value in op.outputs:
-            state = states[value]
-            if state is not None:
-                rows.append(FieldRow(index, value, op.module, op.module_type, op.name, op.kind,
-                                     op, state, maker))  # fmt: skip
-                break
-    return rows
+    states = trace.states
+    for op in trace.graph.ops:
+        value = next((value for value in op.outputs if states[value] is not None), None)
+        if value is not None:
+            yield row_of(trace, value)
 
 
-def row_of(trace: Trace, value: int) -> FieldRow | None:
-    """The row of one value."""
-    state = trace.states[value]
-    if state is None:
-        return None
-    index = trace.graph.producers[value]
+def row_of(trace: Trace, value: int) -> FieldRow:
+    """The row of a value that comes from the input."""
+    state, index = trace.state(value), trace.graph.producers[value]
     if index is None:
         return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker)
     op = trace.graph.ops[index]
@@ -230,8 +226,7 @@ def analysis(graph: Graph) -> Analysis:
             continue
         cells = known.get(state)
         if cells is None:
-            row = fields.of_value(call.outputs[0])
-            assert row is not None
+            row = row_of(fields._trace, call.outputs[0])
             cells = known[state] = dict(zip(keys, _cells(row), strict=True))
         modules[call.module] = cells
     findings = tuple(f for f in fields.findings if "outputs; the" not in f.message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archstat.analyses.field import relations as field_relations
+from archstat.analyses.field import relations
 from archstat.analyses.field.layouts import FREE, LOST, Digit, Layout
 from archstat.analyses.field.maps import Map, pieced
 from archstat.analyses.field.moves import along
@@ -14,19 +14,16 @@ from archstat.analyses.field.trace import Rule, Trace
 from archstat.graph import Op
 
 
-def cut(trace: Trace, op: Op) -> State | None:
+def cut(trace: Trace, op: Op, value: int) -> State:
     """A slice, with its step."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     attributes = op.attributes
     dim = (attributes.get("dim") or 0) % len(before)
     start, step = attributes.get("start") or 0, attributes.get("step") or 1
     start = min(max(start + before[dim] if start < 0 else start, 0), before[dim])
     if before == trace.shape(op.outputs[0]):
-        return trace.state(found[0])
-    return _part(trace, op, found[0], dim, start, step)
+        return trace.state(value)
+    return _part(trace, op, value, dim, start, step)
 
 
 def _part(trace: Trace, op: Op, value: int, dim: int, start: int, step: int = 1) -> State:
@@ -34,46 +31,37 @@ def _part(trace: Trace, op: Op, value: int, dim: int, start: int, step: int = 1)
     digits = state.layout[dim]
     if digits is None or digits[0][0] == LOST:
         return state
-    return along(trace, op, value, {dim: field_relations.sliced(start, step)})
+    return along(trace, op, value, {dim: relations.sliced(start, step)})
 
 
-def split(trace: Trace, op: Op) -> Sequence[State] | State | None:
+def split(trace: Trace, op: Op, value: int) -> Sequence[State] | State:
     """Parts one after the other along a dimension."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    dim = op.attributes.get("dim", 0) % len(trace.shape(found[0]))
-    state = trace.state(found[0])
+    dim = op.attributes.get("dim", 0) % len(trace.shape(value))
+    state = trace.state(value)
     if state.layout[dim] is None:
         return state
     parts, start = [], 0
     for output in op.outputs:
         one = op._replace(outputs=(output,))
-        if trace.shape(output) == trace.shape(found[0]):
+        if trace.shape(output) == trace.shape(value):
             parts.append(state)
         else:
-            parts.append(_part(trace, one, found[0], dim, start))
+            parts.append(_part(trace, one, value, dim, start))
         start += trace.shape(output)[dim]
     return parts
 
 
-def select(trace: Trace, op: Op) -> State | None:
+def select(trace: Trace, op: Op, value: int) -> State:
     """One index of a dimension, which goes."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     dim = op.attributes["dim"] % len(before)
-    return _picked(trace, op, found[0], dim, op.attributes["index"] % before[dim])
+    return _picked(trace, op, value, dim, op.attributes["index"] % before[dim])
 
 
-def unbind(trace: Trace, op: Op) -> Sequence[State] | None:
+def unbind(trace: Trace, op: Op, value: int) -> Sequence[State]:
     """Every index of a dimension, which goes."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    dim = op.attributes.get("dim", 0) % len(trace.shape(found[0]))
-    return [_picked(trace, op, found[0], dim, index) for index in range(len(op.outputs))]
+    dim = op.attributes.get("dim", 0) % len(trace.shape(value))
+    return [_picked(trace, op, value, dim, index) for index in range(len(op.outputs))]
 
 
 def _picked(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
@@ -91,23 +79,17 @@ def _picked(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
         summed = maker.summed(state, (dim,))
         return maker.moved(summed, (*summed.layout[:dim], *summed.layout[dim + 1 :]))
     axis = spread.layout[dim][0][0]  # type: ignore[index]
-    relations = tuple(
-        field_relations.sliced(index, 1) if k == axis else IDENTITY for k in range(maker.axes)
-    )
+    steps = tuple(relations.sliced(index, 1) if k == axis else IDENTITY for k in range(maker.axes))
     sizes = tuple(1 if k == axis else n for k, n in enumerate(spread.sizes))
-    return maker.step(spread, relations, rest, sizes)
+    return maker.step(spread, steps, rest, sizes)
 
 
-def concat(trace: Trace, op: Op) -> State | None:
+def concat(trace: Trace, op: Op, _: int) -> State:
     """The union of several values; along a spatial dimension, one after the other."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     out = trace.shape(op.outputs[0])
     stacks = op.name == "stack"
     dim = op.attributes.get("dim", 0) % len(out)
-    found = [value for value in found if trace.shape(value) != (0,)]
-    states = [trace.state(value) for value in found]
+    states = [trace.state(part) for part in trace.tracked(op) if trace.shape(part) != (0,)]
     layouts = [state.layout for state in states]
     if stacks:
         layouts = [(*own[:dim], None, *own[dim:]) for own in layouts]
@@ -141,9 +123,9 @@ def _pieces(
         length = trace.shape(value)[dim]
         state = next(tracked) if trace.states[value] is not None else None
         if state is not None:
-            relations = list(maker.identity)
-            relations[axis] = field_relations.shifted(offset)
-            links.append(Link(state, tuple(relations)))
+            steps = list(maker.identity)
+            steps[axis] = relations.shifted(offset)
+            links.append(Link(state, tuple(steps)))
         parts.append((None if state is None else state.maps[axis], length))
         offset += length
     layout = (*flat[0].layout[:dim], ((axis, 1, size),), *flat[0].layout[dim + 1 :])

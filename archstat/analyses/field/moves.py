@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from archstat.analyses.field import relations
-from archstat.analyses.field import relations as field_relations
 from archstat.analyses.field.layouts import reshaped
 from archstat.analyses.field.relations import IDENTITY, Relation
 from archstat.analyses.field.states import State
@@ -15,31 +14,28 @@ from archstat.analyses.field.windows import per_axis
 from archstat.graph import Op
 
 
-def padding(trace: Trace, op: Op) -> State | None:
+def padding(trace: Trace, op: Op, value: int) -> State:
     """Zeros, or what is inside repeated, around the last dimensions; negative pads crop."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     pads = op.attributes.get("pad") or op.attributes.get("padding") or ()
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     pairs = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
     mode = op.name.partition("_")[0]
     dims = range(len(before) - len(pairs), len(before))
-    relations = [
-        field_relations.padded(first) if mode == "constant"
-        else field_relations.bordered(before[dim], first, last, mode)
+    steps = [
+        relations.padded(first) if mode == "constant"
+        else relations.bordered(before[dim], first, last, mode)
         for dim, (first, last) in zip(dims, pairs, strict=True)
     ]  # fmt: skip
-    return along(trace, op, found[0], dict(zip(dims, relations, strict=True)))
+    return along(trace, op, value, dict(zip(dims, steps, strict=True)))
 
 
-def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> State:
+def along(trace: Trace, op: Op, value: int, steps: dict[int, Relation]) -> State:
     """The state after a relation on each of some dimensions; channels stay as they are."""
     before, after = trace.shape(value), trace.shape(op.outputs[0])
     state = trace.state(value)
     moved = [
         dim
-        for dim, relation in relations.items()
+        for dim, relation in steps.items()
         if state.layout[dim] and (relation is not IDENTITY or before[dim] != after[dim])
     ]
     spread = trace.maker.spread(state, moved)
@@ -50,17 +46,14 @@ def along(trace: Trace, op: Op, value: int, relations: dict[int, Relation]) -> S
         digits = layout[dim]
         assert digits is not None
         axis = digits[0][0]
-        own[axis], sizes[axis] = relations[dim], after[dim]
+        own[axis], sizes[axis] = steps[dim], after[dim]
         layout[dim] = ((axis, 1, after[dim]),)
     return trace.maker.step(spread, tuple(own), tuple(layout), tuple(sizes)) if moved else state
 
 
-def resizing(trace: Trace, op: Op) -> State | None:
+def resizing(trace: Trace, op: Op, value: int) -> State:
     """Nearest, linear or cubic resampling of the last dimensions."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
     name, attributes = op.name, op.attributes
     factors = attributes.get("scale_factors") or [
         attributes.get(key) for key in ("scales_d", "scales_h", "scales_w", "scales")
@@ -70,28 +63,25 @@ def resizing(trace: Trace, op: Op) -> State | None:
     dims = range(2, len(before))
     if len(factors) != len(dims):
         factors = [None] * len(dims)
-    relations = {}
+    steps = {}
     for dim, factor in zip(dims, factors, strict=True):
-        relations[dim] = _resampler(name)(before[dim], after[dim], factor, corners)
-    return along(trace, op, found[0], relations)
+        steps[dim] = _resampler(name)(before[dim], after[dim], factor, corners)
+    return along(trace, op, value, steps)
 
 
 def _resampler(name: str) -> Callable[[int, int, float | None, bool], Relation]:
     reach = 2 if "cubic" in name else 1
     if "nearest" in name:
         centred = "exact" in name
-        return lambda size, out, scale, _: field_relations.nearest(size, out, scale, centred)
-    make = field_relations.antialiased if name.endswith("_aa") else field_relations.interpolated
+        return lambda size, out, scale, _: relations.nearest(size, out, scale, centred)
+    make = relations.antialiased if name.endswith("_aa") else relations.interpolated
     return lambda size, out, scale, corners: make(size, out, scale, corners, reach)
 
 
-def view(trace: Trace, op: Op) -> State | None:
+def view(trace: Trace, op: Op, value: int) -> State:
     """The same elements under another shape."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state = trace.state(found[0])
-    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    state = trace.state(value)
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
     if before == after:
         return state
     layout = reshaped(state.layout, before, after)
@@ -100,12 +90,9 @@ def view(trace: Trace, op: Op) -> State | None:
     return trace.maker.moved(state, layout)
 
 
-def permute(trace: Trace, op: Op) -> State | None:
+def permute(trace: Trace, op: Op, value: int) -> State:
     """Dimensions in another order."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state = trace.state(found[0])
+    state = trace.state(value)
     rank = len(state.layout)
     order = list(range(rank))
     attributes = op.attributes
@@ -125,22 +112,16 @@ def permute(trace: Trace, op: Op) -> State | None:
     return trace.maker.moved(state, tuple(state.layout[dim] for dim in order))
 
 
-def unsqueeze(trace: Trace, op: Op) -> State | None:
+def unsqueeze(trace: Trace, op: Op, value: int) -> State:
     """A further dimension of one."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state = trace.state(found[0])
+    state = trace.state(value)
     dim = op.attributes["dim"] % (len(state.layout) + 1)
     return trace.maker.moved(state, (*state.layout[:dim], None, *state.layout[dim:]))
 
 
-def squeeze(trace: Trace, op: Op) -> State | None:
+def squeeze(trace: Trace, op: Op, value: int) -> State:
     """Dimensions of one left out."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state, before = trace.state(found[0]), trace.shape(found[0])
+    state, before = trace.state(value), trace.shape(value)
     rank = len(before)
     named = op.attributes.get("dim")
     dims = range(rank) if named is None else [dim % rank for dim in per_axis(named, 1)]
@@ -148,83 +129,67 @@ def squeeze(trace: Trace, op: Op) -> State | None:
     return trace.maker.moved(state, tuple(state.layout[dim] for dim in kept))
 
 
-def expand(trace: Trace, op: Op) -> State | None:
+def expand(trace: Trace, op: Op, value: int) -> State:
     """Dimensions of one repeated, new ones in front."""
-    found = trace.tracked(op)
-    return trace.joined(op, found[:1], trace.shape(op.outputs[0])) if found else None
+    return trace.joined(op, [value], trace.shape(op.outputs[0]))
 
 
-def roll(trace: Trace, op: Op) -> State | None:
+def roll(trace: Trace, op: Op, value: int) -> State:
     """Indices moved on, around the end."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    shape = trace.shape(found[0])
+    shape = trace.shape(value)
     given = op.attributes.get("dims")
     dims = per_axis(given, 1) if given not in (None, ()) else ()
     shifts = per_axis(op.attributes["shifts"], max(len(dims), 1))
     if not dims:
         return trace.give_up(op, "moves positions around the end of all dimensions together")
-    return along(trace, op, found[0], {
+    return along(trace, op, value, {
         dim % len(shape): relations.rolled(shape[dim], shift)
         for dim, shift in zip(dims, shifts, strict=True)
     })  # fmt: skip
 
 
-def flip(trace: Trace, op: Op) -> State | None:
+def flip(trace: Trace, op: Op, value: int) -> State:
     """Indices in the opposite order."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    shape = trace.shape(found[0])
-    return along(trace, op, found[0], {
+    shape = trace.shape(value)
+    return along(trace, op, value, {
         dim % len(shape): relations.flipped(shape[dim]) for dim in op.attributes["dims"]
     })  # fmt: skip
 
 
-def tile(trace: Trace, op: Op) -> State | None:
+def tile(trace: Trace, op: Op, value: int) -> State:
     """The whole repeated along dimensions."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     times: Any = op.attributes.get("repeats") or op.attributes.get("dims")
-    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
     if not isinstance(times, tuple) or len(after) != len(before):
-        return trace.give_up(op) if len(after) == len(before) else expand(trace, op)
-    return along(trace, op, found[0], {
+        return trace.give_up(op) if len(after) == len(before) else expand(trace, op, value)
+    return along(trace, op, value, {
         dim: relations.tiled(size, count)
         for dim, (size, count) in enumerate(zip(before, times, strict=True)) if count > 1
     })  # fmt: skip
 
 
-def shuffle_pixels(trace: Trace, op: Op) -> State | None:
+def shuffle_pixels(trace: Trace, op: Op, value: int) -> State:
     """Pixel shuffle and its inverse: channels become positions, or positions channels."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     factor = op.attributes.get("upscale_factor") or op.attributes["downscale_factor"]
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     dims = range(len(before) - 2, len(before))
-    state = trace.maker.summed(trace.state(found[0]), (len(before) - 3,))
+    state = trace.maker.summed(trace.state(value), (len(before) - 3,))
     if op.name == "pixel_shuffle":
         relation = relations.repeated(factor)
     else:
         # Conservative for a single channel: each of them reads one pixel of the block.
         relation = relations.window(factor, factor)
-    if state is not trace.state(found[0]):
+    if state is not trace.state(value):
         return trace.give_up(op, "shuffles positions that stand among the channels")
-    return along(trace, op, found[0], dict.fromkeys(dims, relation))
+    return along(trace, op, value, dict.fromkeys(dims, relation))
 
 
-def windows_of(trace: Trace, op: Op) -> State | None:
+def windows_of(trace: Trace, op: Op, value: int) -> State:
     """Tensor.unfold: overlapping pieces of a dimension, their length in a new last one."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     dim = op.attributes["dimension"] % len(before)
     relation = relations.window(op.attributes["size"], op.attributes["step"])
-    state = along(trace, op, found[0], {dim: relation})
+    state = along(trace, op, value, {dim: relation})
     rank = len(before)
     return state if len(state.layout) > rank else trace.maker.moved(state, (*state.layout, None))
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archstat.analyses.costs import BATCH_NORMS, PER_OUTPUT
-from archstat.analyses.field import cuts, windows
-from archstat.analyses.field import moves as field_moves
+from archstat.analyses.field import cuts, moves, windows
 from archstat.analyses.field.layouts import Layout
 from archstat.analyses.field.states import State
 from archstat.analyses.field.trace import Rule, Trace
@@ -15,17 +14,14 @@ from archstat.analyses.field.windows import per_axis
 from archstat.graph import Op
 
 
-def reduction(trace: Trace, op: Op) -> State | None:
+def reduction(trace: Trace, op: Op, value: int) -> State:
     """A sum, mean or maximum over dimensions; over all of an axis it sees everything."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    rank = len(trace.shape(found[0]))
+    rank = len(trace.shape(value))
     named = op.attributes.get("dim")
     if len(op.inputs) > 1:
-        return trace.elementwise(op)  # the larger of two values
+        return trace.elementwise(op, value)  # the larger of two values
     dims = range(rank) if named is None or named == () else [d % rank for d in per_axis(named, 1)]
-    state = trace.maker.summed(trace.state(found[0]), dims, pools=True)
+    state = trace.maker.summed(trace.state(value), dims, pools=True)
     kept = len(trace.shape(op.outputs[0])) == rank if op.outputs else True
     return state if kept else _without(trace, state, dims)
 
@@ -35,12 +31,8 @@ def _without(trace: Trace, state: State, dims: Sequence[int]) -> State:
     return trace.maker.moved(state, layout)
 
 
-def over_dims(trace: Trace, op: Op) -> State | None:
+def over_dims(trace: Trace, op: Op, value: int) -> State:
     """Softmax, a norm or a running sum over dimensions: each index sees all along them."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    value = found[0]
     rank = len(trace.shape(value))
     given: Any = op.attributes.get("normalized_shape")
     if given is not None:
@@ -54,19 +46,16 @@ def over_dims(trace: Trace, op: Op) -> State | None:
     return trace.maker.summed(trace.state(value), dims, keeps=keeps)
 
 
-def batch_norm(trace: Trace, op: Op) -> State | None:
+def batch_norm(trace: Trace, op: Op, value: int) -> State:
     """Nothing moves at inference; statistics of the batch see all positions."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state = trace.state(found[0])
+    state = trace.state(value)
     if not op.attributes.get("training") or op.name.endswith("no_training"):
         return state
     dims = [dim for dim in range(len(state.layout)) if dim != 1]
     return trace.maker.summed(state, dims, keeps=True)
 
 
-def product(trace: Trace, op: Op) -> State | None:
+def product(trace: Trace, op: Op, _: int) -> State:
     """Matrix products: rows of the first, columns of the second, summed over what they share."""
     name = op.name
     operands = list(op.inputs)
@@ -117,23 +106,16 @@ def _columns(layout: Layout, rank: int, *, bias: bool = False) -> Layout:
     return ((None,) * (rank - len(layout)) + layout)[:rank] if rank else ()
 
 
-def _joined(
-    trace: Trace, op: Op, states: Sequence[State], layouts: Sequence[Layout]
-) -> State | None:
-    if not states:
-        return None
+def _joined(trace: Trace, op: Op, states: Sequence[State], layouts: Sequence[Layout]) -> State:
     if len(states) == 1:
         return trace.maker.moved(states[0], layouts[0])
     return trace.union(op, states, layouts)
 
 
-def attention(trace: Trace, op: Op) -> State | None:
+def attention(trace: Trace, op: Op, value: int) -> State:
     """Every query sees every key and value along their second dimension from the end."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     if not op.name.startswith("_scaled_dot_product"):
-        state = trace.state(found[0])
+        state = trace.state(value)
         return trace.maker.summed(state, range(1, len(state.layout)), keeps=True)
     made: list[State] = []
     for place, value in enumerate(op.inputs[:3]):
@@ -145,22 +127,18 @@ def attention(trace: Trace, op: Op) -> State | None:
     return _joined(trace, op, made, [state.layout for state in made])
 
 
-def unknown(trace: Trace, op: Op) -> State | None:
+def unknown(trace: Trace, op: Op, _: int) -> State:
     """What no rule knows sees everything, and is reported."""
-    return trace.give_up(op) if op.outputs and trace.tracked(op) else None
+    return trace.give_up(op)
 
 
-def constant(trace: Trace, op: Op) -> State | None:
+def constant(trace: Trace, op: Op, _: int) -> None:
     """What is made in the shape of a tensor does not read it."""
-    return None
 
 
-def glu(trace: Trace, op: Op) -> State | None:
+def glu(trace: Trace, op: Op, value: int) -> State:
     """The first half of a dimension times the sigmoid of the second."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state = trace.state(found[0])
+    state = trace.state(value)
     dim = op.attributes.get("dim", -1) % len(state.layout)
     return state if state.layout[dim] is None else trace.give_up(op, "halves positions")
 
@@ -202,6 +180,6 @@ RULES: dict[str, Rule] = {
     "glu": glu,
     **dict.fromkeys(_CONSTANTS.split(), constant),
     **windows.RULES,
-    **field_moves.RULES,
+    **moves.RULES,
     **cuts.RULES,
 }

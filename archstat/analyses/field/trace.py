@@ -79,7 +79,8 @@ def gated(links: Sequence[Link], axes: int) -> list[Link]:
 
 
 Made = State | Sequence[State] | None
-Rule = Callable[["Trace", Op], Made]
+# A rule gets the first input that comes from the input of the network; only then is it asked.
+Rule = Callable[["Trace", Op, int], Made]
 
 # Products: where one factor sees everything and the other does not, the first only scales.
 _PRODUCTS = frozenset({"mul", "div", "addcmul"})
@@ -109,10 +110,13 @@ class Trace:
             maker.name = op.module or op.name
             if self.patched:
                 self._read_patched(op.inputs)
+            first = next((value for value in op.inputs if states[value] is not None), None)
+            if first is None or not op.outputs:
+                continue
             rule = rule_of.get(op.target)
             if rule is None:
                 rule = rule_of[op.target] = rules.get(op.name, other)
-            made = rule(self, op)
+            made = rule(self, op, first)
             if made is None:
                 continue
             if isinstance(made, State):
@@ -144,15 +148,15 @@ class Trace:
     def give_up(self, op: Op, why: str = "") -> State:
         """The state of what cannot be followed: it sees everything, and a finding says so."""
         found = list(dict.fromkeys(self.state(value) for value in self.tracked(op)))
-        rank = len(self.shape(op.outputs[0])) if op.outputs else 0
+        shape = self.shape(op.outputs[0])
         if not any(digits for state in found for digits in state.layout):
             # Without positions there is nothing to lose: squeezed, pooled and flattened values.
-            return self.union(op, found, [(None,) * rank] * len(found))
+            return self.union(op, found, [(None,) * len(shape)] * len(found))
         reason = why or "is not known to keep positions apart"
         place = f"{op.module} ({op.module_type})" if op.module else op.module_type
         if all(m is None for state in found for m in state.maps):
             # It saw everything before.
-            return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
+            return self.maker.lost(found, shape)
         self.findings.append(
             Finding(
                 "receptive_field",
@@ -161,21 +165,14 @@ class Trace:
                 "what comes after counts as seeing everything.",
             )
         )
-        return self.maker.lost(found, self.shape(op.outputs[0]) if op.outputs else ())
+        return self.maker.lost(found, shape)
 
-    def elementwise(self, op: Op) -> State | None:
+    def elementwise(self, op: Op, value: int) -> State:
         """The union of what the inputs see at the same position, broadcast to the output."""
-        found = self.tracked(op)
-        if not found or not op.outputs:
-            return None
-        state = self.state(found[0])
+        found, state = self.tracked(op), self.state(value)
         out = self.values[op.outputs[0]].shape
-        if len(found) == 1 or all(self.states[value] is state for value in found):
-            if self.values[found[0]].shape == out:
-                return state
-            if len(found) == 1:
-                return self.joined(op, found, out)
-        return self.joined(op, found, out)
+        alike = all(self.states[other] is state for other in found)
+        return state if alike and self.values[value].shape == out else self.joined(op, found, out)
 
     def joined(self, op: Op, found: Sequence[int], out: tuple[int, ...]) -> State:
         """What several values see together, each broadcast to `out`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from archstat.analyses.field import relations as field_relations
+from archstat.analyses.field import relations
 from archstat.analyses.field.layouts import Layout, plain
 from archstat.analyses.field.relations import IDENTITY, Relation
 from archstat.analyses.field.states import State
@@ -29,41 +29,37 @@ def windows(
 ) -> tuple[Relation, ...]:
     """The relation of a convolution, an axis each."""
     axes = len(kernel)
-    made = field_relations.transposed if transposed else field_relations.window
+    made = relations.transposed if transposed else relations.window
     numbers = (per_axis(stride, axes), per_axis(padding, axes, 0), per_axis(dilation, axes))
     return tuple(map(made, kernel, *numbers))
 
 
-def convolution(trace: Trace, op: Op) -> State | None:
+def convolution(trace: Trace, op: Op, value: int) -> State:
     """A window of the kernel's size over the last dimensions; channels are summed over."""
-    found = trace.tracked(op)
-    if not found:
-        return None
     attributes = op.attributes
-    if found[0] != op.inputs[0]:
+    if value != op.inputs[0]:
         return trace.give_up(op, "has a kernel that depends on the input")
     weight = trace.shape(op.inputs[1])
     axes = len(weight) - 2
-    if op.name == "conv_tbc" or len(trace.shape(found[0])) != axes + 2:
+    if op.name == "conv_tbc" or len(trace.shape(value)) != axes + 2:
         return trace.give_up(op, "has another order of dimensions than batch, channels, space")
     stride, padding, dilation = (attributes.get(k) for k in ("stride", "padding", "dilation"))
     back = bool(attributes.get("transposed"))
-    relations = windows(weight[2:], stride, padding, dilation, back)
-    summed = windowed(trace, op, found[0], relations, sums=True)
-    if len(found) == 1:
+    steps = windows(weight[2:], stride, padding, dilation, back)
+    summed = windowed(trace, op, value, steps, sums=True)
+    kernels = trace.tracked(op)[1:]
+    if not kernels:
         return summed
     # A kernel made from the whole input (dynamic convolution) scales like any other gate.
-    whole = [trace.state(value) for value in found[1:]]
+    whole = [trace.state(kernel) for kernel in kernels]
     unplaced = [(None,) * len(summed.layout)] * len(whole)
     if any(digits for state in whole for digits in state.layout):
         return trace.give_up(op, "has a kernel that varies over the input")
     return trace.union(op, [summed, *whole], [summed.layout, *unplaced], product=True)
 
 
-def pooling(trace: Trace, op: Op) -> State | None:
+def pooling(trace: Trace, op: Op, value: int) -> State:
     """A window over the last dimensions, each channel by itself."""
-    if not trace.tracked(op):
-        return None
     attributes = op.attributes
     size = attributes.get("kernel") or attributes["kernel_size"]
     axes = len(size) if len(size) > 1 else _pool_axes(op, size)
@@ -72,8 +68,8 @@ def pooling(trace: Trace, op: Op) -> State | None:
     stride = tuple(s or k for s, k in zip(stride, kernel, strict=True))
     padding = per_axis(attributes.get("padding"), axes, 0)
     dilation = per_axis(attributes.get("dilation"), axes)
-    relations = list(map(field_relations.window, kernel, stride, padding, dilation))
-    return windowed(trace, op, op.inputs[0], relations)
+    steps = list(map(relations.window, kernel, stride, padding, dilation))
+    return windowed(trace, op, value, steps)
 
 
 def _pool_axes(op: Op, size: Sequence[int]) -> int:
@@ -81,33 +77,28 @@ def _pool_axes(op: Op, size: Sequence[int]) -> int:
     return digits[0] if digits else len(size)
 
 
-def adaptive_pooling(trace: Trace, op: Op) -> State | None:
+def adaptive_pooling(trace: Trace, op: Op, value: int) -> State:
     """Windows from floor(i n / m) to ceil((i + 1) n / m); one for all of it is global."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before, after = trace.shape(found[0]), trace.shape(op.outputs[0])
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
     axes = int(op.name[-2])
     dims = range(len(before) - axes, len(before))
-    state = trace.maker.summed(
-        trace.state(found[0]), [d for d in dims if after[d] == 1], pools=True
-    )
+    state = trace.maker.summed(trace.state(value), [d for d in dims if after[d] == 1], pools=True)
     if all(after[dim] == 1 for dim in dims):
         return state
-    relations = [
-        field_relations.adaptive(before[dim], after[dim]) if after[dim] > 1 else
+    steps = [
+        relations.adaptive(before[dim], after[dim]) if after[dim] > 1 else
         IDENTITY for dim in dims
     ]  # fmt: skip
     shape = tuple(1 if dim in dims and after[dim] == 1 else before[dim]
                   for dim in range(len(before)))  # fmt: skip
-    return windowed(trace, op, found[0], relations, state=state, shape=shape)
+    return windowed(trace, op, value, steps, state=state, shape=shape)
 
 
 def windowed(
     trace: Trace,
     op: Op,
     value: int,
-    relations: Sequence[Relation],
+    steps: Sequence[Relation],
     *,
     sums: bool = False,
     state: State | None = None,
@@ -118,13 +109,13 @@ def windowed(
     state = state or trace.state(value)
     before = shape or trace.shape(value)
     after = trace.shape(op.outputs[0])
-    axes = len(relations)
-    if relations.count(IDENTITY) == axes and state.layout[-axes - 1] is None:
+    axes = len(steps)
+    if steps.count(IDENTITY) == axes and state.layout[-axes - 1] is None:
         return state
     if axes == maker.axes and state.layout == plain(len(before), before[-axes:]):
         sizes = after[-axes:]
-        return maker.step(state, tuple(relations), plain(len(after), sizes), sizes)
-    if all(relation is IDENTITY for relation in relations):
+        return maker.step(state, tuple(steps), plain(len(after), sizes), sizes)
+    if all(relation is IDENTITY for relation in steps):
         return maker.summed(state, (len(before) - axes - 1,)) if sums else state
     channels = len(before) - axes - 1
     if state.layout[channels] is not None:
@@ -132,13 +123,13 @@ def windowed(
     spread = maker.spread(state, range(channels + 1, len(before)))
     if spread is None:
         return trace.give_up(op, "slides over positions that are not in their order")
-    return _stepped(trace, spread, relations, channels + 1, before, after)
+    return _stepped(trace, spread, steps, channels + 1, before, after)
 
 
 def _stepped(
     trace: Trace,
     state: State,
-    relations: Sequence[Relation],
+    steps: Sequence[Relation],
     first: int,
     before: tuple[int, ...],
     after: tuple[int, ...],
@@ -146,7 +137,7 @@ def _stepped(
     """A step along the axes that stand in the dimensions from `first` on; others have none."""
     own, sizes = list(trace.maker.identity), list(state.sizes)
     layout = list(state.layout)
-    for dim, relation in enumerate(relations, first):
+    for dim, relation in enumerate(steps, first):
         digits = layout[dim]
         if digits is None or relation is IDENTITY:
             continue
@@ -156,42 +147,36 @@ def _stepped(
     return trace.maker.step(state, tuple(own), tuple(layout), tuple(sizes))
 
 
-def unfolded(trace: Trace, op: Op) -> State | None:
+def unfolded(trace: Trace, op: Op, value: int) -> State:
     """im2col: a window, its positions flattened into one dimension."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    before = trace.shape(found[0])
+    before = trace.shape(value)
     keys = ("kernel_size", "stride", "padding", "dilation")
     kernel, stride, pad, gap = (per_axis(op.attributes[key], 2) for key in keys)
     sizes = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(before[2:], kernel, stride, pad, gap, strict=True)
     )
-    state = trace.state(found[0])
+    state = trace.state(value)
     if state.layout != plain(4, before[2:]) or trace.maker.axes != 2:
         return trace.give_up(op, "slides over positions that are not in their order")
-    relations = tuple(map(field_relations.window, kernel, stride, pad, gap))
+    steps = tuple(map(relations.window, kernel, stride, pad, gap))
     rows, columns = ((k, 1, n) for k, n in enumerate(sizes))
     layout: Layout = (None, None, (rows, columns))
-    return trace.maker.step(state, relations, layout, sizes)
+    return trace.maker.step(state, steps, layout, sizes)
 
 
-def folded(trace: Trace, op: Op) -> State | None:
+def folded(trace: Trace, op: Op, value: int) -> State:
     """col2im: windows added up where they lay, a transposed convolution."""
-    found = trace.tracked(op)
-    if not found:
-        return None
-    state, maker = trace.state(found[0]), trace.maker
+    state, maker = trace.state(value), trace.maker
     state = maker.summed(state, (1,))
     digits = state.layout[2] if len(state.layout) == 3 else None
     if maker.axes != 2 or digits != tuple((k, 1, n) for k, n in enumerate(state.sizes)):
         return trace.give_up(op, "puts windows together that are not in their order")
     keys = ("kernel_size", "stride", "padding", "dilation")
     numbers = (per_axis(op.attributes[key], 2) for key in keys)
-    relations = tuple(map(field_relations.transposed, *numbers))
+    steps = tuple(map(relations.transposed, *numbers))
     shape = trace.shape(op.outputs[0])
-    return maker.step(state, relations, plain(4, shape[2:]), shape[2:])
+    return maker.step(state, steps, plain(4, shape[2:]), shape[2:])
 
 
 RULES: dict[str, Rule] = {

@@ -20,7 +20,7 @@ from archstat.analyses.field.rows import FieldRow, Interval
 from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import followed
 from archstat.hints import shortened
-from archstat.measure.field.real_runs import as_it_runs, positions_on, tracked_input
+from archstat.measure.field.real_runs import as_it_runs, positions_on
 from archstat.models.real import given_tensors, real_module
 from archstat.models.weights import load_weights, read_weights
 from archstat.result import Column, Table
@@ -201,7 +201,7 @@ def _density(
     root: nn.Module, fields: Fields, row: FieldRow, samples: int, seed: int
 ) -> torch.Tensor:
     """The mean absolute gradient at each pixel, summed over channels, as float64."""
-    number = tracked_input(fields.graph)
+    number = fields.graph.inputs.index(fields.root)
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros(fields.input_sizes, dtype=torch.float64)
 

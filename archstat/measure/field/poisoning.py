@@ -13,7 +13,7 @@ from archstat.analyses.field.layouts import Layout
 from archstat.analyses.field.rows import FieldRow
 from archstat.errors import CaptureError
 from archstat.frontends.probing import Cuts, StopProbe, probe
-from archstat.measure.field.real_runs import positions_on, tracked_input
+from archstat.measure.field.real_runs import positions_on
 from archstat.models.real import given_tensors, ordinary
 from archstat.units import format_shape
 
@@ -31,7 +31,7 @@ class Poisoning:
         graph = fields.graph
         self.root, self.fields, self.row = root, fields, row
         self.targets = [op.target for op in graph.ops[: (row.op or 0) + 1]]
-        self.number = tracked_input(graph)
+        self.number = graph.inputs.index(fields.root)
         self.batch = graph.values[graph.inputs[self.number]].shape[0]
         largest = max(
             (value.numel for value in graph.values if value.role == "activation"), default=1

@@ -8,24 +8,10 @@ from torch import nn
 from archstat.analyses.field import Fields, receptive_field
 from archstat.analyses.field.layouts import Layout
 from archstat.analyses.field.rows import FieldRow
-from archstat.errors import CaptureError, InputError
+from archstat.errors import CaptureError
 from archstat.frontends.probing import probe
-from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.models.real import given_tensors, ordinary
-
-
-def tracked_input(graph: Graph) -> int:
-    """The number, among the inputs, of the one whose axes a receptive field counts.
-
-    Raises:
-        InputError: no floating-point input has spatial axes.
-    """
-    for number, index in enumerate(graph.inputs):
-        value = graph.values[index]
-        if len(value.shape) >= 3 and value.dtype.startswith(("float", "bfloat")):
-            return number
-    raise InputError(f"{graph.name}: no floating-point input has a dimension after the channels.")
 
 
 def positions_on(layout: Layout, axis: int, shape: torch.Size) -> torch.Tensor:
