@@ -184,7 +184,7 @@ def _broken(report: Report, verdicts: list[Verdict]) -> str:
             lines += [verdict.message, *_heaviest(report, verdict)]
     if not lines:
         return ""
-    notes = [f"  {finding.message}" for finding in report.findings]
+    notes = [f"  {finding}" for finding in report.findings]
     return "\n".join([f"{report.model} ({report.input}): {lines[0]}", *lines[1:], *notes])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from archstat.units import (
     format_ratio,
     format_share,
 )
+from archstat.version import __version__
 
 Number = int | float
 PerAxis = tuple[Number | None, ...]
@@ -68,13 +69,26 @@ class Column:
         return Column(self.key + RATIO_SUFFIX, "ratio", f"{self.key} over the reference's")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something a reader must be told: what it is, the module it concerns, one sentence."""
+# What a note is about; those that go with one column alone bear its key.
+Topic = Literal["note", "unknown_ops", "outputs", "receptive_field", "latency_ms"]
+_OF_ONE_COLUMN = frozenset({"receptive_field", "latency_ms"})
 
-    topic: Literal["unknown_ops", "note", "receptive_field"]
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader must be told: what it is about, the module it concerns, one sentence."""
+
+    topic: Topic
     module: str
-    message: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def notes_of(texts: Iterable[str], topic: Topic = "note") -> tuple[Note, ...]:
+    """The notes that say these sentences of no module in particular."""
+    return tuple(Note(topic, "", text) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,7 @@ class Analysis:
     per_op: Mapping[str, Sequence[Number]] = field(default_factory=dict)
     per_module: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
     lower_bounds: frozenset[str] = frozenset()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Note, ...] = ()
     at_module: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
     conventions: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,20 +124,18 @@ class Table:
     """Rows of plain cells under columns; all that a reporter ever gets.
 
     `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
-    ratios refer to; `notes` are the sentences printed below, `column_notes` tells which of
-    them go with one column alone (sentence to key), and `inputs` are the models' inputs, for a
-    footnote where no column shows them.
+    ratios refer to; `notes` are the sentences printed below, and `inputs` are the models' inputs,
+    for a footnote where no column shows them.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     bounds: frozenset[tuple[int, str]] = frozenset()
     reference: int | None = None
-    notes: tuple[str, ...] = ()
-    column_notes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
     convention: Mapping[str, str] = field(default_factory=dict)
     torch_version: str = ""
-    archstat_version: str = ""
+    archstat_version: str = __version__
     inputs: tuple[str, ...] = ()
 
     def keys(self) -> tuple[str, ...]:
@@ -158,7 +170,8 @@ class Table:
         chosen = [self.index(key) for key in keys]
         rows = tuple(tuple(row[i] for i in chosen) for row in self.rows)
         columns = tuple(self.columns[i] for i in chosen)
-        notes = tuple(note for note in self.notes if self.column_notes.get(note, keys[0]) in keys)
+        absent = _OF_ONE_COLUMN.difference(keys)
+        notes = tuple(note for note in self.notes if note.topic not in absent)
         return replace(self, columns=columns, rows=rows, notes=notes)
 
     def sort(self, key: str, descending: bool = False) -> Table:
@@ -229,7 +242,7 @@ class Table:
             ).rstrip()
             for row in grid
         )
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *map(str, self.notes)])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(key)}</th>" for key in self.keys())
@@ -237,7 +250,7 @@ class Table:
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.formatted()
         )
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p>{html.escape(note.text)}</p>" for note in self.notes)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
@@ -253,7 +266,7 @@ class Report:
     input: str
     columns: tuple[Column, ...]
     analyses: tuple[Analysis, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Note, ...]
     graph: Graph
 
     @cached_property
@@ -330,9 +343,8 @@ class Report:
         """The totals as one row, with `model` and `input` before them."""
         cells = tuple(self.totals.get(column.key) for column in self.columns)
         bounds = frozenset((0, key) for key in self.lower_bounds)
-        notes = tuple(finding.message for finding in self.findings)
         return Table((*IDENTITY, *self.columns), ((self.model, self.input, *cells),), bounds,
-                     notes=notes)  # fmt: skip
+                     notes=self.findings)  # fmt: skip
 
     def __repr__(self) -> str:
         width = max(len(column.key) for column in self.columns)
@@ -341,7 +353,7 @@ class Report:
             bound = column.key in self.lower_bounds
             text = column.format(self.totals.get(column.key), bound)
             lines.append(f"  {column.key.ljust(width)}  {text}")
-        return "\n".join([*lines, *(f"  {finding.message}" for finding in self.findings)])
+        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()

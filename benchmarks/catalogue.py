@@ -96,7 +96,7 @@ def captured(spec: str) -> Row:
         return Row(spec, verdict=f"failed: {type(error).__name__}: {error}")
     macs, params = report.totals["macs"], report.totals["params"]
     gmacs, published_params = published(spec, int(report.input.split("x")[-1]))
-    said = [found.message for found in report.findings if found.topic in ("unknown_ops", "note")]
+    said = [found.text for found in report.findings if found.topic in ("unknown_ops", "note")]
     if report.graph.device != "meta" and not said:
         said.append(f"ran on {report.graph.device}")
     if gmacs is not None and f"{macs / 1e9:.3f}" != f"{gmacs:.3f}":

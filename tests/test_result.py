@@ -6,7 +6,7 @@ import pytest
 
 from archstat.analyses import COLUMNS
 from archstat.errors import ColumnError
-from archstat.result import Column, Table, unknown_column
+from archstat.result import Column, Table, notes_of, unknown_column
 
 NAME = Column("model", "text", "the spec")
 MACS = Column("macs", "count", "multiply-accumulates", "lower")
@@ -17,7 +17,7 @@ TABLE = Table(
     (("vgg16", 15_470_264_320, 553_430_176), ("tiny", 999, 512), ("odd", None, 2048)),
     bounds=frozenset({(0, "macs")}),
     reference=0,
-    notes=("vgg16: a note.",),
+    notes=notes_of(["vgg16: a note."]),
 )
 
 
@@ -173,7 +173,7 @@ def test_text_of_a_table_is_aligned_with_its_notes_below():
 
 def test_page_of_a_table_escapes_what_users_named():
     name = "<script>alert('&')</script>"
-    table = Table((NAME, MACS), ((name, 1),), notes=("a < b & c",))
+    table = Table((NAME, MACS), ((name, 1),), notes=notes_of(["a < b & c"]))
     page = table._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in page

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from archstat.analyses import costs
 from archstat.graph import Graph, Kind, Op, Value
-from archstat.result import Analysis, Analyzer, Column, Finding
+from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
     Column("macs", "count", "multiply-accumulates of conv, linear, matmul, attention", "lower"),
@@ -235,10 +235,10 @@ _PRODUCTS: Mapping[Kind, Callable[[Op, list[Value], list[Value]], Cost]] = Mappi
 })  # fmt: skip
 
 
-def _finding(target: str, module: str, module_type: str, count: int) -> Finding:
+def _finding(target: str, module: str, module_type: str, count: int) -> Note:
     times = "" if count == 1 else f" ({count} times)"
     where = f"{module} ({module_type})" if module else module_type
-    return Finding(
+    return Note(
         "unknown_ops",
         module,
         f"unknown: {target} in {where}{times} is neither counted nor known to be free; "

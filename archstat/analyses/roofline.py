@@ -17,7 +17,7 @@ from archstat.analyses.devices import DTYPES, Device, Roof
 from archstat.analyses.fusion import Fusion, fused
 from archstat.analyses.operations import operations
 from archstat.graph import ITEM_SIZES, Graph
-from archstat.result import Finding
+from archstat.result import Note
 
 Bound = Literal["compute", "memory", ""]
 
@@ -162,7 +162,7 @@ class Roofline:
     hosts: tuple[int, ...]
     floors: tuple[Floor, ...]
     unknown: tuple[bool, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Note, ...]
 
     @cached_property
     def total(self) -> Part:

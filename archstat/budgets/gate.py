@@ -210,7 +210,7 @@ def _judged(
     entry = entry_of(report, (rule.key for rule in budget.rules))
     base = entry if update else locked
     verdicts = tuple(_verdict(rule, report, base, budget) for rule in budget.rules)
-    notes = tuple(f.message for f in report.findings if f.topic == "unknown_ops")
+    notes = tuple(f.text for f in report.findings if f.topic == "unknown_ops")
     return Judged(budget, verdicts, entry, locked, report.graph.torch_version, notes)
 
 

@@ -21,7 +21,7 @@ from archstat.measure.latency.figures import INTERRUPTED
 from archstat.measure.latency.measurement import LatencyRun
 from archstat.measure.latency.sampling import WallClock
 from archstat.measure.latency.store import LatencyStore, store_path
-from archstat.result import Table
+from archstat.result import Table, notes_of
 from archstat.tables.bench import LATENCY_COLUMNS, latency_table, varying
 from archstat.tables.compare import reference_row
 
@@ -62,7 +62,7 @@ def view(request: Request, destination: Destination) -> None:
         table = latency_table(series.runs, reference)
         if len(series.runs) < len(grid):
             note = f"Interrupted: measured at {len(series.runs)} of {len(grid)} conditions."
-            table = replace(table, notes=(*table.notes, note))
+            table = replace(table, notes=(*table.notes, *notes_of([note])))
         if order is not None:
             table = table.sort(*order)
         if chosen is not None:

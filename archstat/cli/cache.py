@@ -28,8 +28,7 @@ def cache(
     from archstat.cli.output import Destination
     from archstat.errors import SpecError
     from archstat.models.cache import default_store
-    from archstat.result import Column, Table
-    from archstat.version import __version__
+    from archstat.result import Column, Table, notes_of
 
     destination = Destination(format, output)
     if action not in _ACTIONS:
@@ -49,4 +48,4 @@ def cache(
     off = "The cache is off: ARCHSTAT_CACHE says so, or there is no home folder."
     notes = (off,) if kept is None else ("Taken out.",) if action == "clear" else ()
     row = (folder, entries, size, limit)
-    destination.write(Table(columns, (row,), notes=notes, archstat_version=__version__))
+    destination.write(Table(columns, (row,), notes=notes_of(notes)))

@@ -16,7 +16,7 @@ from archstat.cli.screen import screen_width
 from archstat.errors import ArchstatError, ConfigError, Mistake, OutputError
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_json import to_json
-from archstat.result import Table
+from archstat.result import Table, notes_of
 from archstat.tables.check import raw_table, shown_table
 from archstat.tables.check_markdown import (
     annotate,
@@ -102,7 +102,7 @@ def _on_screen(outcome: Outcome, written: bool | None, width: int | None, *, why
     else:
         said += _update_lines(outcome) if written else [f"{name} is up to date."]
     notes = [_wrapped(line, width) for line in (*said, summary_line(outcome))]
-    table = replace(shown_table(outcome), notes=tuple(notes))
+    table = replace(shown_table(outcome), notes=notes_of(notes))
     if width is not None and max(map(len, repr(table).splitlines()[: len(table) + 1])) > width:
         # the reasons below say it of every rule that is not kept
         return table.select([key for key in table.keys() if key != "change"])  # noqa: SIM118

@@ -30,12 +30,13 @@ def crosscheck(
     """
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
-    from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, disagrees
+    from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table
     from archstat.tables.crosscheck import crosscheck as check
 
     destination = Destination(format, output)
     chosen = chosen_columns(columns, CROSSCHECK_COLUMNS)
-    table = check(list(tracked(models)), input or None, batch, deep=deep)
+    parts = check(tracked(models), input or None, batch, deep=deep)
+    table = crosscheck_table(parts)
     destination.write(table if chosen is None else table.select(chosen))
-    if disagrees(table):
+    if any(part.disagrees for part in parts):
         raise DisagreementError("the tools disagree without a known reason: see `differs` above.")

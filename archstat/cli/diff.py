@@ -61,7 +61,7 @@ def diff(
     from archstat.cli.output import Destination
     from archstat.cli.screen import chosen_columns, refuse_incomplete
     from archstat.diff.difference import differences
-    from archstat.tables.diff import notes_of, raw_table
+    from archstat.tables.diff import raw_table, remarks
     from archstat.tables.diff_shown import views
 
     destination = Destination(format, output)
@@ -75,4 +75,4 @@ def diff(
     else:
         destination.write(*views(found, keys, top))
     tell_of_cache(graphs, len(sides), destination.is_raw)
-    refuse_incomplete(unknown_ops((*before, *after)), strict, notes_of(found))
+    refuse_incomplete(unknown_ops((*before, *after)), strict, remarks(found))

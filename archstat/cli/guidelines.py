@@ -102,7 +102,7 @@ def guidelines(
         )  # fmt: skip
     destination.write(table)
     tell_of_cache(graphs, len(models), destination.is_raw)
-    unknown = sum(note.startswith("unknown: ") for note in table.notes)
+    unknown = sum(note.topic == "unknown_ops" for note in table.notes)
     refuse_incomplete(unknown, strict, table.notes)
 
 
@@ -130,10 +130,11 @@ def _for_reader(table: Table, destination: Destination, several: bool) -> Table:
     from dataclasses import replace
 
     from archstat.cli.screen import on_screen, screen_width
+    from archstat.result import notes_of
     from archstat.tables.guidelines import for_screen
 
     shown = for_screen(table, several=several)
-    notes = (*shown.notes, f"access: {shown.convention['access']}.")
+    notes = (*shown.notes, *notes_of([f"access: {shown.convention['access']}."]))
     shown = replace(shown, notes=notes)
     known = shown.keys()
     needed = [key for key in _NEEDED if key in known]

@@ -77,11 +77,10 @@ def networks(filters: Filters) -> Table:
     Raises:
         SpecError: a filter that cannot be, or that leaves none.
     """
-    from archstat.version import __version__
 
     rows = tuple(
         (e.name, e.family, e.year, e.category, e.paper, e.input, e.params, e.published_params,
          e.macs, e.published_macs, " ".join(e.options))
         for e in filters.left()
     )  # fmt: skip
-    return Table(LIST_COLUMNS, rows, archstat_version=__version__)
+    return Table(LIST_COLUMNS, rows)

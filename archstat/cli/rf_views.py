@@ -20,7 +20,6 @@ from archstat.tables.rf import (
     row_of,
 )
 from archstat.units import format_shape
-from archstat.version import __version__
 
 if TYPE_CHECKING:
     from archstat.models.pipeline import GraphOf
@@ -145,7 +144,7 @@ def _effective(network: Network, request: Request, destination: Destination) -> 
 
 
 def _stamped(table: Table, fields: Fields) -> Table:
-    return replace(table, torch_version=fields.graph.torch_version, archstat_version=__version__)
+    return replace(table, torch_version=fields.graph.torch_version)
 
 
 def _draw(path: str, networks: list[Network], request: Request) -> None:

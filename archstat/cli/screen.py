@@ -7,15 +7,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from archstat.result import Column, Table, unknown_column
-
-if TYPE_CHECKING:
-    from archstat.cli.output import Destination
 from archstat.cli.output import Destination
 from archstat.errors import IncompleteCountError
-from archstat.result import RATIO_SUFFIX
+from archstat.result import RATIO_SUFFIX, Column, Note, Table, notes_of, unknown_column
 
 
 def chosen_columns(
@@ -90,7 +85,7 @@ def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
         return table.select([column.key for column in table.columns if column.key in needed])
     shown = table.select([column.key for column in table.columns if column.key in kept])
     note = f"A wider screen or --columns shows {', '.join(left)}, too."
-    return replace(shown, notes=(*shown.notes, note)) if left else shown
+    return replace(shown, notes=(*shown.notes, *notes_of([note]))) if left else shown
 
 
 def on_screen_with_ratio(
@@ -129,14 +124,14 @@ def with_footers(table: Table, raw: bool = False) -> Table:
     shown = (_CONVENTION_OF.get(_plain(column.key)) for column in table.columns)
     told = dict.fromkeys(key for key in shown if key is not None)
     notes = [f"{key}: {table.convention[key]}." for key in told if key in table.convention]
-    return table if raw or not notes else replace(table, notes=(*table.notes, *notes))
+    return table if raw or not notes else replace(table, notes=(*table.notes, *notes_of(notes)))
 
 
 def _plain(key: str) -> str:
     return key.removeprefix("own_").removesuffix("_share").removesuffix(RATIO_SUFFIX)
 
 
-def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[str]) -> None:
+def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[Note]) -> None:
     """Raise where operations are unknown and ``--strict`` was given.
 
     Raises:
@@ -146,5 +141,5 @@ def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[str]) -> None:
         raise IncompleteCountError(
             f"the count is incomplete and --strict was given: {unknown} "
             f"operation{'s'[: unknown != 1]} neither counted nor known to be free. "
-            + " ".join(note for note in notes if note.startswith("unknown: "))
+            + " ".join(note.text for note in notes if note.topic == "unknown_ops")
         )

@@ -19,6 +19,7 @@ from archstat.errors import ArchstatError, GraphFileError, RevisionError, SpecEr
 from archstat.graph import Graph
 from archstat.models.pipeline import report
 from archstat.models.specs import parse_spec
+from archstat.result import notes_of
 
 
 def snapshots_at(
@@ -111,4 +112,4 @@ def _snapshot(answer: dict[str, Any], text: str, revision: str) -> Snapshot:
     if answer["from_checkout"]:
         return snapshot
     note = f"{text} uses no file of the repository, so {revision} has no part in it."
-    return replace(snapshot, notes=(*snapshot.notes, note))
+    return replace(snapshot, notes=(*snapshot.notes, *notes_of([note])))

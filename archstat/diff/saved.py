@@ -14,7 +14,7 @@ from archstat.diff.snapshots import Snapshot, snapshot_of
 from archstat.errors import GraphFileError, LockFileError
 from archstat.graph import Graph
 from archstat.models.pipeline import report
-from archstat.result import FUNCTIONAL, Cell, Column
+from archstat.result import FUNCTIONAL, Cell, Column, notes_of
 
 FILE_SUFFIXES = (".json", ".lock")
 _WANTED = (
@@ -99,7 +99,9 @@ def _of_report(document: Mapping[str, Any], path: str | Path) -> tuple[Snapshot,
             totals={column.key: _cell(row[column.key]) for column in keys},
             layers=None,
             bounds=_bounds(row),
-            notes=(f"{path} holds no layers; write it with `archstat summary -o FILE.json`.",),
+            notes=notes_of(
+                [f"{path} holds no layers; write it with `archstat summary -o FILE.json`."]
+            ),
             torch_version=torch_version,
             origin="report",
         )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from archstat.analyses.alignment import Layer
 from archstat.graph import Graph, Op
-from archstat.result import Cell, Report
+from archstat.result import Cell, Note, Report
 from archstat.units import format_shape
 
 # A convolution's or a pool's arguments, and the value that need not be said.
@@ -30,7 +30,7 @@ class Snapshot:
     totals: Mapping[str, Cell]
     layers: tuple[Layer, ...] | None
     bounds: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     torch_version: str = ""
     origin: Literal["graph", "report", "lock"] = "graph"
 
@@ -67,7 +67,7 @@ def snapshot_of(report: Report, name: str | None = None) -> Snapshot:
         totals=report.totals,
         layers=tuple(layers),
         bounds=report.lower_bounds,
-        notes=tuple(finding.message for finding in report.findings),
+        notes=report.findings,
         torch_version=report.graph.torch_version,
     )
 

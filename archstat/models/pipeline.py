@@ -16,7 +16,7 @@ from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
-from archstat.result import Finding, Report
+from archstat.result import Note, Report
 from archstat.units import InputSpec
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def analyze_variants(
             reports.append(report(graph, title, checked_fusion(fusion)))
         else:
             notes.append(f"{title} has no row: there is no {variant.changes} to change.")
-    findings = (Finding("note", "", note) for note in notes)
+    findings = (Note("note", "", note) for note in notes)
     return (replace(own, findings=(*own.findings, *findings)), *reports)
 
 
@@ -240,6 +240,6 @@ def _at_resolution(
 def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:
     """The Report of a Graph: every analysis in order."""
     analyses = tuple(analyzer.run(graph) for analyzer in analyses_with(fusion))
-    notes = [Finding("note", "", f"{model}: {note}") for note in graph.notes]
+    notes = [Note("note", "", f"{model}: {note}") for note in graph.notes]
     unknown = [f for analysis in analyses for f in analysis.findings]
     return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from archstat.result import RATIO_SUFFIX, Column, Table
+from archstat.result import RATIO_SUFFIX, Cell, Column, Table
 
 _GAP = 2
 _NARROWEST_NAME = 12
@@ -44,7 +44,7 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
             console.print()
         console.print(_rich_table(table, part, cells, room.text))
     for note in table.notes:
-        console.print(note)
+        console.print(note.text)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -54,7 +54,12 @@ def _shown(table: Table) -> list[Column]:
     return [c for c in table.columns if c.key.removesuffix(RATIO_SUFFIX) not in keys - {c.key}]
 
 
-def _lines(table: Table, column: Column) -> list[tuple[str, str]]:
+# A cell, the ratio below it, and whether that is better than the reference.
+_Lines = tuple[str, str, bool]
+_APART = 1.005  # less is said to be about the same
+
+
+def _lines(table: Table, column: Column) -> list[_Lines]:
     """Each row's cell, and the ratio to print below it."""
     values = [
         column.format(cell, (row, column.key) in table.bounds)
@@ -63,19 +68,27 @@ def _lines(table: Table, column: Column) -> list[tuple[str, str]]:
     key = column.key + RATIO_SUFFIX
     known = table.keys()
     if key not in known:
-        return [(value, "") for value in values]
+        return [(value, "", False) for value in values]
     ratio = table.columns[table.index(key)]
     silent = {row for row, bounded in table.bounds if bounded == column.key}
     if table.reference in silent:
         silent = set(range(len(table)))
     elif table.reference is not None:
         silent.add(table.reference)
-    below = [
+    return [
         # What is only a lower bound has no ratio to speak of.
-        "" if cell is None or row in silent else ratio.format(cell)
-        for row, cell in enumerate(table.column(key))
+        (value, "", False)
+        if cell is None or row in silent
+        else (value, ratio.format(cell), _is_better(column, cell))
+        for row, (value, cell) in enumerate(zip(values, table.column(key), strict=True))
     ]
-    return list(zip(values, below, strict=True))
+
+
+def _is_better(column: Column, ratio: Cell) -> bool:
+    if not isinstance(ratio, (int, float)):
+        return False
+    return ratio * _APART <= 1 if column.better == "lower" else (
+        column.better == "higher" and ratio >= _APART)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +98,12 @@ class _Room:
     width: int | None
     text: int | None
 
-    def of(self, column: Column, cells: dict[str, list[tuple[str, str]]]) -> int:
+    def of(self, column: Column, cells: dict[str, list[_Lines]]) -> int:
         natural = _width(column, cells)
         return min(natural, self.text) if self.text and column.unit == "text" else natural
 
 
-def _room(
-    columns: Sequence[Column], cells: dict[str, list[tuple[str, str]]], width: int | None
-) -> _Room:
+def _room(columns: Sequence[Column], cells: dict[str, list[_Lines]], width: int | None) -> _Room:
     natural = sum(_width(column, cells) + _GAP for column in columns) - _GAP
     if width is None or natural <= width:
         return _Room(width, None)
@@ -100,7 +111,7 @@ def _room(
 
 
 def _parts(
-    columns: Sequence[Column], cells: dict[str, list[tuple[str, str]]], room: _Room
+    columns: Sequence[Column], cells: dict[str, list[_Lines]], room: _Room
 ) -> Iterator[list[Column]]:
     """The columns in groups that fit the width, the first column in each of them."""
     first, *rest = columns
@@ -130,13 +141,13 @@ def _broken(text: str, width: int | None) -> str:
     return "\n".join(lines)
 
 
-def _width(column: Column, cells: dict[str, list[tuple[str, str]]]) -> int:
-    lines = (line for pair in cells[column.key] for line in pair)
+def _width(column: Column, cells: dict[str, list[_Lines]]) -> int:
+    lines = (line for *texts, _ in cells[column.key] for line in texts)
     return max([len(column.key), *(len(line) for line in lines)])
 
 
 def _rich_table(
-    table: Table, part: Sequence[Column], cells: dict[str, list[tuple[str, str]]], room: int | None
+    table: Table, part: Sequence[Column], cells: dict[str, list[_Lines]], room: int | None
 ) -> object:
     from rich import box
     from rich.table import Table as RichTable
@@ -158,12 +169,11 @@ def _rich_table(
     for row in range(len(table)):
         line = []
         for column in part:
-            value, below = cells[column.key][row]
+            value, below, is_better = cells[column.key][row]
             shown = _broken(value, room) if column.unit == "text" else value
             cell = Text(shown, style="bold" if column is part[0] else "")
             if below:
-                better = below.endswith("less") == (column.better == "lower")
-                cell.append(f"\n{below}", style="green" if better and column.better else "")
+                cell.append(f"\n{below}", style="green" if is_better else "")
             line.append(cell)
         grid.add_row(*line)
     return grid

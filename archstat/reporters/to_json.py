@@ -16,7 +16,7 @@ def to_json(table: Table) -> str:
         "archstat": table.archstat_version,
         "torch": table.torch_version,
         "convention": dict(table.convention),
-        "notes": list(table.notes),
+        "notes": [note.text for note in table.notes],
         "rows": list(table.records()),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -119,5 +119,5 @@ def _footnote(table: Table) -> str:
         inputs = list(table.inputs)
     at = [f"input (batch first) {', '.join(inputs)}"] if inputs else []
     mode = [table.convention["mode"]] if "mode" in table.convention else []
-    text = "; ".join([*meanings, *mode, *at, *(note.rstrip(".") for note in table.notes)])
+    text = "; ".join([*meanings, *mode, *at, *(note.text.rstrip(".") for note in table.notes)])
     return escaped(f"{text}. Counted by archstat {table.archstat_version}.".lstrip(". "))

@@ -15,7 +15,7 @@ def to_markdown(table: Table) -> str:
     rule = ["---" if column.unit == "text" else "--:" for column in table.columns]
     rows = [[escaped(cell) for cell in row] for row in table.formatted()]
     lines = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
-    notes = [f"\n{escaped(note)}" for note in table.notes]
+    notes = [f"\n{escaped(note.text)}" for note in table.notes]
     return "\n".join([*lines, *notes]) + "\n"
 
 

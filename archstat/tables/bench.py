@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.measurement import Interval, LatencyRun, Measurement, Timing
-from archstat.result import IDENTITY, Cell, Column, Table
-from archstat.version import __version__
+from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 
 _LATENCY = Column("latency_ms", "ms", "median time of a call (p50)", "lower")
 FIGURES = (
@@ -157,10 +156,9 @@ def latency_table(runs: Sequence[LatencyRun], reference: int) -> Table:
         columns=LATENCY_COLUMNS,
         rows=tuple(rows),
         reference=position,
-        notes=tuple(_notes(runs, reference)),
+        notes=notes_of(_notes(runs, reference), "latency_ms"),
         convention=_CONVENTION,
         torch_version=runs[0].measurements[0].machine.torch,
-        archstat_version=__version__,
         inputs=tuple(inputs),
     )
 
@@ -172,13 +170,11 @@ def with_latency(table: Table, run: LatencyRun, reference: int) -> Table:
         for number, one in enumerate(run.measurements)
     ]
     rows = tuple((*row, *cells) for row, cells in zip(table.rows, further, strict=True))
-    notes = tuple(_notes([run], reference))
     return replace(
         table,
         columns=(*table.columns, *COMPARED),
         rows=rows,
-        notes=(*table.notes, *notes),
-        column_notes={**table.column_notes, **dict.fromkeys(notes, "latency_ms")},
+        notes=(*table.notes, *notes_of(_notes([run], reference), "latency_ms")),
         convention={**table.convention, **_CONVENTION},
     )
 

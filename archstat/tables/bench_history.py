@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from archstat.measure.latency.history import MONTH, Change, Side
 from archstat.measure.latency.measurement import Machine
-from archstat.result import IDENTITY, Cell, Column, Table
+from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 from archstat.tables.bench import CIRCUMSTANCES, circumstances
-from archstat.version import __version__
 
 _LATENCY = Column("latency_ms", "ms", "median of a call on the newest day", "lower")
 _FIGURES = (
@@ -41,10 +40,9 @@ def history_table(found: Sequence[Change], machine: Machine) -> Table:
     return Table(
         columns=HISTORY_COLUMNS,
         rows=tuple(_cells(change) for change in found),
-        notes=tuple(_notes(found, machine)),
+        notes=notes_of(_notes(found, machine)),
         convention={"latency_ms": "geometric mean of the medians of a day's or a month's runs"},
         torch_version=found[-1].newest.machine.torch,
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(change.newest.input for change in found)),
     )
 

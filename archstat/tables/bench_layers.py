@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from archstat.analyses.roofline import Roofline
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.layers import LayerTimes, TimedPart, measured_layers
-from archstat.result import Cell, Column, Table
+from archstat.result import Cell, Column, Table, notes_of
 from archstat.units import format_milliseconds, format_rate
-from archstat.version import __version__
 
 _FIGURES = (
     Column("time_ms", "ms", "time of its operations: of kernels on a GPU, of calls on a cpu",
@@ -74,7 +73,7 @@ def _table(
     return Table(
         columns,
         tuple(rows),
-        notes=tuple(_notes(timed)),
+        notes=(*timed.roofline.findings, *notes_of(_notes(timed))),
         convention={
             "time_ms": "medians over passes under torch's profiler, which slows what it watches",
             "time_floor_ms": "sum over operations of the larger of arithmetic and memory access",
@@ -82,14 +81,11 @@ def _table(
             "dtype": roofline.dtype,
         },
         torch_version=roofline.graph.torch_version,
-        archstat_version=__version__,
         inputs=(roofline.graph.input_text,),
     )
 
 
 def _notes(timed: LayerTimes) -> Iterator[str]:
-    for finding in timed.roofline.findings:
-        yield finding.message
     yield from timed.remarks
     yield _apart(timed)
     yield _roof(timed.roofline)

@@ -9,7 +9,6 @@ from archstat.budgets.verdicts import Verdict, exact, percent
 from archstat.models.pipeline import CONVENTION
 from archstat.result import Cell, Column, Table
 from archstat.tables.check_reasons import explanation, place
-from archstat.version import __version__
 
 RAW_COLUMNS = (
     Column("budget", "text", "name of the budget"),
@@ -88,8 +87,7 @@ def since_lock(judged: Judged, verdict: Verdict) -> str:
 
 def _table(outcome: Outcome, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]]) -> Table:
     torch = next((judged.torch_version for judged in outcome.judged if judged.torch_version), "")
-    return Table(columns, tuple(rows), convention=CONVENTION, torch_version=torch,
-                 archstat_version=__version__)  # fmt: skip
+    return Table(columns, tuple(rows), convention=CONVENTION, torch_version=torch)
 
 
 def _hidden_by_rounding(verdict: Verdict) -> bool:

@@ -18,7 +18,6 @@ from archstat.models.pipeline import (
     report,
 )
 from archstat.result import IDENTITY, Cell, Column, Report, Table
-from archstat.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,11 +96,9 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
         rows=tuple(tuple(_cells(report, base)) for report in reports),
         bounds=frozenset(bounds),
         reference=position,
-        notes=tuple(dict.fromkeys(finding.message for finding in findings)),
-        column_notes={f.message: f.topic for f in findings if f.topic == "receptive_field"},
+        notes=tuple(dict.fromkeys(findings)),
         convention={**CONVENTION, **base.conventions},
         torch_version=base.graph.torch_version,
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(report.input for report in reports)),
     )
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum, auto
 from typing import Any
 
 from archstat.errors import CaptureError
@@ -20,8 +21,7 @@ from archstat.models.pipeline import CONVENTION, analyze
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 from archstat.result import Cell, Column, Report, Table
-from archstat.tables.summary import summary
-from archstat.version import __version__
+from archstat.tables.summary import module_totals
 
 _TOOLS = ("fvcore", "flop_counter")
 _FIGURES = (
@@ -44,104 +44,134 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "pool": ("pool",),
     "other": ("other",),
 }
+_PRODUCTS = tuple(_PARTS)[:2]
+_TOTAL = "total"
 
 
-def crosscheck(models: Sequence[str], input: Any = None, batch: int | None = None,
-               *, deep: bool = False) -> Table:  # fmt: skip
+class Verdict(Enum):
+    """What a tool's figure says of archstat's."""
+
+    AGREES = auto()
+    FAILED = auto()
+    COUNTS_OTHERS = auto()
+    SKIPS_PRODUCTS = auto()
+    DIFFERS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A tool's macs of a part of a model, None where it failed, and what is to be said of them."""
+
+    macs: int | None
+    verdict: Verdict
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a model: archstat's macs and, in the order of the columns, the other tools'."""
+
+    model: str
+    name: str
+    macs: int
+    peers: tuple[Peer, ...]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether a tool differs without a known reason."""
+        return any(peer.verdict is Verdict.DIFFERS for peer in self.peers)
+
+
+def crosscheck(models: Iterable[str], input: Any = None, batch: int | None = None,
+               *, deep: bool = False) -> tuple[Part, ...]:  # fmt: skip
     """Archstat's macs of each model beside the other tools', by kind or, if `deep`, by module.
 
     Raises:
         CaptureError: a tool's process failed as a whole; see also `analyze`.
     """
-    rows: list[tuple[Cell, ...]] = []
+    found: list[Part] = []
     for model in models:
         report = analyze(model, input, batch)
         peers = _peers(report)
-        rows += list(_by_module(report, peers) if deep else _by_part(report, peers))
-    return Table(
-        columns=CROSSCHECK_COLUMNS,
-        rows=tuple(rows),
-        convention=CONVENTION,
-        archstat_version=__version__,
-    )
+        found += _by_module(report, peers) if deep else _by_part(report, peers)
+    return tuple(found)
 
 
-def disagrees(table: Table) -> bool:
-    """Whether any row differs without a known reason."""
-    return any(str(verdict).startswith("differs") for verdict in table.column("verdict"))
+def crosscheck_table(parts: Sequence[Part]) -> Table:
+    """A row a part."""
+    rows = tuple((part.model, part.name, *_figures(part), _said(part)) for part in parts)
+    return Table(CROSSCHECK_COLUMNS, rows, convention=CONVENTION)
 
 
-def _by_part(report: Report, peers: Mapping[str, PeerCount | str]) -> Iterator[tuple[Cell, ...]]:
-    totals = dict.fromkeys(("archstat", *_TOOLS), 0)
-    for part, kinds in _PARTS.items():
+def _by_part(report: Report, counts: Mapping[str, PeerCount | str]) -> Iterator[Part]:
+    total = 0
+    for name, kinds in _PARTS.items():
         ours = sum(int(report.by_kind.get(kind, {}).get("macs", 0)) for kind in kinds)
-        theirs = [_of_kinds(peers[tool], kinds) for tool in _TOOLS]
-        if not ours and not any(theirs):
-            continue
-        totals["archstat"] += ours
-        verdicts = [
-            _verdict(tool, peers[tool], ours, count, part in ("conv", list(_PARTS)[1]))
-            for tool, count in zip(_TOOLS, theirs, strict=True)
-        ]
-        yield (report.model, part, *_figures(ours, theirs), _joined(verdicts))
-    whole = [peer.macs if isinstance(peer, PeerCount) else None for peer in map(peers.get, _TOOLS)]
-    failures = [f"{tool}: {peers[tool]}" for tool in _TOOLS if isinstance(peers[tool], str)]
-    yield (report.model, "total", *_figures(totals["archstat"], whole), "; ".join(failures))
+        theirs = {tool: _of_kinds(counts[tool], kinds) for tool in _TOOLS}
+        if ours or any(theirs.values()):
+            total += ours
+            products = name in _PRODUCTS
+            peers = (_peer(tool, counts[tool], ours, theirs[tool], products) for tool in _TOOLS)
+            yield Part(report.model, name, ours, tuple(peers))
+    yield Part(report.model, _TOTAL, total, tuple(_whole(tool, counts[tool]) for tool in _TOOLS))
 
 
-def _by_module(report: Report, peers: Mapping[str, PeerCount | str]) -> Iterator[tuple[Cell, ...]]:
-    for record in summary(report).records():
-        path, macs = str(record["module"]), record["macs"]
-        ours = macs if isinstance(macs, int) else 0
-        if str(record["tree"]).endswith("(functional)") or path.endswith("(functional)"):
-            continue
-        counts = [peers[tool] for tool in _TOOLS]
-        theirs = [
-            peer.by_module.get(path, 0) if isinstance(peer, PeerCount) else None for peer in counts
-        ]
-        if ours or any(theirs):
-            verdicts = [
-                _verdict(tool, peers[tool], ours, count, True)
-                for tool, count in zip(_TOOLS, theirs, strict=True)
-            ]
-            name = path or "(root)"
-            yield (report.model, name, *_figures(ours, theirs), _joined(verdicts))
+def _by_module(report: Report, counts: Mapping[str, PeerCount | str]) -> Iterator[Part]:
+    for path, macs in module_totals(report, "macs").items():
+        theirs = {tool: _of_module(counts[tool], path) for tool in _TOOLS}
+        if macs or any(theirs.values()):
+            ours = int(macs)
+            peers = (_peer(tool, counts[tool], ours, theirs[tool], True) for tool in _TOOLS)
+            yield Part(report.model, path or "(root)", ours, tuple(peers))
 
 
-def _of_kinds(peer: PeerCount | str, kinds: Sequence[str]) -> int | None:
-    if isinstance(peer, str):
+def _of_kinds(count: PeerCount | str, kinds: Sequence[str]) -> int | None:
+    if isinstance(count, str):
         return None
-    return sum(peer.by_kind.get(kind, 0) for kind in kinds)
+    return sum(count.by_kind.get(kind, 0) for kind in kinds)
 
 
-def _figures(ours: int, theirs: Sequence[int | None]) -> list[Cell]:
-    cells: list[Cell] = [ours]
-    for count in theirs:
-        cells += [count, None if count is None else count - ours]
-    return cells
+def _of_module(count: PeerCount | str, path: str) -> int | None:
+    return None if isinstance(count, str) else count.by_module.get(path, 0)
 
 
-def _verdict(tool: str, peer: PeerCount | str, ours: int, count: int | None, products: bool) -> str:
+def _whole(tool: str, count: PeerCount | str) -> Peer:
+    if isinstance(count, str):
+        return Peer(None, Verdict.FAILED, f"{tool}: {count}")
+    return Peer(count.macs, Verdict.AGREES)
+
+
+def _peer(tool: str, count: PeerCount | str, ours: int, macs: int | None, products: bool) -> Peer:
     name = "fvcore" if tool == "fvcore" else "FlopCounterMode"
-    if isinstance(peer, str) or count is None:
-        return f"{name} failed"
-    if count == ours:
-        return ""
+    if isinstance(count, str) or macs is None:
+        return Peer(None, Verdict.FAILED, f"{name} failed")
+    if macs == ours:
+        return Peer(macs, Verdict.AGREES)
     if not products:
-        return f"{name} counts these as macs, archstat among flops"
-    missed = [op for op in peer.skipped if any(word in op for word in _PRODUCT_WORDS)]
-    if count < ours and tool == "fvcore" and missed:
-        return f"{name} does not count {', '.join(missed)}"
-    if count < ours and tool == "flop_counter":
-        return f"{name} does not count fused attention or recurrent layers on cpu"
-    return f"differs from {name}"
+        said = f"{name} counts these as macs, archstat among flops"
+        return Peer(macs, Verdict.COUNTS_OTHERS, said)
+    skipped = [op for op in count.skipped if any(word in op for word in _PRODUCT_WORDS)]
+    if macs < ours and tool == "fvcore" and skipped:
+        return Peer(macs, Verdict.SKIPS_PRODUCTS, f"{name} does not count {', '.join(skipped)}")
+    if macs < ours and tool == "flop_counter":
+        said = f"{name} does not count fused attention or recurrent layers on cpu"
+        return Peer(macs, Verdict.SKIPS_PRODUCTS, said)
+    return Peer(macs, Verdict.DIFFERS, f"differs from {name}")
 
 
 _PRODUCT_WORDS = ("attention", "lstm", "gru", "rnn", "bilinear", "trilinear", "transformer")
 
 
-def _joined(verdicts: Sequence[str]) -> str:
-    return "; ".join(filter(None, verdicts)) or "agrees"
+def _figures(part: Part) -> Iterator[Cell]:
+    yield part.macs
+    for peer in part.peers:
+        yield peer.macs
+        yield None if peer.macs is None else peer.macs - part.macs
+
+
+def _said(part: Part) -> str:
+    said = "; ".join(peer.remark for peer in part.peers if peer.remark)
+    return said or ("" if part.name == _TOTAL else "agrees")
 
 
 # -- the other tools' process ----------------------------------------------------------------------

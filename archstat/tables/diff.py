@@ -8,8 +8,7 @@ from archstat.analyses import COLUMNS
 from archstat.analyses.alignment import Change, Layer
 from archstat.diff.difference import Difference
 from archstat.models.pipeline import CONVENTION
-from archstat.result import Cell, Column, Table
-from archstat.version import __version__
+from archstat.result import Cell, Column, Note, Table, notes_of
 
 _IDENTITY = (
     Column("model", "text", "the model after, or before it was removed"),
@@ -49,26 +48,26 @@ def raw_table(
         rows.append(_total_row(difference, chosen))
         rows += (_layer_row(difference, change, chosen) for change in difference.changes[:top])
     return table_of_differences(
-        differences, raw_columns(keys), rows, notes_of(differences), frozenset(bounds)
+        differences, raw_columns(keys), rows, remarks(differences), frozenset(bounds)
     )
 
 
-def notes_of(differences: Sequence[Difference]) -> tuple[str, ...]:
+def remarks(differences: Sequence[Difference]) -> tuple[Note, ...]:
     """What a reader of the figures must be told."""
-    notes = []
+    notes: list[Note] = []
     for difference in differences:
         before, after = difference.before, difference.after
         notes += [note for side in (before, after) if side for note in side.notes]
         if not difference.input_is_same and before and after:
-            notes.append(
+            notes += notes_of([
                 f"the inputs differ ({before.input} before, {after.input} after), and so does "
                 "every figure that depends on them."
-            )
+            ])  # fmt: skip
         if any(difference.is_bound(column.key) for column in COLUMNS):
-            notes.append(
+            notes += notes_of([
                 f"{difference.some.name}: totals with >= are lower bounds, so that their change is "
                 "not known."
-            )
+            ])  # fmt: skip
     return tuple(dict.fromkeys(notes))
 
 
@@ -76,7 +75,7 @@ def table_of_differences(
     differences: Sequence[Difference],
     columns: tuple[Column, ...],
     rows: Sequence[tuple[Cell, ...]],
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
     bounds: frozenset[tuple[int, str]] = frozenset(),
 ) -> Table:
     """A table with the versions and inputs of the models that it compares."""
@@ -88,7 +87,6 @@ def table_of_differences(
         notes=notes,
         convention=CONVENTION,
         torch_version=next(filter(None, torch_versions), ""),
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(d.some.input for d in differences if d.some.input)),
     )
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from archstat.analyses.alignment import Change, Layer
 from archstat.diff.difference import Difference
-from archstat.result import Cell, Column, Number, Table
-from archstat.tables.diff import chosen_columns, notes_of, table_of_differences
+from archstat.result import Cell, Column, Number, Table, notes_of
+from archstat.tables.diff import chosen_columns, remarks, table_of_differences
 
 _ROOT = "(root)"
 _SHOWN = ("params", "macs")
@@ -23,10 +23,10 @@ def views(
     if layers.rows:
         return totals, layers
     known = any(d.before and d.after and d.before.layers and d.after.layers for d in differences)
-    notes = (*(["No layer differs."] if known else []), *layers.notes)
+    notes = (*notes_of(["No layer differs."] if known else []), *layers.notes)
     if totals.rows:
         return (replace(totals, notes=notes),)
-    return (replace(totals, notes=("No model differs.", *layers.notes)),)
+    return (replace(totals, notes=(*notes_of(["No model differs."]), *layers.notes)),)
 
 
 def totals_table(differences: Sequence[Difference], keys: Sequence[str] | None = None) -> Table:
@@ -61,13 +61,13 @@ def layers_table(
     additive = frozenset[str]().union(*(difference.additive for difference in differences))
     figures = tuple(column for column in figures if column.key in additive)
     rows: list[tuple[Cell, ...]] = []
-    notes = list(notes_of(differences))
+    said: list[str] = []
     for difference in differences:
         if several and difference.status in _SENTENCES:
-            notes.append(f"{difference.some.name} {_SENTENCES[difference.status]}.")
+            said.append(f"{difference.some.name} {_SENTENCES[difference.status]}.")
         lines = list(_layer_lines(difference, figures))
         if top is not None and len(lines) > top:
-            notes.append(f"{difference.some.name}: {len(lines) - top} smaller changes not shown.")
+            said.append(f"{difference.some.name}: {len(lines) - top} smaller changes not shown.")
         for line in lines[:top]:
             rows.append((difference.some.name, *line) if several else line)
     columns = (
@@ -78,7 +78,8 @@ def layers_table(
         Column("structure", "text", "what of its shapes differs"),
         *(part for column in figures for part in _change_and_share(column)),
     )
-    return table_of_differences(differences, columns, rows, tuple(notes))
+    notes = (*remarks(differences), *notes_of(said))
+    return table_of_differences(differences, columns, rows, notes)
 
 
 def _change_and_share(column: Column) -> Iterator[Column]:

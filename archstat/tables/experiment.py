@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from archstat.analyses.memory_access import FUSIONS
 from archstat.measure.latency.experiment_runs import ExperimentRun, Outcome
 from archstat.measure.latency.experiments import Experiment
-from archstat.measure.latency.measurement import Measurement
-from archstat.result import Cell, Column, Table
+from archstat.measure.latency.measurement import Measurement, Verdict
+from archstat.result import Cell, Column, Table, notes_of
 from archstat.tables.bench import span
 from archstat.units import format_share
-from archstat.version import __version__
 
 COLUMNS = (
     Column("size", "text", "width multiplier, or channels and map"),
@@ -46,14 +45,13 @@ def experiment_table(found: ExperimentRun) -> Table:
     return Table(
         COLUMNS,
         tuple(rows),
-        notes=tuple(_notes(found)),
+        notes=notes_of(_notes(found)),
         convention={
             "experiment": found.experiment.title,
             "memory_access": FUSIONS["none"],
             "latency_ms": "median of a batch; limits of 95 % over fresh processes",
         },
         torch_version=first.machine.torch,
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(one.input for one in found.run.measurements)),
     )
 
@@ -121,7 +119,7 @@ def conclusion(found: ExperimentRun) -> str:
 
 
 def judgement(
-    experiment: Experiment, told: Sequence[tuple[str, float]], fewer: Sequence[float]
+    experiment: Experiment, told: Sequence[tuple[Verdict, float]], fewer: Sequence[float]
 ) -> str:
     """The same from the verdict and the time ratio of every network but the first of its size.
 
@@ -130,16 +128,16 @@ def judgement(
     """
     expected = experiment.expected
     agreeing = [ratio for verdict, ratio in told if verdict == expected]
-    opposed = [ratio for verdict, ratio in told if verdict not in (expected, "can't tell")]
+    opposed = [ratio for verdict, ratio in told if verdict not in (expected, Verdict.OPEN)]
     open_ = len(told) - len(agreeing) - len(opposed)
     parts = [f"{len(agreeing)} of {len(told)} {expected}"]
     if agreeing:
         parts[0] += f", {_range(agreeing)}"
     if opposed:
-        other = "slower" if expected == "faster" else "faster"
+        other = Verdict.SLOWER if expected is Verdict.FASTER else Verdict.FASTER
         parts.append(f"{len(opposed)} {other}, {_range(opposed)}")
     if open_:
-        parts.append(f"{open_} can't tell")
+        parts.append(f"{open_} {Verdict.OPEN}")
     subject, after = "The expectation", f" By their macs it would be {_range(fewer)}."
     if experiment.has_equal_macs:
         subject, after = experiment.title.partition(",")[0], ""

@@ -13,7 +13,6 @@ from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.result import Cell, Column, Number, Table
 from archstat.units import format_share
-from archstat.version import __version__
 
 COLUMNS = (
     Column("model", "text", "the spec as typed"),
@@ -99,14 +98,13 @@ def _table(
     models: Sequence[Judged], columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]],
     fusion: Fusion,
 ) -> Table:  # fmt: skip
-    unknown = (finding.message for model in models for finding in operations(model.graph).findings)
+    unknown = (finding for model in models for finding in operations(model.graph).findings)
     return Table(
         columns,
         tuple(rows),
         notes=tuple(dict.fromkeys(unknown)),
         convention={"access": f"{_ACCESS} {FUSIONS[fusion]}"},
         torch_version=models[0].graph.torch_version,
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(model.graph.input_text for model in models)),
     )
 

@@ -8,9 +8,8 @@ from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
 from archstat.measure.training.rows import MemoryRow
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline
-from archstat.result import Cell, Column, Table
+from archstat.result import Cell, Column, Table, notes_of
 from archstat.units import format_bytes
-from archstat.version import __version__
 
 FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
@@ -49,10 +48,9 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
     return Table(
         columns=columns,
         rows=tuple(_cells(row) for row in rows),
-        notes=(*found, *_notes(rows, settings)),
+        notes=notes_of([*found, *_notes(rows, settings)]),
         convention=_convention(settings),
         torch_version=rows[0].torch_version if rows else "",
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(row.input for row in rows)),
     )
 

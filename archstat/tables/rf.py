@@ -12,8 +12,7 @@ from archstat.analyses.field.steps import LayerStep, layer_steps, row_label, som
 from archstat.analyses.operations import operations
 from archstat.errors import LookupFailedError
 from archstat.hints import did_you_mean
-from archstat.result import Cell, Column, Table
-from archstat.version import __version__
+from archstat.result import Cell, Column, Table, notes_of
 
 ADVICE_COLUMNS = (
     Column("rule", "text", "the rule"),
@@ -30,8 +29,7 @@ def advice_table(fields: Fields, sized: bool = True, most: int | None = None) ->
         for entry in advice(fields, sized)
     )
     graph = fields.graph
-    return Table(ADVICE_COLUMNS, rows, torch_version=graph.torch_version,
-                 archstat_version=__version__)  # fmt: skip
+    return Table(ADVICE_COLUMNS, rows, torch_version=graph.torch_version)
 
 
 _FIELD = (
@@ -250,8 +248,7 @@ def _table(fields: Fields, columns: tuple[Column, ...], rows: Sequence[tuple[Cel
     return Table(
         columns,
         tuple(rows),
-        notes=tuple(notes),
+        notes=notes_of(notes),
         convention=CONVENTION,
         torch_version=fields.graph.torch_version,
-        archstat_version=__version__,
     )

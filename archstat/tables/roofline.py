@@ -8,9 +8,8 @@ from archstat.analyses.devices import Device
 from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.roofline import Part, Roofline
 from archstat.graph import Graph
-from archstat.result import IDENTITY, Cell, Column, Table
+from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 from archstat.units import format_bytes, format_milliseconds, format_rate
-from archstat.version import __version__
 
 _FIGURES = (
     Column("flops", "count", "2 x macs and all other operations", "lower"),
@@ -101,14 +100,14 @@ def _table(
     reference: int | None = None,
 ) -> Table:
     first = found[0]
-    findings = dict.fromkeys(f.message for one in found for f in one.findings)
+    findings = dict.fromkeys(f for one in found for f in one.findings)
     notes = dict.fromkeys(f"{one.model}: {note}" for one in found for note in one.graph.notes)
     return Table(
         columns,
         tuple(rows),
         bounds,
         reference,
-        notes=(*findings, *notes, *remarks(first)),
+        notes=(*findings, *notes_of([*notes, *remarks(first)])),
         convention={
             "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
             "memory_access_bytes": FUSIONS[first.fusion],
@@ -119,7 +118,6 @@ def _table(
             "dtype": first.dtype,
         },
         torch_version=first.graph.torch_version,
-        archstat_version=__version__,
         inputs=tuple(dict.fromkeys(one.graph.input_text for one in found)),
     )
 
@@ -176,7 +174,7 @@ def device_table(devices: Sequence[Device]) -> Table:
         "Peaks are in operations a second, dense, a multiply-accumulate being two; bandwidth is in "
         "bytes a second. csv and json hold the source of each figure."
     )
-    return Table(columns, rows, notes=(note,), archstat_version=__version__)
+    return Table(columns, rows, notes=notes_of([note]))
 
 
 def _peaks(devices: Sequence[Device], unit: str) -> list[str]:

@@ -10,7 +10,7 @@ from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import CaptureError, InputError
 from archstat.models.pipeline import analyze, graph_of_spec, report
 from archstat.models.specs import Resolution
-from archstat.result import Cell, Column, Finding, Report, Table
+from archstat.result import Cell, Column, Note, Report, Table
 from archstat.units import format_count, format_ratio, format_shape
 
 SLIDING_COLUMNS = (
@@ -47,7 +47,7 @@ def fully_convolutional_reports(
             f"{title} does not run at {sizes}, its native input being {native.input}: {error}"
         ) from error
     made = report(graph, title, chosen)
-    findings = (*made.findings, *(Finding("note", "", text) for text in _notes(native, made)))
+    findings = (*made.findings, *(Note("note", "", text) for text in _notes(native, made)))
     return native, replace(made, findings=findings)
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from archstat.errors import SpecError
 from archstat.graph import Graph, Op, Value
 from archstat.models.pipeline import CONVENTION
-from archstat.result import FUNCTIONAL, Cell, Column, Number, Report, Table
+from archstat.result import FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
 from archstat.units import format_shape
-from archstat.version import __version__
 
 _TEXT = (
     Column("tree", "text", "the module under its parent"),
@@ -36,6 +35,7 @@ class _Node:
     path: str
     type: str
     level: int
+    is_functional: bool = False
     aliases: tuple[str, ...] = ()
     calls: int = 0
     output: str = ""
@@ -81,13 +81,17 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
         columns=summary_columns((*keys, *_placed(report.columns))),
         rows=rows,
         bounds=bounds,
-        notes=(*(f.message for f in report.findings), *remarks(report.graph)),
-        column_notes={f.message: f.topic for f in report.findings if f.topic == "receptive_field"},
+        notes=(*report.findings, *notes_of(remarks(report.graph))),
         convention={**CONVENTION, **report.conventions},
         torch_version=report.graph.torch_version,
-        archstat_version=__version__,
         inputs=(report.input,),
     )
+
+
+def module_totals(report: Report, key: str) -> dict[str, Number]:
+    """A figure of each module with everything below it, by path, the root's first."""
+    nodes = (node for node, _ in _walk(_tree(report, (key,)), None, "", ""))
+    return {node.path: node.total[key] for node in nodes if not node.is_functional}
 
 
 def remarks(graph: Graph) -> Iterator[str]:
@@ -139,7 +143,7 @@ def _tree(report: Report, keys: tuple[str, ...]) -> _Node:
     nodes: dict[str, _Node] = {}
     for module in graph.modules:
         level = module.path.count(".") + 1 if module.path else 0
-        nodes[module.path] = _Node(module.path, module.type, level, module.aliases)
+        nodes[module.path] = _Node(module.path, module.type, level, aliases=module.aliases)
     for record in report.layers.records():
         node = nodes.setdefault(str(record["module"]), _Node(str(record["module"]), "", 0))
         node.own = {k: n for k in keys if isinstance(n := record.get(k), (int, float)) and n}
@@ -177,7 +181,8 @@ def _split_functional(nodes: Mapping[str, _Node], graph: Graph, keys: tuple[str,
             continue
         counts = Counter(op.name for op in found if op.kind not in ("reshape", "split"))
         names = ", ".join(f"{n} x{c}" if c > 1 else n for n, c in counts.items())
-        child = _Node(f"{path}.{FUNCTIONAL}".lstrip("."), names, parent.level + 1, own=computed)
+        path = f"{path}.{FUNCTIONAL}".lstrip(".")
+        child = _Node(path, names, parent.level + 1, is_functional=True, own=computed)
         shape = graph.values[found[-1].outputs[0]].shape if found[-1].outputs else ()
         child.output = format_shape(shape) if shape else ""
         parent.own = {k: n for k, n in parent.own.items() if k in _OF_PARAMETERS}
@@ -197,7 +202,7 @@ def _add_up(node: _Node, keys: tuple[str, ...]) -> None:
 
 def _walk(node: _Node, depth: int | None, prefix: str, branch: str) -> Iterator[tuple[_Node, str]]:
     name = node.path.rpartition(".")[2] if node.path else ""
-    label = node.type if name == FUNCTIONAL else f"{name} {node.type}"
+    label = node.type if node.is_functional else f"{name} {node.type}"
     yield node, f"{branch}{label}" if node.path else ""
     if depth is not None and node.level >= depth:
         return

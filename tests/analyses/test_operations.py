@@ -214,8 +214,8 @@ def test_unknown_op_makes_lower_bounds_and_a_finding_that_names_its_module(sketc
     assert analysis.lower_bounds == {"macs", "flops", "activations"}
     (finding,) = analysis.findings
     assert (finding.topic, finding.module) == ("unknown_ops", "head.fancy")
-    assert "mylib.fancy.default in head.fancy (Fancy)" in finding.message
-    assert "lower bounds" in finding.message
+    assert "mylib.fancy.default in head.fancy (Fancy)" in finding.text
+    assert "lower bounds" in finding.text
 
 
 def test_unknown_op_of_one_target_and_module_is_one_finding_with_its_number(sketch):
@@ -225,7 +225,7 @@ def test_unknown_op_of_one_target_and_module_is_one_finding_with_its_number(sket
     x = sketch.op("other", "mylib.other.default", (x,), (1, 4), module="a")
     analysis = operations(sketch.graph(x))
     assert analysis.totals["unknown_ops"] == 4
-    assert [(f.module, "(2 times)" in f.message) for f in analysis.findings] == [
+    assert [(f.module, "(2 times)" in f.text) for f in analysis.findings] == [
         ("a", True),
         ("b", False),
         ("a", False),
@@ -236,7 +236,7 @@ def test_unknown_op_of_the_root_is_named_by_its_type(sketch):
     x = sketch.op("other", "mylib.fancy.default", (sketch.input(1),), (1,), module="",
                   module_type="Net")  # fmt: skip
     (finding,) = operations(sketch.graph(x)).findings
-    assert "in Net is" in finding.message
+    assert "in Net is" in finding.text
 
 
 def test_empty_graph_costs_nothing(sketch):

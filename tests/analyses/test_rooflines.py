@@ -81,7 +81,7 @@ def test_layer_table_ends_with_the_model(graphs):
     assert sum(shares) == pytest.approx(1)
     assert sum(table.column("time_floor_ms")[:-1]) == pytest.approx(1000 * found.total.seconds)
     assert table.rows[-1][:2] == ("", "resnet18")
-    assert any("19.5 TFLOP/s on vector units" in note for note in table.notes)
+    assert any("19.5 TFLOP/s on vector units" in note.text for note in table.notes)
     assert "whitepaper" in table.convention["device_sources"]
 
 
@@ -113,7 +113,7 @@ def test_unknown_operation_makes_lower_bounds(unknown_graph):
     table = layer_table(roofline(unknown_graph, "net", A100))
     keys = {"flops", "memory_access_bytes", "time_floor_ms"}
     assert {key for row, key in table.bounds if row == len(table) - 1} == keys
-    assert any(note.startswith("unknown: ") for note in table.notes)
+    assert any(note.text.startswith("unknown: ") for note in table.notes)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_weights_that_do_not_fit_are_told(graphs):
 
     small = replace(A100, memory=2**20)
     notes = layer_table(roofline(graphs["resnet18"], "resnet18", small)).notes
-    assert any("exceed the memory of NVIDIA A100" in note for note in notes)
+    assert any("exceed the memory of NVIDIA A100" in note.text for note in notes)
 
 
 def test_device_table_holds_every_source():

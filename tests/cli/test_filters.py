@@ -83,7 +83,7 @@ def test_list_fits_the_screen_and_names_what_it_leaves_out(width):
     lines = table.__repr__().splitlines()[: len(table) + 1]
     assert max(map(len, lines)) <= width
     assert {"model", "year", "params", "macs", "paper"} <= set(table.keys())
-    (note,) = table.notes or ("",)
+    (note,) = map(str, table.notes or ("",))
     assert all(key in table.keys() or key in note for key in LIST_COLUMN_KEYS)  # noqa: SIM118
 
 

@@ -50,7 +50,7 @@ def test_custom_op_is_unknown_and_named_with_its_module(net):
     assert analysis.totals["unknown_ops"] == 2
     assert analysis.totals["macs"] == 4 * 3 * 8 * 8
     assert [finding.module for finding in analysis.findings] == ["1", "2"]
-    assert all("archstat_tests.fancy.default" in f.message for f in analysis.findings)
+    assert all("archstat_tests.fancy.default" in f.text for f in analysis.findings)
 
 
 def test_custom_op_makes_the_report_a_lower_bound(net):

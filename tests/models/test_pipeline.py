@@ -361,14 +361,14 @@ def test_forward_that_looks_at_numbers_runs_on_cpu_and_says_so():
     assert report.graph.device == "cpu"
     (note,) = report.findings
     assert note.topic == "note"
-    assert note.message.startswith("Looking: ran for real on cpu")
+    assert note.text.startswith("Looking: ran for real on cpu")
 
 
 def test_spec_whose_forward_looks_at_numbers_is_built_for_real(nets):
     report = analyze("nets.py:Looking,width=2", "3x8x8")
     assert report.totals["macs"] == 6 * 6 * 2 * 3 * 3 * 3
     assert report.graph.device == "cpu"
-    assert "ran for real on cpu" in report.findings[0].message
+    assert "ran for real on cpu" in report.findings[0].text
     assert "ran for real on cpu" in to_console(report.table())
 
 
@@ -407,7 +407,7 @@ def test_unknown_operation_is_named_and_makes_lower_bounds(swirl):
         ("unknown_ops", "2"),
         ("receptive_field", "1"),
     ]
-    assert all("tests_pipeline.swirl" in finding.message for finding in report.findings)
+    assert all("tests_pipeline.swirl" in finding.text for finding in report.findings)
 
 
 def test_lower_bounds_are_marked_on_the_screen_and_only_they(swirl):

@@ -7,7 +7,7 @@ import dataclasses
 from archstat.analyses import ANALYSES, COLUMNS, QUOTIENTS
 from archstat.graph import Graph, Module, Op, Storage, Value
 from archstat.models.pipeline import report
-from archstat.result import Finding
+from archstat.result import Note
 
 
 def graph(target="aten.relu.default"):
@@ -102,7 +102,7 @@ def test_report_with_an_unknown_op_marks_what_may_be_too_small():
 
 def test_notes_of_a_graph_are_findings_with_the_models_name():
     noted = dataclasses.replace(graph(), notes=("ran for real on cpu",))
-    assert report(noted, "net").findings == (Finding("note", "", "net: ran for real on cpu"),)
+    assert report(noted, "net").findings == (Note("note", "", "net: ran for real on cpu"),)
 
 
 def test_text_of_a_report_has_a_line_a_column():

@@ -120,7 +120,7 @@ def test_reference_is_found_behind_other_variants():
 def test_variant_that_changes_nothing_is_a_note_not_a_row():
     table = compare(["mobilenet_v1"], variants=True)
     assert "mobilenet_v1 (4 groups)" not in table.column("model")
-    (grouped, strided) = table.notes
+    (grouped, strided) = map(str, table.notes)
     assert grouped.startswith("mobilenet_v1 (4 groups) has no row: there is no standard")
     assert strided.endswith("there is no pooling layer with a stride to change.")
 
@@ -135,7 +135,7 @@ def test_variant_that_cannot_run_is_a_note():
             return nn.functional.conv2d(x, self.conv.weight)
 
     (own,) = analyze_variants(Reading(), (4, 8, 8))
-    notes = [finding.message for finding in own.findings]
+    notes = [finding.text for finding in own.findings]
     assert len(notes) == len(VARIANTS)
     assert "(depthwise-separable) has no row, since it does not run" in notes[0]
 

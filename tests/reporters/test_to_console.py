@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.reporters.to_console import to_console
-from archstat.result import Column, Table
+from archstat.result import Column, Table, notes_of
 
 MODEL = Column("model", "text", "the spec as typed")
 INPUT = Column("input", "text", "shape of each input")
@@ -152,7 +152,7 @@ def test_table_without_rows_is_its_header():
 @pytest.mark.parametrize("width", [20, 80, None])
 def test_notes_stand_below_in_full(width):
     note = "unknown: aten.swirl in mid.0 (Swirl) is neither counted nor known to be free"
-    table = Table((MODEL, MACS), (("vgg16", 1),), notes=(note, "ran for real on cpu"))
+    table = Table((MODEL, MACS), (("vgg16", 1),), notes=notes_of([note, "ran for real on cpu"]))
     text = to_console(table, width, colour=False)
     assert " ".join(text.split()).endswith(f"{note} ran for real on cpu")
 

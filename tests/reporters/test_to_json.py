@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.reporters.to_json import SCHEMA_VERSION, to_json
-from archstat.result import Column, Table
+from archstat.result import Column, Table, notes_of
 
 COLUMNS = (Column("model", "text", ""), Column("macs", "count", ""), Column("ratio", "ratio", ""))
 
@@ -22,7 +22,7 @@ def test_document_is_the_agreed_one():
         COLUMNS[:2],
         (("vgg16", 15_470_264_320),),
         frozenset({(0, "macs")}),
-        notes=("unknown: aten.swirl",),
+        notes=notes_of(["unknown: aten.swirl"]),
         convention={"macs": "without bias"},
         torch_version="2.13.0",
         archstat_version="0.1.0",

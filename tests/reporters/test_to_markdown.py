@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from archstat.reporters.to_markdown import to_markdown
-from archstat.result import Column, Table
+from archstat.result import Column, Table, notes_of
 
 TABLE = Table(
     (Column("model", "text", ""), Column("macs", "count", "")),
     (("a|b_c*d", 15_470_264_320), ("`x`", None)),
     bounds=frozenset({(0, "macs")}),
-    notes=("one [note]",),
+    notes=notes_of(["one [note]"]),
 )
 
 

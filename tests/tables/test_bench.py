@@ -66,7 +66,7 @@ def test_ratios_refer_to_the_reference_wherever_it_stands(run):
     assert table.reference == 1
     assert table.column("latency_ms_ratio") == (2.0, 1.0)
     assert table.column("verdict") == ("slower", None)
-    assert any("vgg16 against itself: 0.980x to 1.020x" in note for note in table.notes)
+    assert any("vgg16 against itself: 0.980x to 1.020x" in note.text for note in table.notes)
 
 
 def test_single_model_has_no_ratio(measurement):
@@ -100,12 +100,12 @@ def test_sweep_has_its_rows_one_run_below_the_other_and_says_which_is_meant(run)
     assert table.column("batch") == (1, 1, 8, 8)
     assert table.column("latency_ms_ratio") == (1.0, 0.5, 1.0, 0.5)
     assert varying(table, ["threads", "batch", "dtype"]) == ["batch"]
-    assert [note.partition(":")[0] for note in table.notes[1:]] == [
+    assert [note.text.partition(":")[0] for note in table.notes[1:]] == [
         *["batch 1, 2 threads"] * 3, *["batch 8, 2 threads"] * 3]  # fmt: skip
 
 
 def test_notes_say_machine_rule_noise_and_what_the_run_remarks(run):
-    where, how, noise, remark = latency_table([run()], 0).notes
+    where, how, noise, remark = map(str, latency_table([run()], 0).notes)
     assert where == (
         "Some CPU, 2 cores, torch 2.8.0, Python 3.12.1: fp32, contiguous, inference, eager, "
         "hot cache."
@@ -131,8 +131,8 @@ def test_comparison_gets_the_columns_of_the_run(run):
 
 def test_notes_of_the_run_go_with_its_columns(run):
     both = with_latency(compare(["resnet18", "vgg16"]), run(), 0)
-    assert any("noise floor" in note for note in both.select(["model", "latency_ms"]).notes)
-    assert not any("noise floor" in note for note in both.select(["model", "macs"]).notes)
+    assert any("noise floor" in note.text for note in both.select(["model", "latency_ms"]).notes)
+    assert not any("noise floor" in note.text for note in both.select(["model", "macs"]).notes)
 
 
 def test_run_of_other_models_is_not_put_beside_a_comparison(run):

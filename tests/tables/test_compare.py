@@ -183,7 +183,7 @@ def test_notes_are_said_once():
 
     table = compare([Looking(), Looking()], "6")
     assert len(table.notes) == 1
-    assert "ran for real on cpu" in table.notes[0]
+    assert "ran for real on cpu" in table.notes[0].text
 
 
 # -- documents -------------------------------------------------------------------------------------
@@ -252,6 +252,6 @@ class ShiftedSum(nn.Module):
 
 def test_note_on_a_column_goes_with_that_column():
     table = compare([ShiftedSum()], input="3x8x8")
-    (note,) = [n for n in table.notes if "receptive field" in n]
+    (note,) = [n for n in table.notes if n.topic == "receptive_field"]
     assert note in table.select(["model", "receptive_field"]).notes
     assert note not in table.select(["model", "params"]).notes

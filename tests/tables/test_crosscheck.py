@@ -6,12 +6,12 @@ import pytest
 
 from archstat.measure.other_tools import PeerCount
 from archstat.tables import crosscheck as checking
-from archstat.tables.crosscheck import crosscheck, disagrees
+from archstat.tables.crosscheck import crosscheck, crosscheck_table
 
 
 @pytest.fixture(scope="module")
 def table():
-    return crosscheck(["mobilenet_v1,width=0.25,resolution=64"])
+    return crosscheck_table(crosscheck(["mobilenet_v1,width=0.25,resolution=64"]))
 
 
 def test_products_agree_on_a_convolutional_network(table):
@@ -19,7 +19,6 @@ def test_products_agree_on_a_convolutional_network(table):
     for part in ("conv", "linear + matmul + attention"):
         assert rows[part]["verdict"] == "agrees"
         assert rows[part]["archstat_macs"] == rows[part]["flop_counter_macs"] > 0
-    assert not disagrees(table)
 
 
 def test_norms_that_a_tool_counts_as_macs_are_explained(table):
@@ -43,9 +42,12 @@ def _peers(**counts):
 def test_unexplained_difference_is_a_disagreement(monkeypatch):
     wrong = PeerCount("fvcore", 1, {"conv": 1})
     monkeypatch.setattr(checking, "_peers", _peers(fvcore=wrong, flop_counter="ValueError: no"))
-    table = crosscheck(["vgg11"])
-    assert disagrees(table)
-    verdicts = table.column("verdict")
+    parts = crosscheck(["vgg11"])
+    assert [part.name for part in parts if part.disagrees] == [
+        "conv",
+        "linear + matmul + attention",
+    ]
+    verdicts = crosscheck_table(parts).column("verdict")
     assert verdicts[0] == "differs from fvcore; FlopCounterMode failed"
     assert verdicts[-1] == "flop_counter: ValueError: no"
 
@@ -53,15 +55,19 @@ def test_unexplained_difference_is_a_disagreement(monkeypatch):
 def test_op_that_a_tool_skips_explains_what_it_misses(monkeypatch):
     blind = PeerCount("fvcore", 0, {}, skipped=("scaled_dot_product_attention",))
     monkeypatch.setattr(checking, "_peers", _peers(fvcore=blind, flop_counter=blind))
-    table = crosscheck(["vgg11"])
-    assert not disagrees(table)
-    assert "fvcore does not count scaled_dot_product_attention" in str(table.column("verdict")[0])
+    parts = crosscheck(["vgg11"])
+    assert not any(part.disagrees for part in parts)
+    assert "fvcore does not count scaled_dot_product_attention" in parts[0].peers[0].remark
+
+
+def _deep(models):
+    return crosscheck_table(crosscheck(models, deep=True))
 
 
 def test_every_module_is_compared_under_deep(monkeypatch):
     modules = {"": 7609090048, "features": 7486586880}
     peer = PeerCount("fvcore", 0, {}, by_module=modules)
     monkeypatch.setattr(checking, "_peers", _peers(fvcore=peer, flop_counter=peer))
-    rows = {row["part"]: row for row in crosscheck(["vgg11"], deep=True).records()}
+    rows = {row["part"]: row for row in _deep(["vgg11"]).records()}
     assert rows["(root)"]["fvcore_macs"] == modules[""]
     assert rows["features.0"]["archstat_macs"] == 224 * 224 * 64 * 3 * 3 * 3

@@ -59,7 +59,7 @@ def test_without_a_resolution_the_native_size_is_kept():
     native, made = fully_convolutional_reports("resnet18", None, 2)
     assert made.totals["macs"] == native.totals["macs"]
     assert made.graph.values[made.graph.outputs[0]].shape == (2, 1000, 1, 1)
-    assert not any("gates" in finding.message for finding in made.findings)
+    assert not any("gates" in finding.text for finding in made.findings)
 
 
 def test_specs_own_resolution_is_the_native_one():

@@ -89,7 +89,7 @@ def test_output_shape_is_the_last_call_s(records):
 
 
 def test_frozen_unused_shared_and_uncalled_are_named(report):
-    notes = " ".join(summary(report).notes)
+    notes = " ".join(map(str, summary(report).notes))
     assert f"frozen: {4 * 4 + 4} parameters (frozen.weight, frozen.bias)" in notes
     assert f"unused: {7 * 5 + 5} parameters (spare.weight, spare.bias)" in notes
     assert "shared: conv.weight is also again.weight" in notes
@@ -125,5 +125,5 @@ def test_tied_parameter_is_named_once():
 
     graph = archstat.capture(Tied(), torch.zeros(1, 3, dtype=torch.int64))
     table = summary(archstat.analyze(graph))
-    assert "shared: embed.weight is also head.weight, and counts once." in table.notes
+    assert "shared: embed.weight is also head.weight, and counts once." in map(str, table.notes)
     assert next(table.records())["params"] == 10 * 4

@@ -19,7 +19,7 @@ from archstat.analyses.field.sums import RULES, unknown
 from archstat.analyses.field.trace import Trace
 from archstat.errors import SpatialAxesError
 from archstat.graph import Graph
-from archstat.result import Analysis, Analyzer, Cell, Column, Finding
+from archstat.result import Analysis, Analyzer, Cell, Column, Note
 
 
 def feeding_value(trace: Trace, output: int) -> int:
@@ -101,7 +101,7 @@ class Fields:
     input_sizes: tuple[int, ...]
     final: FieldRow
     global_from: str | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Note, ...]
     _trace: Trace = field(repr=False, compare=False)
 
     @property
@@ -146,8 +146,8 @@ def receptive_field(graph: Graph) -> Fields:
     tracked = [value for value in graph.outputs if trace.states[value] is not None]
     if len(tracked) > 1:
         findings.append(
-            Finding(
-                "receptive_field",
+            Note(
+                "outputs",
                 "",
                 f"receptive field: the model has {len(tracked)} outputs; the final figures are "
                 "those of the first.",
@@ -180,7 +180,7 @@ def row_of(trace: Trace, value: int) -> FieldRow:
                     trace.maker)  # fmt: skip
 
 
-def unaligned(trace: Trace) -> list[Finding]:
+def unaligned(trace: Trace) -> list[Note]:
     """A finding for each join of values whose strides differ."""
     found = []
     for index, state in trace.maker.unaligned:
@@ -189,7 +189,7 @@ def unaligned(trace: Trace) -> list[Finding]:
         strides = sorted({_strides(link.state) for link in state.links})
         what = f"effective stride {' and '.join(strides)}" if len(strides) > 1 else "other places"
         found.append(
-            Finding(
+            Note(
                 "receptive_field",
                 op.module,
                 f"receptive field: {op.name} in {place} joins values of {what}; their field "
@@ -229,7 +229,7 @@ def analysis(graph: Graph) -> Analysis:
             row = row_of(fields._trace, call.outputs[0])
             cells = known[state] = dict(zip(keys, _cells(row), strict=True))
         modules[call.module] = cells
-    findings = tuple(f for f in fields.findings if "outputs; the" not in f.message)
+    findings = tuple(f for f in fields.findings if f.topic != "outputs")
     return Analysis(totals=totals, at_module=modules, findings=findings)
 
 

@@ -97,7 +97,7 @@ def remarks(fields: Fields, sized: bool = True) -> Iterator[str]:
         yield from _lost(steps)
     yield from _adds_nothing(steps)
     yield from _global(fields)
-    yield from dict.fromkeys(finding.message for finding in fields.findings)
+    yield from dict.fromkeys(finding.text for finding in fields.findings)
 
 
 def field_text(row: FieldRow) -> str:

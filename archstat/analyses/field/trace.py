@@ -9,7 +9,7 @@ from archstat.analyses.field.relations import BROADCAST, IDENTITY, Relation
 from archstat.analyses.field.states import Link, State, States
 from archstat.errors import SpatialAxesError
 from archstat.graph import Graph, Op
-from archstat.result import Finding
+from archstat.result import Note
 
 
 def fitted(layout: Layout, shape: tuple[int, ...], out: tuple[int, ...]) -> Layout:
@@ -96,7 +96,7 @@ class Trace:
         self.states: list[State | None] = [None] * len(graph.values)
         self.maker = States(graph.values[self.root].shape)
         self.states[self.root] = self.maker.all[0]
-        self.findings: list[Finding] = []
+        self.findings: list[Note] = []
         self.op = -1
         # Storages that were written through a view, and by which op.
         self.patched: dict[int, int] = {}
@@ -158,7 +158,7 @@ class Trace:
             # It saw everything before.
             return self.maker.lost(found, shape)
         self.findings.append(
-            Finding(
+            Note(
                 "receptive_field",
                 op.module,
                 f"receptive field: {called(op)} in {place} {reason}; "
@@ -232,7 +232,7 @@ class Trace:
             if not seen:
                 continue
             self.findings.append(
-                Finding("receptive_field", source.module, f"receptive field: {source.name} in "
+                Note("receptive_field", source.module, f"receptive field: {source.name} in "
                         f"{source.module or source.module_type} writes into a part of a tensor "
                         "that is read later; it counts as seeing everything.")
             )  # fmt: skip

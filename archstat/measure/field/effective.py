@@ -23,7 +23,7 @@ from archstat.hints import shortened
 from archstat.measure.field.real_runs import as_it_runs, positions_on
 from archstat.models.real import given_tensors, real_module
 from archstat.models.weights import load_weights, read_weights
-from archstat.result import Column, Table
+from archstat.result import Column, Table, notes_of
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 # Two standard deviations of a Gaussian hold this much of it; the rest is the paper's threshold.
@@ -109,7 +109,7 @@ class EffectiveField:
             f"{self.model}: gradient of {self.at} at position {_joined(self.position)}, absolute, "
             f"mean of {self.samples} normal random inputs of {_joined(self.sizes)}; {self.weights}."
         )
-        return Table(EFFECTIVE_COLUMNS, (cells,), notes=(note,))
+        return Table(EFFECTIVE_COLUMNS, (cells,), notes=notes_of([note]))
 
 
 EFFECTIVE_COLUMNS = (

@@ -19,7 +19,7 @@ from archstat.graph import Graph
 from archstat.measure.field.poisoning import Poisoning, Seen
 from archstat.measure.field.real_runs import as_it_runs
 from archstat.models.real import real_module
-from archstat.result import Column, Table
+from archstat.result import Column, Table, notes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class FieldCheck:
         wrong = [sum(d.axis == axis for d in self.disagreements) for axis in range(len(self.sizes))]
         cells = zip(self.sizes, self.positions, self.exact, wrong, strict=True)
         rows = tuple((self.model, self.at, axis, *row) for axis, row in enumerate(cells))
-        return Table(CHECK_COLUMNS, rows, notes=tuple(self.lines()))
+        return Table(CHECK_COLUMNS, rows, notes=notes_of(self.lines()))
 
 
 CHECK_COLUMNS = (

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
 
 from archstat.errors import SpecError
 from archstat.hints import did_you_mean
+from archstat.measure.latency.measurement import Verdict
 
 MULTIPLIERS = (1, 2, 4)
 MACS_TOLERANCE = 0.06
@@ -48,7 +48,7 @@ class Experiment:
     name: str
     title: str
     claim: str
-    expected: Literal["faster", "slower"]
+    expected: Verdict
     on_gpu: tuple[Variant, ...]
     on_cpu: tuple[Variant, ...]
     has_equal_macs: bool = True
@@ -161,7 +161,7 @@ def _experiment(
     claim: str,
     network: str,
     lines: Sequence[_Line],
-    expected: Literal["faster", "slower"] = "slower",
+    expected: Verdict = Verdict.SLOWER,
     cpu_remark: str = "",
 ) -> Experiment:
     on_gpu, on_cpu = (_variants(lines, network, on_gpu) for on_gpu in (True, False))
@@ -181,9 +181,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
                     "pointwise_fragments", _TABLE_3),
         _experiment("g4", "G4, element-wise operations (Table 4)",
                     "fewer element-wise operations are faster", "bottleneck_units", _TABLE_4,
-                    "faster"),
+                    Verdict.FASTER),
         Experiment("separable", "standard against depthwise-separable convolution, 3x3",
-                   "separable convolution is faster", "faster", tuple(_separable()),
+                   "separable convolution is faster", Verdict.FASTER, tuple(_separable()),
                    tuple(_separable()), has_equal_macs=False),
     )
 }  # fmt: skip

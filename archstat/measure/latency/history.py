@@ -98,8 +98,8 @@ def _reach_between(sides: Sequence[Sequence[float]]) -> float:
 
 def _verdict(ratio: Interval) -> Verdict:
     if ratio.high < 1:
-        return "faster"
-    return "slower" if ratio.low > 1 else "can't tell"
+        return Verdict.FASTER
+    return Verdict.SLOWER if ratio.low > 1 else Verdict.OPEN
 
 
 def _side(runs: Sequence[Measurement]) -> Side:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from archstat.measure.latency.conditions import Conditions
 
-Verdict = Literal["faster", "slower", "can't tell"]
+
+class Verdict(StrEnum):
+    """Whether a model is faster than another, as far as the intervals tell."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    OPEN = "can't tell"
+
+
 Stage = Literal["starting", "warming up", "measuring"]
 
 

@@ -138,5 +138,5 @@ def verdict(ratio: Interval, noise: Interval) -> Verdict:
     """What a ratio tells: nothing where its interval holds 1, or noise alone reaches as far."""
     apart = abs(math.log(ratio.middle)) > abs(math.log(noise.middle))
     if ratio.high < 1 and apart:
-        return "faster"
-    return "slower" if ratio.low > 1 and apart else "can't tell"
+        return Verdict.FASTER
+    return Verdict.SLOWER if ratio.low > 1 and apart else Verdict.OPEN

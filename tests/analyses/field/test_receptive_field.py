@@ -69,7 +69,7 @@ def test_strides_that_differ_at_a_join_are_told_and_not_raised(sketch):
     assert (fields.final.receptive_field, fields.final.smallest) == ((7, 7), (5, 5))
     assert fields.final.effective_stride == (None, None)
     (finding,) = fields.findings
-    assert "effective stride 1x1 and 2x2" in finding.message
+    assert "effective stride 1x1 and 2x2" in finding.text
     assert fields.final.interval((1, 2)) == ((0, 5), (2, 6))
 
 
@@ -200,7 +200,7 @@ def test_unknown_op_is_told_and_sees_everything(sketch):
     x = sketch.unary("other", "strange", sketch.input(1, 1, 8, 8))
     fields = receptive_field(sketch.graph(x))
     assert fields.final.receptive_field == (None, None)
-    assert "strange" in fields.findings[0].message
+    assert "strange" in fields.findings[0].text
     assert fields.final.interval((3, 3)) == ((0, 7), (0, 7))
 
 

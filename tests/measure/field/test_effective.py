@@ -196,4 +196,4 @@ def test_table_has_a_row_and_says_how_it_was_measured():
     table = measured(ones_chain(2), 1, SIDE, SIDE, samples=3).table()
     (row,) = table.records()
     assert (row["side_99"], row["theoretical_field"]) == (5, 5.0)
-    assert "mean of 3 normal random inputs of 31x31; its own weights" in table.notes[0]
+    assert "mean of 3 normal random inputs of 31x31; its own weights" in table.notes[0].text
