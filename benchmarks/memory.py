@@ -5,8 +5,12 @@
 Writes reports/training_memory.csv: for each network the training peak on meta, the same count of
 tensors on cpu, torch.profiler's peak of the second real step, and the same three of inference.
 Exits with 1 where a count of tensors differs, or the training peak by more than 5 % (LeNet-5's
-does, by the workspace of its convolutions). Where there
-is a GPU, its allocator's peak comes on top (not in the file, which is the same everywhere).
+does, by the workspace of its convolutions).
+
+    python benchmarks/memory.py --device cuda --seconds 60 -o FILE
+
+sets the counts beside the allocator's peaks on a GPU, allocated and reserved, of as many networks
+as fit the time, at least one; with `--device cpu` beside those on cpu, where nothing is reserved.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import argparse
 import csv
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +35,7 @@ from archstat.measure.training.step import Settings, step_on, training_step
 from archstat.models.real import real_module
 
 REPORT = Path(__file__).parents[1] / "reports" / "training_memory.csv"
-BATCH = 4
+BATCH, ON_GPU = 4, 64
 TOLERANCE = 0.05
 # A network and the side of its input: small, so that a step takes a second on cpu.
 NETWORKS = (
@@ -50,6 +55,9 @@ COLUMNS = ("model", "input", "optimizer", "training_memory_bytes", "counted_on_c
            "allocator_bytes", "ratio", "peak_phase", "peak_module", "peak_memory_bytes",
            "inference_on_cpu_bytes", "inference_allocator_bytes")  # fmt: skip
 CPU = torch.device("cpu")
+ON_DEVICE = ("model", "input", "optimizer", "counted_training_bytes", "measured_training_bytes",
+             "measured_reserved_bytes", "counted_inference_bytes",
+             "measured_inference_bytes")  # fmt: skip
 
 
 def main() -> int:
@@ -57,15 +65,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="just these of the networks")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.name}")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="just beside this allocator")
+    parser.add_argument("--seconds", type=float, default=60, help="with --device: when to stop")
+    parser.add_argument("-o", type=Path, metavar="FILE", help="with --device: the table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen = [pair for pair in NETWORKS if not arguments.models or pair[0] in arguments.models]
+    if arguments.device:
+        return beside(chosen, arguments.device, arguments.seconds, arguments.o)
     rows = [row for name, side in chosen for row in rows_of(name, side)]
     if arguments.write:
         with REPORT.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    if not torch.cuda.is_available():
-        print("GPU: skipped, torch sees none.")
     wrong = [row for row in rows if not agrees(row)]
     print(f"{len(rows) - len(wrong)} of {len(rows)} rows agree.")
     return 1 if wrong else 0
@@ -100,12 +111,44 @@ def rows_of(name: str, side: int) -> list[tuple[object, ...]]:
         rows.append((name, text, optimizer, total, real, measured, f"{total / measured:.4f}",
                      counted.peak.phase, counted.peak.module, there, here, allocated))  # fmt: skip
         print(*rows[-1], flush=True)
-        if torch.cuda.is_available():
-            on_gpu = Settings(optimizer, kernels="cuda")
-            said = training_step(root, *given, on_gpu, name).training_memory_bytes
-            held = measured_training_bytes(root, given, on_gpu, "cuda")
-            print(f"{name} {optimizer} on a GPU: {said} counted, {held} allocated", flush=True)
     return rows
+
+
+def beside(
+    chosen: Sequence[tuple[str, int]], device: str, seconds: float, file: Path | None
+) -> int:
+    """Print and write the counts beside the allocator's peaks, a row a network and optimizer."""
+    began = time.monotonic()
+    rows: list[tuple[object, ...]] = [ON_DEVICE]
+    for name, side in chosen:
+        if len(rows) > 1 and time.monotonic() - began > seconds:
+            break
+        for optimizer in OPTIMIZERS:
+            rows.append(row_beside(name, side, optimizer, device))
+            print(*rows[-1], flush=True)
+            if file is not None:
+                with file.open("w", newline="", encoding="utf-8") as table:
+                    csv.writer(table, lineterminator="\n").writerows(rows)
+    return 0
+
+
+def row_beside(name: str, side: int, optimizer: str, device: str) -> tuple[object, ...]:
+    """The counts for a device's kernels, and what its allocator gave."""
+    root = real_module(name)
+    batch = BATCH if device == "cpu" else ON_GPU
+    shape = (batch, 1 if name == "lenet5" else 3, side, side)
+    given = ((torch.empty(shape, device="meta"),), {})
+    settings = Settings(optimizer, kernels="cuda" if device == "cuda" else "cpu")
+    counted = training_step(root, *given, settings, name).training_memory_bytes
+    inferred = memory(capture_call(root, *given, name)).totals["peak_memory_bytes"]
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    trained = measured_training_bytes(root, given, settings, device)
+    reserved = torch.cuda.max_memory_reserved() if device == "cuda" else trained
+    ran = measured_inference_bytes(root, given, device)
+    text = "x".join(map(str, shape))
+    return name, text, optimizer, counted, trained, reserved, inferred, ran
 
 
 if __name__ == "__main__":

@@ -276,3 +276,32 @@ def test_time_of_layers_and_kinds_of_a_real_model(archstat, nets, monkeypatch):
     shown = archstat("bench", spec, "--by-kind", "--threads", "1", "--columns", "time_share")
     assert [line.split() for line in shown.out.splitlines()[2:4]] == [
         ["convolution", "100.0%"], ["all", "100.0%"]]  # fmt: skip
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--cuda-graph"],
+        ["--cold", "--dtype", "fp16"],
+        ["--channels-last", "--dtype", "amp"],
+        ["--backward"],
+        ["--compile"],
+    ],
+    ids=" ".join,
+)
+def test_a_real_gpu_is_measured(archstat, options):
+    found = rows(archstat("bench", "lenet5", "--device", "cuda", "--batch", "4", "--budget", "1s",
+                          "--no-store", *options, "-f", "json"))  # fmt: skip
+    assert all(row["latency_ms"] > 0 and row["device"] == "cuda" for row in found)
+    if "--backward" not in options:
+        assert all(row["wall_ms"] > 0 and row["dispatch_ms"] > 0 for row in found)
+    if "--cuda-graph" in options:
+        assert all(row["cuda_graph_ms"] > 0 for row in found)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("option", ["--per-layer", "--by-kind"])
+def test_time_on_a_real_gpu_is_shown_by_part(archstat, option):
+    found = rows(archstat("bench", "resnet18", "--device", "cuda", option, "-f", "json"))
+    assert sum(row["time_ms"] or 0 for row in found) > 0

@@ -14,8 +14,6 @@ from archstat.measure.latency.machine import check_gpu, gpu, number, prepared
 from archstat.measure.latency.sampling import WallClock
 from archstat.measure.latency.subject import Inference, Training, moved, tensors_moved
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
-
 
 @pytest.mark.parametrize(("device", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:12", 12)])
 def test_a_gpu_has_a_number(device, index):
@@ -132,7 +130,7 @@ def a_model(conditions: Conditions):
     return root, tensors_moved(((torch.rand(4, 3, 16, 16),), {}), conditions)
 
 
-@needs_gpu
+@pytest.mark.cuda
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "amp"])
 @pytest.mark.parametrize("cold", [False, True])
 def test_a_real_gpu_gives_all_phases(dtype, cold):
@@ -145,7 +143,7 @@ def test_a_real_gpu_gives_all_phases(dtype, cold):
     assert all(len(times) == 4 and min(times) > 0 for times in found.values())
 
 
-@needs_gpu
+@pytest.mark.cuda
 def test_a_real_gpu_trains():
     conditions = Conditions(device="cuda", backward=True)
     with prepared(conditions):
@@ -155,7 +153,7 @@ def test_a_real_gpu_trains():
     assert found["step"] == pytest.approx([sum(times) for times in parts], rel=0.01)
 
 
-@needs_gpu
+@pytest.mark.cuda
 def test_a_real_gpu_has_a_name():
     name, _, unit = gpu("cuda")
     assert name

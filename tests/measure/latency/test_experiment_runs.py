@@ -130,12 +130,8 @@ def test_small_experiment_runs_for_real():
     assert [one.ratio is None for one in found.outcomes] == [True, False, True, False]
 
 
-@pytest.mark.slow
+@pytest.mark.cuda
 def test_experiment_runs_on_a_gpu():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("torch sees no GPU here")
     found = run_experiment(SMALL, Conditions(device="cuda", batch=None), 0.5)
     assert {one.measurement.conditions.batch for one in found.outcomes} == {8}
     assert all(one.measurement.timing("wall") for one in found.outcomes)

@@ -113,9 +113,8 @@ def test_unknown_device_is_told():
         measured_layers("conv", Conditions(device="tpu"), device=SLOW)
 
 
+@pytest.mark.cuda
 def test_times_on_a_gpu_are_of_kernels():
-    if not torch.cuda.is_available():
-        pytest.skip("kernels are timed on a GPU, and there is none")
     timed = measured_layers(SPEC, Conditions(device="cuda", batch=2), device=SLOW, passes=3)
     assert timed.total.time_ms > 0
     assert timed.total.dispatch_ms > 0

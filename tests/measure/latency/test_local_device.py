@@ -91,3 +91,13 @@ def test_gpu_that_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(DeviceError, match="torch sees no GPU here"):
         local_device("cuda", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.cuda
+def test_a_real_gpu_has_rates_and_is_kept(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    found = local_device("cuda", folder=tmp_path)
+    assert set(found.vector) == {"float32", "float64"}
+    assert set(found.tensor) == {"float16", "bfloat16", "tfloat32"}
+    assert found.bandwidth > 1e10
+    assert local_device("cuda", folder=tmp_path) == found

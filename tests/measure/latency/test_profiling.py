@@ -74,9 +74,8 @@ def test_clock_is_read_without_the_profiler_and_under_it(net):
     assert (found.wall_ms, found.dispatch_ms, found.watched_ms) == (2.0, None, 2.0)
 
 
+@pytest.mark.cuda
 def test_dispatch_ends_before_the_synchronisation(net):
-    if not torch.cuda.is_available():
-        pytest.skip("calls are told from kernels on a GPU alone, and there is none")
     waits = []
     found = profile_of(net, synchronise=lambda: waits.append(1))
     assert found.dispatch_ms == 1.0

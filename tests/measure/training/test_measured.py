@@ -94,7 +94,7 @@ def test_networks_infer_in_what_tensors_on_cpu_take(name):
     assert measured_inference_bytes(net, given(row)) >= there
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.cuda
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_network_trains_on_a_gpu_in_what_its_allocator_gives(optimizer):
     net = real_module("resnet50")
