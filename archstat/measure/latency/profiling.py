@@ -109,7 +109,7 @@ def _events(
     from torch.profiler import ProfilerActivity, profile, record_function
 
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if synchronise else [])]
-    profiler: Any = profile(activities=kinds)
+    profiler: Any = profile(activities=kinds, acc_events=True)
     watched = []
     with _quiet():
         profiler.start()

@@ -59,13 +59,19 @@ class Bench:
         self.conditions = request.conditions
         import torch
 
-        from archstat.measure.latency.machine import one_thread, prepared, switches, this_machine
+        from archstat.measure.latency.machine import (
+            number,
+            one_thread,
+            prepared,
+            switches,
+            this_machine,
+        )
         from archstat.measure.latency.models import load
         from archstat.measure.latency.subject import check_here
 
         check_here(self.conditions)
         if self.conditions.on_cuda:
-            torch.cuda.set_device(self.conditions.device)
+            torch.cuda.set_device(number(self.conditions.device))
         with one_thread():
             self.models = [load(spec, request.input, self.conditions) for spec in request.specs]
         with prepared(self.conditions):
