@@ -97,8 +97,8 @@ class Analysis:
 
     `totals` is the model's; `per_op` is aligned with the Graph's ops and `per_module` maps a
     module path to its own figures, for keys that add up; `at_module` maps it to what holds at its
-    last output. Keys in `lower_bounds` may be too small; `conventions` says what was chosen in
-    counting a key.
+    last output. Keys in `lower_bounds` may be too small, and of those in `unknown` nobody can tell
+    a figure, for want of a rule; `conventions` says what was chosen in counting a key.
     """
 
     totals: Mapping[str, Cell]
@@ -108,6 +108,7 @@ class Analysis:
     findings: tuple[Note, ...] = ()
     at_module: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
     conventions: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,11 @@ class Report:
     def lower_bounds(self) -> frozenset[str]:
         """The keys whose totals are lower bounds."""
         return frozenset[str]().union(*(analysis.lower_bounds for analysis in self.analyses))
+
+    @cached_property
+    def unknown(self) -> frozenset[str]:
+        """The keys whose totals are unknown, not merely absent."""
+        return frozenset[str]().union(*(analysis.unknown for analysis in self.analyses))
 
     @cached_property
     def layers(self) -> Table:

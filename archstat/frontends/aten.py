@@ -37,6 +37,7 @@ class Signature:
     makes_empty: bool
     takes_tensors: bool
     composite: bool
+    indexed: str | None
 
 
 _KINDS: Mapping[Kind, str] = MappingProxyType({
@@ -170,6 +171,14 @@ def signature(func: torch._ops.OpOverload) -> Signature:
         makes_empty=target == "aten.empty.memory_format",
         composite=func._can_decompose(),
         takes_tensors=any("Tensor" in str(a.type) for a in arguments),
+        indexed=next(
+            (
+                a.name
+                for a in arguments
+                if a.name in ("index", "indices") and "Tensor" in str(a.type)
+            ),
+            None,
+        ),
     )
 
 
@@ -187,6 +196,29 @@ def plain(argument: Any) -> Any:
     if isinstance(argument, (list, tuple)):
         return tuple([plain(item) for item in argument])
     return str(argument).removeprefix("torch.")
+
+
+# A longer index is not written down; what it picks is then unknown.
+_LONGEST_INDEX = 4096
+_INDEX_TYPES = (torch.int64, torch.int32)
+
+
+def plain_index(index: Any) -> Any:
+    """A tensor of indices as nested tuples, None as None.
+
+    A tensor whose numbers are not known, on meta for one, is its dtype as text.
+    """
+    if isinstance(index, (list, tuple)):
+        return tuple([plain_index(item) for item in index])
+    if not isinstance(index, torch.Tensor):
+        return plain(index)
+    if index.is_meta or index.numel() > _LONGEST_INDEX or index.dtype not in _INDEX_TYPES:
+        return str(index.dtype).removeprefix("torch.")
+    return _nested(index.tolist())
+
+
+def _nested(numbers: Any) -> Any:
+    return tuple(map(_nested, numbers)) if isinstance(numbers, list) else numbers
 
 
 PLAIN_TYPES = frozenset({type(None), bool, int, float, str})

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from archstat.frontends.aten import PLAIN_TYPES, Signature, plain
+from archstat.frontends.aten import PLAIN_TYPES, Signature, plain, plain_index
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value, record
@@ -145,6 +145,10 @@ class Recorder:
         for position, name, default in signature.defaults:
             if position >= given and name not in kwargs:
                 attributes[name] = default
+        if signature.indexed is not None:
+            at = signature.names.index(signature.indexed)
+            index = args[at] if at < given else kwargs.get(signature.indexed)
+            attributes[signature.indexed] = plain_index(index)
         kind = self._kind(signature, inputs, attributes)
         if signature.in_place:
             outputs: tuple[int, ...] = (self._renewed(result),)

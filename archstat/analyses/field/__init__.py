@@ -8,18 +8,19 @@ every layer, from one output position to the input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from archstat.analyses.field.layouts import is_plain
+from archstat.analyses.field.axes import GEOMETRIC, axes_of
 from archstat.analyses.field.rows import FieldRow as FieldRow
 from archstat.analyses.field.states import Link, State
 from archstat.analyses.field.sums import RULES, unknown
-from archstat.analyses.field.trace import Trace
+from archstat.analyses.field.trace import Trace, place_of
 from archstat.errors import SpatialAxesError
 from archstat.graph import Graph
 from archstat.result import Analysis, Analyzer, Cell, Column, Note
+from archstat.units import format_axes
 
 
 def feeding_value(trace: Trace, output: int) -> int:
@@ -61,7 +62,7 @@ def _poolings(output: State, states: list[State]) -> list[tuple[State, Link]]:
 def _before_flatten(trace: Trace, value: int) -> int:
     """The value whose axes stand in dimensions of their own, before views merged them."""
     producers, ops = trace.graph.producers, trace.graph.ops
-    while not _spatial(trace.state(value)):
+    while not trace.state(value).parts and trace.settled(value) is None:
         index = producers[value]
         if index is None or ops[index].kind not in ("reshape", "other", "activation"):
             return value
@@ -72,12 +73,6 @@ def _before_flatten(trace: Trace, value: int) -> int:
     return value
 
 
-def _spatial(state: State) -> bool:
-    held = [digits for digits in state.layout if digits is not None]
-    sizes = {digits[0][0]: state.sizes[digits[0][0]] for digits in held if digits[0][0] >= 0}
-    return all(is_plain(digits, sizes.get(digits[0][0], -1)) for digits in held)
-
-
 COLUMNS = (
     Column("receptive_field", "pixels", "input pixels that the last features see, per axis"),
     Column("effective_stride", "pixels", "input pixels between two of these features, per axis"),
@@ -85,15 +80,14 @@ COLUMNS = (
     Column("global_from", "text", "the first layer or gate that sees the whole input"),
 )
 
-_GEOMETRIC = frozenset({"conv", "pool", "pad", "resize"})
-
 
 @dataclass(frozen=True)
 class Fields:
     """The receptive fields of a whole Graph, over `axes` spatial axes of `input_sizes`.
 
     `final` is the value that feeds the first global pooling or flatten, or else the output;
-    `global_from` names the first layer or gate before the output that sees everything.
+    `global_from` names the first layer or gate before the output that sees everything. `outputs`
+    has a final value for each output that comes from the input; `final` is the first.
     """
 
     graph: Graph
@@ -102,12 +96,18 @@ class Fields:
     final: FieldRow
     global_from: str | None
     findings: tuple[Note, ...]
+    outputs: tuple[FieldRow, ...]
     _trace: Trace = field(repr=False, compare=False)
 
     @property
     def root(self) -> int:
         """The input whose axes are counted, a value of the graph."""
         return self._trace.root
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The dimensions of that input that are the axes."""
+        return self._trace.dims
 
     @cached_property
     def rows(self) -> tuple[FieldRow, ...]:
@@ -118,10 +118,12 @@ class Fields:
     def layers(self) -> tuple[FieldRow, ...]:
         """The rows that have a geometry of their own: windows, pads, resizes, crops, joins."""
         made = {state.made for state in self._trace.maker.all}
-        return tuple(row for row in self.rows if row.op in made or row.kind in _GEOMETRIC)
+        return tuple(row for row in self.rows if row.op in made or row.kind in GEOMETRIC)
 
     def of_value(self, value: int) -> FieldRow | None:
         """The row of any value; None where it does not come from the input."""
+        if value == self.final.value:
+            return self.final
         return None if self._trace.states[value] is None else row_of(self._trace, value)
 
 
@@ -132,33 +134,43 @@ def receptive_field(graph: Graph) -> Fields:
         SpatialAxesError: no floating-point input has a dimension after batch and channels, or it
             has one alone, and no window reads it: the features of tokens.
     """
-    trace = Trace(graph)
-    if trace.maker.axes == 1 and not any(op.kind in _GEOMETRIC for op in graph.ops):
-        raise SpatialAxesError(
-            f"{graph.name} has no spatial axes: no window reads the last dimension of its input "
-            f"{graph.input_text}, which are features, then."
-        )
+    axes = axes_of(graph, RULES, unknown)
+    trace = Trace(graph, axes.root, axes.dims)
     trace.run(RULES, unknown)
-    output = next((v for v in graph.outputs if trace.states[v] is not None), None)
-    findings = [*trace.findings, *unaligned(trace)]
-    if output is None:
-        raise SpatialAxesError(f"{graph.name} has no output that comes from its spatial input.")
     tracked = [value for value in graph.outputs if trace.states[value] is not None]
-    if len(tracked) > 1:
-        findings.append(
-            Note(
-                "outputs",
-                "",
-                f"receptive field: the model has {len(tracked)} outputs; the final figures are "
-                "those of the first.",
-            )
-        )
-    last = trace.state(output).first_global
-    final = row_of(trace, feeding_value(trace, output))
+    if not tracked:
+        raise SpatialAxesError(f"{graph.name} has no output that comes from its spatial input.")
+    outputs = tuple(row_of(trace, feeding_value(trace, value), True) for value in tracked)
+    doubts = [_note("", f"{axes.remark}.")] if axes.remark else []
+    findings = [*trace.findings, *unaligned(trace), *doubts, *_told_apart(outputs)]
+    last = trace.state(tracked[0]).first_global
     return Fields(
-        graph, trace.maker.axes, trace.maker.sizes, final, last[1] if last else None,
-        tuple(dict.fromkeys(findings)), trace,
+        graph, trace.maker.axes, trace.maker.sizes, outputs[0], last[1] if last else None,
+        tuple(dict.fromkeys(findings)), outputs, trace,
     )  # fmt: skip
+
+
+def _note(module: str, text: str) -> Note:
+    return Note("receptive_field", module, f"receptive field: {text}")
+
+
+def _told_apart(outputs: Sequence[FieldRow]) -> list[Note]:
+    """A finding where outputs have different fields."""
+    told = list(dict.fromkeys(_in_words(row) for row in outputs))
+    if len(told) < 2:
+        return []
+    others = f"{', '.join(told[1:4])}{' and more' if len(told) > 4 else ''}"
+    return [_note("", f"of the {len(outputs)} outputs the figures are those of the first "
+                  f"({told[0]}); others have {others}.")]  # fmt: skip
+
+
+def _in_words(row: FieldRow) -> str:
+    if not row.known:
+        return "an unknown field"
+    side, step = (format_axes(sizes) for sizes in (row.receptive_field, row.effective_stride))
+    if set(row.receptive_field) == {None}:
+        return "all of the input"
+    return f"{side} at stride {step}" if set(row.effective_stride) != {None} else f"{side}"
 
 
 def rows_of(trace: Trace) -> Iterator[FieldRow]:
@@ -170,14 +182,17 @@ def rows_of(trace: Trace) -> Iterator[FieldRow]:
             yield row_of(trace, value)
 
 
-def row_of(trace: Trace, value: int) -> FieldRow:
-    """The row of a value that comes from the input."""
+def row_of(trace: Trace, value: int, latest: bool = False) -> FieldRow:
+    """The row of a value that comes from the input, as it was made or, `latest`, is in the end."""
     state, index = trace.state(value), trace.graph.producers[value]
-    if index is None:
-        return FieldRow(None, value, "", "", "input", "input", None, state, trace.maker)
-    op = trace.graph.ops[index]
-    return FieldRow(index, value, op.module, op.module_type, op.name, op.kind, op, state,
-                    trace.maker)  # fmt: skip
+    if not latest:
+        state = trace.writes.first.get(value) or state
+    elif not state.parts:
+        state = trace.settled(value) or state
+    op = None if index is None else trace.graph.ops[index]
+    name = ("", "", "input", "input") if op is None else (
+        op.module, op.module_type, op.name, op.kind)  # fmt: skip
+    return FieldRow(index, value, *name, op, state, trace.maker)
 
 
 def unaligned(trace: Trace) -> list[Note]:
@@ -185,15 +200,14 @@ def unaligned(trace: Trace) -> list[Note]:
     found = []
     for index, state in trace.maker.unaligned:
         op = trace.graph.ops[index]
-        place = f"{op.module} ({op.module_type})" if op.module else op.module_type
+        place = place_of(op)
         strides = sorted({_strides(link.state) for link in state.links})
         what = f"effective stride {' and '.join(strides)}" if len(strides) > 1 else "other places"
         found.append(
-            Note(
-                "receptive_field",
+            _note(
                 op.module,
-                f"receptive field: {op.name} in {place} joins values of {what}; their field "
-                "differs from position to position.",
+                f"{op.name} in {place} joins values of {what}; their field differs "
+                "from position to position.",
             )
         )
     return found
@@ -229,11 +243,13 @@ def analysis(graph: Graph) -> Analysis:
             row = row_of(fields._trace, call.outputs[0])
             cells = known[state] = dict(zip(keys, _cells(row), strict=True))
         modules[call.module] = cells
-    findings = tuple(f for f in fields.findings if f.topic != "outputs")
-    return Analysis(totals=totals, at_module=modules, findings=findings)
+    unknown = frozenset() if fields.final.known else frozenset(keys[:3])
+    return Analysis(totals, at_module=modules, findings=fields.findings, unknown=unknown)
 
 
 def _cells(row: FieldRow) -> tuple[Cell, ...]:
+    if not row.known:
+        return None, None, None, row.global_from
     return row.receptive_field, row.effective_stride, row.effective_padding, row.global_from
 
 

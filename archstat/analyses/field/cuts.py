@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archstat.analyses.field import relations
+from archstat.analyses.field.axes import RECURRENT
 from archstat.analyses.field.layouts import FREE, LOST, Digit, Layout
-from archstat.analyses.field.maps import Map, pieced
+from archstat.analyses.field.maps import Map, clipped, joined, pieced
 from archstat.analyses.field.moves import along
 from archstat.analyses.field.relations import IDENTITY
-from archstat.analyses.field.states import Link, State, States
+from archstat.analyses.field.states import Link, Part, State, States
 from archstat.analyses.field.trace import Rule, Trace
 from archstat.graph import Op
 
 
-def cut(trace: Trace, op: Op, value: int) -> State:
+def cut(trace: Trace, op: Op, value: int) -> State | None:
     """A slice, with its step."""
     before = trace.shape(value)
     attributes = op.attributes
@@ -26,21 +27,46 @@ def cut(trace: Trace, op: Op, value: int) -> State:
     return _part(trace, op, value, dim, start, step)
 
 
-def _part(trace: Trace, op: Op, value: int, dim: int, start: int, step: int = 1) -> State:
+def _part(trace: Trace, op: Op, value: int, dim: int, start: int, step: int = 1) -> State | None:
     state = trace.state(value)
     digits = state.layout[dim]
-    if digits is None or digits[0][0] == LOST:
+    if digits is None:
         return state
+    if digits[0][0] == LOST:
+        return _of_parts(trace, state, dim, start, trace.shape(op.outputs[0])[dim], step)
     return along(trace, op, value, {dim: relations.sliced(start, step)})
 
 
-def split(trace: Trace, op: Op, value: int) -> Sequence[State] | State:
+def _of_parts(
+    trace: Trace, state: State, dim: int, start: int, size: int, step: int
+) -> State | None:
+    """A cut of values that stand one after the other: whole ones come out as they went in."""
+    maker, end = trace.maker, start + size
+    held = [p for p in state.parts if p.start < end and start < p.start + p.size]
+    whole = step == 1 and held and held[0].start == start and held[-1].start + held[-1].size == end
+    if held and all(p.state is None for p in held):
+        return None
+    if not whole:
+        lost = ((LOST, state.layout[dim][0][1], size),)  # type: ignore[index]
+        layout = (*state.layout[:dim], lost, *state.layout[dim + 1 :])
+        link = Link(state, maker.everything)
+        return maker.new(layout, state.sizes, state.maps, (link,), state.aligned)
+    rank = len(state.layout)
+    if len(held) == 1 and (own := held[0].state) is not None:
+        layout = tuple(held[0].digits if place == dim else None for place in range(rank))
+        return maker.moved(own, layout)
+    moved = tuple(part._replace(start=part.start - start) for part in held)
+    return maker.scattered([p.state for p in held if p.state], dim, rank, size, moved)
+
+
+def split(trace: Trace, op: Op, value: int) -> Sequence[State | None] | State:
     """Parts one after the other along a dimension."""
     dim = op.attributes.get("dim", 0) % len(trace.shape(value))
     state = trace.state(value)
     if state.layout[dim] is None:
         return state
-    parts, start = [], 0
+    parts: list[State | None] = []
+    start = 0
     for output in op.outputs:
         one = op._replace(outputs=(output,))
         if trace.shape(output) == trace.shape(value):
@@ -51,20 +77,20 @@ def split(trace: Trace, op: Op, value: int) -> Sequence[State] | State:
     return parts
 
 
-def select(trace: Trace, op: Op, value: int) -> State:
+def select(trace: Trace, op: Op, value: int) -> State | None:
     """One index of a dimension, which goes."""
     before = trace.shape(value)
     dim = op.attributes["dim"] % len(before)
     return _picked(trace, op, value, dim, op.attributes["index"] % before[dim])
 
 
-def unbind(trace: Trace, op: Op, value: int) -> Sequence[State]:
+def unbind(trace: Trace, op: Op, value: int) -> Sequence[State | None]:
     """Every index of a dimension, which goes."""
     dim = op.attributes.get("dim", 0) % len(trace.shape(value))
     return [_picked(trace, op, value, dim, index) for index in range(len(op.outputs))]
 
 
-def _picked(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
+def _picked(trace: Trace, op: Op, value: int, dim: int, index: int) -> State | None:
     maker, state = trace.maker, trace.state(value)
     digits = state.layout[dim]
     rest = (*state.layout[:dim], *state.layout[dim + 1 :])
@@ -72,6 +98,13 @@ def _picked(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
         return maker.moved(state, rest)
     if digits[0][0] == LOST:
         ones = (1,) * maker.axes
+        part = next((p for p in state.parts if p.start <= index < p.start + p.size), None)
+        if part is not None and part.state is None:
+            return None
+        if part is not None and part.state is not None:
+            place = part.position(index, maker.axes)
+            steps = tuple(relations.sliced(i, 1) for i in place)
+            return maker.step(part.state, steps, rest, ones)
         return maker.new(rest, ones, state.maps, (Link(state, maker.everything),), state.aligned)
     spread = maker.spread(state, (dim,))
     if spread is None:
@@ -93,9 +126,57 @@ def concat(trace: Trace, op: Op, _: int) -> State:
     layouts = [state.layout for state in states]
     if stacks:
         layouts = [(*own[:dim], None, *own[dim:]) for own in layouts]
-    if all(own[dim] is None for own in layouts):
-        return trace.union(op, states, layouts)
-    return _pieces(trace, op, dim, states, layouts)
+    if any(own[dim] is not None for own in layouts):
+        return _pieces(trace, op, dim, states, layouts)
+    axis = _picked_along(trace, op, states, layouts, dim)
+    return trace.union(op, states, layouts) if axis is None else (
+        _put_back(trace, states, layouts, dim, axis))  # fmt: skip
+
+
+def _picked_along(
+    trace: Trace, op: Op, states: Sequence[State], layouts: Sequence[Layout], dim: int
+) -> int | None:
+    """The axis of which single positions are put together again: the steps of a recurrence."""
+    count = len(op.inputs)
+    if not 1 < count == len(states) == trace.shape(op.outputs[0])[dim] or len(set(layouts)) > 1:
+        return None
+    held = {axis for digits in layouts[0] for axis, _, _ in digits or ()}
+    for axis in range(trace.maker.axes):
+        if axis in held or any(state.sizes[axis] != 1 for state in states):
+            continue
+        maps = [state.maps[axis] for state in states]
+        everywhere = maps.count(None) == count and op.module_type in RECURRENT
+        if everywhere or (None not in maps and len(set(maps)) > 1):
+            return axis
+    return None
+
+
+def _put_back(
+    trace: Trace, states: Sequence[State], layouts: Sequence[Layout], dim: int, axis: int
+) -> State:
+    """Single positions of one axis, one after the other along a dimension."""
+    maker, count = trace.maker, len(states)
+    layout = (*layouts[0][:dim], ((axis, 1, count),), *layouts[0][dim + 1 :])
+    links = []
+    for offset, state in enumerate(states):
+        steps = list(maker.identity)
+        steps[axis] = relations.shifted(offset)
+        links.append(Link(state, tuple(steps)))
+    sizes = tuple(count if k == axis else n for k, n in enumerate(states[0].sizes))
+    maker.mixes_axes = True
+    maps: list[Map | None] = []
+    for k in range(maker.axes):
+        found = [m for state in states if (m := state.maps[k]) is not None]
+        if len(found) < count:
+            maps.append(None)
+        elif k != axis:
+            maps.append(joined(found, sizes[k])[0])
+        else:
+            row = pieced([(m, 1) for m in found])
+            ends = [row.at(o) for o in range(count)]
+            maps.append(clipped(ends, maker.sizes[k]) if row.table else row)
+    aligned = all(state.aligned for state in states) and not any(m and m.table for m in maps)
+    return maker.new(layout, sizes, tuple(maps), tuple(links), aligned)
 
 
 def _pieces(
@@ -106,7 +187,7 @@ def _pieces(
     size = trace.shape(op.outputs[0])[dim]
     if any(_mixed(own[dim]) for own in layouts):
         # Tokens of an image with a class token before them: what each sees is known, not where.
-        return maker.scattered(states, dim, len(layouts[0]), size)
+        return maker.scattered(states, dim, len(layouts[0]), size, _parts(trace, op, dim))
     spread = [maker.spread(state, (dim,)) for state in states]
     flat = [state for state in spread if state is not None]
     axes = {digits[0][0] for state in flat if (digits := state.layout[dim]) is not None}
@@ -131,6 +212,25 @@ def _pieces(
     layout = (*flat[0].layout[:dim], ((axis, 1, size),), *flat[0].layout[dim + 1 :])
     sizes = tuple(size if k == axis else n for k, n in enumerate(flat[0].sizes))
     return _in_a_row(maker.merged(links, layout, sizes), axis, parts, maker)
+
+
+def _parts(trace: Trace, op: Op, dim: int) -> tuple[Part, ...]:
+    """The values of a concatenation, those that were joined before in their own pieces."""
+    parts: list[Part] = []
+    start = 0
+    for value in op.inputs:
+        shape, state = trace.shape(value), trace.states[value]
+        if shape == (0,):
+            continue
+        if state is not None and state.parts:
+            parts += [part._replace(start=part.start + start) for part in state.parts]
+        elif state is not None and (digits := state.layout[dim]) and digits[0][0] == LOST:
+            return ()
+        else:
+            digits = None if state is None else state.layout[dim]
+            parts.append(Part(start, shape[dim], digits, state))
+        start += shape[dim]
+    return tuple(parts)
 
 
 def _mixed(digits: tuple[Digit, ...] | None) -> bool:

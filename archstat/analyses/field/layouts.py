@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-from archstat.analyses.field.relations import EVERYTHING, IDENTITY, Relation
+from archstat.analyses.field.relations import BROADCAST, EVERYTHING, IDENTITY, Relation
 
 Digit = tuple[int, int, int]
 Layout = tuple[tuple[Digit, ...] | None, ...]
@@ -26,6 +26,12 @@ LOST = -2  # positions of several axes in an order nobody knows; its multiplier 
 def plain(rank: int, sizes: tuple[int, ...]) -> Layout:
     """Every axis in a dimension of its own, the last ones: batch, channels, height, width."""
     return (*([None] * (rank - len(sizes))), *(((k, 1, n),) for k, n in enumerate(sizes)))
+
+
+def standing(rank: int, dims: Sequence[int], sizes: Sequence[int]) -> Layout:
+    """Every axis in a dimension of its own, the named ones."""
+    held = {dim: ((k, 1, n),) for k, (dim, n) in enumerate(zip(dims, sizes, strict=True))}
+    return tuple(held.get(dim) for dim in range(rank))
 
 
 @lru_cache(4096)
@@ -140,3 +146,57 @@ def relation_of(
             taps = tuple(tuple(base + offset for offset in offsets) for base in bases[:period])
             return Relation(step, period, taps)
     return Relation(0, size, tuple(tuple(base + o for o in offsets) for base in bases))
+
+
+def fitted(layout: Layout, shape: tuple[int, ...], out: tuple[int, ...]) -> Layout:
+    """The layout under the dimensions of a larger shape; what is broadcast holds no digit."""
+    if shape == out:
+        return layout
+    padded = (None,) * (len(out) - len(shape)) + layout
+    sizes = (1,) * (len(out) - len(shape)) + shape
+    return tuple(
+        None if size != full else digits
+        for digits, size, full in zip(padded, sizes, out, strict=True)
+    )
+
+
+def common_layout(layouts: Sequence[Layout]) -> Layout | None:
+    """The dimensions of all layouts together; None where they contradict each other."""
+    first = layouts[0]
+    if all(other == first for other in layouts):
+        return first
+    common: list[tuple[Digit, ...] | None] = list(sorted(layouts, key=_digits_in)[-1])
+    for layout in layouts:
+        for dim, digits in enumerate(layout):
+            mine = common[dim]
+            if digits is None:
+                continue
+            if mine is None:
+                # An axis may come from another value as a whole, but not in parts.
+                held = {axis for entry in common for axis, _, _ in entry or ()}
+                if any(axis in held for axis, _, _ in digits if axis >= 0):
+                    return None
+                common[dim] = digits
+            elif LOST in (mine[0][0], digits[0][0]):
+                common[dim] = mine if mine[0][0] == LOST else digits
+            elif [(axis, size) for axis, _, size in mine] != [(k, size) for k, _, size in digits]:
+                return None
+    return tuple(common)
+
+
+def _digits_in(layout: Layout) -> int:
+    return sum(len(digits) for digits in layout if digits is not None)
+
+
+def lifted(layout: Layout, own: Layout, axis: int, size: int) -> Relation:
+    """How indices of an axis under `layout` read those under a value's own layout."""
+    matched = []
+    for dim, digits in enumerate(own):
+        for place, (k, multiplier, count) in enumerate(digits or ()):
+            if k == axis:
+                held = layout[dim]
+                assert held is not None
+                matched.append((held[place][1], count, multiplier))
+    if not matched:
+        return IDENTITY if size == 1 else BROADCAST
+    return relation_of(size, tuple(matched))

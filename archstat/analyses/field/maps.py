@@ -37,6 +37,7 @@ class Map:
         """The field of each different phase among the first `size` indices; 0 sees nothing."""
         if self.steady:
             return [self.hi[0] - self.lo[0] + 1]  # type: ignore[operator]
+        size = self.b if self.table else size
         pairs = zip(self.lo[:size], self.hi[:size], strict=True)
         return [0 if lo is None or hi is None else hi - lo + 1 for lo, hi in pairs]
 
@@ -86,6 +87,25 @@ def _hull(pairs: Sequence[Pair]) -> Pair:
     firsts = [first for first, _ in pairs if first is not None]
     lasts = [last for _, last in pairs if last is not None]
     return (min(firsts), max(lasts)) if firsts else (None, None)
+
+
+def scanned(before: Map, size: int, pixels: int, scans: int) -> Map:
+    """What indices see that read all those up to them, or from them on, of an input of `pixels`."""
+    pairs = [before.at(o) for o in range(size)][::scans]
+    seen: list[Pair] = []
+    for pair in pairs:
+        seen.append(_hull([*seen[-1:], pair]))
+    return clipped(seen[::scans], pixels)
+
+
+def clipped(pairs: Sequence[Pair], pixels: int) -> Map:
+    """The map of these ends, inside the input."""
+    return _simplified(
+        [
+            (lo, hi) if lo is None or hi is None else (max(lo, 0), min(hi, pixels - 1))
+            for lo, hi in pairs
+        ]
+    )
 
 
 def joined(maps: Sequence[Map], size: int) -> tuple[Map, bool]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from archstat.analyses.field import relations
 from archstat.analyses.field.layouts import reshaped
-from archstat.analyses.field.relations import IDENTITY, Relation
+from archstat.analyses.field.relations import Relation
 from archstat.analyses.field.states import State
 from archstat.analyses.field.trace import Rule, Trace
 from archstat.analyses.field.windows import per_axis
+from archstat.analyses.field.writes import permuted
 from archstat.graph import Op
 
 
@@ -31,24 +32,10 @@ def padding(trace: Trace, op: Op, value: int) -> State:
 
 def along(trace: Trace, op: Op, value: int, steps: dict[int, Relation]) -> State:
     """The state after a relation on each of some dimensions; channels stay as they are."""
-    before, after = trace.shape(value), trace.shape(op.outputs[0])
-    state = trace.state(value)
-    moved = [
-        dim
-        for dim, relation in steps.items()
-        if state.layout[dim] and (relation is not IDENTITY or before[dim] != after[dim])
-    ]
-    spread = trace.maker.spread(state, moved)
-    if spread is None:
-        return trace.give_up(op, "moves positions that are not in their order")
-    own, sizes, layout = list(trace.maker.identity), list(spread.sizes), list(spread.layout)
-    for dim in moved:
-        digits = layout[dim]
-        assert digits is not None
-        axis = digits[0][0]
-        own[axis], sizes[axis] = steps[dim], after[dim]
-        layout[dim] = ((axis, 1, after[dim]),)
-    return trace.maker.step(spread, tuple(own), tuple(layout), tuple(sizes)) if moved else state
+    after = trace.shape(op.outputs[0])
+    sized = {dim: (relation, after[dim]) for dim, relation in steps.items()}
+    made = trace.maker.along(trace.state(value), trace.shape(value), sized)
+    return made or trace.give_up(op, "moves positions that are not in their order")
 
 
 def resizing(trace: Trace, op: Op, value: int) -> State:
@@ -93,22 +80,7 @@ def view(trace: Trace, op: Op, value: int) -> State:
 def permute(trace: Trace, op: Op, value: int) -> State:
     """Dimensions in another order."""
     state = trace.state(value)
-    rank = len(state.layout)
-    order = list(range(rank))
-    attributes = op.attributes
-    if "dims" in attributes:
-        order = [dim % rank for dim in attributes["dims"]]
-    elif "source" in attributes:
-        source = [dim % rank for dim in per_axis(attributes["source"], 1)]
-        target = [dim % rank for dim in per_axis(attributes["destination"], 1)]
-        rest = [dim for dim in order if dim not in source]
-        for place, dim in sorted(zip(target, source, strict=True)):
-            rest.insert(place, dim)
-        order = rest
-    elif rank > 1:
-        one = attributes.get("dim0", 0) % rank
-        other = attributes.get("dim1", 1) % rank
-        order[one], order[other] = order[other], order[one]
+    order = permuted(op, len(state.layout))
     return trace.maker.moved(state, tuple(state.layout[dim] for dim in order))
 
 
@@ -195,7 +167,7 @@ def windows_of(trace: Trace, op: Op, value: int) -> State:
 
 
 _SAME = (
-    "clone contiguous copy _to_copy lift_fresh lift alias detach alias_copy to channel_shuffle "
+    "clone contiguous _to_copy lift_fresh lift alias detach alias_copy to channel_shuffle "
     "native_channel_shuffle lift_fresh_copy resolve_conj"
 )
 _VIEWS = "view _unsafe_view reshape _reshape_alias flatten unflatten view_copy"
@@ -208,7 +180,7 @@ RULES: dict[str, Rule] = {
                      "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_bilinear2d_aa",
                      "_upsample_bicubic2d_aa"), resizing),
     **dict.fromkeys(_VIEWS.split(), view),
-    **dict.fromkeys(("permute", "transpose", "t", "movedim"), permute),
+    **dict.fromkeys(("permute", "transpose", "t", "movedim", "swapaxes", "swapdims"), permute),
     **dict.fromkeys(("permute_copy", "transpose_copy"), permute),
     **dict.fromkeys(_SAME.split(), Trace.elementwise),
     **dict.fromkeys(("unsqueeze", "unsqueeze_copy"), unsqueeze),

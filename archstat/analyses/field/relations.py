@@ -6,9 +6,10 @@ tap of its phase. A convolution has b = 1, a = stride; a transposed one has b = 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import floor, gcd
+from math import ceil, floor, gcd
 from struct import pack, unpack
 
 Taps = tuple[tuple[int, ...], ...]
@@ -17,11 +18,13 @@ Taps = tuple[tuple[int, ...], ...]
 class Relation:
     """Output index b q + phase reads a q + tap for each tap of ``taps[phase]``.
 
-    What lies outside the input is padding if `pads`, the nearest index inside if `clamps`, and
-    else nothing. `regular` is the same relation as if there were no border, for sizes.
+    What lies outside the input is padding if `pads`, and else nothing. A `loose` one may read
+    fewer indices than it says, as the values decide. One with `scans` reads all the indices up to
+    (1) or from (-1) the one that it names. `regular` is the same relation as if there were no
+    border, for sizes.
     """
 
-    __slots__ = ("a", "b", "clamps", "first", "last", "pads", "regular", "taps")
+    __slots__ = ("a", "b", "first", "last", "loose", "pads", "regular", "scans", "taps")
 
     def __init__(
         self,
@@ -30,11 +33,12 @@ class Relation:
         taps: Taps,
         *,
         pads: bool = False,
-        clamps: bool = False,
+        loose: bool = False,
+        scans: int = 0,
         regular: Relation | None = None,
     ) -> None:
         self.a, self.b, self.taps = a, b, taps
-        self.pads, self.clamps = pads, clamps
+        self.pads, self.loose, self.scans = pads, loose, scans
         self.regular = regular or self
         filled = [offsets for offsets in taps if offsets]
         self.first = min((min(offsets) for offsets in filled), default=0)
@@ -48,6 +52,9 @@ EVERYTHING = Relation(0, 1, ((),))
 IDENTITY = Relation(1, 1, ((0,),))
 # Every output index reads the one index there is.
 BROADCAST = Relation(0, 1, ((0,),))
+# Running sums and recurrences, forwards and backwards.
+UP_TO = Relation(1, 1, ((0,),), scans=1)
+ONWARDS = Relation(1, 1, ((0,),), scans=-1)
 
 
 @lru_cache(4096)
@@ -133,6 +140,51 @@ def bordered(size: int, before: int, after: int, mode: str) -> Relation:
 
     table = tuple((inner(o - before),) for o in range(size + before + after))
     return Relation(0, len(table), table, regular=padded(before))
+
+
+@lru_cache(1024)
+def listed(indices: tuple[tuple[int, ...], ...], loose: bool = False) -> Relation:
+    """Output o reads the input indices of entry o."""
+    return Relation(0, len(indices), indices, loose=loose)
+
+
+@lru_cache(1024)
+def placed(indices: Sequence[int], size: int) -> Relation:
+    """Output indices[i] reads input i, the last of several; the others of `size` read nothing."""
+    sources: list[tuple[int, ...]] = [()] * size
+    for source, place in enumerate(indices):
+        sources[place] = (source,)
+    return listed(tuple(sources))
+
+
+@lru_cache(1024)
+def kept(indices: Sequence[int], size: int, inside: bool) -> Relation:
+    """Output o reads input o where it is among the indices, or where it is not, else nothing."""
+    chosen = frozenset(indices)
+    return listed(tuple((o,) if (o in chosen) == inside else () for o in range(size)))
+
+
+@lru_cache(1024)
+def unpooled(kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> Relation:
+    """Max-unpooling: output o may come from every window that holds it."""
+    spread = transposed(kernel, stride, padding, dilation)
+    return Relation(1, spread.b, spread.taps, loose=True)
+
+
+@lru_cache(1024)
+def fractional(size: int, out: int, kernel: int) -> Relation:
+    """Fractional pooling: windows start at random multiples of a fraction, up to one index on."""
+    step = Fraction(size - kernel, max(out - 1, 1))
+
+    def window_at(o: int) -> tuple[int, ...]:
+        return tuple(range(floor(o * step), ceil(o * step) + kernel))
+
+    regular = Relation(
+        step.numerator, step.denominator, tuple(map(window_at, range(step.denominator)))
+    )
+    last = tuple(range(size - kernel, size))
+    table = (*map(window_at, range(out - 1)), last)
+    return Relation(0, out, table, loose=step.denominator > 1, regular=regular)
 
 
 @lru_cache(1024)

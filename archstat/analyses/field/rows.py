@@ -70,6 +70,10 @@ def read_by(relation: Relation, indices: int, size: int) -> tuple[int, bool]:
         return indices, False
     if relation is EVERYTHING:
         return (1 << size) - 1, False
+    if relation.scans:
+        if relation.scans > 0:
+            return (1 << indices.bit_length()) - 1, False
+        return (1 << size) - (indices & -indices), False
     read = 0
     margin = max(0, -relation.first)
     if relation.b == 1 and relation.a == 1:
@@ -85,7 +89,7 @@ def read_by(relation: Relation, indices: int, size: int) -> tuple[int, bool]:
             pattern = patterns[phase]
             read |= pattern << start if start >= 0 else pattern >> -start
     inside = (read >> margin) & ((1 << size) - 1)
-    return inside, relation.pads and inside << margin != read
+    return inside, relation.loose or (relation.pads and inside << margin != read)
 
 
 def bits(indices: int) -> Iterator[int]:
@@ -187,13 +191,24 @@ class FieldRow:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """The number of positions."""
-        return self._state.sizes
+        """The number of positions per axis; of joined values, those along their dimension."""
+        parts = self._state.parts
+        return (parts[-1].start + parts[-1].size,) if parts else self._state.sizes
 
     @property
     def layout(self) -> Layout:
         """Which digits of which axis stand in each dimension of the value (see `field_layouts`)."""
         return self._state.layout
+
+    @property
+    def known(self) -> bool:
+        """Whether every op on the way here has a rule; if not, figures say nothing."""
+        return self._state.known
+
+    @property
+    def joined(self) -> bool:
+        """Whether values of several scales stand in one dimension, which positions count along."""
+        return bool(self._state.parts)
 
     @property
     def aligned(self) -> bool:
@@ -242,7 +257,7 @@ class FieldRow:
         return any(support.reads_padding for support in self._walked(position, gates))
 
     def _walked(self, position: tuple[int, ...], gates: bool) -> list[Support]:
-        sizes = self._state.sizes
+        sizes = self.size
         inside = len(position) == len(sizes) and all(
             0 <= index < size for index, size in zip(position, sizes, strict=True)
         )
@@ -251,7 +266,13 @@ class FieldRow:
                 f"There is no position {position} in {self.module or self.name}; it has "
                 f"{'x'.join(map(str, sizes))}, counted from 0."
             )
-        return supports(self._maker, self._state, position, gates)
+        if not self.joined:
+            return supports(self._maker, self._state, position, gates)
+        part = next(p for p in self._state.parts if p.start <= position[0] < p.start + p.size)
+        if part.state is None:
+            return [Support(0, False)] * self._maker.axes
+        place = part.position(position[0], self._maker.axes)
+        return supports(self._maker, part.state, place, gates)
 
 
 def _stride(m: Map | None) -> Step:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from archstat.analyses.field import layouts
 from archstat.analyses.field.layouts import FREE, LOST, Digit, Layout
-from archstat.analyses.field.maps import START, Map, joined, through
+from archstat.analyses.field.maps import START, Map, clipped, joined, scanned, through
 from archstat.analyses.field.relations import EVERYTHING, IDENTITY, Relation
 
 Origin = tuple[int, str]  # the first op that sees everything, and what it is called
@@ -34,14 +34,37 @@ class Link(NamedTuple):
     pools: bool = False
 
 
+class Part(NamedTuple):
+    """A piece of a dimension in which values stand one after the other: its digits and its state.
+
+    A piece that does not come from the input has no state.
+    """
+
+    start: int
+    size: int
+    digits: tuple[Digit, ...] | None = None
+    state: State | None = None
+
+    def position(self, index: int, axes: int) -> tuple[int, ...]:
+        """Where an index of the whole dimension lies on each axis of the state."""
+        place, inner = [0] * axes, 1
+        for axis, multiplier, size in reversed(self.digits or ()):
+            if axis >= 0:
+                place[axis] += (index - self.start) // inner % size * multiplier
+            inner *= size
+        return tuple(place)
+
+
 class State:
     """Layout, number of indices and map of each axis; a map of None sees everything.
 
     `made` is the op that made it, `first_global` the first op before it that sees everything, and
-    `aligned` is False once strides differed at a join.
+    `aligned` is False once strides differed at a join. `known` is False once an op had no rule,
+    and `parts` are the pieces of a dimension whose order is given up.
     """
 
-    __slots__ = ("aligned", "first_global", "layout", "links", "made", "maps", "order", "sizes")
+    __slots__ = ("aligned", "first_global", "known", "layout", "links", "made", "maps", "order",
+                 "parts", "sizes")  # fmt: skip
 
     def __init__(
         self,
@@ -53,17 +76,20 @@ class State:
         links: tuple[Link, ...] = (),
         first_global: Origin | None = None,
         aligned: bool = True,
+        known: bool = True,
+        parts: tuple[Part, ...] = (),
     ) -> None:
         self.order, self.made = order, made
         self.layout, self.sizes, self.maps, self.links = layout, sizes, maps, links
         self.first_global, self.aligned = first_global, aligned
+        self.known, self.parts = known, parts
 
 
 class States:
     """Makes the states of one Graph; `op` and `name` are those of the op at hand."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.sizes = shape[2:]
+    def __init__(self, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
+        self.sizes = tuple(shape[dim] for dim in dims)
         self.axes = len(self.sizes)
         self.identity = (IDENTITY,) * self.axes
         self.everything = (EVERYTHING,) * self.axes
@@ -72,7 +98,7 @@ class States:
         self.mixes_axes = False
         self.supports: dict[tuple[int, int, int, bool], Support] = {}
         self.op, self.name = -1, ""
-        layout = layouts.plain(len(shape), self.sizes)
+        layout = layouts.standing(len(shape), dims, self.sizes)
         self.all = [State(0, None, layout, self.sizes, (START,) * self.axes)]
 
     def new(
@@ -82,18 +108,29 @@ class States:
         maps: tuple[Map | None, ...],
         links: tuple[Link, ...],
         aligned: bool,
+        known: bool = True,
+        parts: tuple[Part, ...] = (),
     ) -> State:
         """A further state, with the first global op among those before it and its own."""
         first = None
         for link in links:
             other = link.state.first_global
+            known = known and link.state.known
             if other is not None and (first is None or other < first):
                 first = other
-        if first is None and None in maps:
+        if first is None and known and None in maps:
             first = (self.op, self.name)
-        state = State(len(self.all), self.op, layout, sizes, maps, links, first, aligned)
+        state = State(len(self.all), self.op, layout, sizes, maps, links, first, aligned, known,
+                      parts)  # fmt: skip
         self.all.append(state)
         return state
+
+    def _through(self, before: Map, relation: Relation, size: int, axis: int) -> Map:
+        if relation is IDENTITY:
+            return before
+        if relation.scans:
+            return scanned(before, size, self.sizes[axis], relation.scans)
+        return through(before, relation, size)
 
     def step(
         self,
@@ -105,14 +142,35 @@ class States:
     ) -> State:
         """The state that one op makes of another; `relations` say how, an axis each."""
         maps: list[Map | None] = []
-        for before, relation, size in zip(state.maps, relations, sizes, strict=True):
+        for axis, (before, relation) in enumerate(zip(state.maps, relations, strict=True)):
             if before is None or relation is EVERYTHING:
                 maps.append(None)
             else:
-                maps.append(before if relation is IDENTITY else through(before, relation, size))
-        return self.new(
-            layout, sizes, tuple(maps), (Link(state, relations, (), pools),), state.aligned
-        )
+                maps.append(self._through(before, relation, sizes[axis], axis))
+        aligned = state.aligned and not any(relation.scans for relation in relations)
+        return self.new(layout, sizes, tuple(maps), (Link(state, relations, (), pools),), aligned)
+
+    def along(
+        self, state: State, shape: tuple[int, ...], steps: dict[int, tuple[Relation, int]]
+    ) -> State | None:
+        """The state after a relation to a new size on each of some dimensions that hold positions.
+
+        None where positions do not stand there in their order.
+        """
+        moved = {
+            dim: step for dim, step in steps.items()
+            if state.layout[dim] and (step[0] is not IDENTITY or step[1] != shape[dim])
+        }  # fmt: skip
+        if not moved:
+            return state
+        spread = self.spread(state, tuple(moved))
+        if spread is None:
+            return None
+        own, sizes, layout = list(self.identity), list(spread.sizes), list(spread.layout)
+        for dim, (relation, size) in moved.items():
+            axis = layout[dim][0][0]  # type: ignore[index]
+            own[axis], sizes[axis], layout[dim] = relation, size, ((axis, 1, size),)
+        return self.step(spread, tuple(own), tuple(layout), tuple(sizes))
 
     def moved(self, state: State, layout: Layout) -> State:
         """The same indices in other dimensions."""
@@ -120,7 +178,7 @@ class States:
             return state
         links = state.links or (Link(state, self.identity),)
         moved = State(len(self.all), state.made, layout, state.sizes, state.maps, links,
-                      state.first_global, state.aligned)  # fmt: skip
+                      state.first_global, state.aligned, state.known, state.parts)  # fmt: skip
         self.all.append(moved)
         return moved
 
@@ -204,25 +262,41 @@ class States:
         sizes = tuple(size if k == axis else n for k, n in enumerate(state.sizes))
         return self.step(state, relations, layout, sizes)
 
-    def scattered(self, states: Sequence[State], dim: int, rank: int, count: int) -> State:
+    def scattered(
+        self, states: Sequence[State], dim: int, rank: int, count: int, parts: tuple[Part, ...] = ()
+    ) -> State:
         """Positions of several axes in one dimension, in an order that is given up.
 
         The `count` of them keep the size of their field (tokens with a class token before them),
-        and sums over the dimension see everything; where a position lies is not known.
+        and sums over the dimension see everything; where a position lies only `parts` tell.
         """
         links = tuple(Link(state, self.everything) for state in states)
         maps: list[Map | None] = []
+        aligned = all(state.aligned for state in states)
         for axis in range(self.axes):
-            found = [state.maps[axis] for state in states]
-            known = [m for m in found if m is not None]
-            maps.append(joined(known, 1)[0] if len(known) == len(found) else None)
+            found = [m for state in states if (m := state.maps[axis]) is not None]
+            if len(found) < len(states):
+                maps.append(None)
+                continue
+            one = found[0]
+            if all(m.a * one.b == one.a * m.b and not m.table for m in found):
+                maps.append(joined(found, 1)[0])
+                continue
+            sides = [s for state, m in zip(states, found, strict=True)
+                     for s in m.spans(state.sizes[axis])]  # fmt: skip
+            ends = min(sides), max(sides)
+            maps.append(Map(0, 2, (0, 0), (ends[0] - 1, ends[1] - 1), table=True))
+            aligned = False
         lost: tuple[Digit, ...] = ((LOST, (1 << self.axes) - 1, count),)
         layout = tuple(lost if place == dim else None for place in range(rank))
         ones = (1,) * self.axes
-        return self.new(layout, ones, tuple(maps), links, all(state.aligned for state in states))
+        state = self.new(layout, ones, tuple(maps), links, aligned, parts=parts)
+        if not aligned and all(state.aligned for state in states):
+            self.unaligned.append((self.op, state))
+        return state
 
-    def lost(self, states: Sequence[State], shape: tuple[int, ...]) -> State:
-        """What nobody can follow: every position sees everything of everything it read."""
+    def lost(self, states: Sequence[State], shape: tuple[int, ...], known: bool = True) -> State:
+        """What nobody can follow: every position may see everything of everything it read."""
         links = tuple(Link(state, self.everything) for state in states)
         sizes = (1,) * self.axes
         layout: Layout = (None,) * len(shape)
@@ -230,12 +304,23 @@ class States:
             sizes = shape[2:]
             layout = layouts.plain(len(shape), sizes)
         aligned = all(state.aligned for state in states)
-        return self.new(layout, sizes, (None,) * self.axes, links, aligned)
+        return self.new(layout, sizes, (None,) * self.axes, links, aligned, known)
 
-    def merged(self, links: Sequence[Link], layout: Layout, sizes: tuple[int, ...]) -> State:
-        """The union of what several links bring; gates leave the maps as they are."""
-        maps: list[Map | None] = []
+    def merged(
+        self,
+        links: Sequence[Link],
+        layout: Layout,
+        sizes: tuple[int, ...],
+        told: tuple[Map | None, ...] | None = None,
+    ) -> State:
+        """The union of what several links bring; gates leave the maps as they are.
+
+        Maps that are `told` stand for those of the union.
+        """
         aligned = all(link.state.aligned for link in links)
+        if told is not None:
+            return self.new(layout, sizes, told, tuple(links), aligned)
+        maps: list[Map | None] = []
         for axis, size in enumerate(sizes):
             found: list[Map] = []
             for state, relations, gates, _ in links:
@@ -245,17 +330,30 @@ class States:
                 if before is None or relation is EVERYTHING:
                     found = []
                     break
-                found.append(before if relation is IDENTITY else through(before, relation, size))
+                found.append(self._through(before, relation, size, axis))
             if not found:
                 maps.append(None)
                 continue
             union, even = joined(found, size)
-            aligned = aligned and even
-            maps.append(union)
+            maps.append(self._whole(union, found, size, self.sizes[axis]))
+            aligned = aligned and (even or maps[-1] is None)
         state = self.new(layout, sizes, tuple(maps), tuple(links), aligned)
         if not aligned and all(link.state.aligned for link in links):
             self.unaligned.append((self.op, state))
         return state
+
+    @staticmethod
+    def _whole(union: Map, found: Sequence[Map], size: int, pixels: int) -> Map | None:
+        """A union of places apart that covers the input: nothing lies outside of a recurrence."""
+        if union is found[0] or not (size == 1 or union.table):
+            return union
+        pairs = [union.at(o) for o in range(size)]
+        if size > 1:
+            covers = set(pairs) == {(0, pixels - 1)}
+            return None if covers else union
+        (lo, hi), ends = pairs[0], [m.at(0) for m in found]
+        inside = lo is None or hi is None or lo > 0 or hi < pixels - 1
+        return union if inside or (lo, hi) in ends else clipped(pairs, pixels)
 
 
 def is_whole(digits: tuple[Digit, ...], axis: int, size: int) -> bool:

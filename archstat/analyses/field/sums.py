@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from archstat.analyses.costs import BATCH_NORMS, PER_OUTPUT
-from archstat.analyses.field import cuts, moves, windows
+from archstat.analyses.field import cuts, indexing, moves, windows
 from archstat.analyses.field.layouts import Layout
+from archstat.analyses.field.relations import ONWARDS, UP_TO
 from archstat.analyses.field.states import State
 from archstat.analyses.field.trace import Rule, Trace
 from archstat.analyses.field.windows import per_axis
@@ -44,6 +45,36 @@ def over_dims(trace: Trace, op: Op, value: int) -> State:
         dims = range(rank) if named is None else [d % rank for d in per_axis(named, 1)]
     keeps = trace.shape(op.outputs[0]) == trace.shape(value)
     return trace.maker.summed(trace.state(value), dims, keeps=keeps)
+
+
+def running(trace: Trace, op: Op, value: int) -> State:
+    """Running sums, products and maxima: each index sees all up to it."""
+    shape, maker = trace.shape(value), trace.maker
+    if not shape:
+        return trace.state(value)
+    dim = op.attributes["dim"] % len(shape)
+    made = maker.along(trace.state(value), shape, {dim: (UP_TO, shape[dim])})
+    return made or maker.summed(trace.state(value), (dim,), keeps=True)
+
+
+def recurrent(trace: Trace, op: Op, value: int) -> Sequence[State] | State:
+    """A recurrence: each step sees all up to it, from it on in reverse, all of them both ways.
+
+    Features are summed over; the last states, further outputs, see every step.
+    """
+    attributes, maker, shape = op.attributes, trace.maker, trace.shape(value)
+    if value != op.inputs[0] or len(shape) != 3:
+        return trace.give_up(op)
+    state = maker.summed(trace.state(value), (2,))
+    time = 1 if attributes.get("batch_first") else 0
+    made = None
+    if not attributes.get("bidirectional"):
+        reads = ONWARDS if attributes.get("reverse") else UP_TO
+        made = maker.along(state, shape, {time: (reads, shape[time])})
+    if made is None:
+        made = maker.summed(state, (time,), keeps=True)
+    last = maker.moved(maker.summed(state, (time,)), (None,) * 3)
+    return [made, *[last] * (len(op.outputs) - 1)]
 
 
 def batch_norm(trace: Trace, op: Op, value: int) -> State:
@@ -145,12 +176,14 @@ def glu(trace: Trace, op: Op, value: int) -> State:
 
 _OVER = (
     "_softmax _log_softmax _safe_softmax softmax native_layer_norm native_group_norm "
-    "_fused_rms_norm cumsum cumprod logcumsumexp cummax cummin _fft_c2c _fft_r2c _fft_c2r sort"
+    "_fused_rms_norm topk kthvalue mode argsort _fft_c2c _fft_r2c _fft_c2r sort"
 )
 _REDUCTIONS = (
     "mean sum amax amin max min var std var_mean std_mean prod argmax argmin "
     "linalg_vector_norm norm logsumexp any all aminmax nansum count_nonzero median nanmedian"
 )
+_RUNNING = "cumsum cumprod logcumsumexp _logcumsumexp cummax cummin"
+_RECURRENT = "lstm gru rnn_tanh rnn_relu mkldnn_rnn_layer _cudnn_rnn"
 _PRODUCTS = "mm addmm bmm baddbmm mv addmv _addmm_activation linear mkldnn_linear dot"
 _ATTENTION = (
     "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
@@ -173,6 +206,8 @@ _SAME = [name for name in PER_OUTPUT if name.partition("_")[0] not in _PLACED]
 RULES: dict[str, Rule] = {
     **dict.fromkeys((*_SAME, *_COMPARISONS.split()), Trace.elementwise),
     **dict.fromkeys(_OVER.split(), over_dims),
+    **dict.fromkeys(_RUNNING.split(), running),
+    **dict.fromkeys(_RECURRENT.split(), recurrent),
     **dict.fromkeys(_REDUCTIONS.split(), reduction),
     **dict.fromkeys(_PRODUCTS.split(), product),
     **dict.fromkeys(_ATTENTION.split(), attention),
@@ -182,4 +217,5 @@ RULES: dict[str, Rule] = {
     **windows.RULES,
     **moves.RULES,
     **cuts.RULES,
+    **indexing.RULES,
 }

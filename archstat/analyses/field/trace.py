@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
-from archstat.analyses.field.layouts import LOST, Digit, Layout, digits_of, relation_of
-from archstat.analyses.field.relations import BROADCAST, IDENTITY, Relation
+from archstat.analyses.field.layouts import (
+    FREE,
+    Digit,
+    LOST,
+    Layout,
+    common_layout,
+    digits_of,
+    fitted,
+    is_plain,
+    lifted,
+)
+from archstat.analyses.field.relations import Relation
 from archstat.analyses.field.states import Link, State, States
-from archstat.errors import SpatialAxesError
+from archstat.analyses.field.writes import Writes
 from archstat.graph import Graph, Op
 from archstat.result import Note
-
-
-def fitted(layout: Layout, shape: tuple[int, ...], out: tuple[int, ...]) -> Layout:
-    """The layout under the dimensions of a larger shape; what is broadcast holds no digit."""
-    if shape == out:
-        return layout
-    padded = (None,) * (len(out) - len(shape)) + layout
-    sizes = (1,) * (len(out) - len(shape)) + shape
-    return tuple(
-        None if size != full else digits
-        for digits, size, full in zip(padded, sizes, out, strict=True)
-    )
-
-
-def common_layout(layouts: Sequence[Layout]) -> Layout | None:
-    """The dimensions of all layouts together; None where they contradict each other."""
-    first = layouts[0]
-    if all(other == first for other in layouts):
-        return first
-    common: list[tuple[Digit, ...] | None] = list(sorted(layouts, key=_held)[-1])
-    for layout in layouts:
-        for dim, digits in enumerate(layout):
-            mine = common[dim]
-            if digits is None:
-                continue
-            if mine is None:
-                # An axis may come from another value as a whole, but not in parts.
-                held = {axis for entry in common for axis, _, _ in entry or ()}
-                if any(axis in held for axis, _, _ in digits if axis >= 0):
-                    return None
-                common[dim] = digits
-            elif LOST in (mine[0][0], digits[0][0]):
-                common[dim] = mine if mine[0][0] == LOST else digits
-            elif [(axis, size) for axis, _, size in mine] != [(k, size) for k, _, size in digits]:
-                return None
-    return tuple(common)
-
-
-def _held(layout: Layout) -> int:
-    return sum(len(digits) for digits in layout if digits is not None)
-
-
-def lifted(layout: Layout, own: Layout, axis: int, size: int) -> Relation:
-    """How indices of an axis under `layout` read those under a value's own layout."""
-    matched = []
-    for dim, digits in enumerate(own):
-        for place, (k, multiplier, count) in enumerate(digits or ()):
-            if k == axis:
-                held = layout[dim]
-                assert held is not None
-                matched.append((held[place][1], count, multiplier))
-    if not matched:
-        return IDENTITY if size == 1 else BROADCAST
-    return relation_of(size, tuple(matched))
 
 
 def gated(links: Sequence[Link], axes: int) -> list[Link]:
@@ -72,13 +29,13 @@ def gated(links: Sequence[Link], axes: int) -> list[Link]:
     local = [any(not row[axis] for row in seen) for axis in range(axes)]
     return [
         link._replace(gates=tuple(row[k] and local[k] for k in range(axes)))
-        if any(row[k] and local[k] for k in range(axes))
+        if link.state.known and any(row[k] and local[k] for k in range(axes))
         else link
         for link, row in zip(links, seen, strict=True)
     ]
 
 
-Made = State | Sequence[State] | None
+Made = State | Sequence[State | None] | None
 # A rule gets the first input that comes from the input of the network; only then is it asked.
 Rule = Callable[["Trace", Op, int], Made]
 
@@ -89,46 +46,49 @@ _PRODUCTS = frozenset({"mul", "div", "addcmul"})
 class Trace:
     """The states of a Graph's values so far; None for what does not come from the input."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, root: int, dims: tuple[int, ...]) -> None:
         self.graph = graph
         self.values = graph.values
-        self.root = root_of(graph)
+        self.root, self.dims = root, dims
         self.states: list[State | None] = [None] * len(graph.values)
-        self.maker = States(graph.values[self.root].shape)
-        self.states[self.root] = self.maker.all[0]
+        self.maker = States(graph.values[root].shape, dims)
+        self.states[root] = self.maker.all[0]
         self.findings: list[Note] = []
-        self.op = -1
-        # Storages that were written through a view, and by which op.
-        self.patched: dict[int, int] = {}
+        self.writes = Writes(graph, self.states, self.maker, self.give_up)
 
-    def run(self, rules: dict[str, Rule], other: Rule) -> None:
-        """Give every output of every op its state."""
-        states, maker = self.states, self.maker
+    def run(
+        self, rules: dict[str, Rule], other: Rule, until: Callable[[Op], bool] | None = None
+    ) -> Op | None:
+        """Give every output of every op its state; `until` may end it before an op.
+
+        Returns the op that ended it.
+        """
+        states, maker, writes = self.states, self.maker, self.writes
         rule_of: dict[str, Rule] = {}
         for index, op in enumerate(self.graph.ops):
-            maker.op = self.op = index
-            maker.name = op.module or op.name
-            if self.patched:
-                self._read_patched(op.inputs)
+            maker.op, maker.name = index, op.module or op.name
+            if writes.logs:
+                writes.refresh(op.inputs)
             first = next((value for value in op.inputs if states[value] is not None), None)
             if first is None or not op.outputs:
                 continue
+            if until is not None and until(op):
+                return op
             rule = rule_of.get(op.target)
             if rule is None:
                 rule = rule_of[op.target] = rules.get(op.name, other)
             made = rule(self, op, first)
-            if made is None:
-                continue
-            if isinstance(made, State):
+            if made is None or isinstance(made, State):
                 for output in op.outputs:
                     states[output] = made
             else:
                 for output, state in zip(op.outputs, made, strict=False):
                     states[output] = state
-            if "_." in op.target and op.inputs:
-                self._note_write(op, index)
-        if self.patched:
-            self._read_patched(self.graph.outputs)
+            if "_." in op.target:
+                writes.note(op, index)
+        if writes.logs:
+            writes.refresh(self.graph.outputs)
+        return None
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value."""
@@ -146,26 +106,19 @@ class Trace:
         return state
 
     def give_up(self, op: Op, why: str = "") -> State:
-        """The state of what cannot be followed: it sees everything, and a finding says so."""
+        """The state of what cannot be followed: what it sees is unknown, and a finding says so."""
         found = list(dict.fromkeys(self.state(value) for value in self.tracked(op)))
         shape = self.shape(op.outputs[0])
         if not any(digits for state in found for digits in state.layout):
             # Without positions there is nothing to lose: squeezed, pooled and flattened values.
             return self.union(op, found, [(None,) * len(shape)] * len(found))
-        reason = why or "is not known to keep positions apart"
-        place = f"{op.module} ({op.module_type})" if op.module else op.module_type
-        if all(m is None for state in found for m in state.maps):
-            # It saw everything before.
+        if prod(shape) == 1 or all(m is None for state in found for m in state.maps):
+            # A single number has no position, and what saw everything before cannot see more.
             return self.maker.lost(found, shape)
-        self.findings.append(
-            Note(
-                "receptive_field",
-                op.module,
-                f"receptive field: {called(op)} in {place} {reason}; "
-                "what comes after counts as seeing everything.",
-            )
-        )
-        return self.maker.lost(found, shape)
+        reason = why or "has no rule that tells what its positions see"
+        text = f"{called(op)} in {place_of(op)} {reason}; from there on the field is unknown."
+        self.findings.append(Note("receptive_field", op.module, f"receptive field: {text}"))
+        return self.maker.lost(found, shape, known=False)
 
     def elementwise(self, op: Op, value: int) -> State:
         """The union of what the inputs see at the same position, broadcast to the output."""
@@ -190,7 +143,9 @@ class Trace:
             return self.give_up(op, "joins values whose positions stand in different dimensions")
         if any(digits and digits[0][0] == LOST for digits in layout):
             dim = next(i for i, digits in enumerate(layout) if digits and digits[0][0] == LOST)
-            return maker.scattered(states, dim, len(layout), layout[dim][0][2])  # type: ignore[index]
+            parts = states[0].parts if len({state.parts for state in states}) == 1 else ()
+            count = layout[dim][0][2]  # type: ignore[index]
+            return maker.scattered(states, dim, len(layout), count, parts)
         sizes = [1] * maker.axes
         for axis in range(maker.axes):
             for _, _, (_, _, count) in digits_of(layout, axis):
@@ -211,50 +166,41 @@ class Trace:
             found = gated(found, maker.axes)
         return maker.merged(found, layout, tuple(sizes))
 
-    def _note_write(self, op: Op, index: int) -> None:
-        """Remember an op that writes into a part of a storage: other values on it change too."""
-        written = self.values[op.inputs[0]]
-        if self.states[op.outputs[0]] is self.states[op.inputs[0]]:
-            return
-        whole = self.graph.storages[written.storage].nbytes
-        if written.nbytes != whole and written.role not in ("parameter", "buffer"):
-            self.patched[written.storage] = index
+    def settled(self, value: int) -> State | None:
+        """The state with each axis in a dimension of its own, as an image has them.
 
-    def _read_patched(self, read: Sequence[int]) -> None:
-        """Widen values that were changed through a view of them, before they are read."""
-        for value in read:
-            writer = self.patched.get(self.values[value].storage)
-            made = self.graph.producers[value]
-            if writer is None or (made is not None and made >= writer):
-                continue
-            source = self.graph.ops[writer]
-            seen = [s for v in (value, *source.inputs) if (s := self.states[v]) is not None]
-            if not seen:
-                continue
-            self.findings.append(
-                Note("receptive_field", source.module, f"receptive field: {source.name} in "
-                        f"{source.module or source.module_type} writes into a part of a tensor "
-                        "that is read later; it counts as seeing everything.")
-            )  # fmt: skip
-            self.states[value] = self.maker.lost(seen, self.shape(value))
+        Positions that views put among the channels (space-to-depth by hand) are summed over, and
+        channels that they put among the positions (depth-to-space) are positions. None where axes
+        are flattened, or cut into windows.
+        """
+        state, maker = self.state(value), self.maker
+        rank = len(state.layout)
+        held = {dim: digits for dim, digits in enumerate(state.layout) if digits is not None}
+        if all(is_plain(digits, state.sizes[digits[0][0]]) and digits[0][0] >= 0
+               for digits in held.values()):  # fmt: skip
+            return state
+        found = [digits_of(state.layout, axis) for axis in range(maker.axes)]
+        stands = [max(digits, key=_significance)[0] for digits in found if digits]
+        whole = len(set(stands)) == maker.axes and rank > maker.axes + 1 and 0 not in held
+        for place, dim in enumerate(stands):
+            axes = {axis for axis, _, _ in held[dim] if axis != FREE}
+            whole = whole and held[dim][0][0] == place and axes == {place}
+        if not whole:
+            return None
+        state = maker.summed(state, [dim for dim in held if dim not in stands])
+        return maker.spread(state, stands)
+
+
+def _significance(held: tuple[int, int, Digit]) -> int:
+    _, _, (_, multiplier, size) = held
+    return multiplier * (size > 1)
+
+
+def place_of(op: Op) -> str:
+    """The module of an op, with its type."""
+    return f"{op.module} ({op.module_type})" if op.module else op.module_type
 
 
 def called(op: Op) -> str:
     """What a reader calls an op: torch's own by its name, another by its whole target."""
     return op.name if op.target.startswith("aten.") else op.target
-
-
-def root_of(graph: Graph) -> int:
-    """The input whose axes are tracked: the first of floating point with spatial dimensions.
-
-    Raises:
-        SpatialAxesError: there is none.
-    """
-    for value in graph.inputs:
-        entry = graph.values[value]
-        if len(entry.shape) >= 3 and entry.dtype.startswith(("float", "bfloat")):
-            return value
-    raise SpatialAxesError(
-        f"{graph.name} has no spatial axes: its input is {graph.input_text or 'none'}, and a "
-        "receptive field needs a floating-point input with dimensions after batch and channels."
-    )

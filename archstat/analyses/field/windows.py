@@ -94,6 +94,31 @@ def adaptive_pooling(trace: Trace, op: Op, value: int) -> State:
     return windowed(trace, op, value, steps, state=state, shape=shape)
 
 
+def unpooling(trace: Trace, op: Op, _: int) -> State:
+    """Max-unpooling: each value goes back to somewhere in the window that it is the largest of."""
+    made = trace.graph.producers[op.inputs[1]]
+    pool = {} if made is None else trace.graph.ops[made].attributes
+    if not pool.get("kernel"):
+        return trace.give_up(op, "puts values back into windows that are not known")
+    axes = int(op.name[-2])
+    kernel = per_axis(pool["kernel"], axes)
+    numbers = (per_axis(pool.get("stride") or kernel, axes), per_axis(pool.get("padding"), axes, 0),
+               per_axis(pool.get("dilation"), axes))  # fmt: skip
+    steps = tuple(map(relations.unpooled, kernel, *numbers))
+    found = {trace.state(value): value for value in trace.tracked(op)}
+    moved = [windowed(trace, op, value, steps) for value in found.values()]
+    return trace.union(op, moved, [state.layout for state in moved])
+
+
+def fractional_pooling(trace: Trace, op: Op, value: int) -> State:
+    """Windows at random places, about as far apart as the sizes say."""
+    before, after = trace.shape(value), trace.shape(op.outputs[0])
+    kernel = tuple(op.attributes["kernel_size"])
+    axes = len(kernel)
+    steps = tuple(map(relations.fractional, before[-axes:], after[-axes:], kernel))
+    return windowed(trace, op, value, steps)
+
+
 def windowed(
     trace: Trace,
     op: Op,
@@ -187,6 +212,8 @@ RULES: dict[str, Rule] = {
                      "avg_pool3d"), pooling),
     **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "mkldnn_adaptive_avg_pool2d",
                      "adaptive_max_pool2d", "adaptive_max_pool3d"), adaptive_pooling),
+    **dict.fromkeys(("max_unpool2d", "max_unpool3d"), unpooling),
+    **dict.fromkeys(("fractional_max_pool2d", "fractional_max_pool3d"), fractional_pooling),
     "im2col": unfolded,
     "col2im": folded,
 }  # fmt: skip
