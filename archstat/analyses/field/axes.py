@@ -96,13 +96,12 @@ def _slid_over(
         if len(axes_there) > 1 or min(axes_there, default=0) < 0:
             return None, True
         found |= {held[axis] for axis in axes_there}
-    usual = range(2, len(shape))
-    batch = (
-        {held[k] for k, _, _ in (state.layout[0] or ()) if k != FREE} if 0 not in last else set()
-    )
-    # An axis of one index, or one that waits among the batch entries, is an axis all the same.
-    found |= {dim for dim in usual if shape[dim] == 1 and len(shape) > 2 and found <= set(usual)}
-    return tuple(sorted(found | (batch & set(usual)))) or None, True
+    usual = set(range(2, len(shape)))
+    if found and found <= usual:
+        # What the window does not sum over as channels is an axis all the same.
+        channels = state.layout[last[0] - 1] if last[0] else None
+        found |= usual - {held[axis] for axis, _, _ in channels or () if axis != FREE}
+    return tuple(sorted(found)) or None, True
 
 
 def _axes_slid_over(trace: Trace, op: Op) -> int:

@@ -7,8 +7,8 @@ from math import prod
 
 from archstat.analyses.field.layouts import (
     FREE,
-    Digit,
     LOST,
+    Digit,
     Layout,
     common_layout,
     digits_of,

@@ -17,10 +17,11 @@ from torch import nn
 
 from archstat.analyses.field import Fields
 from archstat.analyses.field.rows import FieldRow, Interval
+from archstat.analyses.field.steps import row_label
 from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import followed
 from archstat.hints import shortened
-from archstat.measure.field.real_runs import as_it_runs, positions_on
+from archstat.measure.field.real_runs import as_it_runs, positions_on, refuse_unknown
 from archstat.models.real import given_tensors, real_module
 from archstat.models.weights import load_weights, read_weights
 from archstat.result import Column, Table, notes_of
@@ -150,6 +151,12 @@ def effective_field(
         CaptureError: forward raised on cpu, or no finite gradient reaches the input.
     """
     row = row or fields.final
+    refuse_unknown(fields, row)
+    if row.joined:
+        raise InputError(
+            f"{row_label(row)} joins values of several scales; measure one of them: give its layer "
+            "with --at."
+        )
     if weights is not None and not isinstance(model, str):
         raise InputError("weights= is for a model named by a spec: load them into your module.")
     state = None if weights is None else read_weights(Path(weights))
@@ -214,7 +221,8 @@ def _density(
     for _ in range(samples):
         args, kwargs = given_tensors(fields.graph, make)
         image = [*args, *kwargs.values()][number]
-        total += _gradient(root, args, kwargs, image, fields, row).abs().sum((0, 1))
+        found = _gradient(root, args, kwargs, image, fields, row).abs()
+        total += found.sum([dim for dim in range(found.dim()) if dim not in fields.dims])
     if not (total.isfinite().all() and total.sum() > 0):
         raise CaptureError(
             f"{fields.graph.name}: no finite gradient other than zero reaches the input from "

@@ -11,15 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+import torch
 from torch import nn
 
 from archstat.analyses.field import Fields
 from archstat.analyses.field.rows import FieldRow, Interval
 from archstat.graph import Graph
-from archstat.measure.field.poisoning import Poisoning, Seen
-from archstat.measure.field.real_runs import as_it_runs
+from archstat.measure.field.poisoning import Poisoning
+from archstat.measure.field.real_runs import as_it_runs, refuse_unknown
 from archstat.models.real import real_module
 from archstat.result import Column, Table, notes_of
+
+Seen = tuple[frozenset[int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,9 @@ def measured_field(
         BuildError: the spec does not build for real.
         CaptureError: forward raised on cpu, or gives NaN for an ordinary input.
     """
-    root = real_module(model)
     row = row or fields.final
+    refuse_unknown(fields, row)
+    root = real_module(model)
     theirs, watched = as_it_runs(root, fields, row)
     poisoning = Poisoning(root, theirs, watched)
     found: list[Disagreement] = []
@@ -123,9 +127,12 @@ def measured_field(
         cuts = gates_of(theirs, axis)
         names.update(dict.fromkeys(_named(theirs.graph, op) for op in cuts))
         for gates in (False, True) if cuts else (False,):
-            seen = poisoning.seen(axis, {} if gates else cuts)
+            reached = poisoning.seen(axis, {} if gates else cuts)
+            seen = _along(row, axis, reached, poisoning.each)
             (through if gates else local).append(seen)
             wrong, same = _compared(row, axis, seen, gates)
+            if poisoning.each and not row.joined:
+                wrong += _each_compared(row, axis, reached, gates, {d.position for d in wrong})
             found += wrong
             positions[axis] += len(seen)
             exact[axis] += same
@@ -158,6 +165,33 @@ def _sees_all(fields: Fields, value: int, axis: int) -> bool:
     return row is not None and row.receptive_field[axis] is None
 
 
+def _along(row: FieldRow, axis: int, reached: torch.Tensor, each: bool) -> Seen:
+    """For each index of positions on an axis, the input indices that they see together."""
+    if each and not row.joined:
+        others = [k + 1 for k in range(len(row.size)) if k != axis]
+        reached = reached.view(-1, *row.size)
+        reached = reached.any(others) if others else reached
+    return tuple(frozenset(column.nonzero().flatten().tolist()) for column in reached.unbind(1))
+
+
+def _each_compared(
+    row: FieldRow, axis: int, reached: torch.Tensor, gates: bool, known: set[int]
+) -> list[Disagreement]:
+    """Single positions that see what they should not, one for each index on the axis."""
+    wrong = []
+    for place, column in zip(product(*map(range, row.size)), reached.unbind(1), strict=True):
+        if place[axis] in known:
+            continue
+        indices = column.nonzero().flatten().tolist()
+        measured = (min(indices), max(indices)) if indices else None
+        expected = row.interval(place, gates)[axis]
+        exact = measured is not None and not row.reads_padding(place, gates)
+        if measured != expected and (exact or not _within(measured, expected)):
+            wrong.append(Disagreement(axis, place[axis], gates, expected, measured))
+            known.add(place[axis])
+    return wrong
+
+
 def _compared(row: FieldRow, axis: int, seen: Seen, gates: bool) -> tuple[list[Disagreement], int]:
     """The positions that see what they should not, and how many see exactly what they should.
 
@@ -166,9 +200,11 @@ def _compared(row: FieldRow, axis: int, seen: Seen, gates: bool) -> tuple[list[D
     wrong, exact = [], 0
     for position, indices in enumerate(seen):
         centre = tuple(position if k == axis else n // 2 for k, n in enumerate(row.size))
+        if row.joined:
+            centre = (position,)
         measured = (min(indices), max(indices)) if indices else None
         expected = row.interval(centre, gates)[axis]
-        if measured != expected:
+        if measured != expected and not row.joined:
             # A join may read something elsewhere on this row, and nothing at its centre.
             expected = _hull(row, axis, position, gates)
         if measured == expected:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import prod
 
 import torch
 from torch import nn
 
 from archstat.analyses.field import Fields
-from archstat.analyses.field.layouts import Layout
+from archstat.analyses.field.layouts import LOST, Layout
 from archstat.analyses.field.rows import FieldRow
 from archstat.errors import CaptureError
 from archstat.frontends.probing import Cuts, StopProbe, probe
@@ -20,7 +21,9 @@ from archstat.units import format_shape
 # Elements of the largest activation over all the inputs that run at once: 256 MiB.
 _MOST_ELEMENTS = 2**26
 
-Seen = tuple[frozenset[int], ...]
+# Positions times input indices of which each is looked at by itself.
+_MOST_PLACES = 2**18
+
 _Make = Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
 
 
@@ -38,10 +41,16 @@ class Poisoning:
         )
         self.most = max(1, _MOST_ELEMENTS * self.batch // max(1, largest) - 1)
         shape = graph.values[row.value].shape
-        self.together = bool(shape) and shape[0] == self.batch and row.layout[0] is None
+        # The batch is a dimension of its own, before those of the axes.
+        apart = 0 not in fields.dims and row.layout[:1] == (None,)
+        self.together = apart and shape[0] == self.batch
+        # Where positions are few each is looked at, else those of one index on the axis together.
+        self.each = prod(row.size) * max(fields.input_sizes) <= _MOST_PLACES
 
-    def seen(self, axis: int, cuts: Cuts) -> Seen:
-        """For each position of the value on one axis, the input indices that it sees.
+    def seen(self, axis: int, cuts: Cuts) -> torch.Tensor:
+        """Input indices of one axis x positions of the value: whether these see those.
+
+        Positions are all of them, in order, or only those along the axis: see `each`.
 
         Raises:
             CaptureError: forward raised, or gives NaN for an ordinary input.
@@ -56,7 +65,7 @@ class Poisoning:
                 )
             size = self.fields.input_sizes[axis]
             reached = torch.stack([self._one(axis, index, cuts) for index in range(size)])
-        return tuple(frozenset(column.nonzero().flatten().tolist()) for column in reached.unbind(1))
+        return reached
 
     def _reached_together(self, axis: int, cuts: Cuts) -> torch.Tensor | None:
         """Input indices x positions; None if the entries of a batch do not run apart."""
@@ -82,7 +91,7 @@ class Poisoning:
             many = one[:1].repeat(len(indices) + 1, *[1] * (len(shape) - 1))
             if number == self.number:
                 for entry, index in enumerate(indices):
-                    many[entry].select(axis + 1, index).fill_(torch.nan)
+                    many[entry].select(self.fields.dims[axis] - 1, index).fill_(torch.nan)
             return many
 
         return make
@@ -91,7 +100,7 @@ class Poisoning:
         def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
             one = ordinary(number, shape, dtype)
             if number == self.number and index is not None:
-                one.select(axis + 2, index).fill_(torch.nan)
+                one.select(self.fields.dims[axis], index).fill_(torch.nan)
             return one
 
         nan = self._run(make, cuts).unsqueeze(0)
@@ -121,10 +130,14 @@ class Poisoning:
         return kept[0]
 
     def _by_position(self, nan: torch.Tensor, axis: int, layout: Layout) -> torch.Tensor:
-        """Runs x positions of the axis: whether anything there is NaN."""
+        """Runs x positions: whether anything there is NaN."""
+        sizes = self.row.size
+        axes = range(len(sizes)) if self.each or self.row.joined else (axis,)
         for dim, digits in enumerate(layout, 1):
-            if not any(digit[0] == axis for digit in digits or ()):
+            if not any(digit[0] in (*axes, LOST) for digit in digits or ()):
                 nan = nan.any(dim, keepdim=True)
-        place = positions_on(layout, axis, nan.shape[1:])
-        found = torch.zeros(nan.shape[0], self.row.size[axis])
+        place = torch.zeros(nan.shape[1:], dtype=torch.long)
+        for one in axes:
+            place = place * sizes[one] + positions_on(layout, one, nan.shape[1:])
+        found = torch.zeros(nan.shape[0], prod(sizes[one] for one in axes))
         return found.index_add_(1, place.flatten(), nan.flatten(1).float()) > 0

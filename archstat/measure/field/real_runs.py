@@ -6,12 +6,31 @@ import torch
 from torch import nn
 
 from archstat.analyses.field import Fields, receptive_field
-from archstat.analyses.field.layouts import Layout
+from archstat.analyses.field.layouts import LOST, Layout
 from archstat.analyses.field.rows import FieldRow
-from archstat.errors import CaptureError
+from archstat.analyses.field.steps import row_label
+from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import probe
 from archstat.hints import shortened
 from archstat.models.real import given_tensors, ordinary
+
+
+def refuse_unknown(fields: Fields, row: FieldRow) -> None:
+    """Raise where there is nothing to hold a measurement against, or nothing to measure with.
+
+    Raises:
+        InputError: the field of the row is unknown, or the input holds whole numbers.
+    """
+    if not row.known:
+        raise InputError(
+            f"The field of {row_label(row)} is unknown, since an operation before it has no rule; "
+            "measure an earlier layer: give it with --at."
+        )
+    if not fields.graph.values[fields.root].dtype.startswith(("float", "bfloat")):
+        raise InputError(
+            f"{fields.graph.name}: the field is measured with NaNs and gradients, and its input "
+            f"{fields.graph.input_text} holds whole numbers."
+        )
 
 
 def positions_on(layout: Layout, axis: int, shape: torch.Size) -> torch.Tensor:
@@ -21,7 +40,7 @@ def positions_on(layout: Layout, axis: int, shape: torch.Size) -> torch.Tensor:
         index, inner = torch.arange(shape[dim]), 1
         part = torch.zeros_like(index)
         for owner, multiplier, size in reversed(digits or ()):
-            if owner == axis:
+            if owner in (axis, LOST):
                 part += index // inner % size * multiplier
             inner *= size
         positions += part.view([-1 if other == dim else 1 for other in range(len(shape))])
