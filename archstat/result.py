@@ -69,9 +69,13 @@ class Column:
         return Column(self.key + RATIO_SUFFIX, "ratio", f"{self.key} over the reference's")
 
 
-# What a note is about; those that go with one column alone bear its key.
-Topic = Literal["note", "unknown_ops", "outputs", "receptive_field", "latency_ms"]
-_OF_ONE_COLUMN = frozenset({"receptive_field", "latency_ms"})
+# What a note is about; some go with a few columns alone.
+Topic = Literal["note", "unknown_ops", "receptive_field", "latency_ms"]
+_COLUMNS_OF: Mapping[Topic, frozenset[str]] = {
+    "receptive_field": frozenset({"receptive_field", "effective_stride", "effective_padding",
+                                  "global_from"}),
+    "latency_ms": frozenset({"latency_ms"}),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Table:
         chosen = [self.index(key) for key in keys]
         rows = tuple(tuple(row[i] for i in chosen) for row in self.rows)
         columns = tuple(self.columns[i] for i in chosen)
-        absent = _OF_ONE_COLUMN.difference(keys)
+        absent = {topic for topic, owned in _COLUMNS_OF.items() if owned.isdisjoint(keys)}
         notes = tuple(note for note in self.notes if note.topic not in absent)
         return replace(self, columns=columns, rows=rows, notes=notes)
 

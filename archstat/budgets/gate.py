@@ -210,7 +210,9 @@ def _judged(
     entry = entry_of(report, (rule.key for rule in budget.rules))
     base = entry if update else locked
     verdicts = tuple(_verdict(rule, report, base, budget) for rule in budget.rules)
-    notes = tuple(f.text for f in report.findings if f.topic == "unknown_ops")
+    of_fields = any(rule.column.unit == "pixels" for rule in budget.rules)
+    topics = ("unknown_ops", "receptive_field") if of_fields else ("unknown_ops",)
+    notes = tuple(f.text for f in report.findings if f.topic in topics)
     return Judged(budget, verdicts, entry, locked, report.graph.torch_version, notes)
 
 

@@ -52,9 +52,11 @@ def judge(
     """
     cell = report.totals[rule.key]
     value = rule.measured(cell)
-    if value is None:
+    if value is None and rule.key not in report.unknown:
         raise SpecError(f"{report.model} has no {rule.key} ({_why_none(rule.column)}).")
     limit, uncertain = _limit(rule, locked)
+    if value is None:
+        return _unknown(rule, limit, informational)
     allowed = rule.allows(value, limit)
     bound = rule.key in report.lower_bounds
     state = _state(rule, allowed, value > limit, bound, uncertain)
@@ -63,6 +65,16 @@ def judge(
     margin = _margin(rule, value, limit)
     sentence = _sentence(rule, value, limit, margin, bound, uncertain, allowed)
     return Verdict(rule, cell, value, _plain(limit), margin, state, sentence, bound)
+
+
+def _unknown(rule: Rule, limit: int | Fraction, informational: bool) -> Verdict:
+    """The verdict on a figure that nobody can tell: it keeps nothing and breaks nothing."""
+    text = (
+        f"{rule.key} is unknown, the budget says {rule.operator} "
+        f"{exact(rule.column, _plain(limit))}; an operation has no rule."
+    )
+    state: State = "informational" if informational else "incomplete"
+    return Verdict(rule, None, None, _plain(limit), None, state, text)
 
 
 def _why_none(column: Column) -> str:

@@ -164,7 +164,7 @@ def for_screen(table: Table) -> Table:
     rows = [list(row) for row in table.rows]
     if least is not None:
         for row in rows:
-            row[least - 1] = _range(row[least], row[least - 1])
+            row[least - 1] = _range(row[least], row[least - 1]) or "unknown"
         rows = [[_unless_global(cell, index == least - 1) for index, cell in enumerate(row)]
                 for row in rows]  # fmt: skip
     if "op" in keys:
@@ -211,6 +211,8 @@ def _row(
 
 
 def _field_cells(row: FieldRow) -> tuple[Cell, ...]:
+    if not row.known:
+        return (None,) * len(_FIELD)
     return (row.receptive_field, row.smallest, row.effective_stride, row.effective_padding)
 
 

@@ -156,6 +156,14 @@ def shuffle_pixels(trace: Trace, op: Op, value: int) -> State:
     return along(trace, op, value, dict.fromkeys(dims, relation))
 
 
+def embedding(trace: Trace, op: Op, value: int) -> State:
+    """A row of features for each token."""
+    state = trace.state(value)
+    if value == op.inputs[0]:
+        return trace.give_up(op, "looks up rows of a table that depends on the input")
+    return trace.maker.moved(state, (*state.layout, None))
+
+
 def windows_of(trace: Trace, op: Op, value: int) -> State:
     """Tensor.unfold: overlapping pieces of a dimension, their length in a new last one."""
     before = trace.shape(value)
@@ -189,6 +197,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("repeat", "tile"), tile),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), shuffle_pixels),
     "roll": roll,
+    "embedding": embedding,
     "flip": flip,
     "unfold": windows_of,
 }  # fmt: skip

@@ -52,7 +52,8 @@ def one_kernel(fields: Fields) -> OneKernel | None:
     """The single convolution with the field of a chain; None where there is no such chain."""
     steps, final = layer_steps(fields), fields.final
     values = fields.graph.values
-    if len(steps) < 2 or not all(step.is_conv for step in steps):
+    chain = len(steps) > 1 and all(step.is_conv for step in steps)
+    if not chain or steps[-1].row.value != final.value:
         return None
     kernel, stride, padding = (
         _whole(sizes)
@@ -123,13 +124,16 @@ def interval_text(intervals: Sequence[Interval], sizes: Sequence[int]) -> str:
 
 def _final(fields: Fields) -> Iterator[str]:
     final = fields.final
-    if None in final.receptive_field:
+    if not final.known or None in final.receptive_field:
         return
     yield f"The last map, of {row_label(final)}, sees {field_text(final)} pixels of the input."
 
 
 def _seen(fields: Fields) -> Iterator[str]:
     final, sizes = fields.final, fields.input_sizes
+    if not final.known:
+        yield f"What the last map, of {row_label(final)}, sees is unknown."
+        return
     centre = tuple(size // 2 for size in final.size)
     seen = final.interval(centre)
     whole = prod(sizes)

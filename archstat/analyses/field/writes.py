@@ -263,6 +263,7 @@ class Writes:
         return _within(region, op, op.outputs.index(value), shape)
 
 
+_SLICES = frozenset({"slice", "narrow", "split", "split_with_sizes", "chunk"})
 _VIEWS = frozenset({"view", "_unsafe_view", "squeeze", "unflatten", "reshape", "_reshape_alias"})
 
 
@@ -283,7 +284,7 @@ def _within(region: Region, op: Op, place: int, shape: tuple[int, ...]) -> Regio
     if op.name in ("permute", "transpose", "t", "movedim"):
         order = permuted(op, len(dims))
         return region._replace(dims=tuple(dims[dim] for dim in order))
-    if op.name in ("slice", "narrow", "split", "split_with_sizes", "chunk"):
+    if op.name.removeprefix("unsafe_") in _SLICES:
         dim = (attributes.get("dim") or 0) % len(dims)
         own = dims[dim]
         if own is None:

@@ -41,7 +41,7 @@ def positions_on(layout: Layout, axis: int, shape: torch.Size) -> torch.Tensor:
         part = torch.zeros_like(index)
         for owner, multiplier, size in reversed(digits or ()):
             if owner in (axis, LOST):
-                part += index // inner % size * multiplier
+                part += index // inner % size * (multiplier if owner == axis else 1)
             inner *= size
         positions += part.view([-1 if other == dim else 1 for other in range(len(shape))])
     return positions
