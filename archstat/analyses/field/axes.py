@@ -45,9 +45,10 @@ def axes_of(graph: Graph, rules: dict[str, Rule], other: Rule) -> Axes:
             return Axes(root, dims, f"the axes are {_named(dims)} of the input {shape}, over which "
                         "the first window slides")  # fmt: skip
         if images and (len(usual) > 1 or any(op.kind in GEOMETRIC for op in graph.ops)):
-            why = "the first window mixes dimensions" if windowed else "no window tells positions"
-            return Axes(root, usual, f"{why}, so that {_named(usual)} of the input {shape} count "
-                        "as the axes")  # fmt: skip
+            why = "the first window slides over a mixture of dimensions" if windowed else (
+                "no window tells which dimensions are positions")  # fmt: skip
+            return Axes(root, usual, f"{why}; {_named(usual)} of the input {shape} count as the "
+                        "axes")  # fmt: skip
         if images:
             raise SpatialAxesError(
                 f"{graph.name} has no spatial axes: no window reads the last dimension of its "
