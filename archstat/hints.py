@@ -1,4 +1,4 @@
-"""From ``package.module:attr`` or ``path/file.py:attr`` to an object, from a typo to a name."""
+"""From a typo to a name, from an exception to one line."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
     python benchmarks/gpu.py said FOLDER --on cuda --batch 32 resnet18 vgg16
     python benchmarks/gpu.py compared FOLDER
+    python benchmarks/gpu.py page reports
 
 `scripts/on_gpu.sh` runs both, the first before and the second after everything is measured. The
 first writes said.csv: the least time of each network by the roofline of the GPU's data sheet, in
 the precisions that are measured. The second prints, and writes as compared.csv, each measured
-figure beside what was said, with the difference in percent of what was said.
+figure beside what was said, with the difference in percent of what was said. The third prints the
+tables of docs/gpu.md from the gpu_*.csv of a folder, each of which is a compared.csv.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from archstat.analyses.device_files import find_device, read_devices
 from archstat.analyses.devices import Device
@@ -33,7 +36,7 @@ Row = tuple[str, str, str, float, float, float]
 def main() -> int:
     """Write what is said, or print what was said beside what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=["said", "compared"])
+    parser.add_argument("step", choices=["said", "compared", "page"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--on", choices=list(PRECISIONS), default="cuda")
@@ -42,6 +45,9 @@ def main() -> int:
     if arguments.step == "said":
         write(arguments.folder / "said.csv", ("model", "precision", "device", "time_floor_ms"),
               said(arguments.models, arguments.on, arguments.batch))  # fmt: skip
+        return 0
+    if arguments.step == "page":
+        print(page(arguments.folder))
         return 0
     rows = list(compared(arguments.folder))
     write(arguments.folder / "compared.csv", COLUMNS, rows)
@@ -125,6 +131,62 @@ def peaks(folder: Path) -> Iterator[Row]:
                     yield beside(
                         "local", sheet.name, f"{units}.{dtype}", theirs[dtype], ours[dtype]
                     )
+
+
+def page(folder: Path) -> str:
+    """The tables of every GPU that was measured, as Markdown."""
+    found = [(path.stem.removeprefix("gpu_"), path.stem) for path in folder.glob("gpu_*.csv")]
+    parts = []
+    for gpu, stem in sorted(found):
+        rows = table(folder, stem)
+        parts += [f"## {gpu}\n", *times(rows), "", *memories(rows), "", *rates(rows)]
+    return "\n".join(parts)
+
+
+def times(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Floors and times in ms, a line a network."""
+    figures = {
+        (row["part"], row["model"], row["quantity"]): (float(row["said"]), float(row["measured"]))
+        for row in rows
+    }
+    yield (
+        "| model | floor, fp32 | fp32 | floor, half | half | as a graph "
+        "| channels-last | as a graph |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    graph = "latency_ms, cuda_graph_ms"
+    for model in dict.fromkeys(row["model"] for row in rows if row["part"] == "fp32"):
+        (low, full), (half_low, half) = (
+            figures[part, model, "time_floor_ms"] for part in ("fp32", "half")
+        )
+        last, _ = figures["channels_last", model, graph]
+        graphs = (figures[part, model, graph][1] for part in ("half", "channels_last"))
+        replayed, last_replayed = graphs
+        cells = (low, full, half_low, half, replayed, last, last_replayed)
+        yield f"| {model} | {' | '.join(f'{cell:.2f}' for cell in cells)} |"
+
+
+def memories(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Counted bytes against the allocator's, a line a quantity."""
+    yield "| the allocator's peak over what is counted | median | least | most | rows |"
+    yield "| --- | --- | --- | --- | --- |"
+    titles = {"training": "training step, allocated", "reserved": "training step, reserved",
+              "inference": "inference, allocated"}  # fmt: skip
+    for key, title in titles.items():
+        over = [float(row["difference_percent"]) for row in rows
+                if row["part"] == "memory" and row["quantity"] == f"{key}_bytes"]  # fmt: skip
+        cells = (median(over), min(over), max(over))
+        yield f"| {title} | {' | '.join(f'{c:+.1f} %' for c in cells)} | {len(over)} |"
+
+
+def rates(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Measured bandwidth and peaks against the data sheet's."""
+    yield "| rate | data sheet | measured | difference |"
+    yield "| --- | --- | --- | --- |"
+    for row in (row for row in rows if row["part"] == "local"):
+        said, measured = (float(row[key]) / 1e12 for key in ("said", "measured"))
+        difference = float(row["difference_percent"])
+        yield f"| {row['quantity']} | {said:.1f} T | {measured:.1f} T | {difference:+.1f} % |"
 
 
 def beside(part: str, model: str, quantity: str, before: float, after: float) -> Row:

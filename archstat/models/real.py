@@ -1,4 +1,4 @@
-"""TODO."""
+"""A module with real weights, and ordinary inputs for it."""
 
 from __future__ import annotations
 
