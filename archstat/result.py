@@ -197,23 +197,6 @@ class Table:
         rows = tuple(self.rows[old] for old in order)
         return replace(self, rows=rows, bounds=bounds, reference=reference)
 
-    def transposed(self, *, raw: bool = False) -> Table:
-        """One row a column and one column a row, named by its first cell; `raw` keeps numbers."""
-        names = [str(row[0]) for row in self.rows]
-        heads = [
-            name if names.index(name) == number else f"{name} #{names[:number].count(name) + 1}"
-            for number, name in enumerate(names)
-        ]
-        grid = [list(row) for row in self.rows] if raw else self.formatted()
-        rows: list[tuple[Cell, ...]] = [
-            (column.key, *(row[number] for row in grid))
-            for number, column in enumerate(self.columns)
-            if number
-        ]
-        first = Column("column", "text", "key of the column")
-        columns = (first, *(Column(head, "text", "one row of the table") for head in heads))
-        return replace(self, columns=columns, rows=tuple(rows), bounds=frozenset(), reference=None)
-
     def records(self) -> Iterator[dict[str, Cell]]:
         """One dict a row, column key to raw cell."""
         return (dict(zip(self.keys(), row, strict=True)) for row in self.rows)
@@ -392,4 +375,10 @@ def unknown_column(key: str, keys: Sequence[str]) -> ColumnError:
     return ColumnError(f"There is no column {key!r}.{hint}")
 
 
+# What counts of a model go by.
+CONVENTION: Mapping[str, str] = {
+    "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
+    "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
+    "mode": "inference, per batch as given",
+}
 FUNCTIONAL = "(functional)"

@@ -37,6 +37,8 @@ COMMANDS = (
     ("cache", cache),
 )
 
+_PACKAGES = ("torch", "typer", "rich", "fvcore", "pandas", "torchvision", "timm")
+
 app = typer.Typer(
     name="archstat",
     no_args_is_help=True,
@@ -63,9 +65,35 @@ def _archstat(
     if version:
         print(f"archstat {__version__}")
         if verbose:
-            from archstat.cli.facts import facts
-
             print("\n".join(facts()))
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
+
+
+def facts() -> list[str]:
+    """Versions of Python and packages, and the devices that torch sees, one a line."""
+    import platform
+    from importlib import metadata
+
+    lines = [f"python {platform.python_version()}, {platform.system()} {platform.machine()}"]
+    for package in _PACKAGES:
+        try:
+            lines.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            lines.append(f"{package} not installed")
+    return [*lines, f"devices {', '.join(_devices())}", f"cache {_cache()}"]
+
+
+def _cache() -> str:
+    from archstat.models.cache import default_store
+
+    kept = default_store()
+    return "off" if kept is None else str(kept.folder)
+
+
+def _devices() -> list[str]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *(f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(count))]

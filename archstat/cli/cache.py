@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archstat.cli.options import Debug, FormatName, Output
+from archstat.cli.output import Destination
+from archstat.errors import SpecError
+from archstat.result import Column, Table, notes_of
+
+if TYPE_CHECKING:
+    from archstat.models.cache import Graphs
 
 _ACTIONS = ("info", "clear")
 
@@ -25,10 +32,7 @@ def cache(
     It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off does
     without it, and so does --no-cache in a command.
     """
-    from archstat.cli.output import Destination
-    from archstat.errors import SpecError
     from archstat.models.cache import default_store
-    from archstat.result import Column, Table, notes_of
 
     destination = Destination(format, output)
     if action not in _ACTIONS:
@@ -49,3 +53,20 @@ def cache(
     notes = (off,) if kept is None else ("Taken out.",) if action == "clear" else ()
     row = (folder, entries, size, limit)
     destination.write(Table(columns, (row,), notes=notes_of(notes)))
+
+
+def graphs_for(no_cache: bool) -> Graphs:
+    """Where a command has its Graphs from: the cache and captures, or captures alone."""
+    from archstat.models.cache import Graphs, default_store
+
+    return Graphs(None if no_cache else default_store())
+
+
+def tell_of_cache(graphs: Graphs, models: int, raw: bool) -> None:
+    """Say below a table for readers how many of its models came from the cache.
+
+    It goes to standard error: what a command prints is the same either way, byte for byte.
+    """
+    if graphs.answered and not raw:
+        which = "the model" if models == 1 else f"{graphs.answered} of {models} models"
+        print(f"from the cache: {which}; --no-cache captures afresh.", file=sys.stderr)

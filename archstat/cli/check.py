@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_check_format
-from archstat.cli.options import Debug, NoCache, Output
+from archstat.cli.options import Debug, NoCache, Output, Rule, check_options
 
 if TYPE_CHECKING:
     from archstat.budgets.gate import Outcome
@@ -36,7 +37,11 @@ CheckFormat = Annotated[
 ]
 
 
+_RULE = Rule("--locked", excludes=["--update"], hint="it would change the lock file")
+
+
 def check(
+    context: typer.Context,
     config: ConfigFile = None,
     update: Update = False,
     locked: Locked = False,
@@ -54,13 +59,11 @@ def check(
     from archstat.budgets import gate
     from archstat.budgets.lock import read_lock, write_lock
     from archstat.budgets.workers import useful_workers
-    from archstat.cli.cached import graphs_for, tell_of_cache
     from archstat.cli.check_output import CheckDestination
     from archstat.cli.progress import tracked
-    from archstat.errors import ConfigError, LockFileError, SpecError
+    from archstat.errors import ConfigError, LockFileError
 
-    if update and locked:
-        raise SpecError("--update writes the lock file, --locked forbids it; give one of them.")
+    check_options(context, _RULE)
     destination = CheckDestination(format, output)
     try:
         budgets = _read(config)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.join import Joined, joined, read_joined
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -18,13 +20,31 @@ from archstat.cli.options import (
     NoCache,
     Output,
     Reference,
+    Rule,
     Sort,
     Strict,
+    check_options,
 )
-from archstat.cli.screen import chosen_columns, refuse_incomplete, sort_key
-from archstat.result import RATIO_SUFFIX, Table
+from archstat.cli.output import Destination
+from archstat.cli.progress import tracked
+from archstat.cli.screen import View, filled, refuse_incomplete, show
+from archstat.result import Column, Report, Table
 
-_ON_SCREEN = ("input", "params", "macs", "flops", "activations", "depth")
+if TYPE_CHECKING:
+    from archstat.cli.bench_grid import Sweep
+    from archstat.models.cache import Graphs
+
+_ON_SCREEN = ("model", "input", "params", "macs", "flops", "activations", "depth")
+_LATENCY = ("latency_ms", "latency_ms_low", "latency_ms_high", "verdict", "throughput")
+_RULES = (
+    Rule("--device", needs="--latency"),
+    Rule("--budget", needs="--latency"),
+    Rule("--latency", excludes=("--variants", "--fully-convolutional", "--resolution"),
+         hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
+    Rule("--fully-convolutional", excludes=("--variants", "--input"),
+         hint="--resolution gives the size of the convolutional form"),
+    Rule("--resolution", excludes=("--input",), hint="both give the size of the input"),
+)  # fmt: skip
 
 Join = Annotated[
     str | None,
@@ -65,6 +85,7 @@ Budget = Annotated[
 
 
 def compare(
+    context: typer.Context,
     models: Models,
     reference: Reference = None,
     variants: Variants = False,
@@ -91,59 +112,93 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
-    from archstat.analyses.memory_access import checked_fusion
-    from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.compare_latency import Latencies
-    from archstat.cli.compare_sliding import Pairs
-    from archstat.cli.join import joined, read_joined
-    from archstat.cli.output import Destination
-    from archstat.cli.progress import tracked
-    from archstat.cli.screen import with_footers
-    from archstat.tables.compare import (
-        COMPARISON_COLUMNS,
-        reference_row,
-        reports_of,
-        table_of_groups,
-    )
-
-    destination = Destination(format, output)
-    pairs = Pairs(fully_convolutional, resolution, input, variants)
-    clashing = (("--variants", variants), ("--fully-convolutional", fully_convolutional),
-                ("--resolution", resolution))  # fmt: skip
-    latencies = Latencies(latency, device, budget, clashing)
-    taken = (*COMPARISON_COLUMNS, *pairs.columns, *latencies.columns)
-    extra = read_joined(join, {column.key for column in taken})
-    known = (*taken, *(extra.columns if extra else ()))
-    chosen, order = chosen_columns(columns, known), sort_key(sort, known)
-    base, fused = reference_row(models, reference or 0), checked_fusion(fusion)
+    check_options(context, *_RULES)
+    known = _known(fully_convolutional, latency)
+    extra = read_joined(join, [column.key for column in known])
+    view = View(Destination(format, output), (*known, *extra.columns), columns, sort)
+    sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)
-    groups = [
-        pairs.reports(model, batch, fused)
-        or reports_of(model, pairs.input, batch, variants, fused, graphs)
-        for model in tracked(models)
-    ]
-    table = pairs.with_columns(table_of_groups(groups, base), groups)
-    table = latencies.with_columns(table, models, input, batch, base)
-    unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
-    if extra is not None:
-        table = joined(table, extra)
-    if order is not None:
-        table = table.sort(*order)
-    if not destination.is_raw and chosen is None:
-        joins = extra.columns if extra else ()
-        more = [*latencies.shown(table), *(column.key for column in (*pairs.columns, *joins))]
-        chosen = ["model", *_ON_SCREEN, *(["unknown_ops"] if unknown else []), *more]
-    if destination.format.name == "console" and chosen is not None and len(table) > 1:
-        chosen = _with_ratios(table, chosen)
-    table = with_footers(table if chosen is None else table.select(chosen), destination.is_raw)
-    destination.write(table.transposed(raw=destination.is_raw) if transpose else table)
-    tell_of_cache(graphs, len(models), destination.is_raw)
-    if latencies.interrupted:
+    counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
+    table, unknown = _table(models, reference, counted, fully_convolutional)
+    table, is_interrupted = _with_latency(table, sweep) if sweep else (table, False)
+    table = joined(table, extra)
+    shown = _shown(table, unknown, extra)
+    show(table, view, shown, (), conventions=True, transpose=transpose)
+    tell_of_cache(graphs, len(models), view.is_raw)
+    if is_interrupted:
         raise KeyboardInterrupt
     refuse_incomplete(unknown, strict, table.notes)
 
 
-def _with_ratios(table: Table, keys: Sequence[str]) -> list[str]:
-    """The keys, and the ratio of each that has one."""
-    known = set(table.keys())
-    return list(dict.fromkeys([*keys, *(k for key in keys if (k := key + RATIO_SUFFIX) in known)]))
+def _known(fully_convolutional: bool, latency: bool) -> tuple[Column, ...]:
+    from archstat.tables.compare import COMPARISON_COLUMNS as known
+
+    if fully_convolutional:
+        from archstat.tables.sliding import SLIDING_COLUMNS
+
+        return (*known, *SLIDING_COLUMNS)
+    if latency:
+        from archstat.tables.bench import COMPARED
+
+        return (*known, *COMPARED)
+    return known
+
+
+def _sweep(
+    models: Sequence[str], device: str | None, budget: str | None, reference: str | None,
+    input: Sequence[str] | None, batch: int | None,
+) -> Sweep:  # fmt: skip
+    from archstat.cli.bench_grid import Sweep, grid_of
+
+    grid = grid_of(device, batches=None if batch is None else [str(batch)])
+    return Sweep(models, grid, budget, reference, input)
+
+
+def _counter(
+    fully_convolutional: bool, resolution: str | None, variants: bool,
+    input: Sequence[str] | None, batch: int | None, fusion: str, graphs: Graphs,
+) -> Callable[[str], tuple[Report, ...]]:  # fmt: skip
+    """What counts a model: as it is, with its variants, or with its fully convolutional form."""
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.models.specs import parse_resolution
+    from archstat.tables.compare import reports_of
+    from archstat.tables.sliding import fully_convolutional_reports
+
+    sizes = None if resolution is None else parse_resolution(resolution)
+    fused, shapes = checked_fusion(fusion), sizes or input or None
+    if fully_convolutional:
+        return lambda model: fully_convolutional_reports(model, sizes, batch, fused)
+    return lambda model: reports_of(model, shapes, batch, variants, fused, graphs)
+
+
+def _table(
+    models: Sequence[str], reference: str | None, counted: Callable[[str], tuple[Report, ...]],
+    fully_convolutional: bool,
+) -> tuple[Table, int]:  # fmt: skip
+    """The comparison, and how many operations are unknown."""
+    from archstat.tables.compare import reference_row, table_of_groups
+    from archstat.tables.sliding import with_sliding
+
+    base = reference_row(models, reference or 0)
+    groups = [counted(model) for model in tracked(models)]
+    table = table_of_groups(groups, base)
+    unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
+    return with_sliding(table, groups) if fully_convolutional else table, unknown
+
+
+def _with_latency(table: Table, sweep: Sweep) -> tuple[Table, bool]:
+    """The comparison with what is measured now, and whether that was cut short."""
+    from archstat.tables.bench import with_latency
+
+    series = sweep.run()
+    return with_latency(table, series.runs[0], series.reference), series.is_interrupted
+
+
+def _shown(table: Table, unknown: int, extra: Joined) -> list[str]:
+    """What a reader gets: the usual columns, and all that were asked for by an option."""
+    from archstat.tables.sliding import SLIDING_COLUMNS
+
+    keys = table.keys()
+    measured = filled(table, [key for key in _LATENCY if key in keys])
+    asked = [column.key for column in (*SLIDING_COLUMNS, *extra.columns) if column.key in keys]
+    return [*_ON_SCREEN, *(["unknown_ops"] if unknown else []), *measured, *asked]

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
-from archstat.cli.screen import chosen_columns
+from archstat.cli.output import Destination
+from archstat.cli.progress import tracked
+from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError
 
 Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
@@ -28,15 +30,11 @@ def crosscheck(
     Both run a real model on cpu in a process of their own. Exit code 1 if a product (conv, linear,
     matmul, attention) differs without a known reason.
     """
-    from archstat.cli.output import Destination
-    from archstat.cli.progress import tracked
     from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table
     from archstat.tables.crosscheck import crosscheck as check
 
-    destination = Destination(format, output)
-    chosen = chosen_columns(columns, CROSSCHECK_COLUMNS)
+    view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
     parts = check(tracked(models), input or None, batch, deep=deep)
-    table = crosscheck_table(parts)
-    destination.write(table if chosen is None else table.select(chosen))
+    show(crosscheck_table(parts), view, needed=())
     if any(part.disagrees for part in parts):
         raise DisagreementError("the tools disagree without a known reason: see `differs` above.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_model
 from archstat.cli.options import (
     Batch,
@@ -15,8 +18,19 @@ from archstat.cli.options import (
     Input,
     NoCache,
     Output,
+    Rule,
     Strict,
+    check_options,
 )
+from archstat.cli.output import Destination
+from archstat.cli.screen import chosen_columns, refuse_incomplete
+from archstat.errors import SpecError
+
+if TYPE_CHECKING:
+    from archstat.diff.snapshots import Snapshot
+    from archstat.models.cache import Graphs
+
+_RULES = (Rule("--head", needs="--base"),)
 
 Sides = Annotated[
     list[str],
@@ -37,6 +51,7 @@ Top = Annotated[
 
 
 def diff(
+    context: typer.Context,
     sides: Sides,
     base: Base = None,
     head: Head = None,
@@ -56,23 +71,66 @@ def diff(
     model or lock file at two git revisions (--base). A difference is no failure: exit code 0.
     """
     from archstat.analyses import COLUMNS
-    from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.diff_sides import Request, both_sides, unknown_ops
-    from archstat.cli.output import Destination
-    from archstat.cli.screen import chosen_columns, refuse_incomplete
     from archstat.diff.difference import differences
     from archstat.tables.diff import raw_table, remarks
     from archstat.tables.diff_shown import views
 
+    check_options(context, *_RULES)
     destination = Destination(format, output)
     chosen = chosen_columns(columns, COLUMNS, first="")
     keys = None if chosen is None else chosen[1:]
     graphs = graphs_for(no_cache)
-    before, after = both_sides(Request(tuple(sides), base, head, input, batch), graphs)
+    before, after = _both(sides, base, head, input, batch, graphs)
     found = differences(before, after)
-    if destination.is_raw:
-        destination.write(raw_table(found, keys, top))
-    else:
-        destination.write(*views(found, keys, top))
-    tell_of_cache(graphs, len(sides), destination.is_raw)
-    refuse_incomplete(unknown_ops((*before, *after)), strict, remarks(found))
+    raw = destination.is_raw
+    destination.write(*([raw_table(found, keys, top)] if raw else views(found, keys, top)))
+    tell_of_cache(graphs, len(sides), raw)
+    refuse_incomplete(_unknown_ops((*before, *after)), strict, remarks(found))
+
+
+def _both(
+    sides: Sequence[str], base: str | None, head: str | None, input: Sequence[str] | None,
+    batch: int | None, graphs: Graphs,
+) -> tuple[tuple[Snapshot, ...], tuple[Snapshot, ...]]:  # fmt: skip
+    """The models before and after.
+
+    Raises:
+        SpecError: too few or too many arguments for what was asked; see also `analyze`.
+    """
+    if base is None:
+        if len(sides) != 2:
+            raise SpecError(
+                f"diff compares two models; {len(sides)} {'was' if len(sides) == 1 else 'were'} "
+                "given: write BEFORE AFTER, or one model and --base REV."
+            )
+        before, after = (_here(text, input, batch, graphs) for text in sides)
+        return before, after
+    if len(sides) != 1:
+        raise SpecError(f"--base takes one model; {len(sides)} were given.")
+    from archstat.diff.repository import repository_of
+    from archstat.diff.revisions import snapshots_at
+
+    if head is not None:
+        repository_of(Path.cwd()).commit(head)  # a typo is told before the work
+    before = snapshots_at(sides[0], base, input, batch)
+    if head is None:
+        return before, _here(sides[0], input, batch, graphs)
+    return before, snapshots_at(sides[0], head, input, batch)
+
+
+def _here(
+    text: str, input: Sequence[str] | None, batch: int | None, graphs: Graphs
+) -> tuple[Snapshot, ...]:
+    from archstat.diff.saved import is_file_of_models, saved_snapshots
+    from archstat.diff.snapshots import snapshot_of
+    from archstat.models.pipeline import report
+
+    if is_file_of_models(text):
+        return saved_snapshots(text)
+    return (snapshot_of(report(graphs(text, input or None, batch), text)),)
+
+
+def _unknown_ops(snapshots: Sequence[Snapshot]) -> int:
+    """How many operations of all models are neither counted nor free, as far as they tell."""
+    counts = (snapshot.totals.get("unknown_ops") for snapshot in snapshots)
+    return sum(count for count in counts if isinstance(count, int))

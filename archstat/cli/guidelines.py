@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -19,12 +20,13 @@ from archstat.cli.options import (
     Output,
     Strict,
 )
+from archstat.cli.output import Destination
+from archstat.cli.progress import tracked
+from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import SpecError
 
 if TYPE_CHECKING:
     from archstat.analyses.guidelines import Limits
-    from archstat.cli.output import Destination
-    from archstat.result import Table
 
 _NEEDED = ("model", "guideline", "module", "figure", "verdict", "access", "optimum", "found",
            "limit", "input", "type")  # fmt: skip
@@ -78,30 +80,31 @@ def guidelines(
     csv and json hold every module, and what its memory access would be at the optimum.
     """
     from archstat.analyses.memory_access import checked_fusion
-    from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.output import Destination
-    from archstat.cli.progress import tracked
-    from archstat.cli.screen import chosen_columns, refuse_incomplete
-    from archstat.tables.guidelines import COLUMNS, guideline_table, judged, side_by_side
+    from archstat.tables.guidelines import (
+        COLUMNS,
+        for_screen,
+        guideline_table,
+        judged,
+        side_by_side,
+    )
 
-    destination = Destination(format, output)
-    chosen, fused = chosen_columns(columns, COLUMNS), checked_fusion(fusion)
-    limits, graphs = _limits(g1, g2, g3, g4), graphs_for(no_cache)
+    view = View(Destination(format, output), COLUMNS, columns)
+    limits, fused, graphs = _limits(g1, g2, g3, g4), checked_fusion(fusion), graphs_for(no_cache)
     found = [
         judged(spec, graphs(spec, input or None, batch), limits, fused) for spec in tracked(models)
     ]
-    if destination.is_raw or chosen is not None:
-        table = guideline_table(found, fused, top)
-        table = table if chosen is None else table.select(chosen)
-    elif len(found) > 1 and not top:
+    most = _ON_SCREEN if view.leaves_choice and top is None else top
+    needed: list[str] = []
+    if view.leaves_choice and len(found) > 1 and not top:
         table = side_by_side(found, fused)
     else:
-        table = _for_reader(
-            guideline_table(found, fused, _ON_SCREEN if top is None else top),
-            destination, len(found) > 1,
-        )  # fmt: skip
-    destination.write(table)
-    tell_of_cache(graphs, len(models), destination.is_raw)
+        table = guideline_table(found, fused, most)
+        if view.leaves_choice:
+            table = for_screen(table, several=len(found) > 1)
+            needed = [key for key in _NEEDED if key in table.keys()]  # noqa: SIM118
+    # A screen keeps the order of the columns.
+    show(table, view, needed if needed and not view.destination.is_screen else None, needed)
+    tell_of_cache(graphs, len(models), view.is_raw)
     unknown = sum(note.topic == "unknown_ops" for note in table.notes)
     refuse_incomplete(unknown, strict, table.notes)
 
@@ -124,20 +127,3 @@ def _limits(*given: float | None) -> Limits:
         for name, limit in zip(names, given, strict=True)
     }
     return Limits(**chosen)
-
-
-def _for_reader(table: Table, destination: Destination, several: bool) -> Table:
-    from dataclasses import replace
-
-    from archstat.cli.screen import on_screen, screen_width
-    from archstat.result import notes_of
-    from archstat.tables.guidelines import for_screen
-
-    shown = for_screen(table, several=several)
-    notes = (*shown.notes, *notes_of([f"access: {shown.convention['access']}."]))
-    shown = replace(shown, notes=notes)
-    known = shown.keys()
-    needed = [key for key in _NEEDED if key in known]
-    if destination.format.name != "console":
-        return shown.select(needed)
-    return on_screen(shown, needed, screen_width(destination.path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archstat.errors import ColumnError
@@ -15,18 +15,18 @@ from archstat.result import Cell, Column, Table
 class Joined:
     """The columns of a file, and its cells by model."""
 
-    columns: tuple[Column, ...]
-    cells: dict[str, tuple[Cell, ...]]
+    columns: tuple[Column, ...] = ()
+    cells: dict[str, tuple[Cell, ...]] = field(default_factory=dict)
 
 
-def read_joined(path: str | None, taken: Collection[str]) -> Joined | None:
-    """The columns of a CSV file with a `model` column; None without a file.
+def read_joined(path: str | None, taken: Collection[str]) -> Joined:
+    """The columns of a CSV file with a `model` column; none without a file.
 
     Raises:
         ColumnError: unreadable, no `model` column, a model twice, or a key that archstat has.
     """
     if path is None:
-        return None
+        return Joined()
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             head, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]

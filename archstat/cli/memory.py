@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+from archstat.cli.output import Destination, check_plot
+from archstat.cli.progress import tracked
+from archstat.cli.screen import View, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
@@ -70,9 +73,6 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.cli.output import Destination
-    from archstat.cli.progress import tracked
-    from archstat.cli.screen import chosen_columns
     from archstat.measure.training.rows import Plan, memory_row
     from archstat.tables.memory import (
         FIT_COLUMNS,
@@ -83,24 +83,17 @@ def memory(
     )
     from archstat.units import parse_bytes
 
-    destination = Destination(format, output)
     budget = None if fits is None else parse_bytes(fits)
     on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
-    known = (*MEMORY_COLUMNS, *on_request)
-    chosen = chosen_columns(columns, known)
+    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns)
     settings = Plan(optimizer, dtype, amp, kernels).settings()
-    if plot is not None:
-        from archstat.reporters.plots import check_plot_path
-
-        check_plot_path(plot)
+    check_plot(plot)
     rows = [
         memory_row(model, settings, input, batch, budget, measure=measure)
         for model in tracked(models)
     ]
-    table = memory_table(rows, settings)
-    if chosen is None and not destination.is_raw:
-        chosen = _on_screen([column.key for column in on_request])
-    destination.write(table if chosen is None else table.select(chosen))
+    shown = _on_screen([column.key for column in on_request])
+    show(memory_table(rows, settings), view, shown, ())
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 

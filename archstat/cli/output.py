@@ -66,6 +66,11 @@ class Destination:
         """Whether numbers go out exact and complete, not for a reader."""
         return self.format.name in ("csv", "json")
 
+    @property
+    def is_screen(self) -> bool:
+        """Whether a reader gets aligned columns, as on a terminal."""
+        return self.format.name == "console"
+
     def write(self, *tables: Table) -> None:
         """Render and write, several tables one below the other.
 
@@ -84,6 +89,19 @@ class Destination:
             page_or_print(text)
         else:
             _write(self.path, text)
+
+
+def check_plot(path: str | None) -> None:
+    """Whether a picture can be drawn there, if one is asked for, before the work.
+
+    Raises:
+        PlotError: not a picture's suffix, or matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    if path is not None:
+        from archstat.reporters.plots import check_plot_path
+
+        check_plot_path(path)
 
 
 def _check_writable(path: Path) -> None:

@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archstat.cli.options import Columns, Debug, FormatName, ModelsIfAny, NoCache, Output
+from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.options import (
+    Columns,
+    Debug,
+    FormatName,
+    ModelsIfAny,
+    NoCache,
+    Output,
+    Rule,
+    check_options,
+)
+from archstat.cli.output import Destination, check_plot, page_or_print
+from archstat.cli.screen import View, show
+from archstat.errors import DisagreementError, InputError, SpecError
+from archstat.result import Table
+from archstat.units import format_shape
+
+if TYPE_CHECKING:
+    from archstat.analyses.field import FieldRow, Fields
+    from archstat.graph import Graph
+
+_LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output", "weights", "macs",
+               "effective_padding", "kernel", "stride", "padding", "dilation", "lost")  # fmt: skip
+_MODEL_NEEDS = ("layer", "receptive_field", "effective_stride", "output", "kernel", "stride",
+                "effective_padding", "padding", "type", "global_from", "weights", "macs",
+                "dilation", "lost")  # fmt: skip
+_ADVICE_NEEDS = ("rule", "verdict", "figure", "layers")
+_MOST_NAMED = 3
+_NO_MODULE = "a layer list has no module to run; give a MODEL"
+_RULES = (
+    Rule("--advise", excludes=("--check", "--effective", "--every", "--plot"),
+         takes_one_model=True),
+    Rule("--check", excludes=("--effective", "--every", "--plot"), takes_one_model=True),
+    Rule("--effective", excludes=("--every",), takes_one_model=True),
+    *(Rule(option, takes_one_model=True) for option in ("--every", "--at", "--position")),
+    Rule("--layers", excludes=("--check", "--effective"), hint=_NO_MODULE),
+    Rule("--channels", needs="--layers", hint="a model knows its own channels"),
+    Rule("--weights", needs="--effective", hint="no other figure depends on weights"),
+)  # fmt: skip
 
 Layers = Annotated[
     list[str] | None,
@@ -46,7 +88,33 @@ Weights = Annotated[
 Plot = Annotated[str | None, typer.Option(metavar="FILE", help="Draw it, too: .pdf, .svg or .png.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network to show; `sized` and `costed` tell whether sizes and channels were given."""
+
+    title: str
+    fields: Fields
+    is_list: bool
+    sized: bool = True
+    costed: bool = True
+
+    @property
+    def input_text(self) -> str:
+        """Its input as far as it was given, "" where it was not."""
+        if not self.sized:
+            return ""
+        sizes = self.fields.input_sizes
+        return self.fields.graph.input_text if self.costed else format_shape(sizes)
+
+    def row(self, at: str | None) -> FieldRow:
+        """The row that ``--at`` names; by default the final one."""
+        from archstat.tables.rf import row_of
+
+        return self.fields.final if at is None else row_of(self.fields, at)
+
+
 def rf(
+    context: typer.Context,
     models: ModelsIfAny = None,
     layers: Layers = None,
     input: Input = None,
@@ -70,23 +138,141 @@ def rf(
     Of a model, or of a layer list (--layers), which needs no torch. Several networks get a row
     each. Fields are in input pixels; csv and json hold every column.
     """
-    from archstat.cli.output import Destination
-    from archstat.cli.rf_views import Request, view
+    from archstat.tables.rf import for_screen
 
-    request = Request(
-        models=tuple(models or ()),
-        layers=tuple(layers or ()),
-        input=tuple(input or ()),
-        channels=channels,
-        at=at,
-        position=position,
-        every=every,
-        advise=advise,
-        check=check,
-        effective=effective,
-        weights=weights,
-        plot=plot,
-        columns=columns,
-        no_cache=no_cache,
-    )
-    view(request, Destination(format, output))
+    check_options(context, *_RULES)
+    if not models and not layers:
+        raise SpecError("rf needs a MODEL or --layers LIST, such as --layers 3x3,3x3/2,3x3d2.")
+    destination, place = Destination(format, output), _position(position)
+    check_plot(plot)
+    graphs = graphs_for(no_cache) if models else None
+    networks = [_of_list(text, input or [], channels) for text in layers or ()]
+    networks += [_of_model(spec, graphs(spec, input or None)) for spec in models or () if graphs]
+    if check:
+        table, finish = _checked(networks[0], at)
+    elif effective:
+        table, finish = _effective(networks[0], at, weights, plot, destination)
+    else:
+        table = _table(networks, at, place, advise, every, destination.is_raw)
+        finish = partial(_draw, plot, networks, at, place)
+    view = View(destination, table.columns, columns)
+    table = for_screen(table) if view.leaves_choice else table
+    show(table, view, needed=_needs(table, networks[0].is_list))
+    finish()
+    if graphs is not None:
+        tell_of_cache(graphs, len(models or ()), view.is_raw)
+
+
+def _of_list(text: str, input: Sequence[str], channels: int | None) -> Network:
+    from archstat.analyses.field import receptive_field
+    from archstat.frontends.layers import layers
+
+    if len(input) > 1:
+        raise SpecError("a layer list has one input: give --input once.")
+    given = input[0] if input else None
+    graph = layers(text, given, channels)
+    axes = len(graph.values[graph.inputs[0]].shape) - 2
+    named = given is not None and given.count("x") == axes
+    return Network(graph.name, receptive_field(graph), True, given is not None,
+                   channels is not None or named)  # fmt: skip
+
+
+def _of_model(spec: str, graph: Graph) -> Network:
+    from archstat.analyses.field import receptive_field
+
+    return Network(spec, receptive_field(graph), False)
+
+
+def _position(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(?:[,x][0-9]{1,9})*", text):
+        raise InputError(f"--position {text!r}: give an index for each axis, such as 3,4.")
+    return tuple(int(index) for index in re.split("[,x]", text))
+
+
+def _table(
+    networks: Sequence[Network], at: str | None, place: tuple[int, ...] | None, advise: bool,
+    every: bool, raw: bool,
+) -> Table:  # fmt: skip
+    """A row a network or, of one, a row a layer, a rule or a position."""
+    from archstat.tables import rf as tables
+
+    network = networks[0]
+    fields, sized, costed = network.fields, network.sized, network.costed
+    if len(networks) > 1:
+        return tables.network_table([(n.title, n.input_text, n.fields) for n in networks])
+    if advise:
+        return tables.advice_table(fields, sized, None if raw else _MOST_NAMED)
+    if at is None and place is None:
+        return tables.layer_table(fields, every, sized, costed)
+    if sized:
+        return tables.position_table(fields, network.row(at), place, costed)
+    if place is not None:
+        raise SpecError("what a position sees depends on the input's size: give --input.")
+    return tables.one_layer_table(fields, network.row(at), costed)
+
+
+def _needs(table: Table, is_list: bool) -> Sequence[str]:
+    """The columns by need: those of layers and rules; other tables go on below."""
+    known = table.keys()
+    if "rule" in known:
+        return [key for key in _ADVICE_NEEDS if key in known]
+    if "kernel" not in known:
+        return ()
+    needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
+    # What was asked for by name, such as a position, comes first.
+    return [*(key for key in known if key not in needs), *(key for key in needs if key in known)]
+
+
+def _checked(network: Network, at: str | None) -> tuple[Table, Callable[[], None]]:
+    """The field measured on the real module, and what is left to do once that is shown."""
+    from archstat.measure.field.measured import measured_field
+    from archstat.tables.rf_measured import check_table
+
+    found = measured_field(network.title, network.fields, network.row(at))
+
+    def finish() -> None:
+        if not found.agrees:
+            raise DisagreementError(found.lines()[0])
+
+    return check_table(found, network.fields), finish
+
+
+def _effective(
+    network: Network, at: str | None, weights: str | None, plot: str | None,
+    destination: Destination,
+) -> tuple[Table, Callable[[], None]]:  # fmt: skip
+    """The effective field, and what is left to do once that is shown."""
+    from archstat.measure.field.effective import effective_field
+    from archstat.tables.rf_measured import effective_table
+
+    found = effective_field(network.title, network.fields, network.row(at), weights=weights)
+
+    def finish() -> None:
+        if destination.is_screen and destination.path is None:
+            from archstat.reporters.to_heatmap import to_heatmap
+
+            page_or_print(to_heatmap(found.density))
+        if plot is not None:
+            from archstat.cli.rf_pictures import draw_effective
+
+            draw_effective(plot, found)
+
+    return effective_table(found, network.fields), finish
+
+
+def _draw(
+    plot: str | None, networks: Sequence[Network], at: str | None, place: tuple[int, ...] | None
+) -> None:
+    if plot is None:
+        return
+    from archstat.cli.rf_pictures import draw_by_depth, draw_on_input
+
+    first = networks[0]
+    if at is None and place is None:
+        draw_by_depth(plot, [(n.title, n.fields, n.sized) for n in networks])
+        return
+    if not first.sized:
+        raise SpecError("a picture of what a position sees needs the input's size: give --input.")
+    draw_on_input(plot, first.title, first.fields, first.row(at), place)

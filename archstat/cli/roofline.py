@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.options import (
     Batch,
@@ -17,8 +19,31 @@ from archstat.cli.options import (
     ModelsIfAny,
     NoCache,
     Output,
+    Rule,
     Strict,
+    check_options,
 )
+from archstat.cli.output import Destination, check_plot
+from archstat.cli.progress import tracked
+from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.errors import SpecError
+from archstat.hints import did_you_mean
+from archstat.result import Column, Table
+
+if TYPE_CHECKING:
+    from archstat.analyses.devices import Device
+    from archstat.analyses.roofline import Roofline
+    from archstat.graph import Graph
+    from archstat.reporters.plots import RoofSeries
+
+_LOCAL = ("local", "local-cuda")
+_LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
+                "memory_access_bytes", "op", "type")  # fmt: skip
+_DEVICE_NEEDS = ("device", "memory_bytes", "bandwidth", "vector_float32", "tensor_bfloat16",
+                 "tensor_tfloat32", "tensor_float16", "tensor_int8", "title")  # fmt: skip
+_MODEL_NEEDS = ("model", "input", "time_floor_ms", "bound", "compute_bound_share",
+                "arithmetic_intensity", "flops", "memory_access_bytes")  # fmt: skip
+_RULES = (Rule("--every", takes_one_model=True), Rule("--top", takes_one_model=True))
 
 DeviceName = Annotated[
     str | None,
@@ -41,6 +66,7 @@ Plot = Annotated[
 
 
 def roofline(
+    context: typer.Context,
     models: ModelsIfAny = None,
     device: DeviceName = None,
     device_file: DeviceFile = None,
@@ -65,24 +91,108 @@ def roofline(
     An op takes at least its flops over the peak, and its memory access over the bandwidth.
     Several models get a row each, with ratios to the first. Times are floors, not forecasts.
     """
-    from archstat.cli.output import Destination
-    from archstat.cli.roofline_views import Request, view
+    from archstat.tables.roofline import device_table, layer_table, model_table
 
-    request = Request(
-        models=tuple(models or ()),
-        device=device,
-        device_file=device_file,
-        dtype=dtype,
-        fusion=fusion,
-        every=every,
-        top=top,
-        measure=measure,
-        list_devices=list_devices,
-        plot=plot,
-        input=tuple(input or ()),
-        batch=batch,
-        columns=columns,
-        strict=strict,
-        no_cache=no_cache,
+    destination = Destination(format, output)
+    if list_devices:
+        table = device_table(_devices(device_file))
+        show(table, View(destination, table.columns, columns), _held(table, _DEVICE_NEEDS))
+        return
+    check_options(context, *_RULES)
+    roof = _roof(models, device, device_file, dtype, fusion, measure)
+    specs = models or []
+    view = View(destination, _known(len(specs) > 1, every), columns)
+    check_plot(plot)
+    graphs = graphs_for(no_cache)
+    found = [roof(spec, graphs(spec, input or None, batch)) for spec in tracked(specs)]
+    table = model_table(found) if len(found) > 1 else layer_table(found[0], every, top)
+    show(table, view, _held(table, _MODEL_NEEDS if len(found) > 1 else _LAYER_NEEDS))
+    tell_of_cache(graphs, len(found), view.is_raw)
+    if plot is not None:
+        _draw(plot, found)
+    refuse_incomplete(sum(sum(one.unknown) for one in found), strict, table.notes)
+
+
+def _devices(own: str | None) -> list[Device]:
+    from archstat.analyses.device_files import built_in, read_devices
+
+    return list({**built_in(), **(read_devices(own) if own is not None else {})}.values())
+
+
+def _held(table: Table, keys: Sequence[str]) -> list[str]:
+    known = table.keys()
+    return [key for key in keys if key in known]
+
+
+def _known(several: bool, every: bool) -> tuple[Column, ...]:
+    from archstat.tables.roofline import LAYER_COLUMNS, MODEL_COLUMNS, OP_COLUMNS
+
+    if several:
+        return MODEL_COLUMNS
+    return OP_COLUMNS if every else LAYER_COLUMNS
+
+
+def _roof(
+    models: Sequence[str] | None, name: str | None, own: str | None, dtype: str, fusion: str,
+    measure: bool,
+) -> Callable[[str, Graph], Roofline]:  # fmt: skip
+    """What holds a Graph against the device that was asked for.
+
+    Raises:
+        SpecError: no model, no device, no such dtype, or nothing to measure.
+        DeviceError: no such device, or none that has the dtype.
+    """
+    from archstat.analyses.devices import DTYPES
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.analyses.roofline import roofline
+
+    if not models:
+        raise SpecError("roofline needs a MODEL, or --list-devices.")
+    if name is None:
+        raise SpecError(
+            "roofline needs --device NAME, such as --device a100-40gb; "
+            "`archstat roofline --list-devices` shows all, and `local` measures this machine."
+        )
+    if dtype not in DTYPES:
+        raise SpecError(
+            f"There is no dtype {dtype!r}.{did_you_mean(dtype, DTYPES)} Known: {', '.join(DTYPES)}."
+        )
+    if measure and name not in _LOCAL:
+        raise SpecError(f"--measure needs --device local or local-cuda, not {name}.")
+    device, fused = _device(name, own, measure), checked_fusion(fusion)
+    device.roof(dtype)
+    return lambda spec, graph: roofline(graph, spec, device, dtype, fused)
+
+
+def _device(name: str, own: str | None, measure: bool) -> Device:
+    from archstat.analyses.device_files import find_device
+
+    if name not in _LOCAL:
+        return find_device(name, own)
+    from archstat.measure.latency.local_device import local_device
+
+    return local_device("cuda" if name == "local-cuda" else "cpu", measure)
+
+
+def _draw(path: str, found: Sequence[Roofline]) -> None:
+    """Draw the models, which share a device and a dtype, into a file."""
+    from archstat.reporters.plots import RoofLines, plot_roofline
+
+    first = found[0]
+    roof = RoofLines(
+        first.device.title, first.dtype, first.roof.bandwidth, first.roof.products,
+        first.roof.others,
+    )  # fmt: skip
+    plot_roofline(roof, [_series(one) for one in found], path)
+
+
+def _series(one: Roofline) -> RoofSeries:
+    from archstat.reporters.plots import RoofPoint, RoofSeries
+
+    total = one.total.seconds
+    points = tuple(
+        RoofPoint(part.name or part.type, part.work.intensity, part.rate, part.seconds / total)
+        for part in one.layers
+        if part.work.intensity is not None and part.rate is not None
     )
-    view(request, Destination(format, output))
+    return RoofSeries(one.model, points)

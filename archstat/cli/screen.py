@@ -1,4 +1,4 @@
-"""Columns that stand side by side on the screen at hand, the most needed first."""
+"""The end of a command: its table sorted, chosen, fitted to the screen at hand, and written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archstat.cli.output import Destination
 from archstat.errors import IncompleteCountError
-from archstat.result import RATIO_SUFFIX, Column, Note, Table, notes_of, unknown_column
+from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of, unknown_column
 
 
 def chosen_columns(
@@ -46,6 +46,92 @@ def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | No
     return key, text.startswith("-")
 
 
+class View:
+    """What of a table is shown, and where: checked before the work, so that a typo costs no time.
+
+    Args:
+        destination: the checked format and file.
+        known: the columns that the table will have.
+        columns, sort: the options of these names.
+        first: the key that stands in front of chosen ones; by default the first column's.
+
+    Raises:
+        ColumnError: a key that no column has.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        known: Sequence[Column],
+        columns: str | None = None,
+        sort: str | None = None,
+        first: str | None = None,
+    ) -> None:
+        self.destination = destination
+        self.chosen = chosen_columns(columns, known, known[0].key if first is None else first)
+        self.order = sort_key(sort, known)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether numbers go out exact and complete, not for a reader."""
+        return self.destination.is_raw
+
+    @property
+    def leaves_choice(self) -> bool:
+        """Whether it is for the command to say what a reader needs."""
+        return self.chosen is None and not self.is_raw
+
+
+def show(
+    table: Table,
+    view: View,
+    shown: Sequence[str] | None = None,
+    needed: Sequence[str] | None = None,
+    *,
+    conventions: bool = False,
+    transpose: bool = False,
+) -> None:
+    """Sort a table, select its columns, fit them to the screen, and write it.
+
+    Args:
+        shown: the columns that a reader gets who chose none, in this order; by default all.
+        needed: those that a narrow screen keeps, the most needed first, by default in the order in
+            which they are shown; none if what is too wide is to go on below.
+        conventions: whether a sentence below says which conventions the columns go by.
+        transpose: one column a row.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if view.order is not None:
+        table = table.sort(*view.order)
+    if not view.leaves_choice:
+        shown, needed = view.chosen, ()
+    keys = table.keys() if shown is None else shown
+    selected = table.select(keys)
+    if view.destination.is_screen:
+        order = keys if needed is None else needed
+        width = screen_width(view.destination.path)
+        selected = _with_ratios(on_screen(selected, order, width) if order else selected, table)
+    if conventions and not view.is_raw:
+        selected = with_conventions(selected)
+    view.destination.write(transposed(selected, raw=view.is_raw) if transpose else selected)
+
+
+def _with_ratios(shown: Table, whole: Table) -> Table:
+    """On a screen a figure's ratio stands below it, in no column of its own."""
+    if len(whole) < 2 and whole.reference is not None:
+        return shown
+    keys, known = shown.keys(), whole.keys()
+    ratios = [ratio for key in keys if (ratio := key + RATIO_SUFFIX) in known and ratio not in keys]
+    return replace(whole.select([*keys, *ratios]), notes=shown.notes) if ratios else shown
+
+
+def filled(table: Table, keys: Sequence[str]) -> list[str]:
+    """Those of the keys whose column holds something."""
+    return [key for key in keys if any(cell is not None for cell in table.column(key))]
+
+
 _GAP = 2
 
 
@@ -53,15 +139,6 @@ def screen_width(path: Path | None) -> int | None:
     """The columns of the terminal that a table goes to; None for a file or a pipe."""
     to_terminal = path is None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if to_terminal else None
-
-
-def fitted(table: Table, needed: Sequence[str], destination: Destination) -> Table:
-    """Those of the needed columns that hold something and, on a screen, that fit there."""
-    filled = [key for key in needed if any(cell is not None for cell in table.column(key))]
-    table = table.select(filled)
-    if destination.format.name != "console":
-        return table
-    return on_screen(table, filled, screen_width(destination.path))
 
 
 def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
@@ -88,23 +165,6 @@ def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
     return replace(shown, notes=(*shown.notes, *notes_of([note]))) if left else shown
 
 
-def on_screen_with_ratio(
-    table: Table, needs: Sequence[str], width: int | None, is_screen: bool
-) -> Table:
-    """The needed columns that fit the width, with the ratio of latencies below its figure."""
-    if not is_screen:
-        return table.select(needs)
-    shown = on_screen(table.select(needs), needs, width)
-    return replace(table.select(with_ratio(shown.keys(), table, True)), notes=shown.notes)
-
-
-def with_ratio(keys: Sequence[str], table: Table, is_screen: bool) -> list[str]:
-    """The keys, on a screen with the ratio of latencies that it shows below its figure."""
-    ratio = f"latency_ms{RATIO_SUFFIX}"
-    shows = is_screen and "latency_ms" in keys and ratio not in keys and any(table.column(ratio))
-    return [*keys, ratio] if shows else list(keys)
-
-
 # The convention that a column goes by; csv has none, json holds all of them.
 _CONVENTION_OF = {
     "memory_access": "memory_access",
@@ -115,20 +175,34 @@ _CONVENTION_OF = {
 }
 
 
-def with_footers(table: Table, raw: bool = False) -> Table:
-    """The table with a sentence below for each convention that its columns go by.
-
-    Args:
-        raw: for csv and json, which hold the conventions elsewhere: as it is.
-    """
+def with_conventions(table: Table) -> Table:
+    """The table with a sentence below for each convention that its columns go by."""
     shown = (_CONVENTION_OF.get(_plain(column.key)) for column in table.columns)
-    told = dict.fromkeys(key for key in shown if key is not None)
-    notes = [f"{key}: {table.convention[key]}." for key in told if key in table.convention]
-    return table if raw or not notes else replace(table, notes=(*table.notes, *notes_of(notes)))
+    told = dict.fromkeys(key for key in shown if key in table.convention)
+    said = notes_of(f"{key}: {table.convention[key]}." for key in told if key is not None)
+    return replace(table, notes=(*table.notes, *said))
 
 
 def _plain(key: str) -> str:
     return key.removeprefix("own_").removesuffix("_share").removesuffix(RATIO_SUFFIX)
+
+
+def transposed(table: Table, *, raw: bool = False) -> Table:
+    """One row a column and one column a row, named by its first cell; `raw` keeps numbers."""
+    names = [str(row[0]) for row in table.rows]
+    heads = [
+        name if names.index(name) == number else f"{name} #{names[:number].count(name) + 1}"
+        for number, name in enumerate(names)
+    ]
+    grid = [list(row) for row in table.rows] if raw else table.formatted()
+    rows: list[tuple[Cell, ...]] = [
+        (column.key, *(row[number] for row in grid))
+        for number, column in enumerate(table.columns)
+        if number
+    ]
+    first = Column("column", "text", "key of the column")
+    columns = (first, *(Column(head, "text", "one row of the table") for head in heads))
+    return replace(table, columns=columns, rows=tuple(rows), bounds=frozenset(), reference=None)
 
 
 def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[Note]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import (
     Batch,
     Columns,
@@ -21,13 +22,11 @@ from archstat.cli.options import (
     Sort,
     Strict,
 )
-from archstat.cli.screen import chosen_columns, refuse_incomplete, sort_key
+from archstat.cli.output import Destination
+from archstat.cli.screen import View, refuse_incomplete, show, sort_key
 
-_NARROW = ("tree", "output", "params", "macs", "macs_share")
-_WIDE = (
-    *("tree", "calls", "output", "params", "params_share", "macs", "macs_share"),
-    *("flops", "activations"),
-)
+_NARROW = ("output", "params", "macs", "macs_share")
+_WIDE = ("calls", "output", "params", "params_share", "macs", "macs_share", "flops", "activations")
 _ENOUGH_FOR_WIDE = 120
 
 Depth = Annotated[
@@ -59,48 +58,27 @@ def summary(
     --top N lists the N largest modules by their own figures; --sort KEY says by which.
     csv and json hold own and inherited figures of every column.
     """
-    from archstat.analyses import COLUMNS
-    from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
-    from archstat.analyses.gemm import with_gemm
-    from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
-    from archstat.analyses.memory import with_module_peaks
     from archstat.analyses.memory_access import checked_fusion
-    from archstat.cli.cached import graphs_for, tell_of_cache
-    from archstat.cli.output import Destination
-    from archstat.cli.screen import with_footers
     from archstat.models.pipeline import report as report_of
+    from archstat.tables.summary import KNOWN_COLUMNS, with_columns
     from archstat.tables.summary import summary as summarise
-    from archstat.tables.summary import summary_columns
 
     destination = Destination(format, output)
-    usual = tuple(column for column in COLUMNS if column.of != "model")
-    known = summary_columns((*usual, *GEMM_COLUMNS, *PEAK_COLUMNS))
-    chosen = chosen_columns(columns, known, first="module" if destination.is_raw else "tree")
-    order = sort_key(sort, known)
+    first = "module" if destination.is_raw else "tree"
+    view = View(destination, KNOWN_COLUMNS, columns, None if top else sort, first)
+    by, _ = sort_key(sort, KNOWN_COLUMNS) or ("macs", False)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
     report = report_of(graphs(model, input or None, batch), model, fused)
-    asked = {*(chosen or ()), order[0] if order else ""}
-    for columns_on_request, extended in (
-        (GEMM_COLUMNS, with_gemm),
-        (PEAK_COLUMNS, with_module_peaks),
-    ):
-        if asked.intersection(column.key for column in columns_on_request):
-            report = extended(report)
-    table = summarise(report, depth, top, by=order[0] if order else "macs")
-    if order is not None and top is None:
-        table = table.sort(*order)
-        if chosen is None and not destination.is_raw:
-            chosen = ["module", *_fitting()[1:]]  # rows out of the tree show their whole path
-    if chosen is None:
-        chosen = (
-            [c.key for c in table.columns if c.key != "tree"] if destination.is_raw else _fitting()
-        )
-    destination.write(with_footers(table.select(chosen), raw=destination.is_raw))
-    tell_of_cache(graphs, 1, destination.is_raw)
+    table = summarise(with_columns(report, (*(view.chosen or ()), by)), depth, top, by)
+    if view.is_raw and view.chosen is None:
+        table = table.select([key for key in table.keys() if key != "tree"])  # noqa: SIM118
+    # Rows out of the tree show their whole path.
+    shown = _fitting("tree" if view.order is None else "module")
+    show(table, view, shown, (), conventions=True)
+    tell_of_cache(graphs, 1, view.is_raw)
     refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
 
 
-def _fitting() -> list[str]:
-    if sys.stdout.isatty() and shutil.get_terminal_size().columns < _ENOUGH_FOR_WIDE:
-        return list(_NARROW)
-    return list(_WIDE)
+def _fitting(name: str) -> list[str]:
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _ENOUGH_FOR_WIDE
+    return [name, *(_NARROW if narrow else _WIDE)]

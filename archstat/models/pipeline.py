@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 # The Graph of a spec at an input (None: its own) and a batch, as `graph_of_spec` gives it.
 GraphOf = Callable[[str, Any, int | None], Graph]
-
-CONVENTION: Mapping[str, str] = {
-    "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
-    "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
-    "mode": "inference, per batch as given",
-}
 
 
 def analyze(

@@ -6,8 +6,7 @@ from math import inf
 
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.verdicts import Verdict, exact, percent
-from archstat.models.pipeline import CONVENTION
-from archstat.result import Cell, Column, Table
+from archstat.result import CONVENTION, Cell, Column, Table
 from archstat.tables.check_reasons import explanation, place
 
 RAW_COLUMNS = (

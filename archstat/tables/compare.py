@@ -9,15 +9,8 @@ from archstat.analyses import COLUMNS
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
-from archstat.models.pipeline import (
-    CONVENTION,
-    GraphOf,
-    analyze,
-    analyze_variants,
-    graph_of_spec,
-    report,
-)
-from archstat.result import IDENTITY, Cell, Column, Report, Table
+from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
+from archstat.result import CONVENTION, IDENTITY, Cell, Column, Report, Table
 
 if TYPE_CHECKING:
     from torch import nn

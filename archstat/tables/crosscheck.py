@@ -17,10 +17,10 @@ from typing import Any
 from archstat.errors import CaptureError
 from archstat.hints import shortened
 from archstat.measure.other_tools import PeerCount, flop_counter_count, fvcore_count
-from archstat.models.pipeline import CONVENTION, analyze
+from archstat.models.pipeline import analyze
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
-from archstat.result import Cell, Column, Report, Table
+from archstat.result import CONVENTION, Cell, Column, Report, Table
 from archstat.tables.summary import module_totals
 
 _TOOLS = ("fvcore", "flop_counter")

@@ -11,7 +11,7 @@ from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.operations import operations
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
-from archstat.result import Cell, Column, Number, Table
+from archstat.result import Cell, Column, Number, Table, notes_of
 from archstat.units import format_share
 
 COLUMNS = (
@@ -88,7 +88,8 @@ def for_screen(table: Table, *, several: bool) -> Table:
         replace(column, unit="text") if column.key in ("figure", "limit") else column
         for column in table.columns
     )
-    shown = replace(table, rows=tuple(rows), columns=columns)
+    notes = (*table.notes, *notes_of([f"access: {table.convention['access']}."]))
+    shown = replace(table, rows=tuple(rows), columns=columns, notes=notes)
     return (
         shown if several else shown.select([key for key in keys if key not in ("model", "input")])
     )

@@ -8,13 +8,17 @@ stand in a row of their own under it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from archstat.analyses import COLUMNS
+from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
+from archstat.analyses.gemm import with_gemm
+from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
+from archstat.analyses.memory import with_module_peaks
 from archstat.errors import SpecError
 from archstat.graph import Graph, Op, Value
-from archstat.models.pipeline import CONVENTION
-from archstat.result import FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
+from archstat.result import CONVENTION, FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
 from archstat.units import format_shape
 
 _TEXT = (
@@ -228,6 +232,19 @@ def summary_columns(keys: tuple[Column, ...]) -> tuple[Column, ...]:
             Column(f"own_{column.key}", column.unit, f"{column.key} without those of children")
         )
     return (*_TEXT, *figures, *placed)
+
+
+KNOWN_COLUMNS = summary_columns(
+    (*(column for column in COLUMNS if column.of != "model"), *GEMM_COLUMNS, *PEAK_COLUMNS)
+)
+
+
+def with_columns(report: Report, keys: Collection[str]) -> Report:
+    """The Report with those analyses that are made only if one of their columns is asked for."""
+    for columns, extended in ((GEMM_COLUMNS, with_gemm), (PEAK_COLUMNS, with_module_peaks)):
+        if any(column.key in keys for column in columns):
+            report = extended(report)
+    return report
 
 
 def _row(

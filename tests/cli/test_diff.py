@@ -154,7 +154,7 @@ def test_saved_graphs_compare(archstat, tmp_path):
         (["vgg16", "vgg19", "--format", "jsn"], "Did you mean json"),
         (["vgg16", "none.json"], "There is no file none.json"),
         (["vgg16", "--head", "main"], "--head needs --base"),
-        (["vgg16", "vgg19", "--base", "main"], "name just one"),
+        (["vgg16", "vgg19", "--base", "main"], "--base takes one model; 2 were given."),
     ],
 )
 def test_wrong_request_is_one_message_and_exit_code_2(archstat, arguments, said):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archstat.cli.join import joined, read_joined
+from archstat.cli.join import Joined, joined, read_joined
 from archstat.errors import ColumnError
 from archstat.result import Column, Table
 
@@ -30,7 +30,7 @@ def test_columns_join_by_model_and_a_missing_model_has_none(csv_file):
 
 
 def test_no_file_joins_nothing():
-    assert read_joined(None, set()) is None
+    assert read_joined(None, set()) == Joined()
 
 
 @pytest.mark.parametrize(

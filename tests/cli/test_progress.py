@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from archstat.cli.progress import tracked
+from archstat.cli.progress import budget_bar, described, tracked
+from archstat.measure.latency.measurement import Interval, Progress
 
 MODELS = ["a", "b", "c"]
 
@@ -23,3 +24,41 @@ def test_bar_shows_for_more_than_two_models_on_a_terminal(count, bar, monkeypatc
     out, err = capsys.readouterr()
     assert out == ""
     assert bool(err) == bar
+
+
+# -- the bar of a measurement ----------------------------------------------------------------------
+
+
+TOLD = Progress("measuring", 3.0, 10.0, (Interval(9.5, 10.0, 10.5), Interval(0.02, 0.02, 0.02)))
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [(1, "measuring  ab 10.00 ms ±5.0%  cd 20.00 us"),
+     (4, "measuring 2/4  ab 10.00 ms ±5.0%  cd 20.00 us")],
+)  # fmt: skip
+def test_text_is_stage_run_and_interval_of_each_model(runs, text):
+    assert described(["ab", "cd"], runs, 1, TOLD) == text
+
+
+def test_text_before_there_is_an_interval_is_the_stage():
+    assert described(["ab"], 1, 0, Progress("warming up", 1.0, 10.0)) == "warming up"
+
+
+def test_nobody_is_told_without_a_terminal(capsys):
+    with budget_bar(["ab"], 1) as teller:
+        assert teller(0) is None
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bar_is_on_standard_error_of_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    with budget_bar(["ab", "cd"], 1) as teller:
+        tell = teller(0)
+        assert tell is not None
+        tell(TOLD)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "measuring  ab 10.00 ms ±5.0%" in err
+    assert "3 of 10 s" in err

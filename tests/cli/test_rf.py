@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archstat import cli
-from archstat.cli import rf_views
+from archstat.cli import screen
 from archstat.measure.field.measured import FieldCheck
 
 
@@ -166,15 +166,15 @@ WRONG = [
     (("--layers", "3", "--position", "0,0"), "give --input"),
     (("--layers", "3", "--input", "8", "--position", "a"), "give an index for each axis"),
     (("--layers", "3", "--input", "8", "--position", "9,9"), "9"),
-    (("--layers", "3", "--check"), "a layer list has none"),
-    (("--layers", "3", "--effective"), "a layer list has none"),
+    (("--layers", "3", "--check"), "a layer list has no module"),
+    (("--layers", "3", "--effective"), "a layer list has no module"),
     (("--layers", "3", "--columns", "feild"), "There is no column 'feild'"),
     (("--layers", "3", "--plot", "field.doc"), "is no picture's"),
-    (("--layers", "3", "--plot", "field.svg", "--advise"), "no picture"),
-    (("--layers", "3", "--advise", "--every"), "different tables"),
-    (("lenet5", "alexnet", "--at", "fc"), "is of one network, and 2 are given"),
-    (("lenet5", "--channels", "3"), "--channels is of a layer list"),
-    (("lenet5", "--weights", "x.pt"), "--weights is of --effective"),
+    (("--layers", "3", "--plot", "field.svg", "--advise"), "--advise takes no --plot"),
+    (("--layers", "3", "--advise", "--every"), "--advise takes no --every"),
+    (("lenet5", "alexnet", "--at", "fc"), "--at takes one model; 2 were given."),
+    (("lenet5", "--channels", "3"), "--channels needs --layers"),
+    (("lenet5", "--weights", "x.pt"), "--weights needs --effective"),
     (("resnet18", "--at", "conv55_x"), "Did you mean conv5_x"),
     (("lenet6",), "Did you mean lenet5"),
     (("nets.py:Vector", "--input", "8"), "spatial axes"),
@@ -232,7 +232,7 @@ def test_no_text_of_any_kind_gives_a_traceback(
 
 
 def test_narrow_terminal_keeps_the_most_needed_columns(archstat, monkeypatch):
-    monkeypatch.setattr(rf_views, "screen_width", lambda path: 80)
+    monkeypatch.setattr(screen, "screen_width", lambda path: 80)
     out = archstat("rf", "resnet18").out
     head = out.splitlines()[0]
     assert len(head) <= 80

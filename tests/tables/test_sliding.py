@@ -95,9 +95,9 @@ def test_resolution_below_the_native_one_is_refused():
         (("--resolution", "0"), "'--resolution 0': every size"),
         (("--resolution", "big"), "'--resolution big' is not a shape"),
         (("--resolution", "1x2x3"), "one size or one for each of 2 axes"),
-        (("--resolution", "64", "--input", "3x64x64"), "both give the input"),
-        (("--fully-convolutional", "--variants"), "goes without --variants"),
-        (("--fully-convolutional", "--input", "3x9x9"), "goes without --input"),
+        (("--resolution", "64", "--input", "3x64x64"), "--resolution takes no --input"),
+        (("--fully-convolutional", "--variants"), "--fully-convolutional takes no --variants"),
+        (("--fully-convolutional", "--input", "3x9x9"), "--fully-convolutional takes no --input"),
     ],
 )
 def test_wrong_request_is_one_message_and_exit_2(archstat, arguments, message):

@@ -24,7 +24,6 @@ from archstat.hints import shortened
 from archstat.measure.field.real_runs import as_it_runs, positions_on, refuse_unknown
 from archstat.models.real import given_tensors, real_module
 from archstat.models.weights import load_weights, read_weights
-from archstat.result import Column, Table, notes_of
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 # Two standard deviations of a Gaussian hold this much of it; the rest is the paper's threshold.
@@ -101,30 +100,6 @@ class EffectiveField:
     samples: int
     weights: str
 
-    def table(self) -> Table:
-        """One row, with a note of how it was measured."""
-        sides = (self.sides[share] for share in SHARES)
-        theoretical = prod(self.theoretical) ** (1 / len(self.theoretical))
-        cells = (self.model, self.at, round(theoretical, 1), *sides, self.two_sigma, self.ratio)
-        note = (
-            f"{self.model}: gradient of {self.at} at position {_joined(self.position)}, absolute, "
-            f"mean of {self.samples} normal random inputs of {_joined(self.sizes)}; {self.weights}."
-        )
-        return Table(EFFECTIVE_COLUMNS, (cells,), notes=notes_of([note]))
-
-
-EFFECTIVE_COLUMNS = (
-    Column("model", "text", "the spec as typed"),
-    Column("layer", "text", "the module whose output was differentiated"),
-    Column("theoretical_field", "number", "side of the theoretical field, pixels"),
-    *(
-        Column(f"side_{share * 100:.0f}", "number", f"side that holds {share:.0%} of the mass")
-        for share in SHARES
-    ),
-    Column("two_sigma", "number", "side of the pixels above 4.55 % of the centre's density"),
-    Column("effective_share", "share", "two_sigma over theoretical_field"),
-)
-
 
 def effective_field(
     model: nn.Module | str,
@@ -194,10 +169,6 @@ def _described(model: nn.Module | str, weights: str | Path | None, seed: int) ->
     if weights is not None:
         return f"weights of {weights}"
     return f"random weights of seed {seed}" if isinstance(model, str) else "its own weights"
-
-
-def _joined(numbers: tuple[int, ...]) -> str:
-    return "x".join(map(str, numbers))
 
 
 def _centre(row: FieldRow) -> tuple[int, ...]:

@@ -20,7 +20,6 @@ from archstat.graph import Graph
 from archstat.measure.field.poisoning import Poisoning
 from archstat.measure.field.real_runs import as_it_runs, refuse_unknown
 from archstat.models.real import real_module
-from archstat.result import Column, Table, notes_of
 
 Seen = tuple[frozenset[int], ...]
 
@@ -79,24 +78,6 @@ class FieldCheck:
             names = ", ".join(self.gates[:3]) + (", ..." if len(self.gates) > 3 else "")
             lines.append(f"Measured with {len(self.gates)} gates cut ({names}), and with them.")
         return [*lines, *map(str, self.disagreements[:5])]
-
-    def table(self) -> Table:
-        """A row an axis."""
-        wrong = [sum(d.axis == axis for d in self.disagreements) for axis in range(len(self.sizes))]
-        cells = zip(self.sizes, self.positions, self.exact, wrong, strict=True)
-        rows = tuple((self.model, self.at, axis, *row) for axis, row in enumerate(cells))
-        return Table(CHECK_COLUMNS, rows, notes=notes_of(self.lines()))
-
-
-CHECK_COLUMNS = (
-    Column("model", "text", "the spec as typed"),
-    Column("layer", "text", "the module whose output was watched"),
-    Column("axis", "number", "spatial axis, 0 the first"),
-    Column("input_size", "number", "input indices that were poisoned, one at a time"),
-    Column("positions", "number", "positions compared, gates in place or cut counted apart"),
-    Column("exact", "number", "those that see exactly the expected interval"),
-    Column("disagreements", "number", "those that see more, or less without reading padding"),
-)
 
 
 def measured_field(

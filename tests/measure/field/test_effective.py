@@ -190,10 +190,3 @@ def test_weights_are_refused_for_a_module_of_the_users(tmp_path):
     network = ones_chain(1)
     with pytest.raises(InputError, match="load them into your module"):
         measured(network, 1, 9, 9, weights=tmp_path / "any.pt")
-
-
-def test_table_has_a_row_and_says_how_it_was_measured():
-    table = measured(ones_chain(2), 1, SIDE, SIDE, samples=3).table()
-    (row,) = table.records()
-    assert (row["side_99"], row["theoretical_field"]) == (5, 5.0)
-    assert "mean of 3 normal random inputs of 31x31; its own weights" in table.notes[0].text

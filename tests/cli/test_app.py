@@ -6,7 +6,7 @@ import platform
 
 import torch
 
-from archstat.cli.facts import facts
+from archstat.cli.app import facts
 
 
 def test_versions_and_devices_are_named():

@@ -1,0 +1,170 @@
+"""The conditions that a command line asks for, and models measured at each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from archstat import zoo
+from archstat.cli.progress import budget_bar
+from archstat.errors import SpecError
+from archstat.measure.latency.conditions import Conditions
+from archstat.measure.latency.figures import INTERRUPTED
+from archstat.measure.latency.measurement import LatencyRun
+from archstat.measure.latency.sampling import WallClock
+from archstat.measure.latency.store import LatencyStore, store_path
+from archstat.models.specs import parse_spec
+from archstat.tables.compare import reference_row
+from archstat.units import parse_seconds
+
+BUDGET = "30s"
+_LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is taken in any case
+
+
+def grid_of(
+    device: str | None = None,
+    dtype: str | None = None,
+    batches: Sequence[str] | None = None,
+    threads: Sequence[str] | None = None,
+    **flags: bool,
+) -> tuple[Conditions, ...]:
+    """Every combination of the batch sizes and threads asked for, threads outermost.
+
+    Raises:
+        SpecError: no positive whole number, or the same one twice.
+        LatencyError, DeviceError: conditions that cannot be.
+    """
+    base = Conditions(device or "cpu", dtype or "fp32", None, **flags)
+    counts = numbers("--threads", threads or ()) or (None,)
+    sizes = numbers("--batch", batches or ()) or (None,)
+    return tuple(
+        replace(base, batch=batch, threads=count).checked()
+        for count, batch in product(counts, sizes)
+    )
+
+
+@dataclass(slots=True)
+class Series:
+    """The runs of a sweep, the number of its reference, and whether it was cut short."""
+
+    runs: list[LatencyRun] = field(default_factory=list)
+    reference: int = 0
+    is_interrupted: bool = False
+
+
+class Sweep:
+    """Models to be measured at each condition of a grid: checked before anything is started.
+
+    Args:
+        budget: the time for all of it, as typed; by default 30 s.
+        reference: the model that ratios are to; by default the first.
+        keeps: whether runs go into the store of this machine.
+
+    Raises:
+        SpecError, InputError: no models, a spec that does not parse, or no time.
+        UnknownModelError: no network of that name.
+        LatencyStoreError: a store that cannot be appended to.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        grid: Sequence[Conditions],
+        budget: str | None = None,
+        reference: str | None = None,
+        input: Sequence[str] | None = None,
+        keeps: bool = True,
+    ) -> None:
+        if not models:
+            raise SpecError("bench needs a MODEL, or --history.")
+        check_named(models)
+        self.models, self.grid, self.input = models, grid, input or ()
+        self.budget_s = budget_of(budget)
+        self.reference = reference_row(models, reference or 0)
+        self.store = LatencyStore(store_path()) if keeps else None
+        if self.store is not None:
+            self.store.check()
+
+    def run(self) -> Series:
+        """One run a condition, each kept as soon as it is finished.
+
+        What is left of the budget is shared evenly among the conditions that are left.
+
+        Raises:
+            KeyboardInterrupt: interrupted before there was anything to tell.
+        """
+        from archstat.measure.latency.runs import measure
+
+        clock, left = WallClock(), self.budget_s
+        series = Series(reference=self.reference)
+        start = clock.now_ns()
+        with budget_bar(self.models, len(self.grid)) as teller:
+            for number, conditions in enumerate(self.grid):
+                try:
+                    run = measure(
+                        self.models,
+                        conditions,
+                        budget_s=max(left, _LEAST_S) / (len(self.grid) - number),
+                        input=self.input,
+                        reference=self.reference,
+                        progress=teller(number),
+                    )
+                except KeyboardInterrupt:
+                    if not series.runs:
+                        raise
+                    series.is_interrupted = True
+                    break
+                if self.store is not None:
+                    self.store.append(run.measurements)
+                series.runs.append(run)
+                left = round(self.budget_s - (clock.now_ns() - start) / 1e9, 1)
+                series.is_interrupted = any(o.rule == INTERRUPTED for o in run.measurements)
+                if series.is_interrupted:
+                    break
+        return series
+
+
+def budget_of(text: str | None, usual: str = BUDGET) -> float:
+    """The seconds of ``--budget``, or the usual ones.
+
+    Raises:
+        SpecError: not a time above zero; the message has the usual one.
+    """
+    if text is None:
+        return parse_seconds(usual)
+    seconds = parse_seconds(text)
+    if seconds <= 0:
+        raise SpecError(f"--budget {text}: give a time above zero, such as {usual}.")
+    return seconds
+
+
+def check_named(models: Sequence[str]) -> None:
+    """Whether specs are well written and name networks of the zoo, before processes start for it.
+
+    Raises:
+        SpecError, InputError: a spec that does not parse.
+        UnknownModelError: no network of that name.
+    """
+    for spec in map(parse_spec, models):
+        if spec.scheme == "zoo":
+            zoo.entry(spec.target)
+
+
+def numbers(option: str, texts: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of ``1,8`` or of an option that is given several times.
+
+    Raises:
+        SpecError: not a positive whole number, or one that is there twice.
+    """
+    found: dict[int, None] = {}
+    for text in (item.strip() for typed in texts for item in typed.split(",")):
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+            raise SpecError(
+                f"{option} {text or repr(text)} is impossible: give whole numbers of at least 1, "
+                f"such as {option} 1,8."
+            )
+        if int(text) in found:
+            raise SpecError(f"{option} gives {text} twice; give it once.")
+        found[int(text)] = None
+    return tuple(found)
