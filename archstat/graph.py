@@ -46,14 +46,12 @@ class Storage(NamedTuple):
     """A block of memory that one or more values live in.
 
     `born` is the op that made it (None: it was there before the first op) and `released` the op
-    after which eager Python let go of it (None: still alive when forward returned). `saved` tells
-    whether backward keeps it; None means that the capture did not look.
+    after which eager Python let go of it (None: still alive when forward returned).
     """
 
     nbytes: int
     born: int | None = None
     released: int | None = None
-    saved: bool | None = None
 
 
 class Value(NamedTuple):
@@ -231,6 +229,8 @@ class Graph:
             )
         try:
             content = {entry.name: document[entry.name] for entry in fields(cls)}
+            # Storages of older files have a fourth field, which was always empty.
+            content["storages"] = [row[:3] for row in content["storages"]]
             for name, row_type in _ROW_TYPES.items():
                 content[name] = tuple(row_type(*map(_tuples, row)) for row in content[name])
             graph = cls(**{name: _tuples(value) for name, value in content.items()})

@@ -34,7 +34,7 @@ def hand_built(**changes):
             Value((1, 6, 4, 4), "float32", "activation", 2),
             Value((1, 6, 4, 4), "float32", "activation", 2),
         ),
-        storages=(Storage(192), Storage(72), Storage(384, 0, None, True)),
+        storages=(Storage(192), Storage(72), Storage(384, 0, None)),
         calls=(
             ModuleCall("", "Net", 0, 2, None, (0,), (3,)),
             ModuleCall("0", "Conv2d", 0, 1, 0, (0,), (2,)),
@@ -104,7 +104,7 @@ def test_sequences_come_back_as_tuples_and_records_as_themselves():
     assert type(again.values[0]) is Value
     assert again.values[1].aliases == ("2.weight",)
     assert type(again.calls[0]) is ModuleCall
-    assert again.storages[2] == Storage(384, 0, None, True)
+    assert again.storages[2] == Storage(384, 0, None)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308, 0.1, -0.0, 2**63])

@@ -44,9 +44,9 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
             returns lives to the end, and weights and buffers throughout.
     """
     storages = graph.storages
-    ends = _last_uses(graph) if ideal else [released for _, _, released, _ in storages]
+    ends = _last_uses(graph) if ideal else [released for _, _, released in storages]
     changes = [0] * (len(graph.ops) + 3)
-    for (nbytes, born, _, _), end in zip(storages, ends, strict=True):
+    for (nbytes, born, _), end in zip(storages, ends, strict=True):
         first = 0 if born is None else born + 1
         changes[first] += nbytes
         if end is not None:
@@ -56,7 +56,7 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
 
 def _last_uses(graph: Graph) -> list[int | None]:
     """The op after which no op needs a storage any more; None for what must stay."""
-    last: list[int | None] = [born for _, born, _, _ in graph.storages]
+    last: list[int | None] = [born for _, born, _ in graph.storages]
     # The storage of each value that may be freed; what stays has none here.
     place: list[int | None] = []
     for _, _, role, storage, *_ in graph.values:

@@ -13,9 +13,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-import torch
-
 from archstat.frontends import shapes, shapes_pooled
+from archstat.frontends.torch_private import is_composite, schema_of
 from archstat.graph import Kind
 
 
@@ -140,9 +139,9 @@ _UNSAID_WRITES = frozenset({"native_batch_norm", "cudnn_batch_norm", "miopen_bat
 
 
 @cache
-def signature(func: torch._ops.OpOverload) -> Signature:
+def signature(func: Any) -> Signature:
     """The kind, argument names, defaults and effects of an overload."""
-    schema = func._schema
+    schema = schema_of(func)
     target = str(func)
     namespace, base, _ = target.split(".", 2)
     name = base.rstrip("_") if not base.startswith("__") else base
@@ -169,7 +168,7 @@ def signature(func: torch._ops.OpOverload) -> Signature:
         moves=target == "aten._to_copy.default",
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",
-        composite=func._can_decompose(),
+        composite=is_composite(func),
         takes_tensors=any("Tensor" in str(a.type) for a in arguments),
         indexed=next(
             (

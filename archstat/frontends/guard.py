@@ -20,6 +20,8 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
+from archstat.frontends.torch_private import COMPILED_CALL, set_version
+
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
 
 
@@ -126,8 +128,8 @@ class _Snapshot:
             if "training" in own:
                 own["training"] = False
             # A compiled module would hide its ops behind one compiled call.
-            if own.get("_compiled_call_impl") is not None:
-                own["_compiled_call_impl"] = None
+            if own.get(COMPILED_CALL) is not None:
+                own[COMPILED_CALL] = None
             if "forward" in own and "_orig_mod" in module._modules:
                 own["forward"] = module._modules["_orig_mod"]
         for scripted, _ in self.scripted:
@@ -148,7 +150,7 @@ class _Snapshot:
         for tensor, requires_grad, version in self.flags:
             if tensor._version != version or tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
-                torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+                set_version(tensor, version)
         for scripted, training in self.scripted:
             scripted.training = training
 

@@ -16,23 +16,23 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.garbage import called
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
+from archstat.frontends.torch_private import DispatchMode
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
 _RULED_KEYWORDS = frozenset({"alpha", "approximate"})
 
 
-class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class CaptureMode(DispatchMode):
     """Hands every op to the recorder; nothing the user owns is written to."""
 
     def __init__(self, recorder: Recorder, device: torch.device) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.recorder = recorder
         self.on_meta = device.type == "meta"
         self._bases: dict[int, torch.Tensor] = {}
@@ -42,11 +42,6 @@ class CaptureMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._signatures: dict[int, Signature] = {}
         self._nothing = torch.empty(0, device=_META)
         self._reserve = torch.empty(0, dtype=torch.uint8, device=device)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # True would import torch._dynamo (0.7 s, 97 MB) at the first op; nothing is compiled here.
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -26,6 +26,7 @@ from archstat.frontends.guard import (
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
+from archstat.frontends.torch_private import CALL
 from archstat.frontends.trees import module_paths, replaced, tensor_paths, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
@@ -190,7 +191,7 @@ def _say_where(error: Exception, path: str, module_type: str, arguments: Any) ->
 def _intercept(mode: CaptureMode, module: nn.Module, path: str) -> None:
     # On the instance, around the hooks: what a hook computes or returns belongs to the call.
     # Public hooks would not do; a global one runs before the module's own replace the output.
-    inner: Callable[..., Any] = module._call_impl
+    inner: Callable[..., Any] = getattr(module, CALL)
     module_type = type(module).__name__
     recorder, shortcut = mode.recorder, shortcut_of(module, mode)
 
@@ -211,4 +212,4 @@ def _intercept(mode: CaptureMode, module: nn.Module, path: str) -> None:
         finally:
             recorder.leave(output)
 
-    module.__dict__["_call_impl"] = call
+    module.__dict__[CALL] = call

@@ -119,19 +119,18 @@ def _plain_convolutions(args: Any, kwargs: Any) -> Iterator[None]:
     spread to its neighbours.
     """
     halves = any(tensor.dtype in _HALVES for tensor in tensors((args, kwargs)))
-    was_enabled = torch._C._get_mkldnn_enabled()
-    with torch.backends.nnpack.flags(enabled=False):
-        torch._C._set_mkldnn_enabled(was_enabled and not halves)
-        try:
-            yield
-        finally:
-            torch._C._set_mkldnn_enabled(was_enabled)
+    onednn: Any = torch.backends.mkldnn
+    with (
+        torch.backends.nnpack.flags(enabled=False),
+        onednn.flags(enabled=onednn.enabled and not halves),
+    ):
+        yield
 
 
 _HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
-class _ProbeMode(CaptureMode):  # type: ignore[no-untyped-call]
+class _ProbeMode(CaptureMode):
     def __init__(
         self,
         recorder: Recorder,

@@ -15,25 +15,23 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules import module as torch_calls
 
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.building import is_torchs_own
 from archstat.frontends.mode import CaptureMode, contiguous, made
 from archstat.frontends.shapes import Shape
+from archstat.frontends.torch_private import (
+    EVERY_CALL,
+    SEES_ALL_AROUND_A_CALL,
+    NoDispatch,
+    any_autocast_enabled,
+    functorch_level,
+    mode_at,
+    number_of_modes,
+)
 
 _ATEN = torch.ops.aten
-# The tables of hooks that torch calls around every module.
-_EVERY_CALL = (
-    torch_calls._global_forward_hooks,
-    torch_calls._global_forward_pre_hooks,
-    torch_calls._global_backward_hooks,
-    torch_calls._global_backward_pre_hooks,
-)
 _is_grad_enabled = torch.is_grad_enabled
-_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
-_functorch_level = torch._C._functorch.peek_interpreter_stack
-_mode_at, _number_of_modes = torch._C._get_dispatch_stack_at, torch._C._len_torch_dispatch_stack
 _Weights = tuple[torch.Tensor, ...]
 _Kinds = tuple[tuple[Shape, str], ...]  # shapes and dtypes of tensors
 
@@ -55,7 +53,9 @@ class Shortcut(NamedTuple):
 
 def shortcut_of(module: nn.Module, mode: CaptureMode) -> Shortcut | None:
     """What may stand for a module's calls while a capture lasts, if anything may."""
-    shortcut = _SHORTCUTS.get(type(module)) if mode.on_meta else None
+    if not (mode.on_meta and SEES_ALL_AROUND_A_CALL):
+        return None
+    shortcut = _SHORTCUTS.get(type(module))
     # A forward that somebody put in the place of torch's own does what nobody knows.
     return shortcut if shortcut is not None and is_torchs_own(module.forward) else None
 
@@ -78,7 +78,7 @@ def at_once(
     shape, dtype = values[given][:2]
     kinds = tuple([values[index][:2] for index in read])
     # As inside a dispatch: the mode must not see what is made here.
-    guard = torch._C._DisableTorchDispatch()
+    guard = NoDispatch()
     try:
         planned = _plan(module.__class__, shape, dtype, kinds, shortcut.settings(module))
         if planned is None:
@@ -123,13 +123,13 @@ def _undisturbed(module: Any, mode: CaptureMode) -> bool:
         or own["_backward_hooks"]
         or own["_backward_pre_hooks"]
         or "forward" in own
-        or any(_EVERY_CALL)
+        or any(EVERY_CALL)
         # autograd wants a history, autocast casts, vmap and its like wrap tensors of their own,
         or _is_grad_enabled()
-        or _is_any_autocast_enabled()
-        or _functorch_level() is not None
+        or any_autocast_enabled()
+        or functorch_level() is not None
         # and a mode that forward entered sees the op first.
-        or _mode_at(_number_of_modes() - 1) is not mode
+        or mode_at(number_of_modes() - 1) is not mode
     )
 
 

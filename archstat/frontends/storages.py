@@ -65,7 +65,7 @@ class Storages:
     def close(self) -> tuple[Storage, ...]:
         """All storages; what is alive now stays alive in the records, and no more is recorded."""
         self._closed = True
-        lifetimes = zip(self._nbytes, self.born, self._released, repeat(None))
+        lifetimes = zip(self._nbytes, self.born, self._released, strict=True)
         storages = tuple(map(record, repeat(Storage), lifetimes))
         # The references hold a method of this object, which holds them: nothing shall remain
         # for the cyclic collector, which would walk all the records to find it.

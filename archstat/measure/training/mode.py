@@ -14,10 +14,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archstat.frontends.aten import signature
 from archstat.frontends.garbage import called
+from archstat.frontends.torch_private import (
+    CALL,
+    TELLS_NODES,
+    DispatchMode,
+    next_node_number,
+    running_node_number,
+)
 from archstat.frontends.trees import replaced, tensors
 from archstat.measure.training.kernels import Kernels
 from archstat.measure.training.live_bytes import LiveBytes
@@ -97,11 +103,11 @@ _META = torch.device("meta")
 _Made = Callable[..., Any]
 
 
-class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class CountingMode(DispatchMode):
     """Runs every op, counts its storages and macs, and notes the moment."""
 
     def __init__(self, device: torch.device, kernels: Kernels = "cuda") -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.account = LiveBytes()
         self.macs = 0
         self.phase = "forward"
@@ -109,11 +115,6 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._on_meta = device.type == "meta"
         self._as_on_cpu = kernels == "cpu"
         self._handlers: dict[int, tuple[str, str, _Made | None, Any]] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # True would import torch._dynamo (0.7 s, 97 MB) at the first op; nothing is compiled here.
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -233,7 +234,7 @@ class Places:
 
     def follow(self, module: nn.Module, path: str) -> None:
         """See the module's calls, on the instance, which `guard.untouched` puts back."""
-        inner: Callable[..., Any] = module._call_impl
+        inner: Callable[..., Any] = getattr(module, CALL)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._stack.append(path or ROOT)
@@ -248,24 +249,25 @@ class Places:
                 self._stack.pop()
                 self._note()
 
-        module.__dict__["_call_impl"] = call
+        module.__dict__[CALL] = call
 
     def begin_loss(self) -> None:
         """What follows, and its backward, is the loss's."""
         self._note(LOSS)
 
     def here(self) -> str:
-        """The module that the op running now belongs to."""
+        """The module that the op running now belongs to; empty where torch does not tell."""
         if len(self._stack) > 1:
             return self._stack[-1]
-        node: Any = torch._C._current_autograd_node()
-        if node is not None:
-            number = node._sequence_nr()
+        if not TELLS_NODES:
+            return ""
+        number = running_node_number()
+        if number is not None:
             if number < _ADDS_UP:
                 self._last = self._paths[bisect_right(self._numbers, number) - 1]
             return self._last
         return self._paths[-1] if self._paths[-1] == LOSS else ROOT
 
     def _note(self, path: str | None = None) -> None:
-        self._numbers.append(torch._C._autograd._get_sequence_nr())
+        self._numbers.append(next_node_number())
         self._paths.append(path or self._stack[-1])

@@ -202,7 +202,6 @@ def as_tuples(content: Any) -> Any:
 
 _ROLES: tuple[str, ...] = get_args(Role)
 _FLAGS = (False, True)
-_SAVED = (None, False, True)
 _Record = TypeVar("_Record", bound=tuple[Any, ...])
 
 
@@ -260,7 +259,6 @@ def _written(graph: Graph) -> bytes:
     to.numbers(storage.nbytes for storage in places)
     to.optional(storage.born for storage in places)
     to.optional(storage.released for storage in places)
-    to.numbers(_SAVED.index(storage.saved) for storage in places)
     to.texts(call.module for call in calls)
     to.texts(call.module_type for call in calls)
     to.numbers(call.first for call in calls)
@@ -285,8 +283,7 @@ def _read(of: Reader) -> Graph:
                       of.among(_FLAGS))  # fmt: skip
     times = max(1, n_ops)
     places, sizes = of.numbers(), of.numbers()
-    distinct = _records(Storage, len(sizes), sizes, of.optional(times), of.optional(times),
-                        of.among(_SAVED))  # fmt: skip
+    distinct = _records(Storage, len(sizes), sizes, of.optional(times), of.optional(times))
     storages = tuple([distinct[place] for place in places])
     if len(storages) != n_storages:
         raise ValueError(f"there are not {n_storages} storages")

@@ -38,7 +38,7 @@ def graph() -> Graph:
             Op("reshape", "aten.view.default", "", "Net", (2,), (3,), {"size": (1, -1)}),
         ),
         values=(image, weight, made, view),
-        storages=(Storage(768), Storage(432, None, None, True), Storage(1024, 0, None, False)),
+        storages=(Storage(768), Storage(432), Storage(1024, 0)),
         calls=(
             ModuleCall("", "Net", 0, 3, None, (0,), (3,)),
             ModuleCall("0", "Conv2d", 0, 1, 0, (0,), (2,)),
