@@ -13,6 +13,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from archstat.frontends import shapes, shapes_pooled
 from archstat.frontends.torch_private import is_composite, schema_of
 from archstat.graph import Kind
