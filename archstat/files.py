@@ -1,9 +1,10 @@
-"""The user's folders for what is cached and what is kept, where each system keeps such things."""
+"""The user's folders, where each system keeps such things, and files that are written whole."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -37,3 +38,39 @@ def _below(variable: str, usual: str) -> Path:
     given = os.environ.get(variable, "")
     # A relative path is to be ignored, says the XDG base directory specification.
     return (Path(given) if os.path.isabs(given) else Path.home() / usual) / "archstat"
+
+
+def draft_prefix(path: Path) -> str:
+    """What the name of a draft of a file begins with; a killed writer leaves one behind."""
+    return f".{path.name}.draft."
+
+
+def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all: a draft beside it takes its name, and keeps its mode.
+
+    What is `private` nobody but the user may read, and is not waited for until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; what stood there still stands.
+    """
+    handle, name = tempfile.mkstemp(prefix=draft_prefix(path), dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            if not private:
+                file.flush()
+                os.fsync(file.fileno())
+        if not private:
+            os.chmod(name, _mode(path))
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _mode(path: Path) -> int:
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

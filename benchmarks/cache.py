@@ -3,7 +3,7 @@
     python benchmarks/cache.py
 
 Fresh processes in turn (A B A B), by their processor time, which other work on the machine
-disturbs less than the clock; medians. Then a Graph of 10,000 operations: the cache's columns, JSON
+disturbs less than the clock; medians. Then a Graph of 10,000 operations: the cache's own form, JSON
 and, where they are installed, orjson, msgpack and msgspec. Exits with 1 if a target is missed;
 ``--write`` puts the tables into docs/cache.md.
 """
@@ -173,7 +173,7 @@ def formats() -> Iterator[Format]:
     graph = chain()
     text = graph.to_json()
     plain = json.loads(text)
-    yield Format("the cache's columns", graph_to_bytes(graph), graph_from_bytes)
+    yield Format("marshal, as the cache keeps it", graph_to_bytes(graph), graph_from_bytes)
     yield Format("json, as `Graph.save` writes it", text, Graph.from_json)
     if find_spec("orjson"):
         orjson: Any = import_module("orjson")

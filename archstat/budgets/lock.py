@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archstat.errors import LockFileError
+from archstat.files import draft_prefix, write_whole
 from archstat.result import Cell, Number, Report
 from archstat.version import __version__
 
@@ -220,7 +221,7 @@ def write_lock(path: Path, lock: LockFile, seen: LockFile | None) -> bool:
                     f"{path} was changed by another run while this one counted. It was left as "
                     "it is; run `archstat check --update` again."
                 )
-            _replace(path, lock.to_json())
+            write_whole(path, lock.to_json())
             return True
     except OSError as error:
         raise LockFileError(f"{path} cannot be written: {error.strerror or error}.") from error
@@ -243,35 +244,8 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _prefix(path: Path) -> str:
-    return f".{path.name}.draft."
-
-
 def _sweep(path: Path) -> None:
     """Remove drafts of runs that were killed; those of living runs are kept out by the lock."""
-    for draft in path.parent.glob(f"{_prefix(path)}*"):
+    for draft in path.parent.glob(f"{glob.escape(draft_prefix(path))}*"):
         with suppress(OSError):
             draft.unlink()
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(_mode(path))
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _mode(path: Path) -> int:
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -54,7 +54,12 @@ def _archstat(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="With --version: what it runs with, and on.")
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Say what came from the cache; with --version: what it runs with.",
+        ),
     ] = False,
 ) -> None:
     """What a neural-network architecture costs and sees: parameters, macs, flops, depth.

@@ -63,10 +63,11 @@ def graphs_for(no_cache: bool) -> Graphs:
 
 
 def tell_of_cache(graphs: Graphs, models: int, raw: bool) -> None:
-    """Say below a table for readers how many of its models came from the cache.
+    """Say below a table for readers how many models came from the cache, if --verbose asks.
 
     It goes to standard error: what a command prints is the same either way, byte for byte.
     """
-    if graphs.answered and not raw:
+    verbose = not {"-v", "--verbose"}.isdisjoint(sys.argv[1:2])
+    if verbose and graphs.answered and not raw:
         which = "the model" if models == 1 else f"{graphs.answered} of {models} models"
         print(f"from the cache: {which}; --no-cache captures afresh.", file=sys.stderr)

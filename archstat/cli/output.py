@@ -7,10 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from archstat.errors import OutputError
+from archstat.files import write_whole
 from archstat.reporters import format_for, format_named
 from archstat.result import Table
 
@@ -115,34 +115,11 @@ def _check_writable(path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    draft_path = None
     path = path.resolve() if path.is_symlink() else path
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")  # a pipe or a device has nothing to replace
-            return
-        with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
-        ) as draft:
-            draft_path = Path(draft.name)
-            draft.write(text)
-        _adopt_mode(draft_path, path)
-        os.replace(draft_path, path)
+        else:
+            write_whole(path, text)
     except OSError as error:
-        if draft_path is not None:
-            draft_path.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def _adopt_mode(draft: Path, path: Path) -> None:
-    if path.exists():
-        draft.chmod(path.stat().st_mode & 0o777)
-        return
-    mask = os.umask(0)
-    os.umask(mask)
-    draft.chmod(0o666 & ~mask)

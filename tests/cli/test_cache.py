@@ -42,7 +42,7 @@ def check_same_bytes(
     """Each command prints the same fresh and from the cache; also where it fails."""
     for command in commands:
         words = [word.format(name) for word in command]
-        fresh, second = archstat(*words, "--no-cache"), archstat(*words)
+        fresh, second = archstat(*words, "--no-cache"), archstat("--verbose", *words)
         assert fresh[:2] == second[:2], words
         assert "from the cache" not in fresh[2]
         raw = "json" in words or "csv" in words
@@ -65,19 +65,20 @@ def test_cached_output_of_every_network_is_that_of_a_fresh_capture(archstat, nam
     check_same_bytes(archstat, name, {command[0]: command for command in COMMANDS}.values())
 
 
-def test_footer_tells_how_many_models_came_from_the_cache(archstat):
+def test_verbose_tells_how_many_models_came_from_the_cache(archstat):
     assert archstat("compare", "lenet5", "nin_cifar10").err == ""
-    both = archstat("compare", "lenet5", "nin_cifar10", "alexnet")
+    both = archstat("--verbose", "compare", "lenet5", "nin_cifar10", "alexnet")
     assert both.err == "from the cache: 2 of 3 models; --no-cache captures afresh.\n"
-    assert archstat("summary", "lenet5").err == LINE
-    assert archstat("summary", "lenet5", "--format", "json").err == ""
+    assert archstat("-v", "summary", "lenet5").err == LINE
+    assert archstat("-v", "summary", "lenet5", "--format", "json").err == ""
+    assert archstat("summary", "lenet5").err == ""
 
 
 def test_no_cache_neither_reads_nor_writes(archstat, kept):
     assert archstat("summary", "lenet5", "--no-cache").code == 0
     assert not kept.exists()
     archstat("summary", "lenet5")
-    assert archstat("summary", "lenet5", "--no-cache").err == ""
+    assert archstat("-v", "summary", "lenet5", "--no-cache").err == ""
 
 
 def test_variable_turns_it_off(archstat, kept, monkeypatch):
@@ -135,7 +136,7 @@ def test_check_answers_what_it_knows_and_captures_the_rest(
     monkeypatch.setattr("archstat.budgets.workers.useful_workers", lambda tasks: int(workers))
     archstat("summary", "alexnet")
     fresh, first, second = (
-        archstat("check", "--no-cache"), archstat("check"), archstat("check")
+        archstat("check", "--no-cache"), archstat("-v", "check"), archstat("-v", "check")
     )  # fmt: skip
     assert fresh.code == 0, fresh.err
     assert fresh[:2] == first[:2] == second[:2]

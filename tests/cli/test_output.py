@@ -183,8 +183,8 @@ def no_space(*_: object, **__: object) -> None:
     "broken",
     [
         lambda patch: patch.setattr(os, "replace", no_space),
-        lambda patch: patch.setattr(Path, "chmod", no_space),
-        lambda patch: patch.setattr(tempfile, "NamedTemporaryFile", no_space),
+        lambda patch: patch.setattr(os, "chmod", no_space),
+        lambda patch: patch.setattr(tempfile, "mkstemp", no_space),
     ],
     ids=["rename", "mode", "draft"],
 )

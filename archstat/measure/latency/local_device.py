@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from typing import Literal
 from archstat.analyses.device_files import devices_of, read_devices
 from archstat.analyses.devices import Device
 from archstat.errors import DeviceError
-from archstat.files import cache_folder
+from archstat.files import cache_folder, write_whole
 from archstat.measure.latency.machine import cpu_name
 
 Where = Literal["cpu", "cuda"]
@@ -187,16 +186,8 @@ def _file_name(where: Where) -> str:
 
 def _keep(path: Path, text: str) -> None:
     """Write the file whole or not at all; where that cannot be, the measurement still serves."""
-    draft = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            draft = Path(file.name)
-            file.write(text)
-        os.replace(draft, path)
+        write_whole(path, text)
     except OSError as error:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
         print(f"{path} cannot be kept: {error.strerror or error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ from archstat.errors import GraphFileError
 from archstat.files import cache_folder
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
-from archstat.models.cache.key import Key, Settings, any_may_be_stale, key_of, settings
-from archstat.models.cache.sources import Files
+from archstat.models.cache.key import Settings, key_of, settings, sources_are_unchanged
 from archstat.models.cache.store import Store, graph_from_bytes, graph_to_bytes
 
 VARIABLE = "ARCHSTAT_CACHE"
@@ -36,10 +36,9 @@ class Graphs:
 
     def __init__(self, kept: Store | None, chosen: Settings | None = None) -> None:
         self._store = kept
-        self._files = Files()
         self._settings = settings() if chosen is None else chosen
         self._is_tainted = False
-        self._keys: dict[str, Key | None] = {}
+        self._keys: dict[str, bytes | None] = {}
         self.answered = 0
 
     def __call__(self, text: str, input: Any = None, batch: int | None = None) -> Graph:
@@ -52,14 +51,14 @@ class Graphs:
         if self._store is None:
             return None
         key = self._key(text, input, batch)
-        content = self._store.read(key.digest) if key is not None else None
+        content = self._store.read(key) if key is not None else None
         if key is None or content is None:
             return None
         try:
             with collection_paused():
                 graph = graph_from_bytes(content)
         except GraphFileError:
-            self._store.drop(key.digest)
+            self._store.drop(key)
             return None
         self.answered += 1
         return graph
@@ -71,36 +70,31 @@ class Graphs:
         if self._store is None:
             return graph_of_spec(text, input, batch)
         key = self._key(text, input, batch)
-        # Code of which nothing is known may change what later models are captured as.
+        # Code of the user's own may change what later models are captured as.
         self._is_tainted |= key is None
         with collection_paused():
             graph = graph_of_spec(text, input, batch)
         if key is not None and not self._is_tainted:
-            # Sources that changed meanwhile may have been captured before or after.
-            after = key_of(text, input, batch, Files(), self._settings)
-            if key == after:
-                _keep(self._store, key, graph)
+            _keep(self._store, key, graph)
         return graph
 
     def is_known(self, text: str, input: Any = None, batch: int | None = None) -> bool:
         """Whether all is known that the Graph of a spec depends on, so that it can be kept."""
         return self._key(text, input, batch) is not None
 
-    def _key(self, text: str, input: Any, batch: int | None) -> Key | None:
+    def _key(self, text: str, input: Any, batch: int | None) -> bytes | None:
         asked = repr((text, input, batch))
         if asked not in self._keys:
-            self._keys[asked] = key_of(text, input, batch, self._files, self._settings)
+            self._keys[asked] = key_of(text, input, batch, self._settings)
         return self._keys[asked]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Graphs, (self._store, self._settings)  # another process reads the sources itself
+        return Graphs, (self._store, self._settings)
 
 
-def _keep(store: Store, key: Key, graph: Graph) -> None:
+def _keep(store: Store, key: bytes, graph: Graph) -> None:
     if graph.device != "meta":
         return  # real numbers, random ones among them, may have decided what ran
-    try:
-        if not any_may_be_stale(key.files):
-            store.write(key.digest, graph_to_bytes(graph))
-    except (GraphFileError, OSError):
-        return  # it holds what JSON does not, or its source is gone: captured every time
+    with suppress(GraphFileError):  # captured every time
+        if sources_are_unchanged():
+            store.write(key, graph_to_bytes(graph))

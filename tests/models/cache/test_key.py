@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +13,8 @@ import pytest
 import archstat
 from archstat import zoo
 from archstat.models.cache import key as keys
-from archstat.models.cache import sources
 from archstat.models.cache.key import key_of, settings
-from archstat.models.cache.sources import Files
 from archstat.models.specs import Resolution
-
-NET = "from torch import nn\nimport blocks\n\nclass Net(nn.Conv2d):\n    pass\n"
 
 
 def append(path: Path, text: str) -> None:
@@ -26,34 +22,18 @@ def append(path: Path, text: str) -> None:
 
 
 def digest(text: str = "vgg16", input: object = None, batch: int | None = None) -> bytes | None:
-    key = key_of(text, input, batch, Files(), settings())
-    return None if key is None else key.digest
+    return key_of(text, input, batch, settings())
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of archstat's sources, which keys are then made of."""
     package = tmp_path / "archstat"
     shutil.copytree(Path(archstat.__file__).parent, package, ignore=shutil.ignore_patterns("*.pyc"))
-    monkeypatch.setattr(sources, "_PACKAGE", package)
-    return package
-
-
-@pytest.fixture
-def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a model of two files."""
-    (tmp_path / "nets.py").write_text(NET, encoding="utf-8")
-    (tmp_path / "blocks.py").write_text("width = 32\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_same_question_has_the_same_key_whatever_was_read_before():
-    files = Files()
-    key_of("resnet50", None, None, files, settings())
-    later = key_of("vgg16", None, None, files, settings())
-    assert later is not None
-    assert later.digest == digest() == digest(batch=1)
+    monkeypatch.setattr(keys, "_PACKAGE", package)
+    keys._sources.cache_clear()
+    yield package
+    keys._sources.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -67,38 +47,29 @@ def test_other_spec_option_input_or_batch_is_another_key(asked):
     assert digest(*asked) not in (None, digest())
 
 
-def test_every_source_that_captures_is_part_of_the_key(copied):
-    key = key_of("vgg16", None, None, Files(), settings())
-    assert key is not None
-    assert {
-        "zoo/vgg.py",
-        "zoo/family.py",
-        "frontends/mode.py",
-        "frontends/aten.py",
-        "models/pipeline.py",
-        "graph.py",
-        "version.py",
-    } <= {p.relative_to(copied).as_posix() for p in key.files}
-    for path in sorted(key.files):
-        before = path.read_bytes()
-        path.write_bytes(before + b"#")
-        assert digest() not in (None, key.digest), path
-        path.write_bytes(before)
-    assert digest() == key.digest
-
-
-def test_source_that_a_family_imports_anew_is_part_of_the_key(copied):
-    append(copied / "zoo" / "vgg.py", "from archstat.zoo import lenet\n")
+@pytest.mark.parametrize(
+    "name", ["zoo/vgg.py", "zoo/lenet.py", "frontends/aten.py", "analyses/costs.py", "graph.py"]
+)
+def test_every_source_is_part_of_the_key(copied, name):
     before = digest()
-    append(copied / "zoo" / "lenet.py", "#")
-    assert digest() != before
+    keys._sources.cache_clear()
+    append(copied / name, "#")
+    assert digest() not in (None, before)
 
 
-def test_source_of_another_family_is_no_part_of_the_key(copied):
+@pytest.mark.parametrize("other", ["new.py", "zoo/new.py"])
+def test_source_that_comes_anew_is_part_of_the_key(copied, other):
     before = digest()
-    append(copied / "zoo" / "lenet.py", "#")
-    append(copied / "analyses" / "operations.py", "#")
-    assert digest() == before
+    keys._sources.cache_clear()
+    (copied / other).write_text("")
+    assert digest() not in (None, before)
+
+
+def test_change_of_a_source_after_the_key_was_made_is_seen(copied):
+    digest()
+    assert keys.sources_are_unchanged()
+    append(copied / "zoo" / "vgg.py", "#")
+    assert not keys.sources_are_unchanged()
 
 
 @pytest.mark.parametrize("package", ["torch", "timm", "torchvision"])
@@ -147,30 +118,8 @@ def test_input_that_the_catalogue_gives_is_part_of_the_key(monkeypatch):
     assert digest() not in (None, before)
 
 
-@pytest.mark.parametrize("spec", ["nets.py:Net", "nets:Net", "nets.py:Net,in_channels=3"])
-@pytest.mark.parametrize("name", ["nets.py", "blocks.py"])
-def test_every_file_of_a_users_model_is_part_of_the_key(nets, spec, name):
-    before = digest(spec)
-    assert before is not None
-    append(nets / name, "#")
-    assert digest(spec) not in (None, before)
-
-
-def test_package_that_comes_to_shadow_a_neighbour_is_seen(nets):
-    before = digest("nets.py:Net")
-    (nets / "blocks").mkdir()
-    (nets / "blocks" / "__init__.py").write_text("width = 64\n", encoding="utf-8")
-    os.utime(nets, (1, 1))
-    assert digest("nets.py:Net") not in (None, before)
-
-
-def test_dynamic_model_has_no_key(nets):
-    (nets / "blocks.py").write_text("import os\nwidth = int(os.environ['WIDTH'])\n")
-    assert digest("nets.py:Net") is None
-
-
-@pytest.mark.parametrize("spec", ["vgg61", "nothing.py:Net", "vgg16,=", "os:getcwd", "vgg16,a"])
-def test_spec_that_is_wrong_has_no_key(nets, spec):
+@pytest.mark.parametrize("spec", ["vgg61", "nothing.py:Net", "nets:Net", "vgg16,=", "vgg16,a"])
+def test_spec_that_is_wrong_or_a_users_has_no_key(spec):
     assert digest(spec) is None
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import stat
 import sys
+import tempfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -98,6 +99,14 @@ def test_entry_of_another_user_is_not_read(store, monkeypatch):
 
 
 @unix
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_entry_that_others_may_write_is_not_read(store, mode):
+    store.write(KEY, b"content")
+    entry(store).chmod(mode)
+    assert store.read(KEY) is None
+
+
+@unix
 def test_pipe_in_place_of_an_entry_is_not_waited_for(store):
     store.folder.mkdir()
     os.mkfifo(entry(store))
@@ -137,7 +146,7 @@ def test_entry_beyond_the_limit_is_not_kept(store):
 
 def test_abandoned_drafts_are_taken_out_and_young_ones_left(store):
     store.folder.mkdir()
-    old, young = (store.folder / f".archstat-draft-{name}" for name in ("old", "young"))
+    old, young = (store.folder / f".{KEY.hex()}.graph.draft.{name}" for name in ("old", "young"))
     for draft in (old, young):
         draft.write_bytes(b"half")
     os.utime(old, (1000, 1000))
@@ -158,7 +167,7 @@ def test_full_or_read_only_disk_costs_the_entry_alone(store, monkeypatch, call):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place = {"mkdir": Path, "mkstemp": stores.tempfile}.get(call, os)
+    place = {"mkdir": Path, "mkstemp": tempfile}.get(call, os)
     with monkeypatch.context() as patch:
         patch.setattr(place, call, refuse)
         assert not store.write(KEY, b"content")
