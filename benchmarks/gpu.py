@@ -1,34 +1,47 @@
 """What archstat says of networks on a GPU, and how far that is from what was measured there.
 
+    python benchmarks/gpu.py machine FOLDER --on cuda
     python benchmarks/gpu.py said FOLDER --on cuda --batch 32 resnet18 vgg16
+    python benchmarks/gpu.py rates FOLDER --on cuda
     python benchmarks/gpu.py compared FOLDER
     python benchmarks/gpu.py page reports
 
-`scripts/on_gpu.sh` runs both, the first before and the second after everything is measured. The
-first writes said.csv: the least time of each network by the roofline of the GPU's data sheet, in
-the precisions that are measured. The second prints, and writes as compared.csv, each measured
-figure beside what was said, with the difference in percent of what was said. The third prints the
-tables of docs/gpu.md from the gpu_*.csv of a folder, each of which is a compared.csv.
+`scripts/on_gpu.sh` runs all. `machine` prints what there is. `said`, before anything is measured,
+writes said.csv: the least time of each network by the roofline of the GPU's data sheet, in the
+precisions that are measured. `rates` writes rates.csv: matrix products of ones and of random
+numbers, which may cost a GPU more power, and copies of two sizes. `compared` prints, and writes as
+compared.csv, each measured figure beside what was said, with the difference in percent of what was
+said. `page` prints the tables of docs/gpu.md from the gpu_*.csv of a folder, each of which is a
+compared.csv.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import platform
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 
 from archstat.analyses.device_files import find_device, read_devices
 from archstat.analyses.devices import Device
 from archstat.analyses.roofline import roofline
-from archstat.errors import DeviceError
 from archstat.models.pipeline import graph_of_spec
 
 # On a GPU torch lets convolutions in fp32 use TF32, unless it is told otherwise.
 PRECISIONS = {"cuda": {"fp32": "tf32", "half": "fp16"}, "cpu": {"fp32": "fp32", "half": "fp32"}}
 BENCHED = {"fp32": "fp32", "half": "half", "channels_last": "half", "compile": "fp32"}
+# The side of a matrix and the bytes of a copy, beyond any cache; small in a dry run.
+SIDE = {"cuda": 8192, "cpu": 128}
+COPIED = {"cuda": (2**30, 2**33), "cpu": (2**20, 2**22)}
+TAKES, CALLS = 3, 10
+PACKAGES = ("torch", "triton", "numpy", "pandas", "typer", "rich", "fvcore", "pytest")
 COLUMNS = ("part", "model", "quantity", "said", "measured", "difference_percent")
 Row = tuple[str, str, str, float, float, float]
 
@@ -36,25 +49,48 @@ Row = tuple[str, str, str, float, float, float]
 def main() -> int:
     """Write what is said, or print what was said beside what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=["said", "compared", "page"])
+    parser.add_argument("step", choices=["machine", "said", "rates", "compared", "page"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--on", choices=list(PRECISIONS), default="cuda")
     parser.add_argument("--batch", type=int, default=32)
-    arguments = parser.parse_args()
-    if arguments.step == "said":
-        write(arguments.folder / "said.csv", ("model", "precision", "device", "time_floor_ms"),
-              said(arguments.models, arguments.on, arguments.batch))  # fmt: skip
-        return 0
-    if arguments.step == "page":
-        print(page(arguments.folder))
-        return 0
-    rows = list(compared(arguments.folder))
-    write(arguments.folder / "compared.csv", COLUMNS, rows)
-    for part, model, quantity, before, after, difference in rows:
-        print(f"{part:14}{model:22}{quantity:26}{before:14.6g}{after:14.6g}{difference:+9.1f} %")
-    print((arguments.folder / "parts.csv").read_text(encoding="utf-8"))
+    given = parser.parse_args()
+    if given.step == "machine":
+        machine(given.on)
+    elif given.step == "said":
+        write(given.folder / "said.csv", ("model", "precision", "device", "time_floor_ms"),
+              said(given.models, given.on, given.batch))  # fmt: skip
+    elif given.step == "rates":
+        write(given.folder / "rates.csv", ("quantity", "data", "rate"), taken(given.on))
+    elif given.step == "page":
+        print(page(given.folder))
+    else:
+        show(given.folder)
     return 0
+
+
+def show(folder: Path) -> None:
+    """Write and print everything beside what was said of it."""
+    rows = list(compared(folder))
+    write(folder / "compared.csv", COLUMNS, rows)
+    for part, model, quantity, before, after, difference in rows:
+        print(f"{part:14}{model:26}{quantity:26}{before:13.6g}{after:13.6g}{difference:+8.1f} %")
+
+
+def machine(on: str) -> None:
+    """Print the versions and, of a GPU, what its driver tells."""
+    import torch
+
+    print(platform.platform(), f"Python {platform.python_version()}", sep="\n")
+    for package in PACKAGES:
+        try:
+            print(package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            print(package, "is not there")
+    if on == "cuda":
+        print(torch.ones(1, device="cuda"), torch.cuda.get_device_properties(0))
+        print("cuda", torch.version.cuda, "cudnn", torch.backends.cudnn.version())
+        subprocess.run(["nvidia-smi"], check=False)
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -85,8 +121,59 @@ def data_sheet(on: str) -> Device:
     return find_device(name)
 
 
+def taken(on: str) -> Iterator[tuple[str, str, float]]:
+    """Operations a second of matrix products, bytes a second read and written by copies."""
+    import torch
+
+    side = SIDE[on]
+    for dtype in ("float16", "bfloat16", "float32"):
+        for data, make in (("ones", torch.ones), ("random", torch.randn)):
+            square = make(side, side, device=on).to(getattr(torch, dtype))
+            yield dtype, data, 2 * side**3 / seconds_of(partial(torch.mm, square, square), on)
+    for size in COPIED[on]:
+        source = torch.randn(size // 4, device=on)
+        target = torch.empty_like(source)
+        yield "bandwidth", f"{size} bytes", 2 * size / seconds_of(partial(target.copy_, source), on)
+
+
+def seconds_of(run: Callable[[], object], on: str) -> float:
+    """Seconds a call, many of them without a wait between; the least of some takes."""
+    import torch
+
+    wait = torch.cuda.synchronize if on == "cuda" else int
+    takes = []
+    for _ in range(1 + TAKES):
+        wait()
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            run()
+        wait()
+        takes.append((time.perf_counter() - start) / CALLS)
+    return min(takes[1:])
+
+
 def compared(folder: Path) -> Iterator[Row]:
     """Every measured figure with what was said of it."""
+    yield from latencies(folder)
+    for row in table(folder, "memory"):
+        for quantity in ("training", "reserved", "inference"):
+            counted = "inference" if quantity == "inference" else "training"
+            yield beside("memory", f"{row['model']} {row['optimizer']}", f"{quantity}_bytes",
+                         float(row[f"counted_{counted}_bytes"]),
+                         float(row[f"measured_{quantity}_bytes"]))  # fmt: skip
+    for name in ("g1", "g2", "g3", "g4"):
+        for row in table(folder, name):
+            if row["relative_speed"] and row.get("relative_speed_gtx1080ti"):
+                variant = f"{row['size']} {row['variant']}"
+                yield beside(name, variant, "relative_speed_gtx1080ti",
+                             float(row["relative_speed_gtx1080ti"]),
+                             float(row["relative_speed"]))  # fmt: skip
+    for row in table(folder, "said")[:1]:
+        yield from peaks(folder, find_device(row["device"]))
+
+
+def latencies(folder: Path) -> Iterator[Row]:
+    """Networks against their floors and by other clocks, and the layers that beat their floor."""
     floors = {
         (r["model"], r["precision"]): float(r["time_floor_ms"]) for r in table(folder, "said")
     }
@@ -99,30 +186,16 @@ def compared(folder: Path) -> Iterator[Row]:
                 if row[other]:
                     yield beside(part, row["model"], f"latency_ms, {other}", measured,
                                  float(row[other]))  # fmt: skip
-    for row in table(folder, "memory"):
-        for quantity in ("training", "reserved", "inference"):
-            counted = "inference" if quantity == "inference" else "training"
-            yield beside("memory", f"{row['model']} {row['optimizer']}", f"{quantity}_bytes",
-                         float(row[f"counted_{counted}_bytes"]),
-                         float(row[f"measured_{quantity}_bytes"]))  # fmt: skip
-    yield from peaks(folder)
-    for name in ("g1", "g2", "g3", "g4"):
-        for row in table(folder, name):
-            if row["relative_speed"] and row.get("relative_speed_gtx1080ti"):
-                variant = f"{row['size']} {row['variant']}"
-                yield beside(name, variant, "relative_speed_gtx1080ti",
-                             float(row["relative_speed_gtx1080ti"]),
-                             float(row["relative_speed"]))  # fmt: skip
+    for row in table(folder, "layers"):
+        floor, measured = float(row["time_floor_ms"]), float(row["time_ms"])
+        if 0 < measured < floor:
+            yield beside("layers", row["layer"], "time_floor_ms", floor, measured)
 
 
-def peaks(folder: Path) -> Iterator[Row]:
-    """The bandwidth and peaks of the local GPU against its data sheet."""
-    for path in sorted((folder / "cache").rglob("local-cuda*.toml")):
+def peaks(folder: Path, sheet: Device) -> Iterator[Row]:
+    """The bandwidth and peaks of the local device, and single rates, against a data sheet."""
+    for path in sorted((folder / "cache").rglob("local*.toml")):
         local = next(iter(read_devices(path).values()))
-        try:
-            sheet = data_sheet("cuda")
-        except DeviceError:
-            return  # a GPU of which no data sheet is known
         yield beside("local", sheet.name, "bandwidth", sheet.bandwidth, local.bandwidth)
         for units in ("vector", "tensor"):
             theirs, ours = getattr(sheet, units), getattr(local, units)
@@ -131,6 +204,11 @@ def peaks(folder: Path) -> Iterator[Row]:
                     yield beside(
                         "local", sheet.name, f"{units}.{dtype}", theirs[dtype], ours[dtype]
                     )
+    known = {"bandwidth": sheet.bandwidth, **sheet.tensor, "float32": sheet.vector["float32"]}
+    for row in table(folder, "rates"):
+        if row["quantity"] in known:
+            yield beside("rates", row["data"], row["quantity"], known[row["quantity"]],
+                         float(row["rate"]))  # fmt: skip
 
 
 def page(folder: Path) -> str:

@@ -20,7 +20,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 # The profiler announces every start and stop.
@@ -117,38 +117,47 @@ def rows_of(name: str, side: int) -> list[tuple[object, ...]]:
 def beside(
     chosen: Sequence[tuple[str, int]], device: str, seconds: float, file: Path | None
 ) -> int:
-    """Print and write the counts beside the allocator's peaks, a row a network and optimizer."""
+    """Print and write the counts beside the allocator's peaks, a row a network and optimizer.
+
+    A network that does not run is told of, and the others are measured all the same.
+    """
     began = time.monotonic()
     rows: list[tuple[object, ...]] = [ON_DEVICE]
-    for name, side in chosen:
-        if len(rows) > 1 and time.monotonic() - began > seconds:
+    failed = 0
+    for number, (name, side) in enumerate(chosen):
+        if number and time.monotonic() - began > seconds:
             break
-        for optimizer in OPTIMIZERS:
-            rows.append(row_beside(name, side, optimizer, device))
-            print(*rows[-1], flush=True)
-            if file is not None:
-                with file.open("w", newline="", encoding="utf-8") as table:
-                    csv.writer(table, lineterminator="\n").writerows(rows)
-    return 0
+        try:
+            for row in rows_beside(name, side, device):
+                rows.append(row)
+                print(*row, flush=True)
+                if file is not None:
+                    with file.open("w", newline="", encoding="utf-8") as table:
+                        csv.writer(table, lineterminator="\n").writerows(rows)
+        except Exception as error:
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
+            failed += 1
+    return 1 if failed else 0
 
 
-def row_beside(name: str, side: int, optimizer: str, device: str) -> tuple[object, ...]:
-    """The counts for a device's kernels, and what its allocator gave."""
+def rows_beside(name: str, side: int, device: str) -> Iterator[tuple[object, ...]]:
+    """The counts for a device's kernels, and what its allocator gave, a row an optimizer."""
     root = real_module(name)
     batch = BATCH if device == "cpu" else ON_GPU
     shape = (batch, 1 if name == "lenet5" else 3, side, side)
-    given = ((torch.empty(shape, device="meta"),), {})
-    settings = Settings(optimizer, kernels="cuda" if device == "cuda" else "cpu")
-    counted = training_step(root, *given, settings, name).training_memory_bytes
-    inferred = memory(capture_call(root, *given, name)).totals["peak_memory_bytes"]
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    trained = measured_training_bytes(root, given, settings, device)
-    reserved = torch.cuda.max_memory_reserved() if device == "cuda" else trained
-    ran = measured_inference_bytes(root, given, device)
     text = "x".join(map(str, shape))
-    return name, text, optimizer, counted, trained, reserved, inferred, ran
+    given = ((torch.empty(shape, device="meta"),), {})
+    inferred = memory(capture_call(root, *given, name)).totals["peak_memory_bytes"]
+    ran = measured_inference_bytes(root, given, device)
+    for optimizer in OPTIMIZERS:
+        settings = Settings(optimizer, kernels="cuda" if device == "cuda" else "cpu")
+        counted = training_step(root, *given, settings, name).training_memory_bytes
+        if device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        trained = measured_training_bytes(root, given, settings, device)
+        reserved = torch.cuda.max_memory_reserved() if device == "cuda" else trained
+        yield name, text, optimizer, counted, trained, reserved, inferred, ran
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PARTS = ("machine", "said", "tests", "local", "rates", "fp32", "half", "memory", "g4",
+         "channels_last", "layers", "compile", "compared")  # fmt: skip
 
 
 @pytest.fixture
@@ -21,28 +23,37 @@ def benchmark():
     return module
 
 
+def on_gpu(*arguments):
+    command = ["bash", str(ROOT / "scripts" / "on_gpu.sh"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def column(path, name):
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["part"]: row[name] for row in csv.DictReader(file)}
+
+
 @pytest.mark.slow
 def test_dry_run_goes_through_every_part(tmp_path):
-    command = ["bash", str(ROOT / "scripts" / "on_gpu.sh"), str(tmp_path), "--dry-run"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = on_gpu(tmp_path, "--dry-run")
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "parts.csv").open(encoding="utf-8") as file:
-        codes = {row["part"]: row["exit_code"] for row in csv.DictReader(file)}
-    assert len(codes) == 13
-    assert {part for part, code in codes.items() if code != "0"} == set()
-    with (tmp_path / "compared.csv").open(encoding="utf-8") as file:
-        compared = {row["part"] for row in csv.DictReader(file)}
-    assert {
-        "fp32",
-        "half",
-        "channels_last",
-        "compile",
-        "memory",
-        "g1",
-        "g2",
-        "g3",
-        "g4",
-    } <= compared
+    assert column(tmp_path / "parts.csv", "exit_code") == dict.fromkeys(PARTS, "0"), done.stdout
+    compared = {"fp32", "half", "channels_last", "compile", "memory", "g4", "local", "rates"}
+    assert compared <= set(column(tmp_path / "compared.csv", "model"))
+
+
+def test_parts_without_time_are_told_and_do_not_stop_the_others(tmp_path):
+    seconds_kept_for_the_comparison = 15
+    done = on_gpu(tmp_path, "--dry-run", seconds_kept_for_the_comparison)
+    assert done.returncode == 0, done.stderr
+    codes = {**dict.fromkeys(PARTS, "124"), "compared": "0"}
+    assert column(tmp_path / "parts.csv", "exit_code") == codes, done.stdout
+
+
+def test_unknown_mode_is_refused(tmp_path):
+    done = on_gpu(tmp_path, "--fast")
+    assert done.returncode == 2
+    assert "--fast" in done.stderr
 
 
 def test_page_shows_what_was_measured(benchmark):

@@ -98,17 +98,19 @@ class Bench:
         from archstat.measure.latency.models import out_of_memory
 
         while True:
-            warmed = []
+            warmed, too_large = [], None
             for model in self.models:
                 try:
                     warmed.append(self._warm(model, least_ns))
                 except Exception as error:
                     if not out_of_memory(error):
                         raise
-                    self._halve(model)
+                    too_large = model
                     break
-            else:
+            if too_large is None:
                 return warmed
+            # Not before the error is gone, whose frames hold what filled the memory.
+            self._halve(too_large)
 
     def _warm(self, model: TimedModel, least_ns: float) -> Warmed:
         first_ns = timed_ns(self.clock, model.first_call)

@@ -131,7 +131,7 @@ def a_model(conditions: Conditions):
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype", ["fp32", "fp16", "amp"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16", "amp"])
 @pytest.mark.parametrize("cold", [False, True])
 def test_a_real_gpu_gives_all_phases(dtype, cold):
     conditions = Conditions(device="cuda", dtype=dtype, cuda_graph=True, cold=cold)
@@ -151,6 +151,46 @@ def test_a_real_gpu_trains():
         found = CudaTraining(training, conditions).sample(WallClock(), 1, 3)
     parts = zip(*(found[phase] for phase in ("forward", "backward", "optimizer")), strict=True)
     assert found["step"] == pytest.approx([sum(times) for times in parts], rel=0.01)
+
+
+@pytest.mark.cuda
+def test_events_and_the_wall_agree_on_long_work():
+    conditions = Conditions(device="cuda")
+    side = 4096
+
+    class Product(nn.Module):
+        def forward(self, square):
+            for _ in range(8):
+                square = torch.mm(square, square)
+            return square
+
+    with prepared(conditions):
+        square = torch.eye(side, device="cuda")
+        inference = Inference(Product(), ((square,), {}), conditions)
+        found = CudaInference(inference, conditions).sample(WallClock(), 1, 5)
+    assert min(found["wall"]) == pytest.approx(min(found["forward"]), rel=0.1)
+    assert min(found["dispatch"]) < min(found["wall"]) / 2
+
+
+@pytest.mark.cuda
+def test_a_replayed_graph_computes_what_the_call_does():
+    conditions = Conditions(device="cuda", cuda_graph=True)
+    with prepared(conditions):
+        net, ((images,), _) = a_model(conditions)
+        outputs = []
+        net.register_forward_hook(lambda *call: outputs.append(call[2]))
+        timed = CudaInference(Inference(net, ((images,), {}), conditions), conditions)
+        timed.capture()
+        captured = outputs[-1]
+        images.copy_(1 - images)
+        timed._graph.replay()
+        torch.testing.assert_close(captured, net(images))
+
+
+@pytest.mark.cuda
+def test_a_real_gpu_that_is_not_there_is_refused():
+    with pytest.raises(LatencyError, match=r"--device cuda:99: .* Devices: cpu, cuda:0 \("):
+        check_gpu(Conditions(device="cuda:99"))
 
 
 @pytest.mark.cuda

@@ -168,3 +168,23 @@ def test_building_asks_for_the_device_first(monkeypatch):
     (told,) = spoken(Bench(WallClock()), asked.message())
     assert told["error"] == "LatencyError"
     assert "Devices: cpu." in told["message"]
+
+
+@pytest.fixture
+def half_a_gib():
+    """A GPU of which this process may take 512 MiB."""
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(2**29 / whole)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.cuda
+def test_batches_are_halved_until_a_real_gpu_holds_them(half_a_gib):
+    bench = Bench(WallClock())
+    images = 128  # the first map of 64 x 112 x 112 alone takes 392 MiB, its norm as much
+    built = bench.build(Request(("resnet18",), (), Conditions("cuda", batch=images)).message())
+    assert built["asked_batches"] == [images]
+    (warmed,) = warmed_models(bench.warm_up(warm_command(MS, None)))
+    assert warmed.batch < images

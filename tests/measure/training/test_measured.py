@@ -102,3 +102,11 @@ def test_network_trains_on_a_gpu_in_what_its_allocator_gives(optimizer):
     settings = Settings(optimizer, kernels="cuda")
     counted = training_step(net, *call, settings=settings).training_memory_bytes
     assert counted == pytest.approx(measured_training_bytes(net, call, settings, "cuda"), rel=0.15)
+
+
+@pytest.mark.cuda
+def test_network_infers_on_a_gpu_in_what_its_allocator_gives():
+    net = real_module("resnet50")
+    call = ((torch.empty(16, 3, 224, 224, device="meta"),), {})
+    counted = memory(capture_call(net, *call, "resnet50")).totals["peak_memory_bytes"]
+    assert counted == pytest.approx(measured_inference_bytes(net, call, "cuda"), rel=0.15)
