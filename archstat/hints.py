@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from archstat.errors import ColumnError
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
@@ -43,3 +45,9 @@ def _is_users(filename: str) -> bool:
 def _nearby(filename: str) -> str:
     path = Path(filename)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
+
+
+def unknown_column(key: str, keys: Sequence[str]) -> ColumnError:
+    """The error for a column nobody has, with the nearest keys or all of them."""
+    hint = did_you_mean(key, keys) or f" Known columns: {', '.join(keys)}."
+    return ColumnError(f"There is no column {key!r}.{hint}")

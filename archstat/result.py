@@ -8,18 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from archstat.errors import ColumnError
-from archstat.graph import Graph
-from archstat.hints import did_you_mean
-from archstat.units import (
-    format_axes,
-    format_bytes,
-    format_count,
-    format_milliseconds,
-    format_number,
-    format_ratio,
-    format_share,
-)
+from archstat.graph import Graph, Op
+from archstat.hints import unknown_column
+from archstat.units import format_cell
 from archstat.version import __version__
 
 Number = int | float
@@ -28,6 +19,8 @@ Cell = Number | str | PerAxis | None
 Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "ms", "figure"]
 
 RATIO_SUFFIX = "_ratio"
+# The last part of the path of what a module with children runs itself.
+FUNCTIONAL = "(functional)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +41,8 @@ class Column:
 
     def format(self, cell: Cell, lower_bound: bool = False) -> str:
         """A cell for a screen: rounded, with its unit, ``>=`` before a lower bound."""
-        if cell is None:
-            return "-"
-        if isinstance(cell, str):
-            return cell
-        if isinstance(cell, tuple):
-            return format_axes(cell)
-        formats: Mapping[str, Callable[[Number], str]] = {
-            "count": format_count,
-            "bytes": format_bytes,
-            "ratio": format_ratio,
-            "share": format_share,
-            "ms": format_milliseconds,
-        }
-        text = formats.get(self.unit, format_number)(cell)
-        return f">= {text}" if lower_bound else text
+        text = format_cell(cell, self.unit)
+        return f">= {text}" if lower_bound and isinstance(cell, Number) else text
 
     def ratio(self) -> Column:
         """The column of this one over its reference."""
@@ -148,11 +128,7 @@ class Table:
         return tuple(column.key for column in self.columns)
 
     def column(self, key: str) -> tuple[Cell, ...]:
-        """All cells of one column.
-
-        Raises:
-            ColumnError: no such column.
-        """
+        """All cells of one column; see `index`."""
         index = self.index(key)
         return tuple(row[index] for row in self.rows)
 
@@ -304,10 +280,9 @@ class Report:
         for analysis in self.analyses:
             for path, figures in analysis.per_module.items():
                 own.setdefault(path, {}).update(figures)
-            for key, numbers in analysis.per_op.items():
-                for op, number in zip(self.graph.ops, numbers, strict=True):
-                    row = own.setdefault(op.module, {})
-                    row[key] = row.get(key, 0) + number
+        for op, key, number in self._per_op():
+            row = own.setdefault(op.module, {})
+            row[key] = row.get(key, 0) + number
         columns = self._additive()
         rows: list[tuple[Cell, ...]] = [
             (path, types.get(path, ""), *(row.get(column.key, 0) for column in columns))
@@ -319,13 +294,16 @@ class Report:
     def by_kind(self) -> dict[str, dict[str, Number]]:
         """The figures that add up over ops, split by the kind of op."""
         split: dict[str, dict[str, Number]] = {}
+        for op, key, number in self._per_op():
+            if number:
+                kind = split.setdefault(op.kind, {})
+                kind[key] = kind.get(key, 0) + number
+        return split
+
+    def _per_op(self) -> Iterator[tuple[Op, str, Number]]:
         for analysis in self.analyses:
             for key, numbers in analysis.per_op.items():
-                for op, number in zip(self.graph.ops, numbers, strict=True):
-                    if number:
-                        kind = split.setdefault(op.kind, {})
-                        kind[key] = kind.get(key, 0) + number
-        return split
+                yield from ((op, key, n) for op, n in zip(self.graph.ops, numbers, strict=True))
 
     def _additive(self) -> tuple[Column, ...]:
         keys = {key for analysis in self.analyses for key in analysis.per_op}
@@ -367,18 +345,3 @@ IDENTITY = (
     Column("model", "text", "the spec as typed"),
     Column("input", "text", "shape of each input, batch first"),
 )
-
-
-def unknown_column(key: str, keys: Sequence[str]) -> ColumnError:
-    """The error for a column nobody has, with the nearest keys or all of them."""
-    hint = did_you_mean(key, keys) or f" Known columns: {', '.join(keys)}."
-    return ColumnError(f"There is no column {key!r}.{hint}")
-
-
-# What counts of a model go by.
-CONVENTION: Mapping[str, str] = {
-    "macs": "multiply-accumulates of conv, linear, matmul and attention, without bias",
-    "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
-    "mode": "inference, per batch as given",
-}
-FUNCTIONAL = "(functional)"

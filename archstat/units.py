@@ -7,7 +7,7 @@ Raw numbers are never rounded here: formatting is for screens, exports write the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -94,6 +94,26 @@ def format_shape(shape: Sequence[int]) -> str:
 def format_axes(sizes: Sequence[float | None]) -> str:
     """One number an axis joined by ``x``; ``-`` for an axis without one."""
     return "x".join("-" if size is None else f"{size:.15g}" for size in sizes)
+
+
+def format_cell(cell: float | str | tuple[float | None, ...] | None, unit: str) -> str:
+    """A cell of a table as a screen shows it, by the unit of its column; ``-`` for nothing."""
+    if cell is None:
+        return "-"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, tuple):
+        return format_axes(cell)
+    return _FORMATS.get(unit, format_number)(cell)
+
+
+_FORMATS: Mapping[str, Callable[[float], str]] = {
+    "count": format_count,
+    "bytes": format_bytes,
+    "ratio": format_ratio,
+    "share": format_share,
+    "ms": format_milliseconds,
+}
 
 
 def _scaled(number: float, units: Sequence[tuple[str, int]], base_unit: str) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from archstat.analyses import COLUMNS
 from archstat.errors import ColumnError
-from archstat.result import Column, Table, notes_of, unknown_column
+from archstat.hints import unknown_column
+from archstat.result import Column, Table, notes_of
 
 NAME = Column("model", "text", "the spec")
 MACS = Column("macs", "count", "multiply-accumulates", "lower")

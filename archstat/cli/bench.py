@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.completion import (
     complete_measured_device,
     complete_measured_dtype,
 )
-from archstat.cli.options import (
-    Columns,
-    Debug,
-    FormatName,
-    Input,
-    ModelsIfAny,
-    Output,
-    Reference,
-    Rule,
-    Sort,
-    check_options,
-)
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, filled, show
 from archstat.errors import LatencyStoreError, SpecError
@@ -107,7 +97,7 @@ ByKind = Annotated[bool, typer.Option("--by-kind", help="The same with a row a k
 
 def bench(
     context: typer.Context,
-    models: ModelsIfAny = None,
+    models: options.ModelsIfAny = None,
     device: DeviceName = None,
     batch: Batches = None,
     dtype: DType = None,
@@ -118,17 +108,17 @@ def bench(
     budget: Budget = None,
     cuda_graph: CudaGraph = False,
     cold: Cold = False,
-    reference: Reference = None,
+    reference: options.Reference = None,
     history: History = False,
     no_store: NoStore = False,
     per_layer: PerLayer = False,
     by_kind: ByKind = False,
-    input: Input = None,
-    columns: Columns = None,
-    sort: Sort = None,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    input: options.Input = None,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Measure how long models take here: median, 95 % interval, and a verdict that may be doubt.
 

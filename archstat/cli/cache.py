@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archstat.cli.options import Debug, FormatName, Output
+from archstat.cli import options
 from archstat.cli.output import Destination
 from archstat.errors import SpecError
 from archstat.result import Column, Table, notes_of
@@ -25,7 +25,10 @@ Action = Annotated[
 
 
 def cache(
-    action: Action, format: FormatName = None, output: Output = None, debug: Debug = False
+    action: Action,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Show or clear the cache of Graphs, from which a second run is answered without torch.
 

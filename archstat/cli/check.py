@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_check_format
-from archstat.cli.options import Debug, NoCache, Output, Rule, check_options
+from archstat.cli.options import Rule, check_options
 
 if TYPE_CHECKING:
     from archstat.budgets.gate import Outcome
@@ -45,10 +46,10 @@ def check(
     config: ConfigFile = None,
     update: Update = False,
     locked: Locked = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     format: CheckFormat = None,
-    output: Output = None,
-    debug: Debug = False,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Check the budgets of archstat.toml or of [tool.archstat] in pyproject.toml.
 

@@ -7,24 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.join import Joined, joined, read_joined
-from archstat.cli.options import (
-    Batch,
-    Columns,
-    Debug,
-    FormatName,
-    FusionName,
-    Input,
-    Models,
-    NoCache,
-    Output,
-    Reference,
-    Rule,
-    Sort,
-    Strict,
-    check_options,
-)
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, filled, refuse_incomplete, show
@@ -86,26 +72,26 @@ Budget = Annotated[
 
 def compare(
     context: typer.Context,
-    models: Models,
-    reference: Reference = None,
+    models: options.Models,
+    reference: options.Reference = None,
     variants: Variants = False,
     fully_convolutional: FullyConvolutional = False,
     resolution: AtResolution = None,
     latency: Latency = False,
     device: DeviceName = None,
     budget: Budget = None,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    sort: Sort = None,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
     join: Join = None,
     transpose: Transpose = False,
-    fusion: FusionName = "none",
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    strict: Strict = False,
-    debug: Debug = False,
+    fusion: options.FusionName = "none",
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
 ) -> None:
     """Compare models: one row each, with ratios to the first or to --reference.
 

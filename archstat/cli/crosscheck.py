@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+from archstat.cli import options
 from archstat.cli.output import Destination
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, show
@@ -16,14 +16,14 @@ Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not on
 
 
 def crosscheck(
-    models: Models,
+    models: options.Models,
     deep: Deep = False,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Check macs against fvcore and torch's FlopCounterMode, by kind or by module.
 

@@ -8,20 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_model
-from archstat.cli.options import (
-    Batch,
-    Columns,
-    Debug,
-    FormatName,
-    Input,
-    NoCache,
-    Output,
-    Rule,
-    Strict,
-    check_options,
-)
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import chosen_columns, refuse_incomplete
 from archstat.errors import SpecError
@@ -56,14 +46,14 @@ def diff(
     base: Base = None,
     head: Head = None,
     top: Top = None,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    strict: Strict = False,
-    debug: Debug = False,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
 ) -> None:
     """Show what differs between two models: totals, and the layers that make the difference.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.completion import complete_experiment
-from archstat.cli.options import Columns, Debug, FormatName, Output
 from archstat.cli.output import Destination, check_plot
 from archstat.cli.screen import View, filled, show
 
@@ -56,10 +56,10 @@ def experiment(
     batch: Batch = None,
     threads: Threads = None,
     plot: Plot = None,
-    columns: Columns = None,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    columns: options.Columns = None,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Run an experiment of ShuffleNet V2 here: do the guidelines hold on this machine?
 

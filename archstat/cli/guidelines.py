@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.options import (
-    Batch,
-    Columns,
-    Debug,
-    FormatName,
-    FusionName,
-    Input,
-    Models,
-    NoCache,
-    Output,
-    Strict,
-)
 from archstat.cli.output import Destination
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, refuse_incomplete, show
@@ -58,21 +47,21 @@ G4 = Annotated[
 
 
 def guidelines(
-    models: Models,
+    models: options.Models,
     top: Top = None,
     g1: G1 = None,
     g2: G2 = None,
     g3: G3 = None,
     g4: G4 = None,
-    fusion: FusionName = "inference",
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    strict: Strict = False,
-    debug: Debug = False,
+    fusion: options.FusionName = "inference",
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
 ) -> None:
     """Hold models against the guidelines G1 to G4 of ShuffleNet V2, with the modules behind them.
 

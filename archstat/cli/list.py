@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from archstat import zoo
-from archstat.cli.options import Columns, Debug, FormatName, Output, Sort
+from archstat.cli import options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, show
 from archstat.errors import SpecError, UnknownModelError
@@ -58,11 +58,11 @@ def list_networks(
     year: Year = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
-    columns: Columns = None,
-    sort: Sort = None,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """List the networks of the zoo by year, with measured and published parameters and macs.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archstat.cli.options import Batch, Columns, Debug, FormatName, Input, Models, Output
+from archstat.cli import options
 from archstat.cli.output import Destination, check_plot
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, show
@@ -50,7 +50,7 @@ Plot = Annotated[
 
 
 def memory(
-    models: Models,
+    models: options.Models,
     optimizer: Optimizer = "sgd",
     dtype: DType = None,
     amp: Amp = False,
@@ -58,12 +58,12 @@ def memory(
     fits: Fits = None,
     measure: Measure = False,
     plot: Plot = None,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Show the memory of a training step, its parts, and of inference; find the batch that fits.
 

@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.options import (
-    Columns,
-    Debug,
-    FormatName,
-    ModelsIfAny,
-    NoCache,
-    Output,
-    Rule,
-    check_options,
-)
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, page_or_print
 from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError, InputError, SpecError
@@ -115,7 +107,7 @@ class Network:
 
 def rf(
     context: typer.Context,
-    models: ModelsIfAny = None,
+    models: options.ModelsIfAny = None,
     layers: Layers = None,
     input: Input = None,
     channels: Channels = None,
@@ -127,11 +119,11 @@ def rf(
     effective: Effective = False,
     weights: Weights = None,
     plot: Plot = None,
-    columns: Columns = None,
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    debug: Debug = False,
+    columns: options.Columns = None,
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Show the receptive field, effective stride and effective padding of every layer.
 

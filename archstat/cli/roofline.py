@@ -7,22 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
-from archstat.cli.options import (
-    Batch,
-    Columns,
-    Debug,
-    FormatName,
-    FusionName,
-    Input,
-    ModelsIfAny,
-    NoCache,
-    Output,
-    Rule,
-    Strict,
-    check_options,
-)
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, refuse_incomplete, show
@@ -67,24 +55,24 @@ Plot = Annotated[
 
 def roofline(
     context: typer.Context,
-    models: ModelsIfAny = None,
+    models: options.ModelsIfAny = None,
     device: DeviceName = None,
     device_file: DeviceFile = None,
     dtype: Dtype = "fp32",
-    fusion: FusionName = "none",
+    fusion: options.FusionName = "none",
     every: Every = False,
     top: Top = None,
     measure: Measure = False,
     list_devices: ListDevices = False,
     plot: Plot = None,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    strict: Strict = False,
-    debug: Debug = False,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
 ) -> None:
     """Show the least time of every layer on a device, and whether compute or memory bounds it.
 

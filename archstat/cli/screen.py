@@ -10,7 +10,8 @@ from pathlib import Path
 
 from archstat.cli.output import Destination
 from archstat.errors import IncompleteCountError
-from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of, unknown_column
+from archstat.hints import unknown_column
+from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of
 
 
 def chosen_columns(

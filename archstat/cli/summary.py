@@ -8,20 +8,8 @@ from typing import Annotated
 
 import typer
 
+from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.options import (
-    Batch,
-    Columns,
-    Debug,
-    FormatName,
-    FusionName,
-    Input,
-    Model,
-    NoCache,
-    Output,
-    Sort,
-    Strict,
-)
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, refuse_incomplete, show, sort_key
 
@@ -39,19 +27,19 @@ Top = Annotated[
 
 
 def summary(
-    model: Model,
+    model: options.Model,
     depth: Depth = None,
     top: Top = None,
-    input: Input = None,
-    batch: Batch = None,
-    columns: Columns = None,
-    sort: Sort = None,
-    fusion: FusionName = "none",
-    no_cache: NoCache = False,
-    format: FormatName = None,
-    output: Output = None,
-    strict: Strict = False,
-    debug: Debug = False,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
+    fusion: options.FusionName = "none",
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
 ) -> None:
     """Show a model as a tree of modules with their parameters, macs and shares.
 

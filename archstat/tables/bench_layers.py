@@ -8,6 +8,7 @@ from archstat.analyses.roofline import Roofline
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.layers import LayerTimes, TimedPart, measured_layers
 from archstat.result import Cell, Column, Table, notes_of
+from archstat.tables import of_graphs
 from archstat.units import format_milliseconds, format_rate
 
 _FIGURES = (
@@ -70,9 +71,10 @@ def _table(
     timed: LayerTimes, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]
 ) -> Table:
     roofline = timed.roofline
-    return Table(
+    return of_graphs(
+        [roofline.graph],
         columns,
-        tuple(rows),
+        rows,
         notes=(*timed.roofline.findings, *notes_of(_notes(timed))),
         convention={
             "time_ms": "medians over passes under torch's profiler, which slows what it watches",
@@ -80,8 +82,6 @@ def _table(
             "device": roofline.device.title,
             "dtype": roofline.dtype,
         },
-        torch_version=roofline.graph.torch_version,
-        inputs=(roofline.graph.input_text,),
     )
 
 

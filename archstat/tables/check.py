@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from math import inf
 
+from archstat.analyses import CONVENTION
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.verdicts import Verdict, exact, percent
-from archstat.result import CONVENTION, Cell, Column, Table
+from archstat.result import Cell, Column, Table
 from archstat.tables.check_reasons import explanation, place
 
 RAW_COLUMNS = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archstat.analyses import COLUMNS
+from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
-from archstat.result import CONVENTION, IDENTITY, Cell, Column, Report, Table
+from archstat.result import IDENTITY, Cell, Column, Report, Table
+from archstat.tables import of_graphs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,15 +85,14 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
     base = reports[position]
     bounds = {(row, key) for row, report in enumerate(reports) for key in report.lower_bounds}
     findings = [finding for report in reports for finding in report.findings]
-    return Table(
-        columns=COMPARISON_COLUMNS,
-        rows=tuple(tuple(_cells(report, base)) for report in reports),
+    return of_graphs(
+        [report.graph for report in reports],
+        COMPARISON_COLUMNS,
+        [tuple(_cells(report, base)) for report in reports],
         bounds=frozenset(bounds),
         reference=position,
         notes=tuple(dict.fromkeys(findings)),
         convention={**CONVENTION, **base.conventions},
-        torch_version=base.graph.torch_version,
-        inputs=tuple(dict.fromkeys(report.input for report in reports)),
     )
 
 

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
 
+from archstat.analyses import CONVENTION
 from archstat.errors import CaptureError
 from archstat.hints import shortened
 from archstat.measure.other_tools import PeerCount, flop_counter_count, fvcore_count
 from archstat.models.pipeline import analyze
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
-from archstat.result import CONVENTION, Cell, Column, Report, Table
+from archstat.result import Cell, Column, Report, Table
 from archstat.tables.summary import module_totals
 
 _TOOLS = ("fvcore", "flop_counter")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from archstat.analyses import COLUMNS
+from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.alignment import Change, Layer
 from archstat.diff.difference import Difference
-from archstat.result import CONVENTION, Cell, Column, Note, Table, notes_of
+from archstat.result import Cell, Column, Note, Table, notes_of
 
 _IDENTITY = (
     Column("model", "text", "the model after, or before it was removed"),

@@ -12,6 +12,7 @@ from archstat.analyses.operations import operations
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.result import Cell, Column, Number, Table, notes_of
+from archstat.tables import of_graphs
 from archstat.units import format_share
 
 COLUMNS = (
@@ -100,13 +101,12 @@ def _table(
     fusion: Fusion,
 ) -> Table:  # fmt: skip
     unknown = (finding for model in models for finding in operations(model.graph).findings)
-    return Table(
+    return of_graphs(
+        [model.graph for model in models],
         columns,
-        tuple(rows),
+        rows,
         notes=tuple(dict.fromkeys(unknown)),
         convention={"access": f"{_ACCESS} {FUSIONS[fusion]}"},
-        torch_version=models[0].graph.torch_version,
-        inputs=tuple(dict.fromkeys(model.graph.input_text for model in models)),
     )
 
 

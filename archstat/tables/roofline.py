@@ -9,6 +9,7 @@ from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.roofline import Part, Roofline
 from archstat.graph import Graph
 from archstat.result import IDENTITY, Cell, Column, Table, notes_of
+from archstat.tables import of_graphs
 from archstat.units import format_bytes, format_milliseconds, format_rate
 
 _FIGURES = (
@@ -102,11 +103,12 @@ def _table(
     first = found[0]
     findings = dict.fromkeys(f for one in found for f in one.findings)
     notes = dict.fromkeys(f"{one.model}: {note}" for one in found for note in one.graph.notes)
-    return Table(
+    return of_graphs(
+        [one.graph for one in found],
         columns,
-        tuple(rows),
-        bounds,
-        reference,
+        rows,
+        bounds=bounds,
+        reference=reference,
         notes=(*findings, *notes_of([*notes, *remarks(first)])),
         convention={
             "flops": "2 x macs, plus bias, norm, activation, pooling and element-wise operations",
@@ -117,8 +119,6 @@ def _table(
             "device_sources": "; ".join(dict.fromkeys(first.device.sources.values())),
             "dtype": first.dtype,
         },
-        torch_version=first.graph.torch_version,
-        inputs=tuple(dict.fromkeys(one.graph.input_text for one in found)),
     )
 
 

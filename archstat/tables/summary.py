@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from archstat.analyses import COLUMNS
+from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
 from archstat.analyses.gemm import with_gemm
 from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
 from archstat.analyses.memory import with_module_peaks
 from archstat.errors import SpecError
 from archstat.graph import Graph, Op, Value
-from archstat.result import CONVENTION, FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
+from archstat.result import FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
+from archstat.tables import of_graphs
 from archstat.units import format_shape
 
 _TEXT = (
@@ -71,24 +72,23 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
         flat = [node for node, _ in _walk(root, None, "", "") if not node.children or node.own]
         flat.sort(key=lambda node: -node.own.get(by, 0))
         nodes = [(node, node.path or report.model) for node in flat[:top]]
-    rows = tuple(
+    rows = [
         _row(node, tree or report.model, keys, root, report, own=top is not None)
         for node, tree in nodes
-    )
+    ]
     bounds = frozenset(
         (number, key)
         for number, (node, _) in enumerate(nodes)
         for key in report.lower_bounds
         if (node.total if top is None else node.own).get("unknown_ops")
     )
-    return Table(
-        columns=summary_columns((*keys, *_placed(report.columns))),
-        rows=rows,
+    return of_graphs(
+        [report.graph],
+        summary_columns((*keys, *_placed(report.columns))),
+        rows,
         bounds=bounds,
         notes=(*report.findings, *notes_of(remarks(report.graph))),
         convention={**CONVENTION, **report.conventions},
-        torch_version=report.graph.torch_version,
-        inputs=(report.input,),
     )
 
 
