@@ -131,9 +131,7 @@ def budget_of(text: str | None, usual: str = BUDGET) -> float:
     Raises:
         SpecError: not a time above zero; the message has the usual one.
     """
-    if text is None:
-        return parse_seconds(usual)
-    seconds = parse_seconds(text)
+    seconds = parse_seconds(text or usual)
     if seconds <= 0:
         raise SpecError(f"--budget {text}: give a time above zero, such as {usual}.")
     return seconds

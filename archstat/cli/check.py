@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,18 +88,9 @@ def check(
 
 
 def _read(given: str | None) -> Config:
-    from pathlib import Path
-
     from archstat.budgets.reading import find_config, load
 
-    return load(given if given is not None else _near(find_config(Path.cwd())))
-
-
-def _near(path: object) -> str:
-    """A path in this folder or above, in short."""
-    import os
-
-    return os.path.relpath(str(path))
+    return load(given if given is not None else os.path.relpath(find_config(Path.cwd())))
 
 
 def _finish(outcome: Outcome, locked: bool, said_why: bool) -> None:

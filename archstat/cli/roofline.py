@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from archstat.analyses.devices import Device
     from archstat.analyses.roofline import Roofline
     from archstat.graph import Graph
-    from archstat.reporters.plots import RoofSeries
 
 _LOCAL = ("local", "local-cuda")
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
@@ -164,23 +163,17 @@ def _device(name: str, own: str | None, measure: bool) -> Device:
 
 def _draw(path: str, found: Sequence[Roofline]) -> None:
     """Draw the models, which share a device and a dtype, into a file."""
-    from archstat.reporters.plots import RoofLines, plot_roofline
+    from archstat.reporters.plots import RoofLines, RoofPoint, RoofSeries, plot_roofline
 
-    first = found[0]
-    roof = RoofLines(
-        first.device.title, first.dtype, first.roof.bandwidth, first.roof.products,
-        first.roof.others,
-    )  # fmt: skip
-    plot_roofline(roof, [_series(one) for one in found], path)
+    def series(one: Roofline) -> RoofSeries:
+        points = tuple(
+            RoofPoint(part.name or part.type, part.work.intensity, part.rate,
+                      part.seconds / one.total.seconds)
+            for part in one.layers
+            if part.work.intensity is not None and part.rate is not None
+        )  # fmt: skip
+        return RoofSeries(one.model, points)
 
-
-def _series(one: Roofline) -> RoofSeries:
-    from archstat.reporters.plots import RoofPoint, RoofSeries
-
-    total = one.total.seconds
-    points = tuple(
-        RoofPoint(part.name or part.type, part.work.intensity, part.rate, part.seconds / total)
-        for part in one.layers
-        if part.work.intensity is not None and part.rate is not None
-    )
-    return RoofSeries(one.model, points)
+    device, roof = found[0].device, found[0].roof
+    lines = RoofLines(device.title, found[0].dtype, roof.bandwidth, roof.products, roof.others)
+    plot_roofline(lines, [series(one) for one in found], path)

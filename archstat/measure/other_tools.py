@@ -1,22 +1,30 @@
 """The same totals from fvcore and from torch's FlopCounterMode, beside archstat's own.
 
 Both run the model for real on cpu, and neither leaves it alone: fvcore may leave hooks behind, and
-a model in training mode has its statistics changed. Give them a model of their own.
+a model in training mode has its statistics changed. Give them a model of their own, as
+`counted_elsewhere` does, in a process where hooks, statistics and warnings stay behind.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from archstat.graph import Kind
+from archstat.errors import CaptureError
+from archstat.graph import Graph, Kind
+from archstat.hints import shortened
+from archstat.models.sources import find
+from archstat.models.specs import parse_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +108,56 @@ def _attention_or_other(name: str) -> Kind:
 
 def _add(by_kind: dict[str, int], kind: str, macs: int) -> None:
     by_kind[kind] = by_kind.get(kind, 0) + macs
+
+
+def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
+    """What each tool counts of a model of its own, built for real on cpu in another process.
+
+    Args:
+        graph: the model's, for the shapes of its inputs.
+
+    Returns:
+        By the tool's name its count, or why it failed.
+
+    Raises:
+        CaptureError: the process failed as a whole.
+    """
+    values = [graph.values[index] for index in graph.inputs]
+    request = {"spec": spec, "inputs": [(v.name, v.shape, v.dtype) for v in values]}
+    command = [sys.executable, "-m", "archstat.measure.other_tools"]
+    done = subprocess.run(
+        command, input=json.dumps(request), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CaptureError(f"the other tools' process for {spec} failed: {last}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {
+        tool: found if isinstance(found, str) else PeerCount(**found)
+        for tool, found in answer.items()
+    }
+
+
+def _answer(spec: str, inputs: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    for tool, count in (("fvcore", fvcore_count), ("flop_counter", flop_counter_count)):
+        model = find(parse_spec(spec)).build_for_real().eval()
+        try:
+            answer[tool] = asdict(count(model, *_tensors(inputs)))
+        except Exception as error:
+            answer[tool] = shortened(error)
+    return answer
+
+
+def _tensors(inputs: Sequence[Sequence[Any]]) -> Iterator[torch.Tensor]:
+    for name, shape, dtype in inputs:
+        if name:
+            raise TypeError("takes no keyword inputs")
+        kind = getattr(torch, dtype)
+        whole = not kind.is_floating_point
+        yield torch.zeros(shape, dtype=kind) if whole else torch.rand(shape).to(kind)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    print(json.dumps(_answer(**json.loads(sys.stdin.read()))))

@@ -1,26 +1,15 @@
-"""`crosscheck`: archstat's macs beside fvcore's and FlopCounterMode's, and where they part.
-
-The other tools run a model of their own, built for real on cpu, in a process of their own: hooks
-left behind, changed statistics and warnings stay there.
-"""
+"""`crosscheck`: archstat's macs beside fvcore's and FlopCounterMode's, and where they part."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from archstat.analyses import CONVENTION
-from archstat.errors import CaptureError
-from archstat.hints import shortened
-from archstat.measure.other_tools import PeerCount, flop_counter_count, fvcore_count
+from archstat.measure.other_tools import PeerCount, counted_elsewhere
 from archstat.models.pipeline import analyze
-from archstat.models.sources import find
-from archstat.models.specs import parse_spec
 from archstat.result import Cell, Column, Report, Table
 from archstat.tables.summary import module_totals
 
@@ -93,7 +82,7 @@ def crosscheck(models: Iterable[str], input: Any = None, batch: int | None = Non
     found: list[Part] = []
     for model in models:
         report = analyze(model, input, batch)
-        peers = _peers(report)
+        peers = counted_elsewhere(model, report.graph)
         found += _by_module(report, peers) if deep else _by_part(report, peers)
     return tuple(found)
 
@@ -173,58 +162,3 @@ def _figures(part: Part) -> Iterator[Cell]:
 def _said(part: Part) -> str:
     said = "; ".join(peer.remark for peer in part.peers if peer.remark)
     return said or ("" if part.name == _TOTAL else "agrees")
-
-
-# -- the other tools' process ----------------------------------------------------------------------
-
-
-def _peers(report: Report) -> dict[str, PeerCount | str]:
-    values = [report.graph.values[index] for index in report.graph.inputs]
-    request = {
-        "spec": report.model,
-        "inputs": [(v.name, v.shape, v.dtype) for v in values],
-    }
-    command = [sys.executable, "-m", "archstat.tables.crosscheck"]
-    done = subprocess.run(
-        command, input=json.dumps(request), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CaptureError(f"the other tools' process for {report.model} failed: {last}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    return {
-        tool: found if isinstance(found, str) else PeerCount(**found)
-        for tool, found in answer.items()
-    }
-
-
-def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    import torch
-
-    answer: dict[str, Any] = {}
-    for tool, count in (("fvcore", fvcore_count), ("flop_counter", flop_counter_count)):
-        model = find(parse_spec(request["spec"])).build_for_real().eval()
-        named, positional = {}, []
-        for name, shape, dtype in request["inputs"]:
-            kind = getattr(torch, dtype)
-            made = torch.rand(shape).to(kind) if kind.is_floating_point else torch.zeros(
-                shape, dtype=kind
-            )  # fmt: skip
-            if name:
-                named[name] = made
-            else:
-                positional.append(made)
-        try:
-            if named:
-                raise TypeError("takes no keyword inputs")
-            answer[tool] = asdict(count(model, *positional))
-        except Exception as error:
-            answer[tool] = shortened(error)
-    return answer
-
-
-if __name__ == "__main__":
-    import warnings
-
-    warnings.simplefilter("ignore")
-    print(json.dumps(_answer(json.loads(sys.stdin.read()))))

@@ -28,8 +28,7 @@ def advice_table(fields: Fields, sized: bool = True, most: int | None = None) ->
         (entry.rule, entry.verdict, some(list(entry.layers), most), entry.figure)
         for entry in advice(fields, sized)
     )
-    graph = fields.graph
-    return Table(ADVICE_COLUMNS, rows, torch_version=graph.torch_version)
+    return Table(ADVICE_COLUMNS, rows, torch_version=fields.graph.torch_version)
 
 
 _FIELD = (

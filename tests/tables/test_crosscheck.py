@@ -36,12 +36,14 @@ def test_total_is_what_the_tool_itself_prints(table):
 
 
 def _peers(**counts):
-    return lambda report: counts
+    return lambda spec, graph: counts
 
 
 def test_unexplained_difference_is_a_disagreement(monkeypatch):
     wrong = PeerCount("fvcore", 1, {"conv": 1})
-    monkeypatch.setattr(checking, "_peers", _peers(fvcore=wrong, flop_counter="ValueError: no"))
+    monkeypatch.setattr(
+        checking, "counted_elsewhere", _peers(fvcore=wrong, flop_counter="ValueError: no")
+    )
     parts = crosscheck(["vgg11"])
     assert [part.name for part in parts if part.disagrees] == [
         "conv",
@@ -54,7 +56,7 @@ def test_unexplained_difference_is_a_disagreement(monkeypatch):
 
 def test_op_that_a_tool_skips_explains_what_it_misses(monkeypatch):
     blind = PeerCount("fvcore", 0, {}, skipped=("scaled_dot_product_attention",))
-    monkeypatch.setattr(checking, "_peers", _peers(fvcore=blind, flop_counter=blind))
+    monkeypatch.setattr(checking, "counted_elsewhere", _peers(fvcore=blind, flop_counter=blind))
     parts = crosscheck(["vgg11"])
     assert not any(part.disagrees for part in parts)
     assert "fvcore does not count scaled_dot_product_attention" in parts[0].peers[0].remark
@@ -67,7 +69,7 @@ def _deep(models):
 def test_every_module_is_compared_under_deep(monkeypatch):
     modules = {"": 7609090048, "features": 7486586880}
     peer = PeerCount("fvcore", 0, {}, by_module=modules)
-    monkeypatch.setattr(checking, "_peers", _peers(fvcore=peer, flop_counter=peer))
+    monkeypatch.setattr(checking, "counted_elsewhere", _peers(fvcore=peer, flop_counter=peer))
     rows = {row["part"]: row for row in _deep(["vgg11"]).records()}
     assert rows["(root)"]["fvcore_macs"] == modules[""]
     assert rows["features.0"]["archstat_macs"] == 224 * 224 * 64 * 3 * 3 * 3
