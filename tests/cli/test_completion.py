@@ -11,6 +11,7 @@ from archstat.cli.completion import (
     complete_measured_dtype,
     complete_model,
 )
+from archstat.reporters import FORMATS
 
 
 def test_model_names_begin_with_what_is_typed():
@@ -31,13 +32,14 @@ def test_options_follow_a_comma(typed, completed):
 
 
 def test_columns_complete_after_commas_and_a_sign():
-    assert complete_columns("params,mac") == ["params,macs", "params,macs_ratio"]
-    assert complete_columns("-dep") == ["-depth", "-depth_ratio"]
+    assert {"params,macs", "params,macs_ratio"} <= set(complete_columns("params,mac"))
+    assert {"-depth", "-depth_ratio"} <= set(complete_columns("-dep"))
+    assert all(one.startswith("-dep") for one in complete_columns("-dep"))
 
 
 def test_formats_complete():
-    assert complete_format("") == ["console", "csv", "json", "markdown", "latex"]
-    assert complete_format("la") == ["latex"]
+    assert complete_format("") == [form.name for form in FORMATS]
+    assert "latex" in complete_format("la")
 
 
 def test_devices_and_dtypes_to_measure_in_complete():

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import archstat
+from archstat.analyses import COLUMNS
 from archstat.errors import ArchstatError, SpecError, UnknownModelError
 from archstat.models.pipeline import analyze
 from archstat.reporters.to_console import to_console
@@ -18,13 +19,9 @@ from archstat.reporters.to_csv import to_csv
 from archstat.reporters.to_json import to_json
 from archstat.tables.compare import COMPARISON_COLUMNS, compare, table_of
 
-# The columns of DESIGN's conventions that cost nothing to fill.
-KEYS = ["params", "trainable_params", "buffers", "param_bytes", "macs", "flops", "activations",
-        "unknown_ops", "depth", "memory_access", "memory_access_bytes", "peak_memory_bytes",
-        "ideal_peak_bytes", "receptive_field", "effective_stride", "effective_padding",
-        "global_from", "arithmetic_intensity"]  # fmt: skip
-WITHOUT_RATIO = {"unknown_ops", "receptive_field", "effective_stride", "effective_padding",
-                 "global_from"}  # fmt: skip
+KEYS = [column.key for column in COLUMNS]
+# Texts and numbers an axis have no ratio, nor has what a count of unknown operations is to another.
+WITHOUT_RATIO = {c.key for c in COLUMNS if c.unit in ("text", "pixels")} | {"unknown_ops"}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import archstat
+from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
 from archstat.tables.summary import summary
 
@@ -34,7 +35,7 @@ def records(report):
     return {record["module"]: record for record in summary(report).records()}
 
 
-ADDITIVE = ("params", "trainable_params", "buffers", "param_bytes", "macs", "flops", "activations")
+ADDITIVE = [column.key for column in COLUMNS if column.of == "all"]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v1,width=0.25", "alexnet"])
