@@ -1,4 +1,4 @@
-"""TODO."""
+"""From ``package.module:attr`` or ``path/file.py:attr`` to the object of that name."""
 
 from __future__ import annotations
 
