@@ -23,7 +23,7 @@ FAST = (
 @pytest.fixture(scope="module")
 def catalogue():
     """The benchmark's own choice of models and torchvision's published figures."""
-    path = Path(__file__).parents[1] / "benchmarks" / "catalogue.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "catalogue.py"
     spec = importlib.util.spec_from_file_location("benchmark_catalogue", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where its dataclass looks itself up
