@@ -41,7 +41,7 @@ def test_format_is_found_by_its_name_and_its_suffixes(form):
 def test_unknown_name_gets_the_nearest_and_all(name, near):
     with pytest.raises(OutputError) as refusal:
         format_named(name)
-    assert f"Did you mean {near}?" in str(refusal.value)
+    assert f"Did you mean {near}" in str(refusal.value)
     assert all(form.name in str(refusal.value) for form in FORMATS)
 
 
