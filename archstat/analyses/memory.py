@@ -36,6 +36,21 @@ def memory(graph: Graph) -> Analysis:
     )
 
 
+_KERNELS = {
+    "_scaled_dot_product_flash_attention_for_cpu": "flash",
+    "_scaled_dot_product_flash_attention": "flash",
+    "_scaled_dot_product_cudnn_attention": "cuDNN",
+    "_scaled_dot_product_efficient_attention": "memory-efficient",
+    "_safe_softmax": "math",
+}
+
+
+def attention_of(graph: Graph) -> tuple[str, ...]:
+    """The kernels that torch's attention runs by, each once; a math kernel stores its scores."""
+    found = dict.fromkeys(_KERNELS[op.name] for op in graph.ops if op.name in _KERNELS)
+    return tuple(found)
+
+
 def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
     """The bytes alive before the first op, and then during each op, its inputs and outputs both.
 

@@ -108,6 +108,7 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.gelu.default": shapes.elementwise,
     "aten._softmax.default": shapes.softmax,
     "aten._safe_softmax.default": shapes.softmax,
+    "aten._scaled_dot_product_flash_attention_for_cpu.default": shapes.attention,
     "aten.add.Tensor": shapes.broadcast,
     "aten.sub.Tensor": shapes.broadcast,
     "aten.mul.Tensor": shapes.broadcast,

@@ -25,7 +25,13 @@ from archstat.frontends.torch_private import DispatchMode
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
-_RULED_KEYWORDS = frozenset({"alpha", "approximate"})
+# Only the decomposition of torch's attention holds it.
+_OF_ATTENTION = "aten._safe_softmax.default"
+_RULED_KEYWORDS = frozenset({"alpha", "approximate", "attn_mask", "scale"})
+
+
+class AttentionSeen(Exception):
+    """Forward calls torch's attention, which meta would run by other kernels than a device."""
 
 
 class CaptureMode(DispatchMode):
@@ -35,6 +41,7 @@ class CaptureMode(DispatchMode):
         super().__init__()
         self.recorder = recorder
         self.on_meta = device.type == "meta"
+        self.stops_at_attention = self.attention_seen = False
         self._bases: dict[int, torch.Tensor] = {}
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -49,6 +56,9 @@ class CaptureMode(DispatchMode):
         sig = self._signatures.get(id(func))
         if sig is None:
             sig = self._signatures[id(func)] = signature(func)
+            if sig.target == _OF_ATTENTION and self.stops_at_attention:
+                self.attention_seen = True
+                raise AttentionSeen
         kwargs = kwargs or {}
         if sig.composite and torch.is_inference_mode_enabled():
             with self:

@@ -8,6 +8,7 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
+from archstat.frontends.attention import AttentionKernels, Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -48,11 +50,18 @@ def capture(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
 
 
 def capture_call(
-    root: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], title: str
+    root: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    title: str,
+    kernels: Kernels = "cpu",
 ) -> Graph:
-    """`capture` with the call's arguments as two collections and a name for the Graph."""
+    """`capture` with the call's arguments as two collections and a name for the Graph.
+
+    `kernels` are those that attention runs by on the meta device.
+    """
     try:
-        return capture_on(torch.device("meta"), root, args, kwargs, title)
+        return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
     except Exception as meta_error:
         device = _device_of(root)
         if device.type == "meta":
@@ -76,12 +85,36 @@ def capture_on(
     notes: tuple[str, ...] = (),
     mode_of: Callable[[Recorder, torch.device], CaptureMode] = CaptureMode,
     keeps_gradients: bool = False,
+    kernels: Kernels = "cpu",
 ) -> Graph:
     """The Graph of one pass on the meta device or on a real one; forward's errors come through.
 
     `mode_of` makes the mode that sees the pass; with `keeps_gradients`, autograd follows it back
-    to the tensors given.
+    to the tensors given. On meta, attention runs by the kernels of `kernels`.
     """
+    given = (device, root, args, kwargs, title, notes, mode_of, keeps_gradients)
+    if device.type == "meta":
+        # Most forwards have no attention, and asking at every function takes as long as they do.
+        graph = _pass(*given)
+        if graph is not None:
+            return graph
+    graph = _pass(*given, AttentionKernels(kernels))
+    assert graph is not None
+    return graph
+
+
+def _pass(
+    device: torch.device,
+    root: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    title: str,
+    notes: tuple[str, ...],
+    mode_of: Callable[[Recorder, torch.device], CaptureMode],
+    keeps_gradients: bool,
+    attention: AttentionKernels | None = None,
+) -> Graph | None:
+    """The Graph of one pass; None where it met attention, and no `attention` says how that runs."""
     # One stand-in a tensor: what forward is given twice must stay one object.
     stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients))
     given_args, given_kwargs = replaced((args, dict(kwargs)), stand_in)
@@ -105,8 +138,15 @@ def capture_on(
                 inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
             for module, names in paths:
                 _intercept(mode, module, names[0])
-            with mode:
-                output = root(*given_args, **given_kwargs)
+            mode.stops_at_attention = attention is None
+            try:
+                with attention or nullcontext(), mode:
+                    output = root(*given_args, **given_kwargs)
+            except Exception:
+                if not mode.attention_seen:
+                    raise
+            if mode.attention_seen:
+                return None
         tree = tuple([record(Module, (n[0], type(m).__name__, tuple(n[1:]))) for m, n in paths])
         return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
 

@@ -120,6 +120,14 @@ def softmax(x: torch.Tensor, dim: int, half_to_float: bool = False) -> tuple[Out
     return ((tuple(x.shape), x.dtype),)
 
 
+def attention(query: torch.Tensor, *_: Any, **__: Any) -> tuple[Output, ...]:
+    """(b, h, l, e) of cpu's fused kernel in the query's order, and a logarithm for each query."""
+    batch, heads, length, _size = query.shape
+    single = torch.float64 if query.dtype is torch.float64 else torch.float32
+    logarithm = ((batch, heads, length), single, (length * heads, 1, heads))
+    return ((tuple(query.shape), query.dtype, torch.empty_like(query).stride()), logarithm)
+
+
 def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
     """The common shape of two tensors of one dtype, or of a tensor and a number."""
     if not isinstance(b, torch.Tensor):

@@ -116,14 +116,24 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         yes.append(
             "measured: torch's allocator on cpu by torch.profiler, with what kernels take from it."
         )
-    if any(row.step.fused_attention for row in rows):
-        yes.append(
-            "Attention: training by a fused kernel, which stores no scores; inference stores them."
-        )
+    training = list(dict.fromkeys(name for row in rows for name in row.step.attention))
+    inference = list(dict.fromkeys(name for row in rows for name in row.attention))
+    if training or inference:
+        yes.append(f"{attention_kernels(settings.kernels, training, inference)}.")
     real = [row.model for row in rows if row.step.device != "meta"]
     if real:
         yes.append(f"{', '.join(real)} ran for real on cpu, since it cannot run on meta.")
     return yes
+
+
+def attention_kernels(kernels: str, training: Sequence[str], inference: Sequence[str]) -> str:
+    """The clause that says which kernels attention runs by."""
+    used = f"{' and '.join(training)} in training" if training else ""
+    if inference:
+        used += ", " if used else ""
+        used += f"{' and '.join(inference)} in inference"
+    stores = "math stores" if "math" in (*training, *inference) else "a math kernel would store"
+    return f"Attention by the kernels that torch takes on {kernels}: {used}; {stores} the scores"
 
 
 def _convention(settings: Settings) -> dict[str, str]:

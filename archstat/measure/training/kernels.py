@@ -7,15 +7,14 @@ masks on a GPU, and with `amp` the casts of autocast by the rules of `autocast_r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import FunctionType, MappingProxyType
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
-from torch.overrides import TorchFunctionMode
 
+from archstat.frontends.attention import AttentionKernels, Kernels
 from archstat.frontends.trees import replaced, tensors
 
 Policy = Literal["half", "single", "single_result", "widest"]
@@ -89,24 +88,18 @@ AUTOCAST: Mapping[str, Rules] = MappingProxyType(
 )
 
 
-Kernels = Literal["cpu", "cuda"]
-_ASKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
-_PYTHON = ("torch.nn.functional", "torch.functional")
 _HALVES = (torch.float16, torch.bfloat16)
 
 
-class DeviceKernels(TorchFunctionMode):
+class DeviceKernels(AttentionKernels):
     """Calls each function as the device would."""
 
     def __init__(self, kernels: Kernels, amp: bool) -> None:
-        super().__init__()
-        self._kernels = kernels
+        super().__init__(kernels)
         rules = AUTOCAST[kernels]
         self._half: torch.dtype = getattr(torch, rules.dtype)
         self._policies = rules.policies if amp else {}
         self._cached: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._inner: dict[Any, Callable[..., Any]] = {}
-        self.fused_attention = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -116,22 +109,11 @@ class DeviceKernels(TorchFunctionMode):
         policy = self._policies.get(name)
         if policy is not None:
             args, kwargs = self._cast(policy, args, kwargs)
-        if name == "scaled_dot_product_attention":
-            result = self._attention(*args, **kwargs)
-            if result is not None:
-                return result
-        if name == "dropout" and self._kernels == "cuda":
+        if name == "dropout" and self.kernels == "cuda":
             result = _masked_by_bytes(func, *args, **kwargs)
             if result is not None:
                 return result
-        if type(func) is FunctionType and func.__module__ in _PYTHON:
-            inner = self._inner.get(func)
-            if inner is None:
-                inner = self._inner[func] = _seen_through(func)
-            # What the function calls must be seen as well.
-            with self if inner is not func else nullcontext():
-                return inner(*args, **kwargs)
-        return func(*args, **kwargs)
+        return super().__torch_function__(func, types, args, kwargs)
 
     def forget_casts(self) -> None:
         """Let go of the weights' half-precision copies, as autocast does when its block ends."""
@@ -162,24 +144,6 @@ class DeviceKernels(TorchFunctionMode):
             self._cached[id(tensor)] = (tensor, tensor.to(dtype))
         return self._cached[id(tensor)][1]
 
-    def _attention(self, query: Any, key: Any, value: Any, attn_mask: Any = None,
-                   dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
-                   enable_gqa: bool = False) -> Any:  # fmt: skip
-        """Attention by a kernel that keeps no scores; None where the device has none for it."""
-        shapes = [tuple(t.shape) for t in (query, key, value)]
-        fits = all(len(shape) == 4 for shape in shapes) and len({s[:2] for s in shapes}) == 1
-        fits = fits and len({s[3] for s in shapes}) == 1 and query.is_meta
-        if not fits or enable_gqa or (dropout_p and self._kernels == "cpu"):
-            return None
-        if attn_mask is not None and (attn_mask.requires_grad or attn_mask.dim() not in (2, 4)):
-            return None
-        if attn_mask is not None and attn_mask.dtype is torch.bool:
-            attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype)
-        self.fused_attention = True
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale
-        )[0]
-
 
 def _masked_by_bytes(func: Any, input: Any, p: float = 0.5, *more: Any, **named: Any) -> Any:
     """Dropout with a mask of booleans, which torch has for what is not in place."""
@@ -188,17 +152,3 @@ def _masked_by_bytes(func: Any, input: Any, p: float = 0.5, *more: Any, **named:
     if not training or told.get("inplace", False) or not 0 < p < 1 or not input.is_meta:
         return None
     return torch.native_dropout(input, p, True)[0]
-
-
-def _seen_through(func: FunctionType) -> Callable[..., Any]:
-    """A copy of a Python function that does not hand itself to the mode, so that it runs."""
-    if not set(_ASKS) & set(func.__code__.co_names):
-        return func
-    names = {**func.__globals__, **dict.fromkeys(_ASKS, _no)}
-    copy = FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
-    copy.__kwdefaults__ = func.__kwdefaults__
-    return copy
-
-
-def _no(*_: Any) -> bool:
-    return False

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from archstat.frontends.aten import signature
+from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
 from archstat.frontends.torch_private import (
     CALL,
@@ -25,7 +26,6 @@ from archstat.frontends.torch_private import (
     running_node_number,
 )
 from archstat.frontends.trees import replaced, tensors
-from archstat.measure.training.kernels import Kernels
 from archstat.measure.training.live_bytes import LiveBytes
 from archstat.measure.training.shapes import IN_PLACE, ON_CPU, RULES
 

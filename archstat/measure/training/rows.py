@@ -11,7 +11,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from archstat.analyses.memory import memory
+from archstat.analyses.memory import attention_of, memory
 from archstat.errors import InputError, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import Graph
@@ -71,6 +71,7 @@ class MemoryRow:
     fit: Fit | None = None
     budget: int | None = None
     real: RealPeaks | None = None
+    attention: tuple[str, ...] = ()
 
 
 def memory_row(
@@ -116,13 +117,16 @@ def _row(
 ) -> MemoryRow:
     step = _step(module, given_tensors(graph, _empty), settings, model)
     real = real_peaks(model, graph, step, settings) if measure else None
-    if settings.dtype is not None:
-        graph = _captured_in(settings.dtype, module, graph, model)
+    attention = attention_of(graph)
+    if settings.dtype is not None or (attention and settings.kernels == "cuda"):
+        graph = _captured_as(settings, module, graph, model)
+        attention = attention_of(graph)
     inference = memory(graph).totals
     peak, ideal = inference["peak_memory_bytes"], inference["ideal_peak_bytes"]
     assert isinstance(peak, int)
     assert isinstance(ideal, int)
-    return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real)
+    return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real,
+                     attention=attention)  # fmt: skip
 
 
 def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:
@@ -131,13 +135,15 @@ def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> Tr
         return training_step(module, *given, settings, model)
 
 
-def _captured_in(dtype: torch.dtype, module: nn.Module, graph: Graph, model: str) -> Graph:
-    """The Graph of the same call with floating-point weights and inputs in another dtype."""
+def _captured_as(settings: Settings, module: nn.Module, graph: Graph, model: str) -> Graph:
+    """The Graph of the same call in the settings' dtype and by their kernels."""
+    dtype = settings.dtype
 
     def cast(number: int, shape: tuple[int, ...], own: torch.dtype) -> torch.Tensor:
-        return _empty(number, shape, dtype if own.is_floating_point else own)
+        return _empty(number, shape, dtype if dtype and own.is_floating_point else own)
 
-    return capture_call(module.to(dtype), *given_tensors(graph, cast), model)
+    given = given_tensors(graph, cast)
+    return capture_call(module.to(dtype), *given, model, kernels=settings.kernels)
 
 
 def _module(model: str, graph: Graph) -> nn.Module:

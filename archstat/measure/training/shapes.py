@@ -127,14 +127,6 @@ def _log_softmax(x: Any, dim: int, half_to_float: bool) -> Sequence[Made] | None
     return ((tuple(x.shape), dtype),) if _plain(x) and -x.dim() <= dim < x.dim() else None
 
 
-def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Sequence[Ordered]:
-    """(batch, heads, length, size), in memory as (batch, length, heads, size); then a logarithm."""
-    batch, heads, length, _size = query.shape
-    single = torch.float64 if query.dtype is torch.float64 else torch.float32
-    logarithm = ((batch, heads, length), single, (length * heads, 1, heads))
-    return (_heads_inside(query), logarithm)
-
-
 def _attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> (
     Sequence[Ordered]
 ):  # fmt: skip
@@ -193,7 +185,6 @@ _UNPOOLED = (
     "max_pool2d_with_indices_backward avg_pool2d_backward avg_pool3d_backward "
     "_adaptive_avg_pool2d_backward"
 )
-_FUSED = "aten._scaled_dot_product_flash_attention_for_cpu"
 # Statistics of half-precision norms: of the weights' dtype on cpu, in single on meta and a GPU.
 ON_CPU: Mapping[str, Rule] = MappingProxyType({
     "aten.native_batch_norm.default": _batch_norm_on_cpu,
@@ -217,8 +208,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "aten.nll_loss_forward.default": _nll_loss,
     "aten.nll_loss_backward.default": _nll_loss_backward,
     **dict.fromkeys(("aten._log_softmax.default", "aten._softmax.default"), _log_softmax),
-    f"{_FUSED}.default": _attention,
-    f"{_FUSED}_backward.default": _attention_backward,
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward.default": _attention_backward,
     "aten.clone.default": _clone,
     "aten._to_copy.default": _cast,
 })  # fmt: skip

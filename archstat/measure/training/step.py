@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError
+from archstat.frontends.attention import Kernel, Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -27,7 +28,7 @@ from archstat.frontends.guard import (
 from archstat.frontends.module import unwrapped
 from archstat.frontends.trees import module_paths, replaced
 from archstat.hints import shortened
-from archstat.measure.training.kernels import DeviceKernels, Kernels
+from archstat.measure.training.kernels import DeviceKernels
 from archstat.measure.training.live_bytes import Moment
 from archstat.measure.training.loss import StandIns, differentiable, loss_kind, loss_of, targets_for
 from archstat.measure.training.mode import CountingMode, Places
@@ -58,7 +59,7 @@ class TrainingStep:
     input_bytes: int
     training_macs: int
     loss: str
-    fused_attention: bool
+    attention: tuple[Kernel, ...]
     device: str
     steady_bytes: int
     moments: tuple[Moment, ...]
@@ -214,7 +215,7 @@ class _Run:
             input_bytes=self.input_bytes,
             training_macs=self.mode.macs,
             loss=kind,
-            fused_attention=self.kernels.fused_attention,
+            attention=tuple(self.kernels.chosen),
             device=self.device.type,
             steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
