@@ -13,7 +13,7 @@ from archstat.graph import Graph, ModuleCall, Op
 from archstat.units import format_shape
 
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
-_FRAGMENTS = frozenset({"conv", "pool", "linear", "matmul"})
+_FRAGMENTS = frozenset({"conv", "pool", "linear", "matmul", "attention"})
 _JOINS = frozenset({"add", "mul", "concat"})
 
 

@@ -7,10 +7,11 @@ What a library allocates inside an op (workspaces) and what an allocator rounds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from archstat.graph import Graph
+from archstat.graph import Graph, Op
 from archstat.result import Analysis, Analyzer, Cell, Column, Report
 
 COLUMNS = (
@@ -59,6 +60,7 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
             returns lives to the end, and weights and buffers throughout.
     """
     storages = graph.storages
+    taken = [0, *(_taken(op, graph) for op in graph.ops)]
     ends = _last_uses(graph) if ideal else [released for _, _, released in storages]
     changes = [0] * (len(graph.ops) + 3)
     for (nbytes, born, _), end in zip(storages, ends, strict=True):
@@ -66,7 +68,30 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
         changes[first] += nbytes
         if end is not None:
             changes[(end + 1 if end >= first else first) + 1] -= nbytes
-    return list(accumulate(changes))[:-2]
+    held = list(accumulate(changes))[:-2]
+    return [here + inside for here, inside in zip(held, taken, strict=True)]
+
+
+def attention_workspace(query: Sequence[int], source: int, width: int, *, backward: bool) -> int:
+    """Bytes that one thread of cpu's flash kernel takes for a block of scores.
+
+    The block is up to 256 (64, 32 for less than 768, 192) of the l queries of (b, h, l, e) by 512
+    of the `source` keys; backward holds its gradient too, forward a maximum, a sum and the output
+    of each query. `width` is that of a number that accumulates.
+    """
+    length = query[-2]
+    rows = min(length, 256 if length >= 768 else 64 if length >= 192 else 32)
+    scores = rows * min(source, 512)
+    return width * (2 * scores if backward else scores + rows * (2 + query[-1]))
+
+
+def _taken(op: Op, graph: Graph) -> int:
+    """Bytes that a kernel takes while it runs, where it is known how many."""
+    if op.name != "_scaled_dot_product_flash_attention_for_cpu":
+        return 0
+    query, key = (graph.values[index] for index in op.inputs[:2])
+    width = 8 if query.dtype == "float64" else 4
+    return attention_workspace(query.shape, key.shape[-2], width, backward=False)
 
 
 def _last_uses(graph: Graph) -> list[int | None]:

@@ -115,8 +115,8 @@ def attention_on_meta(
     aten = torch.ops.aten
     if mask is not None and mask.dtype is torch.bool:
         # Torch makes a bias of a mask of booleans before it calls a fused kernel.
-        least = torch.scalar_tensor(-torch.inf, dtype=query.dtype, device=query.device)
-        mask = torch.where(mask, 0.0, least)
+        named = {"dtype": query.dtype, "device": query.device}
+        mask = torch.where(mask, 0.0, torch.scalar_tensor(-torch.inf, **named))
     if kernels == "cpu":
         return aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=mask, scale=scale

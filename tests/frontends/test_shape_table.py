@@ -46,6 +46,7 @@ ORDINARY = {
     "aten.amax.default": [torch.zeros(1, 2, 4, 4), [1], True],
     "aten.adaptive_max_pool2d.default": [torch.zeros(1, 2, 9, 9), [3, 2]],
     "aten.rsub.Scalar": [torch.zeros(2, 3), 1],
+    "aten._scaled_dot_product_flash_attention_for_cpu.default": [torch.zeros(2, 3, 4, 5)] * 3,
 }  # fmt: skip
 
 
@@ -61,7 +62,10 @@ CONTIGUOUS_ANYHOW = {
     *("aten.mm.default", "aten.bmm.default", "aten.addmm.default"),
     *("aten.native_layer_norm.default", "aten.cat.default"),
 }
-KEEP_ORDER = {"aten.mul.Scalar", "aten.rsub.Scalar", "aten.add_.Tensor", "aten.mul_.Tensor"}
+KEEP_ORDER = {
+    *("aten.mul.Scalar", "aten.rsub.Scalar", "aten.add_.Tensor", "aten.mul_.Tensor"),
+    "aten._scaled_dot_product_flash_attention_for_cpu.default",
+}
 
 
 @pytest.mark.parametrize("target", ["aten.native_layer_norm.default", "aten.cat.default"])

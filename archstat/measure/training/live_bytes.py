@@ -58,9 +58,9 @@ class LiveBytes:
         for tensor in tensors(tree):
             self._hold(tensor)
 
-    def mark(self, phase: str, module: str, target: str) -> None:
-        """Note a moment."""
-        self.moments.append(Moment(self.live, phase, module, target))
+    def mark(self, phase: str, module: str, target: str, taken: int = 0) -> None:
+        """Note a moment, and the bytes that the kernel takes while it runs."""
+        self.moments.append(Moment(self.live + taken, phase, module, target))
 
     def save(self, tensor: torch.Tensor) -> None:
         """Note that autograd keeps a tensor; what was given at the start costs nothing."""

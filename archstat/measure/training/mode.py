@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from archstat.analyses.memory import attention_workspace
 from archstat.frontends.aten import signature
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
@@ -99,6 +100,7 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType({
 })  # fmt: skip
 
 
+_CPU_FLASH = "_scaled_dot_product_flash_attention_for_cpu"
 _META = torch.device("meta")
 _Made = Callable[..., Any]
 
@@ -135,8 +137,16 @@ class CountingMode(DispatchMode):
         if formula is not None:
             self.macs += formula(args, result)
         self.account.add(result)
-        self.account.mark(self.phase, self.module(), target)
+        taken = _workspace(target, args) if _CPU_FLASH in target else 0
+        self.account.mark(self.phase, self.module(), target, taken)
         return result
+
+
+def _workspace(target: str, args: _Args) -> int:
+    backward = "backward" in target
+    query, key = args[backward : backward + 2]
+    width = 8 if query.dtype is torch.float64 else 4
+    return attention_workspace(query.shape, key.shape[-2], width, backward=backward)
 
 
 def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, str, _Made | None, Any]:

@@ -107,7 +107,7 @@ def test_attention_and_dropout_take_the_kernels_of_the_device():
     assert floats.saved_activation_bytes - bools.saved_activation_bytes == 400 * 3
     vit = build_on_meta(lambda: zoo.build("vit_b_16"))
     found = training_step(vit, (torch.empty(1, 3, 224, 224, device="meta"),))
-    assert found.fused_attention
+    assert found.attention == ("flash",)
     assert not any("softmax" in m.target for m in found.moments if m.phase == "forward")
 
 
