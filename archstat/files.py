@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import tempfile
 from pathlib import Path
+
+MOST = 64 * 1000**2  # bytes of a file of budgets, a lock file or a device file
 
 
 def cache_folder() -> Path:
@@ -38,6 +42,28 @@ def _below(variable: str, usual: str) -> Path:
     given = os.environ.get(variable, "")
     # A relative path is to be ignored, says the XDG base directory specification.
     return (Path(given) if os.path.isabs(given) else Path.home() / usual) / "archstat"
+
+
+def read_regular(path: str | Path) -> bytes:
+    """The bytes of a regular file, of at most `MOST` bytes; a pipe or a device is not waited for.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        OSError: it cannot be read, is no regular file, a link that leads nowhere, or too large.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise OSError(errno.ENOLINK, "it is a link that leads nowhere") from None
+        raise
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        content = file.read(MOST + 1)
+    if len(content) > MOST:
+        raise OSError(errno.EFBIG, f"it has more than {MOST // 10**6} MB")
+    return content
 
 
 def draft_prefix(path: Path) -> str:

@@ -26,9 +26,13 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 def shortened(error: BaseException) -> str:
     """An exception on one line: type, first line of its message, notes, the user's own line."""
-    lines = str(error).strip().splitlines()
+    try:  # what a user's exception says of itself is the user's code, too
+        lines = str(error).strip().splitlines()
+        notes = [str(note) for note in getattr(error, "__notes__", ())]
+    except BaseException:
+        lines, notes = ["(an exception whose text raises)"], []
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    text = " ".join([text.rstrip("."), *getattr(error, "__notes__", ())])
+    text = " ".join([text.rstrip("."), *notes])
     if isinstance(error, SyntaxError) and error.filename:
         return f"{text} ({_nearby(error.filename)}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]

@@ -287,13 +287,40 @@ def test_candidates_are_the_public_classes_and_functions_of_a_file(write):
     assert candidates(write("nets.py", text)) == ["Net", "build"]
 
 
-@pytest.mark.parametrize("text", ["def f(:", "\x00"])
-def test_file_that_does_not_parse_has_no_candidates(write, text):
-    assert candidates(write("nets.py", text)) == []
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("if True:\n    class A: ...\nelse:\n    class B: ...\n", ["A", "B"]),
+        ("try:\n    class A: ...\nexcept OSError:\n    class A: ...\n", ["A"]),
+        ("with x:\n    for i in y:\n        def f(): ...\n", ["f"]),
+        ("A = make()\nB: object = partial(A)\nC = D = A\nE = lambda: A()\n", list("ABCDE")),
+        ("A, b = make(), 3\n(C, D) = both\n", ["A", "C", "D"]),
+        ("WIDTH = 3\nNAMES = ['a']\nTEXT = f'{x}'\nN = 2 * 3\nS: int\n", []),
+        ("class A:\n    class Inner: ...\n    x = make()\ndef f():\n    B = make()\n", ["A", "f"]),
+        ("if (A := make()): pass\n", ["A"]),
+    ],
+)
+def test_candidates_stand_anywhere_but_inside_of_one_another(write, text, names):
+    assert candidates(write("nets.py", text)) == names
 
 
-def test_missing_file_has_no_candidates(tmp_path):
-    assert candidates(tmp_path / "absent.py") == []
+@pytest.mark.parametrize("text", ["def f(:", "\x00", "(" * 5000, "x = " + "-" * 100_000 + "1"])
+def test_file_that_does_not_parse_is_told(write, text):
+    with pytest.raises(LookupFailedError, match=r"nets\.py cannot be read"):
+        candidates(write("nets.py", text))
+
+
+def test_missing_file_is_told(tmp_path):
+    with pytest.raises(LookupFailedError, match=r"absent\.py cannot be read"):
+        candidates(tmp_path / "absent.py")
+
+
+def test_error_whose_text_raises_is_shortened():
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise SystemExit(0)
+
+    assert shortened(Mute()) == "Mute: (an exception whose text raises)"
 
 
 def test_shortened_error_is_one_line_without_the_frames_of_python_itself():

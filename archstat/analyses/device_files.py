@@ -16,6 +16,7 @@ from typing import Any
 
 from archstat.analyses.devices import DTYPES, Device
 from archstat.errors import DeviceError, SpecError
+from archstat.files import read_regular
 from archstat.hints import did_you_mean, nearest
 from archstat.units import parse_bytes
 
@@ -75,7 +76,7 @@ def read_devices(path: str | Path) -> Mapping[str, Device]:
         DeviceError: it cannot be read; or every mistake in it, with its line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise DeviceError(f"{path} cannot be read as a device file: {error}.") from error
     return devices_of(text, str(path))
@@ -89,7 +90,7 @@ def devices_of(text: str, file: str) -> Mapping[str, Device]:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise DeviceError(f"{file} is not TOML: {error}.") from error
     sources = document.get("sources", {})
     entries = document.get("devices")

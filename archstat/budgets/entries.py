@@ -16,7 +16,7 @@ from archstat.budgets.rules import (
     parse_increase,
     parse_rule,
 )
-from archstat.budgets.wildcards import has_wildcard, matching
+from archstat.budgets.wildcards import has_wildcard, matching, silent
 from archstat.errors import ArchstatError, SpecError
 from archstat.hints import did_you_mean
 from archstat.models.specs import parse_spec
@@ -31,7 +31,7 @@ DEFAULT_GROWING = ("params", "macs")
 class EntryReader:
     """Reads one budget; `line_of` gives the line of a key path within it, `report` takes mistakes.
 
-    `folder` is the one that relative files and modules are looked up from.
+    `folder` is the one that relative files and modules are looked up from; `silent` see Config.
     """
 
     content: Mapping[str, Any]
@@ -40,6 +40,7 @@ class EntryReader:
     line_of: Callable[..., int]
     report: Callable[[int, str], None]
     rules: list[Rule] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     faults: int = 0
 
     def budgets(self) -> list[Budget]:
@@ -143,7 +144,10 @@ class EntryReader:
 
     def _specs(self, model: str, inputs: tuple[str, ...]) -> list[str]:
         try:
-            specs = matching(model, self.folder) if has_wildcard(model) else [model]
+            specs = [model]
+            if has_wildcard(model):
+                specs = matching(model, self.folder)
+                self.silent += silent(model, self.folder)
             for spec in specs:
                 parsed = parse_spec(spec)
                 if parsed.scheme == "zoo":

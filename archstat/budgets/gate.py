@@ -13,11 +13,21 @@ from itertools import chain
 from archstat.budgets.lock import Entry, LockFile, entry_of
 from archstat.budgets.rules import RULE_COLUMNS, Budget, Config, Rule
 from archstat.budgets.verdicts import State, Verdict, exact, judge
-from archstat.budgets.workers import in_order
-from archstat.errors import EXIT_DISAGREES, EXIT_DONE, EXIT_FAILED, EXIT_INCOMPLETE, ArchstatError
+from archstat.budgets.workers import Ended, each_alone, in_order
+from archstat.errors import (
+    EXIT_DISAGREES,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INCOMPLETE,
+    ArchstatError,
+    BuildError,
+    UnjudgedBudgetError,
+)
 from archstat.graph import Graph
 from archstat.models.cache import Graphs
 from archstat.models.pipeline import report
+from archstat.models.specs import parse_spec
+from archstat.models.users_code import load_attribute
 from archstat.result import Cell, Report
 from archstat.units import format_axes
 
@@ -93,6 +103,17 @@ class Outcome:
     judged: tuple[Judged, ...]
     lock: LockFile | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse to say anything where a rule has no verdict, or more than one.
+
+        Raises:
+            UnjudgedBudgetError: the verdicts are not those of the budgets' rules, one by one.
+        """
+        asked = [(budget.name, budget.rules) for budget in self.config.budgets]
+        told = [(one.budget.name, tuple(v.rule for v in one.verdicts)) for one in self.judged]
+        if asked != told or not all(rules for _, rules in asked):
+            raise UnjudgedBudgetError("the verdicts are not one for each rule; report this.")
+
     def counts(self) -> Mapping[State, int]:
         """How many rules have each verdict."""
         return Counter(verdict.state for judged in self.judged for verdict in judged.verdicts)
@@ -145,14 +166,19 @@ def check(
     # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
     with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
         known, missing = _split(tasks, graphs)
-        captured = in_order(
-            partial(_judge_group, update=update, graphs=graphs), missing, min(workers, len(missing))
-        )
+        users = [task for task in missing if _runs_users_code(task)]
+        others = [task for task in missing if not _runs_users_code(task)]
+        work = partial(_judge_group, update=update, graphs=graphs)
+        alone = each_alone(work, users, workers)
+        silent = each_alone(_import_mistake, config.silent, workers)
+        captured = in_order(work, others, min(workers, len(others)))
         answered = (_judge(task, report(g, g.name), update) for task, g in known)
-        names = [_asked(task)[0] for task in (*(task for task, _ in known), *missing)]
-        results = chain(answered, captured)
+        apart = map(_of_process, users, alone)
+        names = [_asked(task)[0] for task in (*(task for task, _ in known), *others, *users)]
+        results = chain(answered, captured, apart)
         for _, judged in zip(watch(names) if watch else names, results, strict=True):
             found.update((one.budget.name, one) for one in judged)
+        _refuse_unread(config, silent)
     return Outcome(config, tuple(found[budget.name] for budget in config.budgets), lock)
 
 
@@ -165,8 +191,38 @@ def _split(tasks: Sequence[_Task], graphs: Graphs) -> tuple[list[tuple[_Task, Gr
             missing.append(task)
         else:
             known.append((task, graph))
-    # A model of which not all is known may change how later ones are captured: those come last.
-    return known, sorted(missing, key=lambda task: not graphs.is_known(*_asked(task)))
+    return known, missing
+
+
+def _runs_users_code(task: _Task) -> bool:
+    return parse_spec(_asked(task)[0]).scheme == "python"
+
+
+def _import_mistake(module: str) -> str | None:
+    try:
+        load_attribute(module, "__name__")
+    except ArchstatError as error:
+        return str(error)
+    return None
+
+
+def _refuse_unread(config: Config, answers: Iterable[str | Ended | None]) -> None:
+    """A module that a wildcard reaches may have names that only running it makes.
+
+    Raises:
+        UnjudgedBudgetError: one does not import, so that nobody can tell.
+    """
+    for module, answer in zip(config.silent, answers, strict=True):
+        if answer is not None:
+            said = f"{module} {answer.how}" if isinstance(answer, Ended) else answer
+            raise UnjudgedBudgetError(f"{config.path}: a wildcard reaches {module}: {said}")
+
+
+def _of_process(task: _Task, answer: list[Judged] | Ended) -> list[Judged]:
+    if isinstance(answer, Ended):
+        model = _asked(task)[0]
+        return _judge(task, BuildError(f"{model} {answer.how}; no rule of it can be asked."), False)
+    return answer
 
 
 def models(config: Config) -> int:

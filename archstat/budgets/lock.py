@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from archstat.errors import LockFileError
-from archstat.files import draft_prefix, write_whole
+from archstat.files import draft_prefix, read_regular, write_whole
 from archstat.result import Cell, Number, Report
 from archstat.version import __version__
 
 LOCK_SCHEMA_VERSION = 1
 ALWAYS_LOCKED = ("params", "macs")
+_ENTRY_KEYS = {"input", "layers", "lower_bounds", "model", "totals"}
+_BEYOND = 1e100  # infinity, not-a-number, and what float arithmetic could not bear
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def entry_of(report: Report, keys: Iterable[str] = ()) -> Entry:
         if figures:
             layers.append(Layer(str(record["module"]), str(record["type"]), figures))
     totals = {key: report.totals[key] for key in wanted}
-    bounds = tuple(sorted(key for key in wanted if key in report.lower_bounds))
+    uncertain = report.lower_bounds | report.unknown
+    bounds = tuple(sorted(key for key in wanted if key in uncertain))
     return Entry(report.model, report.input, totals, tuple(layers), bounds)
 
 
@@ -112,7 +115,7 @@ def read_lock(path: str | Path) -> LockFile | None:
         LockFileError: it cannot be read, or is damaged; the message says where.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -135,7 +138,7 @@ def parse_lock(text: str, path: str) -> LockFile:
         place = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else path
         raise LockFileError(_damaged(place, f"it is not JSON ({error})")) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != LOCK_SCHEMA_VERSION:
+    if type(version) is not int or version != LOCK_SCHEMA_VERSION:
         said = f"its schema_version is {version!r}, this archstat reads {LOCK_SCHEMA_VERSION}"
         raise LockFileError(_damaged(path, said))
     try:
@@ -166,13 +169,16 @@ def _refused(constant: str) -> float:
 
 
 def _entry(content: Mapping[str, Any]) -> Entry:
-    return Entry(
+    entry = Entry(
         model=_text(content["model"]),
         input=_text(content["input"]),
         totals={_text(key): _cell(cell) for key, cell in content["totals"].items()},
-        layers=tuple(_layer(row) for row in content["layers"]),
-        lower_bounds=tuple(_text(key) for key in content.get("lower_bounds", [])),
+        layers=tuple(_layer(row) for row in _list(content["layers"])),
+        lower_bounds=tuple(_text(key) for key in _list(content.get("lower_bounds", []))),
     )
+    if not content.keys() <= _ENTRY_KEYS:
+        raise ValueError(f"{min(content.keys() - _ENTRY_KEYS)!r} is no key of a budget")
+    return entry
 
 
 def _layer(row: Mapping[str, Any]) -> Layer:
@@ -187,9 +193,15 @@ def _cell(cell: Any) -> Cell:
 
 
 def _number(number: Any) -> Number:
-    if type(number) not in (int, float):
-        raise ValueError(f"{number!r} is no number")
+    if type(number) not in (int, float) or not abs(number) < _BEYOND:
+        raise ValueError(f"{repr(number)[:40]} is no number")
     return number  # type: ignore[no-any-return]
+
+
+def _list(items: Any) -> list[Any]:
+    if not isinstance(items, list):
+        raise ValueError(f"{str(items)[:40]} is no list")
+    return items
 
 
 def _text(text: Any) -> str:

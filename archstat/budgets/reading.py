@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from archstat.budgets.entries import EntryReader
 from archstat.budgets.rules import Budget, Config
 from archstat.budgets.toml_lines import KeyPath, key_lines
 from archstat.errors import ConfigError, Mistake
+from archstat.files import read_regular
 from archstat.hints import did_you_mean
 
 OWN_FILE = "archstat.toml"
@@ -29,10 +31,11 @@ def find_config(start: Path) -> Path:
         ConfigError: there is none.
     """
     for folder in (start, *start.parents):
-        if (folder / OWN_FILE).is_file():
+        # Also a folder of that name, or a link that leads nowhere: somebody meant it.
+        if os.path.lexists(folder / OWN_FILE):
             return folder / OWN_FILE
         project = folder / PROJECT_FILE
-        if project.is_file() and _mentions_budgets(project):
+        if os.path.lexists(project) and _mentions_budgets(project):
             return project
         if (folder / ".git").exists():
             break
@@ -51,7 +54,7 @@ def load(path: str | Path) -> Config:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_regular(path).decode()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -68,13 +71,14 @@ def parse_config(text: str, path: Path) -> Config:
     try:
         # A byte order mark is what some editors save, and no part of the text.
         content = tomllib.loads(text.removeprefix("\ufeff"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         place = _PLACE.search(str(error))
         said = _PLACE.sub("", str(error)) or type(error).__name__
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
         raise _refusal([Mistake(str(path), line, f"this is not TOML: {said}.")]) from error
     reader = _Reader(text.removeprefix("\ufeff"), path)
-    config = Config(tuple(reader.read(content)), path)
+    budgets = tuple(reader.read(content))
+    config = Config(budgets, path, tuple(dict.fromkeys(reader.silent)))
     if reader.mistakes:
         raise _refusal(sorted(reader.mistakes, key=lambda mistake: mistake.line))
     return config
@@ -84,6 +88,7 @@ class _Reader:
     def __init__(self, text: str, path: Path) -> None:
         self.path = path
         self.mistakes: list[Mistake] = []
+        self.silent: list[str] = []
         self._lines = key_lines(text)
         self._prefix: KeyPath = _TABLE if path.name == PROJECT_FILE else ()
 
@@ -103,9 +108,9 @@ class _Reader:
             header = ".".join(str(key) for key in (*self._prefix, "budget"))
             self._report(self._line("budget"), f"there is no budget here; write [[{header}]].")
             return []
-        budgets = [made for number in range(len(entries)) for made in self._budget(entries, number)]
+        budgets = [self._budget(entries, number) for number in range(len(entries))]
         self._refuse_repeated(budgets)
-        return budgets
+        return [budget for made in budgets for budget in made]
 
     def _budget(self, entries: list[Any], number: int) -> list[Budget]:
         line = self._line("budget", number)
@@ -117,18 +122,23 @@ class _Reader:
             return self._line("budget", number, *place)
 
         folder = self.path.parent.resolve()
-        return EntryReader(entries[number], folder, line, line_of, self._report).budgets()
+        entry = EntryReader(entries[number], folder, line, line_of, self._report)
+        budgets = entry.budgets()
+        self.silent += entry.silent
+        return budgets
 
-    def _refuse_repeated(self, budgets: list[Budget]) -> None:
+    def _refuse_repeated(self, entries: list[list[Budget]]) -> None:
         lines: dict[str, int] = {}
-        for budget in budgets:
-            first = lines.setdefault(budget.name, budget.line)
-            if first != budget.line:
+        for budgets in entries:
+            # one entry of the file may stand for several models, of one mistake
+            repeated = [budget for budget in budgets if budget.name in lines]
+            for budget in repeated[:1]:
                 self._report(
                     budget.line,
-                    f"the budget of line {first} is called {budget.name!r}, too; "
+                    f"the budget of line {lines[budget.name]} is called {budget.name!r}, too; "
                     "give one of them a name of its own.",
                 )
+            lines.update((budget.name, budget.line) for budget in budgets)
 
     def _line(self, *place: str | int) -> int:
         """The line of a key, else of what it stands in."""
@@ -148,12 +158,13 @@ def _refusal(mistakes: list[Mistake]) -> ConfigError:
 
 
 def _mentions_budgets(project: Path) -> bool:
+    """Whether it holds budgets; where that cannot be told, to read it tells what is wrong."""
     try:
-        text = project.read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return False
+        text = read_regular(project).decode().removeprefix("\ufeff")
+    except (OSError, UnicodeDecodeError):
+        return True
     try:
         tool = tomllib.loads(text).get("tool", {})
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return "tool.archstat" in text
+    except (ValueError, RecursionError):
+        return "archstat" in text
     return isinstance(tool, Mapping) and "archstat" in tool

@@ -124,13 +124,24 @@ def parse_increase(key: str, text: str, line: int = 0) -> Rule:
     return Rule(key, "<=", Fraction(match[1]) / 100, f"{match[1]}%", line, relative=True)
 
 
+def units_of(column: Column) -> dict[str, int]:
+    """The units that a limit of a column may have, an empty one among them for none."""
+    if column.unit == "bytes":
+        return BYTE_UNITS
+    return COUNT_UNITS if column.unit == "count" else {"": 1}
+
+
 def _limit(column: Column, text: str) -> int | Fraction:
     if len(text) > _LONGEST:
         raise SpecError(f"{_shown(text)} is too long for a limit; write {_example(column)}.")
     parse_bytes(text) if column.unit == "bytes" else parse_count(text)
     match = _QUANTITY.fullmatch(text.strip())
     assert match is not None  # or the parser of units had refused it
-    units = BYTE_UNITS if column.unit == "bytes" else COUNT_UNITS
+    units = units_of(column)
+    if match[2] not in units:
+        raise SpecError(
+            f"{text!r}: {column.key} is a plain number; write it in full, {_example(column)}."
+        )
     limit = Fraction(match[1]) * units[match[2]]
     if limit.denominator == 1:
         return int(limit)
@@ -173,10 +184,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The budgets of a file, wildcards already turned into a budget a model."""
+    """The budgets of a file, wildcards already turned into a budget a model.
+
+    `silent` are the files and modules that a wildcard reaches without a name that it stands for.
+    """
 
     budgets: tuple[Budget, ...]
     path: Path
+    silent: tuple[str, ...] = ()
 
     @property
     def lock_path(self) -> Path:

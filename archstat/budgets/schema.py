@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from archstat.budgets.rules import GROWING_KEYS, OPERATORS, RULE_COLUMNS
+from archstat.budgets.rules import GROWING_KEYS, OPERATORS, RULE_COLUMNS, units_of
 from archstat.result import Column
-from archstat.units import BYTE_UNITS, COUNT_UNITS
 
 _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _PERCENT = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["1%", "0%"]}
@@ -72,14 +71,14 @@ def _budget() -> dict[str, Any]:
 
 
 def _rule(column: Column) -> dict[str, Any]:
-    named = BYTE_UNITS if column.unit == "bytes" else COUNT_UNITS
-    units = "|".join(filter(None, named))
-    optional = "?" if "" in named else ""
+    named = units_of(column)
+    unit = "|".join(filter(None, named))
+    unit = f"({unit}){'?' if '' in named else ''}" if unit else ""
     examples = {"bytes": ["<= 20MiB"], "pixels": [">= 224"], "number": ["<= 50"]}
     return {
         "type": "string",
         "description": column.meaning,
-        "pattern": rf"^\s*({'|'.join(OPERATORS)})\s*{_NUMBER}\s*({units}){optional}\s*$",
+        "pattern": rf"^\s*({'|'.join(OPERATORS)})\s*{_NUMBER}\s*{unit}\s*$",
         "examples": examples.get(column.unit, ["<= 5.3M", "== 5288548"]),
     }
 

@@ -52,12 +52,18 @@ def judge(
     """
     cell = report.totals[rule.key]
     value = rule.measured(cell)
-    if value is None and rule.key not in report.unknown:
+    parts = {rule.key, *(rule.column.quotient or ())}
+    is_unknown = not parts.isdisjoint(report.unknown)
+    if value is None:  # of what is only a lower bound there is no quotient
+        is_unknown |= not parts.isdisjoint(report.lower_bounds)
+    if value is None and not is_unknown:
         raise SpecError(f"{report.model} has no {rule.key} ({_why_none(rule.column)}).")
     limit, uncertain = _limit(rule, locked)
-    if value is None:
+    if value is None or is_unknown:
         return _unknown(rule, limit, informational)
     allowed = rule.allows(value, limit)
+    if rule.relative and locked is not None:
+        _check_same(locked, report, allowed)
     bound = rule.key in report.lower_bounds
     state = _state(rule, allowed, value > limit, bound, uncertain)
     if state != "kept" and informational:
@@ -65,6 +71,17 @@ def judge(
     margin = _margin(rule, value, limit)
     sentence = _sentence(rule, value, limit, margin, bound, uncertain, allowed)
     return Verdict(rule, cell, value, _plain(limit), margin, state, sentence, bound)
+
+
+def _check_same(locked: Entry, report: Report, allowed: bool) -> None:
+    """Refuse a base that is another model's; one with other options keeps nothing either."""
+    heads = {model.partition(",")[0] for model in (locked.model, report.model)}
+    grew = len(heads) == 1 and not allowed
+    if locked.input != report.input or (locked.model != report.model and not grew):
+        raise SpecError(
+            f"max_increase: the lock file has {locked.model} at {locked.input} under this name, "
+            f"not {report.model} at {report.input}; run `archstat check --update` and commit it."
+        )
 
 
 def _unknown(rule: Rule, limit: int | Fraction, informational: bool) -> Verdict:

@@ -23,10 +23,12 @@ def matching(model: str, folder: Path) -> list[str]:
     """The specs that a model with wildcards stands for, its options behind each of them.
 
     Names of the zoo come in the catalogue's order. Of a file or module these are the public classes
-    and functions that it defines, read without running it, in their order.
+    and functions that it defines, and what else it assigns and may be a model, read without running
+    it, in their order.
 
     Raises:
         SpecError: nothing matches, or wildcards are not known for this kind of model.
+        LookupFailedError: a file that it reaches cannot be read: what is in it is not known.
     """
     head, comma, options = model.partition(",")
     before, colon, after = head.strip().rpartition(":")
@@ -47,6 +49,20 @@ def matching(model: str, folder: Path) -> list[str]:
     return [f"{name}{comma}{options}" for name in names]
 
 
+def silent(model: str, folder: Path) -> list[str]:
+    """The files or modules that a wildcard reaches, in which no name is like it.
+
+    Raises:
+        SpecError, LookupFailedError: see `matching`.
+    """
+    before, _, after = model.partition(",")[0].strip().rpartition(":")
+    return [
+        module
+        for module, path in (_modules(before, folder) if before else ())
+        if not any(fnmatchcase(name, after) for name in candidates(path))
+    ]
+
+
 def _modules(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """The files that a path, or modules that a dotted name, stands for, with their source."""
     if pattern.endswith(".py") or "/" in pattern:
@@ -65,9 +81,9 @@ def _modules(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise SpecError(f"{pattern!r}: a wildcard looks below the folder of its file only.")
     try:
-        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise SpecError(f"{pattern!r}: a wildcard looks below the folder of its file only.")
-        return sorted(path for path in folder.glob(pattern) if path.is_file())
-    except (OSError, ValueError, NotImplementedError, IndexError):
-        return []
+        return sorted(folder.glob(pattern))
+    except (OSError, ValueError, NotImplementedError, IndexError) as error:
+        raise SpecError(f"{pattern!r} cannot be looked for: {error}.") from error

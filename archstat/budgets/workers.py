@@ -1,4 +1,8 @@
-"""Many models at once: forked processes, which share the parent's import of torch."""
+"""Models in other processes: many at once, and users' code where nobody but itself can be ended.
+
+Forked processes share the parent's import of torch. A model of the zoo may run in any of them; code
+of a user's, which may end its process, runs in one of its own, whose death is seen.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,17 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from archstat.hints import shortened
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.connection import Connection
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -43,7 +53,7 @@ def _started(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context("fork")
+    context: Any = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
     return pool, [pool.submit(work, task) for task in tasks]
 
@@ -73,6 +83,100 @@ def _of_living(pool: ProcessPoolExecutor, futures: Sequence[Future[_Result]]) ->
         return
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process gave no result; `how` it ended is the rest of a sentence about its model."""
+
+    how: str
+
+
+def each_alone(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int
+) -> Iterator[_Result | Ended]:
+    """The result of each task, in the order of the tasks, each from a process of its own.
+
+    One process starts at once, see `in_order`, and makes the others; it runs none of the work.
+    """
+    if not tasks:
+        return iter(())
+    return _received(*_spawned(_serve, work, tasks, workers), len(tasks))
+
+
+def _received(process: Any, results: Connection, count: int) -> Iterator[Any]:
+    try:
+        for _ in range(count):
+            yield _result(process, results)
+    finally:
+        process.terminate()  # those that it made see that nobody listens, and are ended by it
+        process.join()
+
+
+def _serve(
+    results: Connection, work: Callable[[Any], Any], tasks: Sequence[Any], workers: int
+) -> None:
+    import torch  # noqa: F401 - once for all processes that are made here
+
+    running: deque[tuple[Any, Connection]] = deque()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        for task in tasks:
+            if len(running) == max(1, workers):
+                results.send(_last_words(*running.popleft()))
+            running.append(_spawned(_alone, work, task))
+        while running:
+            results.send(_last_words(*running.popleft()))
+    finally:
+        for process, _ in running:
+            process.kill()
+
+
+def _alone(result: Connection, work: Callable[[Any], Any], task: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        found = work(task)
+    except BaseException as error:  # SystemExit, KeyboardInterrupt: whatever the user's code raises
+        found = Ended(f"raised {shortened(error)}")
+    with suppress(OSError):  # the user's code may have closed what was not its own
+        result.send(found)
+
+
+def _last_words(process: Any, result: Connection) -> Any:
+    found = _result(process, result)
+    process.kill()  # it has nothing more to say, whatever threads it still has
+    process.join()
+    return found
+
+
+def _result(process: Any, result: Connection) -> Any:
+    """What a process sends, or how it ended without a word."""
+    # One that it leaves behind may hold the other end of the pipe open.
+    while not result.poll(1) and process.is_alive():
+        pass
+    with suppress(EOFError):
+        if result.poll():
+            return result.recv()
+    process.join()
+    code = process.exitcode
+    return Ended(f"ended its process {f'by signal {-code}' if code < 0 else f'with code {code}'}")
+
+
+def _spawned(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
+    import multiprocessing
+
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_quietly, args=(target, sending, *arguments))
+    process.start()
+    sending.close()
+    return process, receiving
+
+
+def _quietly(target: Callable[..., None], *arguments: Any) -> None:
+    _leave_interrupts()
+    os.dup2(2, 1)  # standard output is for verdicts, not for what a model prints
+    target(*arguments)
 
 
 def _leave_interrupts() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from archstat.errors import InputError, SpecError
+from archstat.errors import InputError, LookupFailedError, SpecError
 from archstat.models.users_code import candidates
 from archstat.units import InputSpec, parse_input, parse_shape
 
@@ -124,8 +124,11 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
 
 
 def _without_attribute(path: str) -> str:
-    names = candidates(Path(path))
     if not os.path.exists(path):
         return f"There is no file {path}; write FILE.py:NAME, the class or function that builds."
+    try:
+        names = candidates(Path(path))
+    except LookupFailedError:
+        names = []
     hint = f"try {' or '.join(f'{path}:{name}' for name in names[:3])}" if names else "FILE.py:NAME"
     return f"{path} is a file without a target: name the class or function that builds; {hint}."

@@ -1,4 +1,4 @@
-"""From ``package.module:attr`` or ``path/file.py:attr`` to the object of that name."""
+"""Objects in a user's file or module, and the names that it has for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from archstat.errors import LookupFailedError
+from archstat.files import read_regular
 from archstat.hints import did_you_mean, shortened
 
 
@@ -40,14 +42,53 @@ def load_attribute(module: str, attribute: str) -> Any:
 
 
 def candidates(path: Path) -> list[str]:
-    """The public classes and functions a Python file defines, read without running it."""
+    """The public names that a Python file may build models by, read without running it.
+
+    These are the classes and functions that it defines, also under a condition, and what it assigns
+    a name that is not plainly a number, a text or a collection.
+
+    Raises:
+        LookupFailedError: it cannot be read as Python.
+    """
     try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []
-    definitions = (ast.ClassDef, ast.FunctionDef)
-    names = [node.name for node in tree.body if isinstance(node, definitions)]
-    return [name for name in names if not name.startswith("_")]
+        tree = ast.parse(read_regular(path), str(path))
+        names = [name for node in tree.body for name in _named(node)]
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise LookupFailedError(f"{path} cannot be read: {shortened(error)}") from error
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
+
+
+_PLAIN = (
+    *(ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.BinOp, ast.UnaryOp),
+    *(ast.Compare, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp),
+)
+
+
+def _named(node: ast.AST) -> Iterator[str]:
+    """The names that a statement of a module makes, and those inside of it."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield node.name
+        return  # what stands in it is its own
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            yield from _assigned(target, node.value)
+    for child in ast.iter_child_nodes(node):
+        yield from _named(child)
+
+
+def _assigned(target: ast.AST, value: ast.AST | None) -> Iterator[str]:
+    if isinstance(target, ast.Name):
+        if value is not None and not isinstance(value, _PLAIN):
+            yield target.id
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        values: list[ast.expr] | list[ast.AST | None] = [value] * len(target.elts)
+        if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
+            values = value.elts
+        for name, its in zip(target.elts, values, strict=True):
+            yield from _assigned(name, its)
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -69,7 +110,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         del sys.modules[name]
         raise LookupFailedError(f"{path} does not import: {shortened(error)}") from error
     return module
@@ -86,7 +127,7 @@ def _import_module(name: str) -> ModuleType:
                 f"There is no module {missing!r}, neither installed nor in {Path.cwd()}."
             ) from error
         raise LookupFailedError(f"{name} does not import: {shortened(error)}") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise LookupFailedError(f"{name} does not import: {shortened(error)}") from error
 
 

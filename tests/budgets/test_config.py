@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -259,3 +260,96 @@ def test_no_text_of_a_config_gives_a_traceback(text):
     else:
         assert tomllib.loads(text)["budget"]
         assert all(budget.rules for budget in config.budgets)
+
+
+# -- layouts ---------------------------------------------------------------------------------------
+
+_TWO = [("a", "resnet18", "params", "<= 1k"), ("b", "resnet18", "macs", "<= 100G")]
+LAYOUTS = [
+    'budget = [{name="a", model="resnet18", params="<= 1k"}, '
+    '{name="b", model="resnet18", macs="<= 100G"}]',
+    'budget = [\n{name="a", model="resnet18", params="<= 1k"},\n# a comment\n'
+    '{name="b", model="resnet18", macs="<= 100G"},\n]',
+    '[[budget]]\nname="a"\nmodel="resnet18"\nparams="<= 1k" # [[budget]]\n'
+    '[[budget]]\nname="b"\nmodel="resnet18"\nmacs="<= 100G"',
+    '[[ "budget" ]]\n"name"="a"\n\'model\'="resnet18"\nparams = \'<= 1k\'\n'
+    '[[budget]]#\nname="b"\nmodel="""resnet18"""\nmacs="""\\\n   <= 100G"""',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_has_every_rule_once(config_of, layout, mark, ends):
+    config = config_of(mark + layout.replace("\n", ends))
+    found = [(b.name, b.model, r.key, r.text) for b in config.budgets for r in b.rules]
+    assert found == _TWO
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_budgets_of_one_name_are_a_mistake_in_every_layout(mistakes_of, layout):
+    ((_, text),) = mistakes_of(layout.replace('name="b"', 'name="a"').replace('"name"', "name"))
+    assert "is called 'a', too" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'budget = [{model="vgg16", params="<= 1G"}, {model="vgg16", macs="<= 1T"}]',
+        'budget = [{model="vgg*", params="<= 1G"}, {model="vgg16", macs="<= 1T"}]',
+        'budget = [{model="vgg16", macs="<= 1T"}, {model="vgg*", params="<= 1G"}]',
+        'budget = [{model="vgg*", name="x", macs="< 1G"}, {model="vgg*", name="x", macs="< 1T"}]',
+    ],
+)  # fmt: skip
+def test_budgets_of_one_name_on_one_line_are_a_mistake(mistakes_of, text):
+    ((line, said),) = mistakes_of(text)
+    assert (line, "is called" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "9" * 5000,
+        "x = 2024-01-01T00:00:00+99:99",
+        "x = 1e999",
+        "x = " + "[" * 5000,
+        'budget = [{model="vgg16", params=1e999}]',
+        'budget = [{model="vgg16", params="<= 1e999"}]',
+        'budget = [{model="vgg16", max_increase=1e999}]',
+        'budget = [{model="vgg16", max_increase={params=inf}}]',
+        "budget = [[]]",
+        "budget = {}",
+        "[budget]\nmodel='vgg16'",
+        'budget.model = "vgg16"',
+    ],
+)
+def test_what_is_no_budget_is_a_mistake(mistakes_of, text):
+    assert mistakes_of(text)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+GOOD = '[[budget]]\nmodel = "vgg16"\nparams = "<= 1G"\n'
+
+
+@pytest.mark.parametrize("name", ["archstat.toml", "pyproject.toml"])
+@pytest.mark.parametrize("kind", ["folder", "dead link", "fifo", "endless"])
+def test_file_of_budgets_that_is_no_file_is_an_error_and_none_above_is_taken(tmp_path, name, kind):
+    (tmp_path / "archstat.toml").write_text(GOOD)
+    path = tmp_path / "inner" / name
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere" if kind == "dead link" else "/dev/zero")
+    found = find_config(path.parent)
+    assert found == path
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(found)
+
+
+def test_pipe_given_as_a_file_of_budgets_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load("/dev/stdin" if not os.path.isfile("/dev/stdin") else "/dev/null")

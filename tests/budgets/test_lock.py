@@ -97,6 +97,16 @@ def test_text_of_any_lock_file_gives_it_back(lock):
         (TEXT.replace('"layers"', '"layer"'), "KeyError: 'layers'"),
         (TEXT.replace('  "budgets"', '<<<<<<< HEAD\n  "budgets"'), "x:3: this lock file"),
         ("[" * 100_000, "it is not JSON"),
+        (
+            TEXT.replace('"schema_version": 1', '"schema_version": true'),
+            "its schema_version is True",
+        ),
+        (TEXT.replace('"schema_version": 1', '"schema_version": 1.0'), "its schema_version is 1.0"),
+        (TEXT.replace("0.5", "1e999"), "inf is no number"),
+        (TEXT.replace("0.5", "-1e999"), "-inf is no number"),
+        (TEXT.replace("0.5", "9" * 4000), "is no number"),
+        (TEXT.replace("0.5", "9" * 5000), "it is not JSON"),
+        (TEXT.replace('"input"', '"inputs": "", "input"'), "'inputs' is no key of a budget"),
     ],
 )
 def test_damaged_lock_file_says_where_and_what_to_do(text, said):
@@ -121,6 +131,19 @@ def test_absent_lock_file_is_none_and_an_unreadable_one_an_error(tmp_path):
     (tmp_path / "bytes").write_bytes(b"\xff")
     with pytest.raises(LockFileError, match="cannot be read"):
         read_lock(tmp_path / "bytes")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "/dev/zero", "nowhere", "folder"])
+def test_lock_file_that_is_no_file_is_an_error_and_not_waited_for(tmp_path, kind):
+    path = tmp_path / "archstat.lock"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(kind)
+    with pytest.raises(LockFileError, match="cannot be read"):
+        read_lock(path)
 
 
 # -- writing ---------------------------------------------------------------------------------------

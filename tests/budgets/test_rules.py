@@ -160,3 +160,13 @@ def test_comparison_is_exact_whatever_the_size(number, limit):
         ">": number > limit,
         "==": number == limit,
     }
+
+
+@pytest.mark.parametrize("unit", ["k", "K", "M", "G", "T"])
+@pytest.mark.parametrize(
+    "key", ["receptive_field", "effective_stride", "depth", "unknown_ops", "arithmetic_intensity"]
+)
+def test_plain_number_has_no_unit(key, unit):
+    with pytest.raises(SpecError, match="is a plain number"):
+        parse_rule(key, f"<= 5{unit}")
+    assert parse_rule(key, "<= 5").limit == 5

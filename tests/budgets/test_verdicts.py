@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -116,7 +117,7 @@ def test_relative_rule_without_anything_locked_says_how_to_lock(report_of, locke
 
 @pytest.mark.parametrize("value", [900, 1100])
 def test_relative_rule_on_a_locked_lower_bound_is_incomplete(report_of, value):
-    locked = Entry("net", "", {"macs": 1000}, lower_bounds=("macs",))
+    locked = Entry("net", "1x3x8x8", {"macs": 1000}, lower_bounds=("macs",))
     verdict = judge(parse_increase("macs", "1%"), report_of(macs=value), locked)
     assert verdict.state == "incomplete"
 
@@ -142,3 +143,28 @@ def test_sentence_has_the_numbers_in_full(report_of):
 )
 def test_no_share_looks_like_nothing(part, whole, text):
     assert percent(part, whole) == text
+
+
+@pytest.mark.parametrize("operator", ["<=", "<", ">=", ">", "=="])
+@pytest.mark.parametrize("key", ["params", "param_bytes", "peak_memory_bytes", "receptive_field"])
+@pytest.mark.parametrize("cell", [None, 0, 10**6])
+def test_what_is_unknown_is_never_kept(report_of, operator, key, cell):
+    report = report_of(**{key: cell})
+    (analysis,) = report.analyses
+    unknown = replace(report, analyses=(replace(analysis, unknown=frozenset({key})),))
+    unit = "B" if key.endswith("bytes") else ""
+    assert judge(parse_rule(key, f"{operator} 10{unit}"), unknown).state == "incomplete"
+
+
+@pytest.mark.parametrize("locked", [
+    Entry("other", "1x3x8x8", {"params": 1000}), Entry("net", "1x3x9x9", {"params": 1000}),
+    Entry("net", "", {"params": 1000}), Entry("net,width=4", "1x3x8x8", {"params": 1000}),
+])  # fmt: skip
+def test_base_of_another_model_or_input_keeps_nothing(report_of, locked):
+    with pytest.raises(SpecError, match="the lock file has"):
+        judge(parse_increase("params", "1%"), report_of(params=1), locked)
+
+
+def test_base_of_other_options_breaks_a_rule_all_the_same(report_of):
+    locked = Entry("net,width=4", "1x3x8x8", {"params": 1000})
+    assert judge(parse_increase("params", "1%"), report_of(params=1011), locked).state == "broken"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from archstat import zoo
 from archstat.budgets.wildcards import has_wildcard, matching
-from archstat.errors import SpecError
+from archstat.errors import ArchstatError, SpecError
 
 SOURCE = """
 raise RuntimeError("reading a file for its names must not run it")
@@ -59,4 +61,26 @@ def test_what_is_no_wildcard(model):
 )  # fmt: skip
 def test_nothing_to_stand_for_is_an_error(folder, model):
     with pytest.raises(SpecError):
+        matching(model, folder)
+
+
+@pytest.mark.parametrize("model", ["nets/*.py:*Net", "nets.*:*Net", "nets/bad.py:B*"])
+@pytest.mark.parametrize(
+    "kind", ["syntax", "nul", "deep", "deeper", "dead link", "fifo", "folder", "latin-1"]
+)
+def test_file_that_a_wildcard_reaches_and_cannot_read_is_an_error(folder, model, kind):
+    path = folder / "nets" / "bad.py"
+    contents = {
+        "syntax": b"class BadNet(\n", "nul": b"class BadNet: ...\n\0", "deep": b"(" * 9000,
+        "deeper": b"x = " + b"-" * 200_000 + b"1", "latin-1": b"class B\xe4dNet: ...",
+    }  # fmt: skip
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    elif kind == "dead link":
+        path.symlink_to("nowhere.py")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(ArchstatError, match=r"bad\.py cannot be read"):
         matching(model, folder)
