@@ -122,9 +122,9 @@ class Fields:
 
     def of_value(self, value: int) -> FieldRow | None:
         """The row of any value; None where it does not come from the input."""
-        if value == self.final.value:
-            return self.final
-        return None if self._trace.states[value] is None else row_of(self._trace, value)
+        if self._trace.states[value] is None:
+            return None
+        return row_of(self._trace, value, latest=value in self.graph.outputs)
 
 
 def receptive_field(graph: Graph) -> Fields:
@@ -192,7 +192,8 @@ def row_of(trace: Trace, value: int, latest: bool = False) -> FieldRow:
     op = None if index is None else trace.graph.ops[index]
     name = ("", "", "input", "input") if op is None else (
         op.module, op.module_type, op.name, op.kind)  # fmt: skip
-    return FieldRow(index, value, *name, op, state, trace.maker)
+    written = trace.writes.last_on(value) if latest else None
+    return FieldRow(index, value, *name, op, state, trace.maker, written)
 
 
 def unaligned(trace: Trace) -> list[Note]:

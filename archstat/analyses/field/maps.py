@@ -136,6 +136,8 @@ def pieced(parts: Sequence[tuple[Map | None, int]]) -> Map:
 
 def _simplified(pairs: list[Pair]) -> Map:
     """A table, or the plain map it is in truth."""
+    if not pairs:
+        return Map(0, 1, (None,), (None,))
     lo, hi = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
     first, last = lo[0], hi[0]
     if first is not None and last is not None and len(pairs) > 1 and lo[1] is not None:

@@ -108,7 +108,8 @@ Interval = tuple[int, int]
 class FieldRow:
     """What one value sees of the input; `op` is the index of the op that made it.
 
-    A row for the input itself has no op. Tuples hold one entry an axis.
+    A row for the input itself has no op. Tuples hold one entry an axis. `written` is the last op
+    that wrote into the value after it was made.
     """
 
     op: int | None
@@ -120,6 +121,7 @@ class FieldRow:
     _op: Op | None = field(repr=False)
     _state: State = field(repr=False)
     _maker: States = field(repr=False, compare=False)
+    written: int | None = None
 
     @property
     def kernel(self) -> tuple[int, ...] | None:

@@ -150,6 +150,10 @@ class States:
         aligned = state.aligned and not any(relation.scans for relation in relations)
         return self.new(layout, sizes, tuple(maps), (Link(state, relations, (), pools),), aligned)
 
+    def whole(self, state: State) -> State:
+        """The state with each axis in a dimension of its own, where views did not mix them."""
+        return self.spread(state, range(len(state.layout))) or state
+
     def along(
         self, state: State, shape: tuple[int, ...], steps: dict[int, tuple[Relation, int]]
     ) -> State | None:

@@ -140,6 +140,12 @@ class Trace:
         maker = self.maker
         layout = common_layout(layouts)
         if layout is None:
+            # Channels may stand among the positions of some, as depth-to-space leaves them.
+            pairs = zip(states, layouts, strict=True)
+            states = [maker.whole(maker.moved(state, own)) for state, own in pairs]
+            layouts = [state.layout for state in states]
+            layout = common_layout(layouts)
+        if layout is None:
             return self.give_up(op, "joins values whose positions stand in different dimensions")
         if any(digits and digits[0][0] == LOST for digits in layout):
             dim = next(i for i, digits in enumerate(layout) if digits and digits[0][0] == LOST)

@@ -52,6 +52,7 @@ def overlaid(
     Raises:
         ValueError: their positions do not fit together.
     """
+    base, source = (state and maker.whole(state) for state in (base, source))
     cut = [dim for dim, chosen in enumerate(region.indices) if len(chosen) != shape[dim]]
     place = {dim: own for own, dim in enumerate(region.dims) if dim is not None}
     if source is not None:
@@ -167,6 +168,11 @@ class Writes:
         inside = read != given and values[read].storage == entry.storage
         write = Write(index, states[value], region, inside)
         self.logs.setdefault(entry.storage, []).append(write)
+
+    def last_on(self, value: int) -> int | None:
+        """The last op that wrote into the memory of a value, parts of it included."""
+        log = self.logs.get(self.graph.values[value].storage)
+        return log[-1].op if log else None
 
     def refresh(self, values: Iterable[int]) -> None:
         """Bring values up to date with what was written since they were made."""

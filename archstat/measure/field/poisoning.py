@@ -33,7 +33,8 @@ class Poisoning:
     def __init__(self, root: nn.Module, fields: Fields, row: FieldRow) -> None:
         graph = fields.graph
         self.root, self.fields, self.row = root, fields, row
-        self.targets = [op.target for op in graph.ops[: (row.op or 0) + 1]]
+        last = (row.op or 0) if row.written is None else row.written
+        self.targets = [op.target for op in graph.ops[: last + 1]]
         self.number = graph.inputs.index(fields.root)
         self.batch = graph.values[graph.inputs[self.number]].shape[0]
         largest = max(
@@ -114,20 +115,25 @@ class Poisoning:
             return [*args, *kwargs.values()][self.number].isnan()
         kept: list[torch.Tensor] = []
 
-        def watch(tensor: torch.Tensor) -> None:
+        def keep(tensor: torch.Tensor) -> None:
             if tensor.shape[1:] != graph.values[row.value].shape[1:]:
                 raise CaptureError(
                     f"{graph.name}: the module makes {format_shape(tensor.shape)} of what was "
                     f"counted as {format_shape(graph.values[row.value].shape)}; it is another one."
                 )
-            kept.append(tensor.isnan())
+            kept.append(tensor)
+            if row.written is None:
+                raise StopProbe
+
+        def stop(_: torch.Tensor) -> None:
             raise StopProbe
 
-        place = graph.ops[row.op].outputs.index(row.value)
+        watched = {(row.op, graph.ops[row.op].outputs.index(row.value)): keep}
+        if row.written is not None:
+            watched[row.written, 0] = stop
         with suppress(StopProbe):
-            watched = {(row.op, place): watch}
             probe(self.root, args, kwargs, watched, cuts, targets=self.targets)
-        return kept[0]
+        return kept[0].isnan()
 
     def _by_position(self, nan: torch.Tensor, axis: int, layout: Layout) -> torch.Tensor:
         """Runs x positions: whether anything there is NaN."""

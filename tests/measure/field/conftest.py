@@ -54,7 +54,7 @@ class Generator:
     def conv(self, stride=3, groups=1, after=CHANNELS):
         kernel, dilation = self.each(1, 4), self.each(1, 2)
         padding = tuple(self.random.randint(0, k) for k in kernel)
-        mode = self.random.choice(["zeros"] * 4 + ["reflect", "replicate"])
+        mode = self.random.choice(["zeros"] * 4 + ["reflect", "replicate", "circular"])
         return CONVS[self.axes](CHANNELS, after, kernel, self.each(1, stride), padding, dilation,
                                 groups, padding_mode=mode)  # fmt: skip
 
@@ -89,7 +89,7 @@ class Generator:
         return ADAPTIVE_POOLS[self.axes](out[0] if self.axes == 1 else out)
 
     def pad(self):
-        mode = self.random.choice(["constant", "constant", "reflect", "replicate"])
+        mode = self.random.choice(["constant", "constant", "reflect", "replicate", "circular"])
         low = -2 if mode == "constant" else 0
         pads = [self.random.randint(low, 3) for _ in range(2 * self.axes)]
         return Function(lambda x: F.pad(x, pads, mode=mode))
@@ -164,6 +164,122 @@ class Generator:
 
         return Function(shuffle)
 
+    def written(self):
+        """A part of a copy written over: rows of a stride, a box, a channel, a single row."""
+        stride, first = self.random.randint(1, 3), self.random.randint(0, 2)
+        cuts = [slice(self.random.randint(0, 1), self.random.choice([None, -1])) for _ in
+                range(self.axes)]  # fmt: skip
+        axis = self.random.randrange(self.axes)
+        kind = self.random.choice(["stride", "box", "channel", "row"])
+
+        def places():
+            rows = [slice(None)] * self.axes
+            if kind == "box":
+                return (slice(None), slice(None), *cuts)
+            if kind == "channel":
+                return (slice(None), slice(1, 3))
+            rows[axis] = slice(first, None, stride) if kind == "stride" else first
+            return (slice(None), slice(None), *rows)
+
+        def write(x, layer):
+            copy = x.clone()
+            copy[places()] = layer(x)[places()]
+            return copy
+
+        return Function(write, self.same())
+
+    def scattered(self):
+        axis, step = self.random.randint(2, self.axes + 1), self.random.randint(1, 2)
+
+        def write(x, layer):
+            return torch.slice_scatter(x, layer(x).narrow(axis, 0, 1), axis, step, step + 1)
+
+        return Function(write, self.same())
+
+    def picked(self):
+        """Indices of one axis in another order, by a list, a range, index_select or gather."""
+        axis, kind = self.random.randint(2, self.axes + 1), self.random.randrange(4)
+        count = self.random.randint(2, 6)
+        seed = self.random.random()
+
+        def pick(x):
+            size = x.shape[axis]
+            places = [int(seed * 1000 * (n + 1)) % size for n in range(count)]
+            if kind == 0:
+                return x[(slice(None),) * axis + (places,)]
+            if kind == 1:
+                spread = torch.arange(0, size, 2, device=x.device)
+                return x[(slice(None),) * axis + (spread,)]
+            index = torch.tensor(places)
+            if kind == 2:
+                return x.index_select(axis, index)
+            shape = [count if dim == axis else 1 for dim in range(x.dim())]
+            full = [count if dim == axis else size for dim, size in enumerate(x.shape)]
+            return x.gather(axis, index.view(shape).expand(full))
+
+        return Function(pick)
+
+    def running(self):
+        axis, back = self.random.randint(2, self.axes + 1), self.random.random() < 0.5
+
+        def run(x):
+            return x.flip(axis).cumsum(axis).flip(axis) if back else x.cumsum(axis)
+
+        return Function(run)
+
+    def recurrent(self):
+        layer = self.random.choice([nn.LSTM, nn.GRU, nn.RNN])
+        both = self.random.random() < 0.3
+        net = layer(CHANNELS, CHANNELS // (1 + both), bidirectional=both)
+
+        def run(x, net):
+            steps = x.movedim(1, -1).movedim(-2, 0)
+            made = net(steps.reshape(x.shape[-1], -1, CHANNELS))[0]
+            return made.view(steps.shape).movedim(0, -2).movedim(-1, 1)
+
+        return Function(run, net)
+
+    def depth_to_space(self):
+        axis = self.random.randrange(self.axes)
+
+        def spread(x):
+            sizes = list(x.shape[2:])
+            y = x.view(x.shape[0], 2, CHANNELS // 2, *sizes).movedim(1, axis + 3)
+            sizes[axis] *= 2
+            return y.reshape(x.shape[0], CHANNELS // 2, *sizes).repeat_interleave(2, 1)
+
+        return Function(spread)
+
+    def space_to_depth(self):
+        axis = self.random.randrange(self.axes)
+
+        def fold(x, project):
+            sizes = list(x.shape[2:])
+            half = sizes[axis] // 2
+            x = x.narrow(axis + 2, 0, 2 * half)
+            parted = [*x.shape[:2], *sizes[:axis], half, 2, *sizes[axis + 1 :]]
+            y = x.reshape(parted).movedim(axis + 3, 1)
+            sizes[axis] = half
+            return project(y.reshape(x.shape[0], 2 * CHANNELS, *sizes))
+
+        return Function(fold, CONVS[self.axes](2 * CHANNELS, CHANNELS, 1))
+
+    def tokens(self):
+        """Register tokens before the positions, and cut off again."""
+        count = self.random.randint(1, 3)
+
+        def mixed(x, linear):
+            tokens = x.flatten(2).transpose(1, 2)
+            extra = torch.ones(x.shape[0], count, CHANNELS, device=x.device)
+            tokens = torch.cat([extra, tokens], 1)
+            tokens = tokens + linear(tokens)
+            return tokens[:, count:].transpose(1, 2).reshape(x.shape)
+
+        return Function(mixed, nn.Linear(CHANNELS, CHANNELS))
+
+    def ranked(self):
+        return Function(lambda x: x.sort(1)[0])
+
     def pointwise(self):
         acts = [nn.ReLU, nn.ReLU6, nn.Hardswish, nn.GELU, nn.Sigmoid]
         act = nn.Identity if self.smooth else self.random.choice(acts)
@@ -174,8 +290,10 @@ class Generator:
         kinds = [self.depthwise, self.same, self.transposed, self.pool, self.pool, self.adaptive,
                  self.pad, self.sliced, self.resized, self.moved, self.concatenated, self.residual,
                  self.unaligned, self.inception, self.local_gate, self.channels_last, self.shuffled,
-                 self.pointwise]  # fmt: skip
-        kinds += [] if self.smooth else [self.gate, self.gate]
+                 self.pointwise, self.written, self.written, self.scattered, self.picked,
+                 self.running, self.depth_to_space, self.space_to_depth, self.tokens,
+                 self.ranked]  # fmt: skip
+        kinds += [] if self.smooth else [self.gate, self.gate, self.recurrent]
         return self.conv() if self.random.random() < 0.3 else self.random.choice(kinds)()
 
 
@@ -203,7 +321,9 @@ def random_network():
         torch.manual_seed(seed)
         first = tuple(generator.random.randint(5, 9 if axes == 3 else 16) for _ in range(axes))
         shape = given = torch.Size((1, CHANNELS, *first))
-        blocks, wanted = [], generator.random.randint(2, 7)
+        # A first window tells what the axes are.
+        blocks = [generator.conv(stride=1).eval()] if axes == 1 else []
+        wanted = generator.random.randint(2, 7)
         while len(blocks) < wanted:
             block = generator.block().eval()
             made = fits(block, shape)
