@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archstat import capture
-from archstat.analyses.field import FieldRow, Fields, receptive_field
+from archstat.analyses.field import FieldRow, Fields, analysis, receptive_field
 
 
 class Block(nn.Module):
@@ -217,7 +217,7 @@ CASES |= {
     "rows filled": Block(lambda x, a: a(x).index_fill(2, torch.tensor([1, 2]), 0.0), same()),
     "rows zeroed in place": Block(lambda x, a: zeroed(a(x)), same()),
     "written into new memory": Block(lambda x, a: assembled(a(x), x), same()),
-    "rows picked by a list": Block(lambda x, a: a(x)[:, :, [5, 0, 2]], same()),
+    "rows picked by a list": Block(lambda x, a: a(x)[:, :, torch.tensor([5, 0, 2])], same()),
     "rows picked by a range": Block(
         lambda x, a: a(x)[:, :, torch.arange(1, 8, 3, device=x.device)], same()
     ),
@@ -332,6 +332,7 @@ def differing(fields: Fields, seen: list[Tensor], equal: bool = True) -> list[st
 def test_support_is_what_nan_reaches(name):
     fields, seen, shape = run(CASES[name], 2, 8, 6)
     assert of_output(fields).size == shape
+    assert of_output(fields).known
     assert differing(fields, seen) == []
 
 
@@ -357,10 +358,45 @@ def test_one_and_three_dimensions(module, shape):
     assert differing(fields, seen) == []
 
 
-def test_what_cannot_be_followed_is_unknown_and_told():
-    fields, _, _ = run(COARSE["added to its transpose"], 2, 8, 6)
+UNKNOWN = {
+    "added to its transpose": COARSE["added to its transpose"],
+    "strided at will": Block(lambda x, a: a(x.as_strided((1, 2, 8, 6), (96, 48, 1, 8))), same()),
+    "picked by what is on no input": Block(
+        lambda x, a: a(x)[:, :, torch.randperm(8, device=x.device)], same()
+    ),
+    "diagonal": Block(lambda x, a: a(x).diagonal(dim1=2, dim2=3), same()),
+    "written by a mask": Block(lambda x, a: a(x).masked_scatter(x > 0.5, x.flatten()), same()),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_cannot_be_followed_is_unknown_and_told(name):
+    fields, _, _ = run(UNKNOWN[name], 2, 8, 6)
     assert fields.findings
     assert not fields.final.known
+    found = analysis(fields.graph)
+    assert found.totals["receptive_field"] is None
+    assert {"receptive_field", "effective_stride", "effective_padding"} == found.unknown
+
+
+def test_mean_after_an_unknown_op_is_unknown_still():
+    fields, _, _ = run(Block(lambda x, a: a(x.as_strided((1, 2, 8, 6), (96, 48, 1, 8))).mean(
+        (2, 3), keepdim=True), same()), 2, 8, 6)  # fmt: skip
+    assert not fields.final.known
+    assert fields.global_from is None
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Block(lambda x, a: a(x) * torch.sigmoid(x.mean((2, 3), True)), same()),
+        Block(lambda x, a: a(x).mean((2, 3)), same()),
+    ],
+)
+def test_gates_and_poolings_leave_the_field_known(module):
+    fields = receptive_field(capture(module.eval(), torch.rand(1, 2, 8, 6)))
+    assert fields.final.known
+    assert fields.final.receptive_field == (3, 3)
 
 
 @pytest.mark.parametrize(

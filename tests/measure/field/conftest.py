@@ -197,7 +197,7 @@ class Generator:
         return Function(write, self.same())
 
     def picked(self):
-        """Indices of one axis in another order, by a list, a range, index_select or gather."""
+        """Indices of one axis in another order, by indexing, a range, index_select or gather."""
         axis, kind = self.random.randint(2, self.axes + 1), self.random.randrange(4)
         count = self.random.randint(2, 6)
         seed = self.random.random()
@@ -206,7 +206,7 @@ class Generator:
             size = x.shape[axis]
             places = [int(seed * 1000 * (n + 1)) % size for n in range(count)]
             if kind == 0:
-                return x[(slice(None),) * axis + (places,)]
+                return x[(slice(None),) * axis + (torch.tensor(places),)]
             if kind == 1:
                 spread = torch.arange(0, size, 2, device=x.device)
                 return x[(slice(None),) * axis + (spread,)]
@@ -322,7 +322,7 @@ def random_network():
         first = tuple(generator.random.randint(5, 9 if axes == 3 else 16) for _ in range(axes))
         shape = given = torch.Size((1, CHANNELS, *first))
         # A first window tells what the axes are.
-        blocks = [generator.conv(stride=1).eval()] if axes == 1 else []
+        blocks = [generator.same(1).eval()] if axes == 1 else []
         wanted = generator.random.randint(2, 7)
         while len(blocks) < wanted:
             block = generator.block().eval()
