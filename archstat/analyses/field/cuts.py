@@ -87,6 +87,8 @@ def select(trace: Trace, op: Op, value: int) -> State | None:
 def unbind(trace: Trace, op: Op, value: int) -> Sequence[State | None]:
     """Every index of a dimension, which goes."""
     dim = op.attributes.get("dim", 0) % len(trace.shape(value))
+    if op.module_type in RECURRENT and (digits := trace.state(value).layout[dim]):
+        trace.walked = (op.module, digits[0][0], len(op.outputs))
     return [_picked(trace, op, value, dim, index) for index in range(len(op.outputs))]
 
 
@@ -145,8 +147,8 @@ def _picked_along(
         if axis in held or any(state.sizes[axis] != 1 for state in states):
             continue
         maps = [state.maps[axis] for state in states]
-        everywhere = maps.count(None) == count and op.module_type in RECURRENT
-        if everywhere or (None not in maps and len(set(maps)) > 1):
+        apart = None not in maps and len(set(maps)) > 1
+        if apart or trace.walked == (op.module, axis, count):
             return axis
     return None
 

@@ -314,7 +314,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("index_select", "gather"), picked),
     **dict.fromkeys(("index", "_unsafe_index"), indexed),
     **dict.fromkeys(("index_put", "_unsafe_index_put", "_index_put_impl", "index_copy",
-                     "index_add", "scatter", "scatter_add", "scatter_reduce"), index_written),
+                     "index_add", "index_fill", "scatter", "scatter_add", "scatter_reduce"), index_written),
     **dict.fromkeys(("slice_scatter", "select_scatter"), sliced_over),
     "copy": copied,
 }  # fmt: skip

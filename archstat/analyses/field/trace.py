@@ -54,6 +54,8 @@ class Trace:
         self.maker = States(graph.values[root].shape, dims)
         self.states[root] = self.maker.all[0]
         self.findings: list[Note] = []
+        # The recurrent module that walks along an axis now, the axis, and how many steps.
+        self.walked: tuple[str, int, int] | None = None
         self.writes = Writes(graph, self.states, self.maker, self.give_up)
 
     def run(
