@@ -105,6 +105,12 @@ def _slid_over(
     return tuple(sorted(found)) or None, True
 
 
+def steps_of(op: Op) -> int:
+    """The dimension of its input that a recurrence walks along."""
+    # oneDNN's layer gets its steps first, whatever the module was told.
+    return 1 if op.attributes.get("batch_first") and op.name != "mkldnn_rnn_layer" else 0
+
+
 def _axes_slid_over(trace: Trace, op: Op) -> int:
     """How many axes the window of an op has; 0 for an op without one."""
     if op.kind == "recurrent" or (op.name == "unbind" and op.module_type in RECURRENT):
@@ -120,8 +126,7 @@ def _axes_slid_over(trace: Trace, op: Op) -> int:
 def _walked(op: Op, rank: int, axes: int) -> range | None:
     """The dimensions of its input that an op walks along."""
     if op.kind == "recurrent":
-        first = 1 if op.attributes.get("batch_first") else 0
-        return range(first, first + 1)
+        return range(steps_of(op), steps_of(op) + 1)
     if op.name == "unbind":
         dim = op.attributes.get("dim", 0) % rank
         return range(dim, dim + 1)

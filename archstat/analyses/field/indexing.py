@@ -310,11 +310,14 @@ def copied(trace: Trace, op: Op, value: int) -> State | None:
     return trace.joined(op, [source], trace.shape(op.outputs[0]))
 
 
+_WRITES = (
+    "index_put _unsafe_index_put _index_put_impl index_copy index_add index_fill scatter "
+    "scatter_add scatter_reduce"
+)
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("index_select", "gather"), picked),
     **dict.fromkeys(("index", "_unsafe_index"), indexed),
-    **dict.fromkeys(("index_put", "_unsafe_index_put", "_index_put_impl", "index_copy",
-                     "index_add", "index_fill", "scatter", "scatter_add", "scatter_reduce"), index_written),
+    **dict.fromkeys(_WRITES.split(), index_written),
     **dict.fromkeys(("slice_scatter", "select_scatter"), sliced_over),
     "copy": copied,
-}  # fmt: skip
+}

@@ -7,6 +7,7 @@ from typing import Any
 
 from archstat.analyses.costs import BATCH_NORMS, PER_OUTPUT
 from archstat.analyses.field import cuts, indexing, moves, windows
+from archstat.analyses.field.axes import steps_of
 from archstat.analyses.field.layouts import Layout
 from archstat.analyses.field.relations import ONWARDS, UP_TO
 from archstat.analyses.field.states import State
@@ -66,7 +67,7 @@ def recurrent(trace: Trace, op: Op, value: int) -> Sequence[State] | State:
     if value != op.inputs[0] or len(shape) != 3:
         return trace.give_up(op)
     state = maker.summed(trace.state(value), (2,))
-    time = 1 if attributes.get("batch_first") else 0
+    time = steps_of(op)
     made = None
     if not attributes.get("bidirectional"):
         reads = ONWARDS if attributes.get("reverse") else UP_TO

@@ -302,7 +302,7 @@ def fits(block, shape):
     try:
         with torch.no_grad():
             made = block(torch.zeros(shape))
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, IndexError):
         return None
     largest = LARGEST[len(shape) - 2]
     # A maximum over padding alone is minus infinity, and makes a NaN further on. An axis of one
