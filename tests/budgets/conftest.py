@@ -18,8 +18,10 @@ from archstat.result import Analysis, Report
 def report_of() -> Callable[..., Report]:
     """Make a Report of totals; the keys in `bounds` are lower bounds."""
 
-    def make(bounds: tuple[str, ...] = (), **totals: object) -> Report:
-        analysis = Analysis(totals, lower_bounds=frozenset(bounds))
+    def make(
+        bounds: tuple[str, ...] = (), unknown: tuple[str, ...] = (), **totals: object
+    ) -> Report:
+        analysis = Analysis(totals, lower_bounds=frozenset(bounds), unknown=frozenset(unknown))
         return Report("net", "1x3x8x8", (), (analysis,), (), Graph("net", (), (), ()))
 
     return make

@@ -34,6 +34,15 @@ def test_verdict_and_margin(report_of, text, value, state, margin):
     assert (verdict.state, verdict.margin, verdict.value) == (state, margin, value)
 
 
+@pytest.mark.parametrize("text", [">= 30", "<= 30", "== 30", "> 1"])
+def test_rule_on_an_unknown_figure_is_never_kept(report_of, text):
+    report = report_of(unknown=("receptive_field",), receptive_field=None)
+    verdict = judge(parse_rule("receptive_field", text), report)
+    assert (verdict.state, verdict.cell, verdict.value) == ("incomplete", None, None)
+    lenient = judge(parse_rule("receptive_field", text), report, informational=True)
+    assert lenient.state == "informational"
+
+
 @pytest.mark.parametrize(
     ("text", "value", "state"),
     [

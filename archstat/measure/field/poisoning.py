@@ -128,7 +128,9 @@ class Poisoning:
         def stop(_: torch.Tensor) -> None:
             raise StopProbe
 
-        watched = {(row.op, graph.ops[row.op].outputs.index(row.value)): keep}
+        watched: dict[tuple[int, int], Callable[[torch.Tensor], None]] = {
+            (row.op, graph.ops[row.op].outputs.index(row.value)): keep
+        }
         if row.written is not None:
             watched[row.written, 0] = stop
         with suppress(StopProbe):
