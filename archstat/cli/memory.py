@@ -73,6 +73,7 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    from archstat.errors import CaptureError
     from archstat.measure.training.rows import Plan, memory_row
     from archstat.tables.memory import (
         FIT_COLUMNS,
@@ -88,16 +89,22 @@ def memory(
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns)
     settings = Plan(optimizer, dtype, amp, kernels).settings()
     check_plot(plot)
-    rows = [
-        memory_row(model, settings, input, batch, budget, measure=measure)
-        for model in tracked(models)
-    ]
+    rows, failed = [], []
+    for model in tracked(models):
+        try:
+            rows.append(memory_row(model, settings, input, batch, budget, measure=measure))
+        except CaptureError as error:
+            failed.append(error)
+    if failed and not rows:
+        raise failed[0]
     shown = _on_screen([column.key for column in on_request])
     show(memory_table(rows, settings), view, shown, ())
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)
+    if failed:
+        raise failed[0] if len(failed) == 1 else CaptureError(" ".join(map(str, failed)))
 
 
 def _on_screen(on_request: list[str]) -> list[str]:

@@ -48,6 +48,7 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
     return Table(
         columns=columns,
         rows=tuple(_cells(row) for row in rows),
+        bounds=frozenset((n, "training_macs") for n, row in enumerate(rows) if row.uncounted),
         notes=notes_of([*found, *_notes(rows, settings)]),
         convention=_convention(settings),
         torch_version=rows[0].torch_version if rows else "",
@@ -120,6 +121,12 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     inference = list(dict.fromkeys(name for row in rows for name in row.attention))
     if training or inference:
         yes.append(f"{attention_kernels(settings.kernels, training, inference)}.")
+    yes += [
+        f"{row.model}: training_macs is a lower bound; {', '.join(row.uncounted)} may multiply "
+        "and has no formula."
+        for row in rows
+        if row.uncounted
+    ]
     real = [row.model for row in rows if row.step.device != "meta"]
     if real:
         yes.append(f"{', '.join(real)} ran for real on cpu, since it cannot run on meta.")

@@ -231,3 +231,42 @@ def test_figures_do_not_depend_on_what_was_imported_before(archstat):
     (fresh,) = document(ran.stdout)["rows"]
     row_of(archstat, *line)
     assert fresh == row_of(archstat, *line)
+
+
+FROZEN = """
+from torch import nn
+
+
+class Frozen(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 5)
+        self.requires_grad_(False)
+
+
+class Trainer(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 5)
+
+    def train(self, mode=True):
+        raise SystemExit("a real training starts")
+
+    def eval(self):
+        raise SystemExit("an evaluation starts")
+"""
+
+
+def test_others_are_shown_when_one_cannot_train(archstat, tmp_path):
+    nets = tmp_path / "nets.py"
+    nets.write_text(FROZEN)
+    ran = archstat("memory", f"{nets}:Trainer", f"{nets}:Frozen", "--input", "4", "-f", "json")
+    assert ran.code == 2
+    assert "Frozen cannot be trained" in ran.err
+    (row,) = document(ran.out)["rows"]
+    assert row["param_bytes"] == 4 * (4 * 5 + 5)
+
+
+def test_training_of_a_users_class_is_never_started(archstat, tmp_path):
+    nets = tmp_path / "nets.py"
+    nets.write_text(FROZEN)
+    row = row_of(archstat, f"{nets}:Trainer", "--input", "4", "--batch", "3", "--measure")
+    assert row["training_macs"] == 3 * 4 * 5 * 2

@@ -29,7 +29,8 @@ def moved(module: nn.Module, conditions: Conditions) -> nn.Module:
     module.to(conditions.device, _TORCH_DTYPES[conditions.dtype])
     if conditions.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module.train(conditions.backward)
+    for part in module.modules():
+        part.training = conditions.backward
     return module
 
 

@@ -74,8 +74,8 @@ class LiveBytes:
         return sum(found.values())
 
     def _hold(self, tensor: torch.Tensor) -> tuple[_Reference, ...]:
-        if tensor.layout is torch.sparse_coo:
-            return (*self._hold(tensor._indices()), *self._hold(tensor._values()))
+        if tensor.layout is not torch.strided:
+            return tuple(held for part in _parts(tensor) for held in self._hold(part))
         storage = tensor.untyped_storage()
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
@@ -90,3 +90,12 @@ class LiveBytes:
 
     def _release(self, reference: Any) -> None:
         self.live -= reference.nbytes
+
+
+def _parts(sparse: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The dense tensors that a sparse one consists of."""
+    if sparse.layout is torch.sparse_coo:
+        return sparse._indices(), sparse._values()
+    if sparse.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return sparse.crow_indices(), sparse.col_indices(), sparse.values()
+    return sparse.ccol_indices(), sparse.row_indices(), sparse.values()

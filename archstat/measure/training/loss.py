@@ -104,6 +104,8 @@ class StandIns:
             return kept[1]
         if is_lazy(tensor):
             return tensor
+        if tensor.layout is not torch.strided:
+            return self._constant(tensor)  # it has no one memory
         dtype = self._dtype if self._dtype and tensor.is_floating_point() else tensor.dtype
         memory = self._memory(tensor.detach(), dtype)
         stand_in = memory.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())

@@ -7,9 +7,7 @@ a common CNN make their outputs by a shape rule; the rest is torch's.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from math import prod
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,78 +26,10 @@ from archstat.frontends.torch_private import (
 )
 from archstat.frontends.trees import replaced, tensors
 from archstat.measure.training.live_bytes import LiveBytes
+from archstat.measure.training.products import FORMULAS, may_hold_products
 from archstat.measure.training.shapes import IN_PLACE, ON_CPU, RULES
 
 _Args = tuple[Any, ...]
-Formula = Callable[[_Args, Any], int]
-
-
-def _convolution(args: _Args, result: Any) -> int:
-    # x (n, c, ...), weight (out, c / groups, kernel ...); transposed (c, out / groups, kernel ...)
-    x, weight, transposed = args[0], args[1], args[6]
-    return _of_convolution(_shape(x), _shape(weight), _shape(result), transposed)
-
-
-def _convolution_backward(args: _Args, result: Any) -> int:
-    # grad (n, out, ...), x (n, c, ...), weight; then bias sizes, stride, padding, dilation
-    grad, x, weight, transposed, mask = args[0], args[1], args[2], args[7], args[10]
-    once = _of_convolution(_shape(x), _shape(weight), _shape(grad), transposed)
-    return once * (bool(mask[0]) + bool(mask[1]))
-
-
-def _of_convolution(
-    x: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...], transposed: bool
-) -> int:
-    # Each output element is a sum over a kernel; transposed, each input element is spread over one.
-    return prod(x if transposed else output) * prod(weight[1:])
-
-
-def _product(first: int) -> Formula:
-    """(..., m, k) x (..., k, n), the left factor being argument number `first`."""
-
-    def macs(args: _Args, result: Any) -> int:
-        left, right = _shape(args[first]), _shape(args[first + 1])
-        return prod(left) * (right[-1] if len(right) > 1 else 1)
-
-    return macs
-
-
-def _attention(args: _Args, result: Any) -> int:
-    # q (..., l, e), k (..., s, e), v (..., s, v): q k^T, then the weights times v
-    query, key, value = map(_shape, args[:3])
-    return _scores(query, key) * (query[-1] + value[-1])
-
-
-def _attention_backward(args: _Args, result: Any) -> int:
-    # q k^T once more, then the gradients of v, of the weights, of q and of k
-    query, key, value = map(_shape, args[1:4])
-    return _scores(query, key) * (3 * query[-1] + 2 * value[-1])
-
-
-def _scores(query: tuple[int, ...], key: tuple[int, ...]) -> int:
-    return prod(query[:-1]) * key[-2]
-
-
-def _shape(x: Any) -> tuple[int, ...]:
-    return tuple(x.shape)
-
-
-_ATTENTION = (
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_cudnn_attention",
-)
-FORMULAS: Mapping[str, Formula] = MappingProxyType({
-    "convolution": _convolution,
-    "convolution_backward": _convolution_backward,
-    **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product(0)),
-    **dict.fromkeys(("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"), _product(1)),
-    **dict.fromkeys(_ATTENTION, _attention),
-    **{f"{name}_backward": _attention_backward for name in _ATTENTION},
-})  # fmt: skip
-
-
 _CPU_FLASH = "_scaled_dot_product_flash_attention_for_cpu"
 _META = torch.device("meta")
 _Made = Callable[..., Any]
@@ -112,11 +42,12 @@ class CountingMode(DispatchMode):
         super().__init__()
         self.account = LiveBytes()
         self.macs = 0
+        self.uncounted: dict[str, None] = {}
         self.phase = "forward"
         self.module: Callable[[], str] = lambda: ""
         self._on_meta = device.type == "meta"
         self._as_on_cpu = kernels == "cpu"
-        self._handlers: dict[int, tuple[str, str, _Made | None, Any]] = {}
+        self._handlers: dict[int, tuple[str, _Made | None, Any, bool]] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -124,7 +55,7 @@ class CountingMode(DispatchMode):
         handler = self._handlers.get(id(func))
         if handler is None:
             handler = self._handlers[id(func)] = _handler(func, self._as_on_cpu)
-        target, _, rule, formula = handler
+        target, rule, formula, may_multiply = handler
         kwargs = kwargs or {}
         result = None
         if self._on_meta:
@@ -136,6 +67,8 @@ class CountingMode(DispatchMode):
             result = called(func, args, kwargs)
         if formula is not None:
             self.macs += formula(args, result)
+        elif may_multiply:
+            self.uncounted[target] = None
         self.account.add(result)
         taken = _workspace(target, args) if _CPU_FLASH in target else 0
         self.account.mark(self.phase, self.module(), target, taken)
@@ -149,8 +82,8 @@ def _workspace(target: str, args: _Args) -> int:
     return attention_workspace(query.shape, key.shape[-2], width, backward=backward)
 
 
-def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, str, _Made | None, Any]:
-    """An overload's target and name, how its output is made on meta, and its macs."""
+def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, _Made | None, Any, bool]:
+    """An overload's target, how meta makes its output, its macs, and whether it may have more."""
     target = str(func)
     name = target.split(".")[1]
     known = signature(func)
@@ -162,7 +95,8 @@ def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, str, _Made | None
         rule = _by_rule(first, RULES[target], known.rule)
     elif known.rule is not None:
         rule = _by_rule(known.rule)
-    return target, name, rule, FORMULAS.get(name)
+    formula = FORMULAS.get(name)
+    return target, rule, formula, formula is None and may_hold_products(target)
 
 
 def _by_rule(*rules: Any) -> _Made:

@@ -26,7 +26,7 @@ from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.training.loss import differentiable, loss_of, targets_for
-from archstat.measure.training.step import Settings, TrainingStep
+from archstat.measure.training.step import Settings, TrainingStep, set_training
 from archstat.models.real import given_tensors, real_module
 from archstat.units import format_bytes
 
@@ -41,7 +41,8 @@ def measured_training_bytes(
     On cpu the optimizer takes one parameter at a time, on a GPU all at once, unless `settings`
     name the other's kernels.
     """
-    root = copy.deepcopy(module).to(device, settings.dtype).train()
+    root = copy.deepcopy(module).to(device, settings.dtype)
+    set_training(root.modules())
     args, kwargs = replaced(given, lambda t: _input(t, device, settings.dtype))
     optimizer = _optimizer(settings, [p for p in root.parameters() if p.requires_grad])
     half = torch.float16 if device == "cuda" else torch.bfloat16
@@ -67,7 +68,8 @@ def measured_inference_bytes(
     module: nn.Module, given: _Given, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> int:
     """The allocator's peak in a forward pass of a copy of a module with real weights."""
-    root = copy.deepcopy(module).to(device, dtype).eval()
+    root = copy.deepcopy(module).to(device, dtype)
+    set_training(root.modules(), False)
     args, kwargs = replaced(given, lambda t: _input(t, device, dtype))
 
     def forward() -> None:

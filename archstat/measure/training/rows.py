@@ -73,6 +73,11 @@ class MemoryRow:
     real: RealPeaks | None = None
     attention: tuple[str, ...] = ()
 
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """The ops that may multiply and have no formula."""
+        return self.step.uncounted
+
 
 def memory_row(
     model: str,

@@ -7,7 +7,7 @@ end, as the variables of a usual training loop do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +49,7 @@ class Settings:
 class TrainingStep:
     """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
 
+    `training_macs` are a lower bound where some op is `uncounted`.
     `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
     """
 
@@ -59,6 +60,7 @@ class TrainingStep:
     input_bytes: int
     training_macs: int
     loss: str
+    uncounted: tuple[str, ...]
     attention: tuple[Kernel, ...]
     device: str
     steady_bytes: int
@@ -147,12 +149,18 @@ def step_on(
             for module, names in paths:
                 places.follow(module, names[0])
             with torch.enable_grad():
-                root.train()
+                set_training(modules)
                 run = _Run(root, given, stand_ins, places, settings, device)
                 step, idle = run(title, without_gradient)
     if idle - without_gradient and optimizer_named(settings.optimizer).states:
         return step_on(device, root, given, settings, title, idle)
     return step
+
+
+def set_training(modules: Iterable[nn.Module], mode: bool = True) -> None:
+    """Set the modules' flags; a ``train()`` that a class of the user's overrides is not called."""
+    for module in modules:
+        module.training = mode
 
 
 def _input(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype | None) -> torch.Tensor:
@@ -214,6 +222,7 @@ class _Run:
             saved_activation_bytes=sum(self.account.saved.values()),
             input_bytes=self.input_bytes,
             training_macs=self.mode.macs,
+            uncounted=tuple(self.mode.uncounted),
             loss=kind,
             attention=tuple(self.kernels.chosen),
             device=self.device.type,
