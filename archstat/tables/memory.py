@@ -127,6 +127,12 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         for row in rows
         if row.uncounted
     ]
+    yes += [
+        f"{row.model}: the train() of {', '.join(row.step.own_train)} was not called; "
+        "every layer trains."
+        for row in rows
+        if row.step.own_train
+    ]
     real = [row.model for row in rows if row.step.device != "meta"]
     if real:
         yes.append(f"{', '.join(real)} ran for real on cpu, since it cannot run on meta.")

@@ -62,6 +62,7 @@ class TrainingStep:
     loss: str
     uncounted: tuple[str, ...]
     attention: tuple[Kernel, ...]
+    own_train: tuple[str, ...]
     device: str
     steady_bytes: int
     moments: tuple[Moment, ...]
@@ -157,6 +158,12 @@ def step_on(
     return step
 
 
+def _own_train(root: nn.Module) -> tuple[str, ...]:
+    """The classes that override ``train()``."""
+    kinds = (type(module) for module, _ in module_paths(root))
+    return tuple(dict.fromkeys(k.__name__ for k in kinds if k.train is not nn.Module.train))
+
+
 def set_training(modules: Iterable[nn.Module], mode: bool = True) -> None:
     """Set the modules' flags; a ``train()`` that a class of the user's overrides is not called."""
     for module in modules:
@@ -225,6 +232,7 @@ class _Run:
             uncounted=tuple(self.mode.uncounted),
             loss=kind,
             attention=tuple(self.kernels.chosen),
+            own_train=_own_train(self.root),
             device=self.device.type,
             steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
