@@ -18,6 +18,7 @@ from archstat.analyses.devices import DTYPES, Device
 from archstat.errors import DeviceError, SpecError
 from archstat.files import read_regular
 from archstat.hints import did_you_mean, nearest
+from archstat.toml_lines import key_lines, line_at
 from archstat.units import parse_bytes
 
 _PEAKS = tuple(name for name, _ in DTYPES.values())
@@ -97,7 +98,8 @@ def devices_of(text: str, file: str) -> Mapping[str, Device]:
     if not isinstance(entries, dict) or not entries:
         raise DeviceError(f"{file} has no device: describe one under [devices.NAME].")
     found = (*_strays(document, sources), *_all_mistakes(entries))
-    mistakes = sorted((_line(text, place), said) for place, said in found)
+    lines = key_lines(text)
+    mistakes = sorted((line_at(lines, place), said) for place, said in found)
     if mistakes:
         told = "; ".join(f"line {line}: {said}" for line, said in mistakes)
         raise DeviceError(f"{file} is not a device file: {told}.")
@@ -201,25 +203,3 @@ def _is_rate(value: Any) -> bool:
 def _hint(key: str, known: tuple[str, ...]) -> str:
     near = nearest(key, known)
     return f" (nearest: {', '.join(near)})" if near else f" (known: {', '.join(known)})"
-
-
-def _line(text: str, place: tuple[str, ...]) -> int:
-    """The line where a key stands, or the nearest line above it that can be told."""
-    table: tuple[str, ...] = ()
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.startswith("[") and not stripped.startswith("[["):
-            table = tuple(_plain(part) for part in stripped.strip("[]").split("."))
-            here = table
-        elif "=" in stripped and not stripped.startswith("#"):
-            here = (*table, *(_plain(p) for p in stripped.partition("=")[0].split(".")))
-        else:
-            continue
-        if here == place[: len(here)] and len(here) > depth:
-            best, depth = number, len(here)
-    return best
-
-
-def _plain(part: str) -> str:
-    return part.strip().strip("\"'")

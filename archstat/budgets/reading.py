@@ -11,10 +11,10 @@ from typing import Any
 
 from archstat.budgets.entries import EntryReader
 from archstat.budgets.rules import Budget, Config
-from archstat.budgets.toml_lines import KeyPath, key_lines
 from archstat.errors import ConfigError, Mistake
 from archstat.files import read_regular
 from archstat.hints import did_you_mean
+from archstat.toml_lines import KeyPath, key_lines, line_at
 
 OWN_FILE = "archstat.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -142,10 +142,7 @@ class _Reader:
 
     def _line(self, *place: str | int) -> int:
         """The line of a key, else of what it stands in."""
-        path = (*self._prefix, *place)
-        while path and path not in self._lines:
-            path = path[:-1]
-        return self._lines.get(path, 1)
+        return line_at(self._lines, (*self._prefix, *place))
 
     def _report(self, line: int, text: str) -> None:
         self.mistakes.append(Mistake(str(self.path), line, text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 
 KeyPath = tuple[str | int, ...]
@@ -34,6 +35,13 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     with suppress(IndexError, ValueError, RecursionError):
         scanner.scan()
     return scanner.lines
+
+
+def line_at(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
+    """The line of a key among those of `key_lines`, else of what it stands in, else 1."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
 
 
 class _Scanner:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archstat.budgets.toml_lines import key_lines
+from archstat.toml_lines import key_lines
 
 
 def test_keys_of_budgets_have_their_lines():
