@@ -8,6 +8,7 @@ also when forward raises.
 
 from __future__ import annotations
 
+import copy
 import random
 import sys
 from collections import OrderedDict
@@ -17,24 +18,35 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from torch.nn.parameter import is_lazy
 
-from archstat.frontends.torch_private import COMPILED_CALL, set_version
+from archstat.frontends.outside import Outside
+from archstat.frontends.torch_private import CALL, COMPILED_CALL, set_version
 
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
 
+
+_NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
+# What attributes of modules mostly are, and what leads nowhere.
+_PLAIN = frozenset({bool, int, float, str, type(None), tuple, torch.Tensor})
 
 StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 @contextmanager
-def untouched(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Run the block with all `modules` in inference mode; put everything back at the end."""
+def untouched(modules: Sequence[nn.Module]) -> Iterator[bool]:
+    """Run the block with all `modules` in inference mode; put everything back at the end.
+
+    Gives whether some of their tensors are lazy.
+    """
     snapshot = _Snapshot(modules)
     try:
         snapshot.enter_inference()
-        yield
+        yield snapshot.lazy
     finally:
         snapshot.restore()
 
@@ -51,6 +63,38 @@ def attention_unfused() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was_enabled)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run the block with compiled functions as they were before ``torch.compile``."""
+    # Whoever compiled something has loaded this.
+    stance = getattr(torch.compiler, "set_stance", None)
+    if stance is None or "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with stance("force_eager"):
+        yield
+
+
+@contextmanager
+def registrations() -> Iterator[list[str]]:
+    """Names under which modules take on parameters or other modules while the block runs."""
+    found: list[str] = []
+
+    def note(module: nn.Module, name: str, registered: Any) -> None:
+        if registered is not None:
+            found.append(name)
+
+    handles = (
+        register_module_parameter_registration_hook(note),
+        register_module_module_registration_hook(note),
+    )
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def put_in_place(module: nn.Module, stand_in: StandIn) -> None:
@@ -88,25 +132,34 @@ def generators_kept() -> Iterator[None]:
 class _Snapshot:
     """The modules' classes and instance dictionaries, with the containers in them."""
 
-    __slots__ = ("empty", "filled", "flags", "modules", "scripted", "seen")
+    __slots__ = ("empty", "filled", "flags", "lazy", "modules", "outside", "scripted", "seen")
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = [(module, type(module), module.__dict__) for module in modules]
         kinds = set(map(type, modules))
+        self.outside = Outside()
+        for kind in kinds:
+            self.outside.keep_class(kind)
         scripts = {kind for kind in kinds if issubclass(kind, torch.jit.ScriptModule)}
         self.scripted = [(m, m.training) for m in modules if type(m) in scripts]
         self.empty: list[Any] = []
         self.filled: list[tuple[Any, Any]] = []
         self.flags: list[tuple[torch.Tensor, bool, int]] = []
         self.seen: set[int] = set()
+        self.lazy = False
         for _, _, attributes in self.modules:
-            for value in attributes.values():
+            for name, value in attributes.items():
                 if type(value) in _CONTAINERS:
                     # Most are hook tables with nothing in them, and need no copy.
-                    if value:
+                    if value and "_hooks" in name:
+                        # What a hook notes is its owner's.
+                        self.filled.append((value, value.copy()))
+                    elif value:
                         self._fill(value)
                     else:
                         self.empty.append(value)
+                elif type(value) not in _PLAIN:
+                    self.outside.keep(value)
 
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))
@@ -114,16 +167,20 @@ class _Snapshot:
             if item is None:
                 continue
             if type(item) is nn.Parameter or isinstance(item, torch.Tensor):
-                if item.is_meta and (type(item) is nn.Parameter or not is_lazy(item)):
+                if type(item) not in _NEVER_LAZY and is_lazy(item):
+                    self.lazy = True
+                elif item.is_meta:
                     self.flags.append((item, item.requires_grad, item._version))
             elif type(item) in _CONTAINERS and id(item) not in self.seen:
                 self.seen.add(id(item))
                 self._fill(item)
+            elif type(item) not in _PLAIN and not isinstance(item, nn.Module):
+                self.outside.keep(item)
 
     def enter_inference(self) -> None:
         """Give every module a copy of its dictionary, and set that to inference."""
         for module, _, attributes in self.modules:
-            own = attributes.copy()
+            own = _Own(attributes)
             object.__setattr__(module, "__dict__", own)
             if "training" in own:
                 own["training"] = False
@@ -153,6 +210,38 @@ class _Snapshot:
                 set_version(tensor, version)
         for scripted, training in self.scripted:
             scripted.training = training
+        self.outside.restore()
+
+
+class _Own(dict[str, Any]):
+    """A module's dictionary while a pass lasts: its intercepted call goes with no copy of it.
+
+    Whoever copies, pickles or lists it sees what the user put there; torch's own look-up of an
+    attribute finds the interception all the same.
+    """
+
+    __slots__ = ()
+
+    def copy(self) -> dict[str, Any]:
+        return {name: self[name] for name in self}
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in super().__iter__() if name != CALL)
+
+    def keys(self) -> Any:
+        return list(self)
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(self.copy(), memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return dict, (self.copy(),)
 
 
 def stand_in_for_lazy(modules: Sequence[nn.Module], device: torch.device) -> bool:
@@ -162,10 +251,10 @@ def stand_in_for_lazy(modules: Sequence[nn.Module], device: torch.device) -> boo
     """
     found = False
     for module in modules:
-        if isinstance(module, LazyModuleMixin):
-            for tensors in (module._parameters, module._buffers):
+        for tensors in (module._parameters, module._buffers):
+            if tensors:
                 for name, tensor in tensors.items():
-                    if tensor is not None and is_lazy(tensor):
+                    if tensor is not None and type(tensor) not in _NEVER_LAZY and is_lazy(tensor):
                         found = True
                         lazy: Any = type(tensor)
                         tensors[name] = lazy(

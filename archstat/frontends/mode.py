@@ -21,7 +21,7 @@ from archstat.frontends.aten import Signature, signature
 from archstat.frontends.garbage import called
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
-from archstat.frontends.torch_private import DispatchMode
+from archstat.frontends.torch_private import DispatchMode, taken_apart
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
@@ -62,7 +62,7 @@ class CaptureMode(DispatchMode):
         kwargs = kwargs or {}
         if sig.composite and torch.is_inference_mode_enabled():
             with self:
-                result = func.decompose(*args, **kwargs)
+                result = taken_apart(func, args, kwargs)
             if result is not NotImplemented:
                 return result
         if sig.makes_empty and kwargs.get("dtype") is torch.uint8 and args[0] == [0]:
@@ -74,6 +74,8 @@ class CaptureMode(DispatchMode):
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
         if result is None:
+            if sig.writes:
+                self.recorder.remember(tensors((args, kwargs)))
             result = self._run(func, sig, args, kwargs)
             if sig.detaches and is_lazy(args[0]):
                 return result  # a lazy parameter has no shape to record

@@ -17,19 +17,22 @@ from torch import nn
 
 from archstat.errors import CaptureError
 from archstat.frontends.attention import AttentionKernels, Kernels
+from archstat.frontends.elsewhere import OnOneDevice
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
     generators_kept,
     put_in_place,
+    registrations,
     stand_in_for_lazy,
+    uncompiled,
     untouched,
 )
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL
-from archstat.frontends.trees import module_paths, replaced, tensor_paths, tensors
+from archstat.frontends.trees import module_paths, stood_in, tensor_paths, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
 from archstat.units import format_shape
@@ -62,13 +65,19 @@ def capture_call(
     """
     try:
         return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
-    except Exception as meta_error:
+    except Exception as error:
+        meta_error = error
+    try:
+        with OnOneDevice(torch.device("meta")):
+            return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
+    except Exception:
         device = _device_of(root)
         if device.type == "meta":
             raise CaptureError(_raised(title, meta_error)) from meta_error
         note = (
             f"ran for real on {device.type}, because its forward cannot run on meta "
-            f"({shortened(meta_error)})"
+            f"({shortened(meta_error)}); its counts hold for this input and the way that forward "
+            "takes with it"
         )
     try:
         return capture_on(device, root, args, kwargs, title, (note,))
@@ -115,40 +124,96 @@ def _pass(
     attention: AttentionKernels | None = None,
 ) -> Graph | None:
     """The Graph of one pass; None where it met attention, and no `attention` says how that runs."""
-    # One stand-in a tensor: what forward is given twice must stay one object.
-    stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients))
-    given_args, given_kwargs = replaced((args, dict(kwargs)), stand_in)
+
+    def given() -> Any:
+        # One stand-in a tensor: what forward is given twice must stay one object.
+        ids = _vocabulary(root) if device.type != "meta" else 0
+        stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients, ids))
+        return stood_in((args, dict(kwargs)), stand_in)
+
     with collection_paused(), generators_kept():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
         with (
             torch.inference_mode(False),
-            untouched(modules),
+            untouched(modules) as lazy,
             torch.set_grad_enabled(keeps_gradients),
             attention_unfused(),
+            uncompiled(),
+            registrations() as registered,
         ):
-            if stand_in_for_lazy(modules, device):
+            if lazy and stand_in_for_lazy(modules, device):
                 # They get their shapes in a first pass, which nobody records.
                 with _mode_over(Recorder(), device, paths):
-                    root(*given_args, **given_kwargs)
-            recorder = Recorder()
-            mode = _mode_over(recorder, device, paths, mode_of)
-            inputs = [recorder.add_value(tensor, "input") for tensor in tensors(given_args)]
-            for key, item in given_kwargs.items():
-                inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
-            for module, names in paths:
-                _intercept(mode, module, names[0])
-            mode.stops_at_attention = attention is None
-            try:
-                with attention or nullcontext(), mode:
-                    output = root(*given_args, **given_kwargs)
-            except Exception:
-                if not mode.attention_seen:
-                    raise
-            if mode.attention_seen:
-                return None
-        tree = tuple([record(Module, (n[0], type(m).__name__, tuple(n[1:]))) for m, n in paths])
-        return recorder.graph(title, tree, tuple(inputs), output, device.type, notes)
+                    run_args, run_kwargs = given()
+                    root(*run_args, **run_kwargs)
+                registered.clear()
+            one = _Pass(device, root, paths, mode_of, attention)
+            graph = one.run(given(), title, notes)
+            made = one.made() if registered and graph is not None else []
+            if made:
+                graph = _again(one, given(), title, (*notes, _made_in_forward(made)))
+        return graph
+
+
+class _Pass:
+    """One call of the root module, recorded."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        root: nn.Module,
+        paths: list[tuple[nn.Module, list[str]]],
+        mode_of: Callable[[Recorder, torch.device], CaptureMode],
+        attention: AttentionKernels | None,
+    ) -> None:
+        self.device, self.root, self.paths, self.mode_of = device, root, paths, mode_of
+        self.attention = attention
+        self.recorder = Recorder()
+
+    def run(
+        self, given: Any, title: str, notes: tuple[str, ...], holds: bool = False
+    ) -> Graph | None:
+        """The Graph of the call; with `holds`, of what the modules hold after it.
+
+        None where it met attention, and no `attention` says how that runs.
+        """
+        recorder, (args, kwargs) = self.recorder, given
+        mode = _mode_over(recorder, self.device, self.paths, self.mode_of)
+        inputs = [recorder.add_value(tensor, "input") for tensor in tensors(args)]
+        for key, item in kwargs.items():
+            inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
+        for module, names in self.paths:
+            _intercept(mode, module, names[0])
+        mode.stops_at_attention = self.attention is None
+        try:
+            with self.attention or nullcontext(), mode:
+                output = self.root(*args, **kwargs)
+        except Exception:
+            if not mode.attention_seen:
+                raise
+        if mode.attention_seen:
+            return None
+        if holds:
+            recorder.hold(_parameters(module_paths(self.root)))
+        tree = [record(Module, (n[0], type(m).__name__, tuple(n[1:]))) for m, n in self.paths]
+        return recorder.graph(title, tuple(tree), tuple(inputs), output, self.device.type, notes)
+
+    def made(self) -> list[str]:
+        """Paths of parameters that the modules hold now and did not hold before the call."""
+        now = _parameters(module_paths(self.root))
+        return [paths[0] for tensor, paths in now if not self.recorder.is_named(tensor)]
+
+
+def _again(first: _Pass, given: Any, title: str, notes: tuple[str, ...]) -> Graph | None:
+    """The Graph of a second call, with the layers and parameters that the first one made."""
+    known = {id(module) for module, _ in first.paths}
+    for module, _ in first.paths:
+        module.__dict__.pop(CALL, None)
+    paths = module_paths(first.root)
+    with untouched([module for module, _ in paths if id(module) not in known]):
+        again = _Pass(first.device, first.root, paths, first.mode_of, first.attention)
+        return again.run(given, title, notes, holds=True)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -181,7 +246,7 @@ def _raised(title: str, error: BaseException) -> str:
 
 
 def _stand_in(
-    tensor: torch.Tensor, device: torch.device, keeps_gradients: bool = False
+    tensor: torch.Tensor, device: torch.device, keeps_gradients: bool, vocabulary: int
 ) -> torch.Tensor:
     if tensor.device.type != "meta" and device.type != "meta":
         # A clone: forward may write to its input.
@@ -191,10 +256,20 @@ def _stand_in(
         if tensor.layout is not torch.strided:
             return tensor.to("meta")
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    if not tensor.dtype.is_floating_point:
-        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    if tensor.dtype is not torch.bool and vocabulary > 2 and not tensor.dtype.is_floating_point:
+        # 0 is often the padding.
+        ids = 1 + torch.arange(tensor.numel()) % (vocabulary - 1)
+        return ids.reshape(tensor.shape).to(device, tensor.dtype)
+    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
+        return torch.ones(tensor.shape, dtype=tensor.dtype, device=device)
     seeded = torch.Generator().manual_seed(0)
     return torch.rand(tensor.shape, generator=seeded).to(device, tensor.dtype)
+
+
+def _vocabulary(root: nn.Module) -> int:
+    """How many ids every table of the model knows; 0 where it has none."""
+    tables = (m for m in root.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)))
+    return min((table.num_embeddings for table in tables), default=0)
 
 
 def _mode_over(
@@ -211,9 +286,20 @@ def _mode_over(
     return mode
 
 
+def _parameters(
+    paths: Sequence[tuple[nn.Module, list[str]]],
+) -> list[tuple[torch.Tensor, list[str]]]:
+    return tensor_paths((module._parameters, prefixes) for module, prefixes in paths)
+
+
+def _made_in_forward(paths: list[str]) -> str:
+    named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return f"forward made parameters ({named}), which count as the modules hold them after it"
+
+
 def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
     """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
-    parameters = tensor_paths((module._parameters, prefixes) for module, prefixes in paths)
+    parameters = _parameters(paths)
     buffers = tensor_paths((module._buffers, prefixes) for module, prefixes in paths)
     recorder.add_own("parameter", parameters)
     recorder.add_own("buffer", buffers)

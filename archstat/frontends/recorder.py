@@ -8,7 +8,7 @@ is kept alive here, so the death of a storage is the moment eager Python let go 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import repeat
 from typing import Any, Literal
@@ -39,6 +39,7 @@ class Recorder:
         self._storages = Storages(self.ops)
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._weights: set[int] = set()
+        self._before: dict[int, int] = {}
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The value that this very tensor holds now, if the capture has seen it.
@@ -53,10 +54,55 @@ class Recorder:
     def value_of(self, tensor: torch.Tensor) -> int:
         """The value of a tensor; one never seen is a constant, or a view of a parameter."""
         value = self.known(tensor)
+        if value is None:
+            value = self._before.get(id(tensor))
+        if value is None:
+            value = self._under_another_name(tensor)
         if value is not None:
             return value
         unnamed: Role = "parameter" if isinstance(tensor, torch.nn.Parameter) else "constant"
         return self.add_value(tensor, unnamed)
+
+    def remember(self, written: Iterable[torch.Tensor]) -> None:
+        """Note the values of tensors before an op that may change their shapes."""
+        self._before = {id(tensor): self.value_of(tensor) for tensor in written}
+
+    def _under_another_name(self, tensor: torch.Tensor) -> int | None:
+        """The latest value of this shape in an activation's memory, where a tensor has that.
+
+        ``x.data`` is another tensor in the memory of x, and ``x.data = y`` gives x that of y.
+        """
+        storage = self._storages.known(tensor)
+        if storage is None or storage in self._storages.owners:
+            return None
+        for index in range(len(self.values) - 1, -1, -1):
+            value = self.values[index]
+            if value.storage == storage and value.shape == tensor.shape:
+                self._tensors[id(tensor)] = (weakref.ref(tensor), index)
+                return index
+        return None
+
+    def is_named(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is one that a module held before the first op."""
+        value = self.known(tensor)
+        return value is not None and self.values[value].name is not None
+
+    def hold(self, named: Sequence[tuple[torch.Tensor, list[str]]]) -> None:
+        """Let these be the parameters that the modules hold, whatever they held before."""
+        held = set()
+        for tensor, paths in named:
+            index = self.value_of(tensor)
+            held.add(index)
+            self._storages.owners[self.values[index].storage] = index
+            self.values[index] = self.values[index]._replace(
+                role="parameter",
+                name=paths[0],
+                aliases=tuple(paths[1:]),
+                trainable=tensor.requires_grad,
+            )
+        for index, value in enumerate(self.values):
+            if value.role == "parameter" and index not in held:
+                self.values[index] = value._replace(name=None, aliases=())
 
     def _values_of(self, tree: Any) -> tuple[int, ...]:
         if type(tree) is torch.Tensor:
@@ -156,6 +202,8 @@ class Recorder:
             outputs = (self.add_value(result, "activation"),)
         else:
             outputs = tuple([self.add_value(tensor, "activation") for tensor in tensors(result)])
+        if signature.writes:
+            self._before.clear()
         place = self._stack[-1][1:3] if self._stack else ("", "")
         self._append(kind, signature.target, place, tuple(inputs), outputs, attributes)
 

@@ -50,6 +50,15 @@ class Storages:
             return reference.index
         return self.add(storage, born)
 
+    def known(self, tensor: torch.Tensor) -> int | None:
+        """The number of a tensor's storage, None where the storage was never seen."""
+        try:
+            storage = tensor.untyped_storage()
+        except (NotImplementedError, RuntimeError):
+            return None
+        reference = self._known.get(id(storage))
+        return reference.index if reference is not None and reference() is storage else None
+
     def add(self, storage: torch.UntypedStorage, born: int | None) -> int:
         """The number of a storage that was never seen."""
         self._known[id(storage)] = reference = _Reference(storage, self._on_release)

@@ -37,6 +37,8 @@ NAMES: Mapping[str, str] = MappingProxyType({
     "_C._current_autograd_node": "the module of an operation of the backward pass",
     "_C._autograd._get_sequence_nr": "the module of an operation of the backward pass",
     "_ops.OpOverload._can_decompose": "composite operations in torch.inference_mode() stay whole",
+    "ops.aten.add.Tensor._op_dk": "composite operations come apart further than in eager Python",
+    "_C._dispatch_has_kernel_for_dispatch_key": "the same",
 })  # fmt: skip
 
 
@@ -123,6 +125,11 @@ def running_node_number() -> int | None:
 
 
 _can_decompose = _found("_ops.OpOverload._can_decompose")
+_kernels = _found("ops.aten.add.Tensor._op_dk")
+_has_kernel = _found("_C._dispatch_has_kernel_for_dispatch_key")
+_COMPOSITE: Any = getattr(torch._C, "DispatchKey", None) and torch._C.DispatchKey.__members__.get(
+    "CompositeImplicitAutograd"
+)
 
 
 def schema_of(overload: Any) -> Any:
@@ -133,3 +140,11 @@ def schema_of(overload: Any) -> Any:
 def is_composite(overload: Any) -> bool:
     """Whether an operator is made of others."""
     return _can_decompose is not None and bool(_can_decompose(overload))
+
+
+def taken_apart(overload: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a composite operator returns, made by the operators that torch would take for it."""
+    known = None not in (_kernels, _has_kernel, _COMPOSITE)
+    if known and _has_kernel(overload.name(), _COMPOSITE):
+        return overload._op_dk(_COMPOSITE, *args, **kwargs)
+    return overload.decompose(*args, **kwargs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -68,6 +69,73 @@ def _found(tree: Any) -> Iterator[torch.Tensor]:
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         for entry in dataclasses.fields(tree):
             yield from _found(getattr(tree, entry.name, None))
+
+
+def slots_of(one: Any) -> Iterator[tuple[str, Any]]:
+    """Attributes that an object holds in slots, with their values."""
+    for kind in type(one).__mro__:
+        names = kind.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            if name not in ("__dict__", "__weakref__") and hasattr(one, name):
+                yield name, getattr(one, name)
+
+
+# Handed on as they are: modules have stand-ins of their own, the rest holds no tensors.
+_AS_IT_IS = (nn.Module, type, FunctionType, MethodType, BuiltinFunctionType, ModuleType,
+             torch.Generator, torch.dtype, torch.device, str, bytes, bool, int, float,
+             complex, type(None), range, slice)  # fmt: skip
+
+
+def stood_in(tree: Any, replace: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The arguments of a call with every tensor replaced, also inside of objects.
+
+    Objects and containers of any class are copied as deep as they go, so that forward may change
+    them; one that cannot be copied is handed on.
+    """
+    return _Standing(replace)(tree)
+
+
+class _Standing:
+    def __init__(self, replace: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._replace = replace
+        # The originals are kept, too: no id must be given to another object.
+        self._known: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, one: Any) -> Any:
+        if isinstance(one, torch.Tensor):
+            return self._replace(one)
+        if isinstance(one, _AS_IT_IS):
+            return one
+        if id(one) in self._known:
+            return self._known[id(one)][1]
+        if isinstance(one, tuple):
+            items = [self(item) for item in one]
+            return type(one)(*items) if hasattr(one, "_fields") else tuple(items)
+        try:
+            other = copy.copy(one)
+        except Exception:  # a lock, an open file, whatever refuses
+            other = one
+        self._known[id(one)] = (one, other)
+        if other is not one:
+            self._fill(one, other)
+        return self._known[id(one)][1]
+
+    def _fill(self, one: Any, other: Any) -> None:
+        if isinstance(one, dict):
+            for key, item in dict.items(one):
+                dict.__setitem__(other, key, self(item))
+        elif isinstance(one, (list, deque)):
+            for place, item in enumerate(one):
+                other[place] = self(item)
+        elif isinstance(one, (set, frozenset)) and any(isinstance(i, torch.Tensor) for i in one):
+            self._known[id(one)] = (one, type(one)(map(self, one)))
+            return
+        attributes = getattr(other, "__dict__", None)
+        if type(attributes) is dict:
+            for name, item in tuple(attributes.items()):
+                attributes[name] = self(item)
+        for name, item in slots_of(one):
+            object.__setattr__(other, name, self(item))
 
 
 def replaced(tree: Any, replace: Callable[[torch.Tensor], torch.Tensor]) -> Any:

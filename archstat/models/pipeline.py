@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from archstat.analyses import COLUMNS, analyses_with
 from archstat.analyses.fusion import Fusion
 from archstat.analyses.memory_access import checked_fusion
-from archstat.errors import BuildError, CaptureError, InputError, SpecError
+from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, SpecError
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
+from archstat.hints import shortened
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
-from archstat.units import InputSpec
+from archstat.units import InputSpec, format_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -187,20 +188,43 @@ def _captured(
     try:
         return capture_call(root, args, kwargs, title)
     except CaptureError as error:
-        cause = error.__cause__ or error
-        if source is not None and _wants_data(cause):
-            return _captured(source.build_for_real(), title, specs, batch, None)
+        cause: BaseException = error.__cause__ or error
+        refused: ArchstatError = error
+        if source is not None:
+            # Whether it is for want of numbers or because of the input, a real run tells.
+            try:
+                return _for_real(root, args, kwargs, title, source, shortened(cause))
+            except ArchstatError as failed:
+                refused = error if isinstance(failed, BuildError) else failed
         hint = _working_input(root, batch, specs)
         if hint is None:
-            raise
+            raise refused from cause
         if source is not None and (source.spec.input or source.spec.resolution):
             hint = f"{hint.replace('--input ', 'input=')} in place of the spec's own"
         raise InputError(f"{error}. This model runs with: {hint}") from cause
 
 
-def _wants_data(error: BaseException) -> bool:
-    """Whether forward failed for want of real numbers, not of another input."""
-    return "meta" in str(error).lower() or "data-dependent" in str(error).lower()
+def _for_real(
+    root: nn.Module, args: Any, kwargs: Any, title: str, source: Source, reason: str
+) -> Graph:
+    """The Graph of a model built with real weights, where there is memory for them.
+
+    Raises:
+        InputError: there is not.
+        CaptureError: forward raises here, too.
+    """
+    from archstat.frontends.module import capture_call, unwrapped
+    from archstat.models.real import free_bytes
+
+    own = {id(t): t for t in (*root.parameters(), *root.buffers())}
+    needed, free = sum(t.numel() * t.element_size() for t in own.values()), free_bytes()
+    if needed > free:
+        raise InputError(
+            f"{title} cannot run on shapes alone ({reason}), and to run it for real takes "
+            f"{format_bytes(needed)} for its weights; {format_bytes(free)} are free. "
+            "Give a smaller variant of it."
+        )
+    return capture_call(unwrapped(source.build_for_real()), args, kwargs, title)
 
 
 def _no_input(module: nn.Module, title: str, batch: int) -> str:

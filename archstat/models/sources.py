@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -135,6 +136,10 @@ def _from_torchvision(spec: Spec) -> Source:
             f"torchvision has no model {spec.target!r}.{did_you_mean(spec.target, known)}"
         )
     options = {key: guessed(value) for key, value in spec.options}
+    # A network with a backbone would load that of ImageNet.
+    taken = inspect.signature(models.get_model_builder(spec.target)).parameters
+    no_weights = {name: None for name in ("weights", "weights_backbone") if name in taken}
+    no_weights = {key: None for key in no_weights if key not in options}
 
     def default_inputs(model: Any) -> tuple[InputSpec, ...]:
         weights = models.get_model_weights(spec.target)
@@ -146,7 +151,7 @@ def _from_torchvision(spec: Spec) -> Source:
         with warnings.catch_warnings():
             # About an initialisation to come, which is skipped here.
             warnings.simplefilter("ignore", FutureWarning)
-            return models.get_model(spec.target, weights=None, **options)
+            return models.get_model(spec.target, **no_weights, **options)
 
     return Source(spec, factory, default_inputs)
 

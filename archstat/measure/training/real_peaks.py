@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import copy
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +25,7 @@ from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.training.loss import differentiable, loss_of, targets_for
 from archstat.measure.training.step import Settings, TrainingStep, set_training
-from archstat.models.real import given_tensors, real_module
+from archstat.models.real import free_bytes, given_tensors, real_module
 from archstat.units import format_bytes
 
 _Given = tuple[tuple[Any, ...], dict[str, Any]]
@@ -135,9 +133,6 @@ def _flat(events: Any) -> Iterator[Any]:
         yield from _flat(event.children)
 
 
-_CGROUP = Path("/sys/fs/cgroup")
-
-
 @dataclass(frozen=True, slots=True)
 class RealPeaks:
     """The allocator's peaks in bytes: of the second training step, and of a forward pass."""
@@ -180,11 +175,6 @@ def real_peaks(
     return RealPeaks(training, inference)
 
 
-def free_bytes() -> int:
-    """The memory that this process can still take, by the system and by its container."""
-    return min(_free_of_system(), _free_of_container())
-
-
 def _check_room(model: str, step: TrainingStep, free: int) -> None:
     needed = step.training_memory_bytes + step.param_bytes  # the module and the copy that trains
     if needed > free:
@@ -192,26 +182,6 @@ def _check_room(model: str, step: TrainingStep, free: int) -> None:
             f"{model}: --measure runs the step for real, which takes about {format_bytes(needed)} "
             f"of memory, and {format_bytes(free)} are free. Choose a smaller --batch or --input."
         )
-
-
-def _free_of_system() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    known = {name: text.split() for name, _, text in (line.partition(":") for line in lines)}
-    return int(known["MemAvailable"][0]) * 1024
-
-
-def _free_of_container() -> int:
-    try:
-        limit, used = (
-            (_CGROUP / name).read_text(encoding="ascii").strip()
-            for name in ("memory.max", "memory.current")
-        )
-    except OSError:
-        return sys.maxsize
-    return sys.maxsize if limit == "max" else max(0, int(limit) - int(used))
 
 
 def _empty(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
