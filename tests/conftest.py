@@ -32,10 +32,17 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs torchvision or timm, so that it can be run where they are installed."""
+    """Mark what needs torchvision or timm, and as slow all twins' weights but a family's first."""
+    compared: set[str] = set()
     for item in items:
-        if "torchvision" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "torchvision" in fixtures:
             item.add_marker(pytest.mark.extras)
+        if "difference_by_position" in fixtures:
+            test = item.nodeid.partition("[")[0]
+            if test in compared:
+                item.add_marker(pytest.mark.slow)
+            compared.add(test)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
