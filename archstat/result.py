@@ -50,8 +50,9 @@ class Column:
 
 
 # What a note is about; some go with a few columns alone.
-Topic = Literal["note", "unknown_ops", "receptive_field", "latency_ms"]
+Topic = Literal["note", "unknown_ops", "packed_weights", "failed", "receptive_field", "latency_ms"]
 _COLUMNS_OF: Mapping[Topic, frozenset[str]] = {
+    "packed_weights": frozenset({"params", "trainable_params", "param_bytes"}),
     "receptive_field": frozenset({"receptive_field", "effective_stride", "effective_padding",
                                   "global_from"}),
     "latency_ms": frozenset({"latency_ms"}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal, NamedTuple
 
+from archstat.analyses import costs
 from archstat.graph import Graph
 
 RESERVED = "memory is reserved, not touched"
@@ -60,7 +61,7 @@ def _separate(graph: Graph) -> list[Access]:
     held, sizes = graph.held
     storage = [value[3] for value in graph.values]
     found = []
-    for _, target, _, _, inputs, outputs, _ in graph.ops:
+    for _, target, _, _, inputs, outputs, attributes in graph.ops:
         rule = _rule(target)
         if rule == "plain":
             if inputs and outputs and storage[inputs[0]] == storage[outputs[0]]:
@@ -69,7 +70,7 @@ def _separate(graph: Graph) -> list[Access]:
         elif rule == "reserve":
             found.append(_RESERVED)
             continue
-        elif rule not in ("in place", "unknown"):
+        elif rule not in ("in place", "packed", "unknown"):
             found.append(_unusual(graph, rule, inputs, outputs))
             continue
         elements = nbytes = 0
@@ -82,7 +83,8 @@ def _separate(graph: Graph) -> list[Access]:
         for value in outputs:
             elements += held[value]
             nbytes += sizes[value]
-        found.append(Access("unknown" if rule == "unknown" else "counted", elements, nbytes))
+        unseen = rule == "unknown" or (rule == "packed" and "sealed" in attributes)
+        found.append(Access("unknown" if unseen else "counted", elements, nbytes))
     return found
 
 
@@ -90,8 +92,8 @@ def _separate(graph: Graph) -> list[Access]:
 def _rule(target: str) -> str:
     """How an op treats the tensors that it names."""
     parts = target.split(".")
-    if len(parts) == 3 and parts[0] != "aten":
-        return "unknown"
+    if len(parts) == 3 and parts[0] != "aten" and costs.key(target) not in costs.FREE:
+        return "packed" if parts[0] == "quantized" else "unknown"
     base = parts[1] if len(parts) > 1 else parts[0]
     name = base.rstrip("_")
     if name in _RESERVES:

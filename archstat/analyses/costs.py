@@ -1,12 +1,14 @@
 """The one table of operation costs: counted with a formula, free with a reason, or absent.
 
-Keys are op names (`Op.name`): the schema's, without namespace, overload and in-place underscore.
-A name that stands in no table here is unknown.
+Keys are op names (`Op.name`): the schema's, without namespace, overload and in-place underscore;
+those of other libraries stand with it, as ``torchvision::nms`` (`key`). A name that stands in no
+table here is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 # Flops of one output element. Sources of the less obvious: a sigmoid is exp, add, divide and a
@@ -26,8 +28,8 @@ PER_OUTPUT: Mapping[str, int] = MappingProxyType({
     "hardsigmoid": 3, "hardswish": 4, "sigmoid": 4, "tanh": 4, "elu": 3, "celu": 3, "softplus": 4,
     "log_sigmoid_forward": 4, "silu": 5, "glu": 5, "gelu": 8, "mish": 9,
     "_softmax": 5, "_log_softmax": 5, "_safe_softmax": 5, "softmax": 5,
-    "native_layer_norm": 5, "native_group_norm": 5, "_fused_rms_norm": 4,
-    "_weight_norm_interface": 3, "native_dropout": 1,
+    "native_layer_norm": 5, "native_group_norm": 5, "_weight_norm_interface": 3,
+    "native_dropout": 1,
     "upsample_linear1d": 3, "upsample_bilinear2d": 7, "upsample_trilinear3d": 15,
     "upsample_bicubic2d": 31, "_upsample_bilinear2d_aa": 7, "_upsample_bicubic2d_aa": 31,
     "grid_sampler_2d": 7, "grid_sampler_3d": 15,
@@ -43,9 +45,8 @@ BATCH_NORM_EVAL, BATCH_NORM_TRAINING = 2, 5
 # Flops of one input element, for reductions whose every input takes part once.
 PER_INPUT: Mapping[str, int] = MappingProxyType({
     "mean": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
-    "norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "_embedding_bag": 1,
-    "_embedding_bag_forward_only": 1, "cummax": 1, "cummin": 1, "logcumsumexp": 4, "dist": 3,
-    "count_nonzero": 1, "col2im": 1,
+    "norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "cummax": 1,
+    "cummin": 1, "logcumsumexp": 4, "dist": 3, "count_nonzero": 1, "col2im": 1,
 })  # fmt: skip
 
 # n inputs and m results take n - m additions or comparisons.
@@ -56,8 +57,15 @@ FOLDS = frozenset({
 # One addition for each element of the source, the last tensor given.
 SCATTERED_SUMS = frozenset({"scatter_add", "scatter_reduce", "index_add", "index_reduce"})
 
+# An addition for each element of each row that is read, and a product where rows have weights.
+BAGS = frozenset({"_embedding_bag", "_embedding_bag_forward_only"})
+
+# For an element a square, its part of the mean and the scale, and a weight where there is one;
+# for a group the addition of eps and the root: as torch's own decomposition has it.
+RMS_NORM, RMS_NORM_GROUP = 3, 2
+
 # A difference, its power and a sum for each coordinate of each pair of points.
-DISTANCES = frozenset({"_cdist_forward", "_pdist_forward"})
+DISTANCES = frozenset({"_cdist_forward", "_pdist_forward", "_euclidean_dist"})
 PER_COORDINATE = 3
 
 # n log2(n) times this for a transform of n points, as FFTW counts; a real signal takes half.
@@ -92,7 +100,13 @@ _FREE = {
         constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
         replication_pad2d replication_pad3d upsample_nearest1d upsample_nearest2d
         upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
-        _upsample_nearest_exact3d max_unpool2d embedding resize set flatten meshgrid""",
+        _upsample_nearest_exact3d max_unpool2d max_unpool3d embedding resize set
+        flatten meshgrid _unsafe_index _unsafe_masked_index block_diag unfold_backward
+        _pack_padded_sequence _pad_packed_sequence _to_sparse to_sparse
+        _to_sparse_csr _to_sparse_csc _to_sparse_bsr _to_sparse_bsc _to_dense to_dense _coalesce
+        _coalesced _values _indices values indices crow_indices col_indices ccol_indices
+        row_indices _sparse_coo_tensor_unsafe _sparse_coo_tensor_with_dims_and_tensors
+        _sparse_compressed_tensor_unsafe _sparse_csr_tensor_unsafe int_repr quantized::cat""",
     "makes a constant": """
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange
         linspace eye rand rand_like randn randn_like randint randperm new_empty new_zeros new_ones
@@ -103,8 +117,70 @@ _FREE = {
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
         bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero
         _unique2 searchsorted bucketize equal is_nonzero _local_scalar_dense signbit isin
-        __lshift__ __rshift__ kthvalue mode median nanmedian nan_to_num copysign heaviside""",
+        __lshift__ __rshift__ kthvalue mode median nanmedian nan_to_num copysign heaviside
+        _is_all_true _is_any_true unique_dim unique_consecutive torchvision::nms""",
+    "checks, marks or asks, and computes nothing": """
+        profiler::_record_function_enter profiler::_record_function_enter_new
+        profiler::_record_function_exit _assert_async _functional_assert_async _assert_scalar
+        _assert_tensor_metadata _linalg_check_errors promote_types result_type can_cast
+        is_same_size sym_size sym_stride sym_numel sym_storage_offset""",
 }
 FREE: Mapping[str, str] = MappingProxyType(
     {name: reason for reason, names in _FREE.items() for name in names.split()}
 )
+
+# (m, k) x (k, n) with weights in a format of their own.
+PACKED_PRODUCTS = frozenset({
+    "_int_mm", "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", "_weight_int8pack_mm",
+    "_weight_int4pack_mm_with_scales_and_zeros", "_dyn_quant_matmul_4bit", "_mixed_dtypes_linear",
+})  # fmt: skip
+
+# Unknown to flops, but none of these multiplies and accumulates: macs stay exact.
+_WITHOUT_PRODUCTS = """
+    histc bincount histogram lgamma digamma polygamma mvlgamma igamma igammac i0 special_i0e
+    special_i1 special_i1e special_erfcx special_ndtri special_log_ndtr special_zeta trace renorm
+    segment_reduce trapezoid
+    mse_loss l1_loss smooth_l1_loss huber_loss nll_loss_forward nll_loss2d_forward
+    binary_cross_entropy soft_margin_loss multi_margin_loss multilabel_margin_loss_forward _ctc_loss
+    _cudnn_ctc_loss kl_div binary_cross_entropy_with_logits
+    affine_grid_generator torchvision::roi_align torchvision::roi_pool torchvision::ps_roi_align
+    torchvision::ps_roi_pool
+    fake_quantize_per_tensor_affine_cachemask fake_quantize_per_channel_affine_cachemask
+    _fake_quantize_per_tensor_affine_cachemask_tensor_qparams _fused_moving_avg_obs_fq_helper
+    _fake_quantize_learnable_per_tensor_affine _fake_quantize_learnable_per_channel_affine
+    quantize_per_tensor quantize_per_channel quantize_per_tensor_dynamic dequantize
+    _choose_qparams_per_tensor choose_qparams_optimized q_scale q_zero_point
+    quantized::add quantized::add_relu quantized::add_scalar quantized::mul quantized::mul_relu
+    quantized::mul_scalar quantized::cat_relu quantized::hardswish quantized::leaky_relu
+    quantized::relu6 quantized::sigmoid quantized::elu quantized::celu quantized::prelu
+    quantized::softmax quantized::clamp quantized::threshold quantized::max_pool1d
+    quantized::max_pool2d quantized::batch_norm quantized::batch_norm1d quantized::batch_norm2d
+    quantized::batch_norm3d quantized::batch_norm_relu quantized::batch_norm2d_relu
+    quantized::batch_norm3d_relu quantized::layer_norm quantized::group_norm
+    quantized::instance_norm quantized::dropout quantized::embedding_bag_byte
+    quantized::embedding_byte quantized::embedding_bag_4bit quantized::embedding_4bit
+    quantized::embedding_bag_byte_rowwise_offsets quantized::embedding_bag_4bit_rowwise_offsets
+    threshold_backward hardtanh_backward hardswish_backward hardsigmoid_backward sigmoid_backward
+    tanh_backward silu_backward gelu_backward leaky_relu_backward elu_backward softplus_backward
+    mish_backward glu_backward log_sigmoid_backward _softmax_backward_data
+    _log_softmax_backward_data native_batch_norm_backward native_layer_norm_backward
+    native_group_norm_backward _fused_rms_norm_backward max_pool2d_with_indices_backward
+    max_pool3d_with_indices_backward avg_pool2d_backward avg_pool3d_backward
+    _adaptive_avg_pool2d_backward _adaptive_avg_pool3d_backward embedding_dense_backward
+    slice_backward select_backward _cdist_backward mse_loss_backward nll_loss_backward
+    upsample_nearest2d_backward upsample_bilinear2d_backward reflection_pad2d_backward
+    replication_pad2d_backward constant_pad_nd_backward native_dropout_backward
+    grid_sampler_2d_backward grid_sampler_3d_backward index_put_backward"""
+WITHOUT_PRODUCTS = frozenset(_WITHOUT_PRODUCTS.split())
+
+
+@cache
+def key(target: str) -> str:
+    """The name under which the tables here have an op: with ``library::`` where it is not torch's.
+
+    Targets that name no overload are those of Graphs made by hand.
+    """
+    parts = target.split(".")
+    own = parts[1] if len(parts) > 1 else parts[0]
+    name = own if own.startswith("__") else own.rstrip("_")
+    return name if len(parts) < 3 or parts[0] == "aten" else f"{parts[0]}::{name}"

@@ -8,13 +8,11 @@ plus the cost of everything else (see `costs`). Padding counts as data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
 from math import log2, prod
-from types import MappingProxyType
-from typing import Literal, NamedTuple
 
 from archstat.analyses import costs
-from archstat.graph import Graph, Kind, Op, Value
+from archstat.analyses.products import NO_PRODUCT, PRODUCTS, PRODUCTS_OF_NAMES, UNKNOWN, Cost
+from archstat.graph import Graph, Op, Value
 from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
@@ -25,22 +23,10 @@ COLUMNS = (
 )
 
 
-class Cost(NamedTuple):
-    """What one op costs: counted, free by convention for a reason, or unknown."""
-
-    state: Literal["counted", "free", "unknown"]
-    macs: int = 0
-    flops: int = 0
-    activations: int = 0
-    reason: str = ""
-
-
-UNKNOWN = Cost("unknown")
-
-
 def operations(graph: Graph) -> Analysis:
     """The cost of every op of a Graph, with a finding for each unknown target and module."""
     found = [cost(op, graph.values) for op in graph.ops]
+    _join_complex_convolutions(graph, found)
     per_op = {
         "macs": [c.macs for c in found],
         "flops": [c.flops for c in found],
@@ -48,31 +34,44 @@ def operations(graph: Graph) -> Analysis:
         "unknown_ops": [int(c.state == "unknown") for c in found],
     }
     unknown = Counter(
-        (op.target, op.module, op.module_type)
+        (op.target, op.module, op.module_type, c)
         for op, c in zip(graph.ops, found, strict=True)
         if c.state == "unknown"
     )
+    bounds = {"flops"} if unknown else set()
+    if any(not c.reason for *_, c in unknown):
+        bounds |= {"macs", "activations"}
     return Analysis(
         totals={key: sum(numbers) for key, numbers in per_op.items()},
         per_op=per_op,
-        lower_bounds=frozenset({"macs", "flops", "activations"} if unknown else ()),
+        lower_bounds=frozenset(bounds),
         findings=tuple(_finding(*key, count) for key, count in unknown.items()),
     )
 
 
 def cost(op: Op, values: tuple[Value, ...]) -> Cost:
-    """The cost of one op, given the values that its inputs and outputs index."""
-    formula = _PRODUCTS.get(op.kind)
+    """The cost of one op, given the values that its inputs and outputs index.
+
+    An op with tensors of which its formula can make nothing is unknown.
+    """
     inputs = [values[i] for i in op.inputs]
     outputs = [values[i] for i in op.outputs]
+    try:
+        return _cost(op, inputs, outputs)
+    except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return UNKNOWN
+
+
+def _cost(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
+    name = costs.key(op.target)
+    formula = PRODUCTS_OF_NAMES.get(name) or PRODUCTS.get(op.kind)
     if formula is not None:
         return formula(op, inputs, outputs)
-    name = op.name
-    if op.target.count(".") == 2 and not op.target.startswith("aten."):
-        return UNKNOWN
     reason = costs.FREE.get(name)
     if reason is not None and not (name == "index_put" and op.attributes.get("accumulate")):
         return Cost("free", reason=reason)
+    if name in costs.WITHOUT_PRODUCTS:
+        return NO_PRODUCT
     flops = _other_flops(name, op, inputs, outputs)
     return UNKNOWN if flops is None else Cost("counted", flops=flops)
 
@@ -106,6 +105,13 @@ def _other_flops(name: str, op: Op, inputs: list[Value], outputs: list[Value]) -
 def _rarer_flops(name: str, op: Op, inputs: list[Value], out: Value) -> int | None:
     if name in costs.SCATTERED_SUMS or name == "index_put":
         return inputs[-1].numel
+    if name in costs.BAGS:  # of the weights, as many rows as there are indices
+        weighted = len(inputs) > 3 and inputs[3].dtype == inputs[0].dtype
+        return inputs[1].numel * inputs[0].shape[-1] * (1 + weighted)
+    if name == "_fused_rms_norm":
+        groups: int = inputs[0].numel // prod(op.attributes["normalized_shape"])
+        per_element = costs.RMS_NORM + (len(inputs) > 1)
+        return per_element * out.numel + costs.RMS_NORM_GROUP * groups
     if name in costs.DISTANCES:
         return costs.PER_COORDINATE * out.numel * inputs[0].shape[-1]
     if name in costs.TRANSFORMS:
@@ -125,124 +131,47 @@ def _adaptive_window(before: Value, after: Value) -> int:
     return prod(-(-size // out) for size, out in pairs if size != out)
 
 
-# -- products: the kinds that multiply and accumulate ------------------------------------------
+def _join_complex_convolutions(graph: Graph, found: list[Cost]) -> None:
+    """Count the three real convolutions that torch makes of a complex one as that one.
+
+    A complex number counts as one element: the first has all the cost, the others and the sums
+    that join them are free.
+    """
+    ops, values = graph.ops, graph.values
+    for index, op in enumerate(ops):
+        if op.kind != "conv" or not _is_real_part(graph, op.inputs[1]):
+            continue
+        third = next((i for i in range(index + 2, min(index + 6, len(ops)))
+                      if ops[i].kind == "conv"), None)  # fmt: skip
+        if third is None or ops[index + 1].kind != "conv":
+            continue
+        # Of the results: two differences, the imaginary unit, a third difference and the sum.
+        last = third + 5
+        if last >= len(ops) or not values[ops[last].outputs[0]].dtype.startswith("complex"):
+            continue
+        for part in range(index + 1, last + 1):
+            found[part] = Cost("free", reason="a part of a complex convolution")
 
 
-def _convolution(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
-    """Each weight meets each position once: of the output or, transposed, of the input."""
-    x, weight, out = inputs[0], inputs[1], outputs[0]
-    if op.name == "conv_tbc":  # time x batch x channels, the weight kernel x in x out
-        macs = out.shape[0] * out.shape[1] * weight.numel
-        return Cost("counted", macs, 2 * macs + out.numel, out.numel)
-    side = x if op.attributes.get("transposed") else out
-    axes = len(weight.shape) - 2
-    batch = side.shape[0] if len(side.shape) == axes + 2 else 1
-    macs = batch * prod(side.shape[-axes:]) * weight.numel
-    bias = out.numel if len(inputs) > 2 else 0
-    return Cost("counted", macs, 2 * macs + bias, out.numel)
+def _is_real_part(graph: Graph, value: int) -> bool:
+    maker = graph.producers[value]
+    op = None if maker is None else graph.ops[maker]
+    if op is None or op.name != "select" or op.attributes.get("index") != 0:
+        return False
+    before = graph.producers[op.inputs[0]]
+    return before is not None and graph.ops[before].name == "view_as_real"
 
 
-def _matrix_product(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
-    """(m, k) x (k, n) takes m k n, once for each matrix of a batch."""
-    name = op.name
-    if name == "_trilinear":
-        return _trilinear(inputs, outputs)
-    adds = name.startswith(("add", "badd", "_addmm"))
-    a, b = inputs[1:3] if adds else inputs[:2]
-    if name in ("linear", "mkldnn_linear"):
-        macs = a.numel * b.shape[0]
-        adds = len(inputs) > 2
-    else:
-        macs = a.numel * (b.shape[-1] if len(b.shape) > 1 else 1)
-    bias = outputs[0].numel if adds else 0
-    if name == "_addmm_activation":
-        activation = "gelu" if op.attributes.get("use_gelu") else "relu"
-        bias += costs.PER_OUTPUT[activation] * outputs[0].numel
-    return Cost("counted", macs, 2 * macs + bias, outputs[0].numel)
-
-
-def _trilinear(inputs: list[Value], outputs: list[Value]) -> Cost:
-    """x1 W x2 of a bilinear layer: each of the weights once for each of the batch."""
-    out = outputs[0]
-    macs = out.numel // out.shape[-1] * inputs[1].numel
-    return Cost("counted", macs, 2 * macs, out.numel)
-
-
-def _attention(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
-    """Scores L x S from E channels, softmax, and their product with values of width Ev."""
-    if op.name == "_native_multi_head_attention":
-        query, _, value, w_in, _, w_out = inputs[:6]
-        return _projected_attention(query, value, w_in, w_out, op.attributes["num_head"])
-    if op.name == "_transformer_encoder_layer_fwd":
-        return _encoder_layer(op, inputs)
-    query, key, value = inputs[:3]
-    batch_heads, length = prod(query.shape[:-2]), query.shape[-2]
-    scores = batch_heads * length * key.shape[-2]
-    macs = scores * (query.shape[-1] + value.shape[-1])
-    made = scores + batch_heads * length * value.shape[-1]
-    return Cost("counted", macs, 2 * macs + _softmax_flops(scores), made)
-
-
-def _softmax_flops(scores: int) -> int:
-    return costs.PER_OUTPUT["_softmax"] * scores
-
-
-def _projected_attention(query: Value, value: Value, w_in: Value, w_out: Value, heads: int) -> Cost:
-    batch, length, width = query.shape
-    source = value.shape[1]
-    scores = batch * heads * length * source
-    projections = batch * (length + 2 * source) * width * width + batch * length * w_out.numel
-    macs = projections + 2 * batch * length * source * width
-    biases = batch * width * (2 * length + 2 * source)
-    made = scores + biases + batch * length * width
-    return Cost("counted", macs, 2 * macs + biases + _softmax_flops(scores), made)
-
-
-def _encoder_layer(op: Op, inputs: list[Value]) -> Cost:
-    source, w_in, _, w_out = inputs[:4]
-    attention = _projected_attention(source, source, w_in, w_out, op.attributes["num_heads"])
-    # After the projections and two layer norms of two tensors each come the two dense layers.
-    up, down = inputs[9], inputs[11]
-    tokens = source.numel // source.shape[-1]
-    dense = tokens * (up.numel + down.numel)
-    activation = costs.PER_OUTPUT["gelu" if op.attributes.get("use_gelu") else "relu"]
-    hidden = tokens * up.shape[0]
-    norms_and_sums = 2 * (costs.PER_OUTPUT["native_layer_norm"] + 1) * source.numel
-    flops = 2 * dense + hidden * (1 + activation) + source.numel + norms_and_sums
-    made = attention.activations + hidden + source.numel
-    return Cost("counted", attention.macs + dense, attention.flops + flops, made)
-
-
-def _recurrent(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
-    """A fused LSTM layer: both weight matrices once for each step of each sequence."""
-    if op.name != "mkldnn_rnn_layer" or op.attributes.get("mode") != 2:
-        return UNKNOWN
-    x, w_input, w_hidden = inputs[:3]
-    steps, hidden = x.numel // x.shape[-1], w_hidden.shape[-1]
-    macs = steps * (w_input.numel + w_hidden.numel)
-    # As torch's own decomposition: 2 biases and a sum for 4 gates, 3 sigmoids, 2 tanh, 4 products.
-    sigmoid, tanh = costs.PER_OUTPUT["sigmoid"], costs.PER_OUTPUT["tanh"]
-    cell = 4 * 3 + 3 * sigmoid + 2 * tanh + 4
-    return Cost("counted", macs, 2 * macs + steps * hidden * cell, steps * 2 * 4 * hidden)
-
-
-_PRODUCTS: Mapping[Kind, Callable[[Op, list[Value], list[Value]], Cost]] = MappingProxyType({
-    "conv": _convolution,
-    "linear": _matrix_product,
-    "matmul": _matrix_product,
-    "attention": _attention,
-    "recurrent": _recurrent,
-})  # fmt: skip
-
-
-def _finding(target: str, module: str, module_type: str, count: int) -> Note:
+def _finding(target: str, module: str, module_type: str, cost: Cost, count: int) -> Note:
     times = "" if count == 1 else f" ({count} times)"
     where = f"{module} ({module_type})" if module else module_type
+    bounds = "flops is a lower bound, macs is exact" if cost.reason else "totals are lower bounds"
+    said = f"; {cost.reason}" if cost.reason else ""
     return Note(
         "unknown_ops",
         module,
-        f"unknown: {target} in {where}{times} is neither counted nor known to be free; "
-        "totals are lower bounds.",
+        f"unknown: {target} in {where}{times} is neither counted nor known to be free{said}; "
+        f"{bounds}.",
     )
 
 

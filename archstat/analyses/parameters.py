@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archstat.graph import ITEM_SIZES, Graph, Role, Value
-from archstat.result import Analysis, Analyzer, Column
+from archstat.analyses import costs
+from archstat.graph import ITEM_SIZES, Graph, Op, Role, Value
+from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
     Column("params", "count", "parameter elements, a shared tensor once", "lower"),
@@ -33,7 +34,33 @@ def parameters(graph: Graph) -> Analysis:
         row = own.setdefault(_owner(value.name), {})
         row["buffers"] = row.get("buffers", 0) + elements
     totals = {c.key: sum([row.get(c.key, 0) for row in own.values()]) for c in COLUMNS}
-    return Analysis(totals=totals, per_module=own)
+    hidden = [op for op in graph.ops if _hides_weights(graph, op)]
+    return Analysis(
+        totals=totals,
+        per_module=own,
+        lower_bounds=_OF_PARAMETERS if hidden else frozenset(),
+        findings=tuple(dict.fromkeys(_finding(op) for op in hidden)),
+    )
+
+
+_OF_PARAMETERS = frozenset({"params", "trainable_params", "param_bytes"})
+
+
+def _hides_weights(graph: Graph, op: Op) -> bool:
+    """Whether an op reads an object that nobody can look into, or several weights in one number."""
+    name = costs.key(op.target)
+    if "sealed" in op.attributes:
+        return name not in costs.FREE
+    if name not in costs.PACKED_PRODUCTS or len(op.inputs) < 2:
+        return False
+    x, packed, out = (graph.values[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    return packed.role == "parameter" and packed.numel < x.shape[-1] * out.shape[-1]
+
+
+def _finding(op: Op) -> Note:
+    where = f"{op.module} ({op.module_type})" if op.module else op.module_type
+    text = f"{op.target} in {where} reads packed weights: params is a lower bound."
+    return Note("packed_weights", op.module, text)
 
 
 def _owner(name: str | None) -> str:

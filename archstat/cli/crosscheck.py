@@ -10,7 +10,7 @@ from archstat.cli import options
 from archstat.cli.output import Destination
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, show
-from archstat.errors import DisagreementError
+from archstat.errors import CaptureError, DisagreementError
 
 Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
 
@@ -36,5 +36,11 @@ def crosscheck(
     view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
     parts = check(tracked(models), input or None, batch, deep=deep)
     show(crosscheck_table(parts), view, needed=())
+    alone = [model for model in models if not any(p.compared for p in parts if p.model == model)]
+    if alone:
+        raise CaptureError(
+            f"nothing was compared of {', '.join(alone)}: neither tool can count it, for the "
+            "reasons above. Crosscheck a model that runs for real on cpu."
+        )
     if any(part.disagrees for part in parts):
         raise DisagreementError("the tools disagree without a known reason: see `differs` above.")

@@ -1,7 +1,8 @@
 """The one table of aten ops: name -> kind and, for the ops of a common CNN, a shape rule.
 
 An op that is not here becomes kind ``other``, and is unknown until an analysis has a formula for
-it. Names are those of the schema without overload and in-place underscore.
+it. Names are those of the schema without overload and in-place underscore; those of another library
+stand with it, as ``quantized::linear``.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ _KINDS: Mapping[Kind, str] = MappingProxyType({
     "_slow_conv2d_forward thnn_conv2d conv_tbc",
     "linear": "linear mkldnn_linear _trilinear",
     "matmul": "mm addmm bmm baddbmm addbmm mv addmv dot vdot _addmm_activation _scaled_mm "
-    "_grouped_mm",
+    "_grouped_mm _int_mm _weight_int4pack_mm _weight_int4pack_mm_for_cpu _weight_int8pack_mm "
+    "_weight_int4pack_mm_with_scales_and_zeros _dyn_quant_matmul_4bit _mixed_dtypes_linear "
+    "_sparse_addmm _sparse_mm sspaddmm _sparse_sparse_matmul hspmm",
     "attention": "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
     "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
     "_scaled_dot_product_fused_attention_overrideable _native_multi_head_attention "
@@ -85,11 +88,25 @@ _KINDS: Mapping[Kind, str] = MappingProxyType({
     "softmax": "_softmax _log_softmax _safe_softmax",
     "embedding": "embedding _embedding_bag _embedding_bag_forward_only",
     "recurrent": "mkldnn_rnn_layer _thnn_fused_lstm_cell _thnn_fused_gru_cell _cudnn_rnn lstm gru "
-    "rnn_tanh rnn_relu",
+    "rnn_tanh rnn_relu quantized_lstm quantized_gru",
+})  # fmt: skip
+# Those of the library `quantized`, whose weights are packed into an object.
+_QUANTIZED: Mapping[Kind, str] = MappingProxyType({
+    "conv": "conv1d conv1d_relu conv1d_dynamic conv2d conv2d_relu conv2d_add conv2d_add_relu "
+    "conv2d_dynamic conv3d conv3d_relu conv3d_dynamic conv_transpose1d conv_transpose1d_dynamic "
+    "conv_transpose2d conv_transpose2d_dynamic conv_transpose3d conv_transpose3d_dynamic",
+    "linear": "linear linear_relu linear_leaky_relu linear_tanh linear_dynamic "
+    "linear_relu_dynamic linear_dynamic_fp16 linear_relu_dynamic_fp16",
+    "matmul": "matmul",
+    "recurrent": "quantized_lstm_cell_dynamic quantized_gru_cell_dynamic "
+    "quantized_rnn_tanh_cell_dynamic quantized_rnn_relu_cell_dynamic",
 })  # fmt: skip
 
 KIND_OF: Mapping[str, Kind] = MappingProxyType(
-    {name: kind for kind, names in _KINDS.items() for name in names.split()}
+    {
+        **{name: kind for kind, names in _KINDS.items() for name in names.split()},
+        **{f"quantized::{n}": kind for kind, names in _QUANTIZED.items() for n in names.split()},
+    }
 )
 
 # Overloads that share a name but not a meaning ("mean" over everything) are left to torch.
@@ -156,7 +173,7 @@ def signature(func: Any) -> Signature:
         writes |= {"running_mean", "running_var"}
     return Signature(
         target=target,
-        kind=KIND_OF.get(name, "other") if namespace == "aten" else "other",
+        kind=KIND_OF.get(name if namespace == "aten" else f"{namespace}::{name}", "other"),
         names=names,
         defaults=tuple(
             (i, a.name, plain(a.default_value))

@@ -19,6 +19,12 @@ from torch.nn.parameter import is_lazy
 
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.garbage import called
+from archstat.frontends.higher_order import (
+    FLEX_ATTENTION,
+    HigherOrderOperator,
+    of_attention,
+    run_in_place,
+)
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
 from archstat.frontends.torch_private import DispatchMode, taken_apart
@@ -37,6 +43,8 @@ class AttentionSeen(Exception):
 class CaptureMode(DispatchMode):
     """Hands every op to the recorder; nothing the user owns is written to."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, recorder: Recorder, device: torch.device) -> None:
         super().__init__()
         self.recorder = recorder
@@ -54,6 +62,8 @@ class CaptureMode(DispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         sig = self._signatures.get(id(func))
+        if sig is None and isinstance(func, HigherOrderOperator):
+            return self._higher_order(func, args, kwargs or {})
         if sig is None:
             sig = self._signatures[id(func)] = signature(func)
             if sig.target == _OF_ATTENTION and self.stops_at_attention:
@@ -83,6 +93,14 @@ class CaptureMode(DispatchMode):
             self.recorder.add_op(sig, args, kwargs, result[0])
         else:
             self.recorder.add_op(sig, args, kwargs, result)
+        return result
+
+    def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if str(func) != FLEX_ATTENTION.target:
+            with self:
+                return run_in_place(func, args)
+        result = self._run(func, FLEX_ATTENTION, args, kwargs)
+        self.recorder.add_op(FLEX_ATTENTION, of_attention(args), {}, result)
         return result
 
     def _ruled(self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

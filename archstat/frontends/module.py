@@ -29,6 +29,7 @@ from archstat.frontends.guard import (
     untouched,
 )
 from archstat.frontends.mode import CaptureMode
+from archstat.frontends.packed import packed_in
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL
@@ -63,6 +64,11 @@ def capture_call(
 
     `kernels` are those that attention runs by on the meta device.
     """
+    if any(tensor.is_nested for tensor in tensors((args, dict(kwargs)))):
+        raise CaptureError(
+            f"an input of {title} is a nested tensor, whose sizes differ from row to row: give a "
+            "padded tensor, which has one shape."
+        )
     try:
         return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
     except Exception as error:
@@ -254,7 +260,7 @@ def _stand_in(
         return given.to(device).clone()
     if device.type == "meta":
         if tensor.layout is not torch.strided:
-            return tensor.to("meta")
+            raise NotImplementedError("a sparse input has no numbers on meta")
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if tensor.dtype is not torch.bool and vocabulary > 2 and not tensor.dtype.is_floating_point:
         # 0 is often the padding.
@@ -303,6 +309,9 @@ def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[
     buffers = tensor_paths((module._buffers, prefixes) for module, prefixes in paths)
     recorder.add_own("parameter", parameters)
     recorder.add_own("buffer", buffers)
+    for module, prefixes in paths:
+        for name, inside in packed_in(module):
+            recorder.add_packed(inside, [f"{prefix}.{name}".lstrip(".") for prefix in prefixes])
     own = [*parameters, *buffers]
     return bool(own) and all(tensor.is_meta for tensor, _ in own)
 

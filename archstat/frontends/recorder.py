@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 
 from archstat.frontends.aten import PLAIN_TYPES, Signature, plain, plain_index
+from archstat.frontends.packed import Contents, contents, opened, settings_of
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value, record
@@ -40,6 +41,7 @@ class Recorder:
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._weights: set[int] = set()
         self._before: dict[int, int] = {}
+        self._packed: dict[Contents, list[tuple[str, list[int], Sequence[torch.Tensor]]]] = {}
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The value that this very tensor holds now, if the capture has seen it.
@@ -148,6 +150,37 @@ class Recorder:
             self._tensors[id(tensor)] = (weakref.ref(tensor), index)
             self._storages.owners.setdefault(storage, index)
 
+    def add_packed(self, tensors: Sequence[torch.Tensor], paths: Sequence[str]) -> list[int]:
+        """New parameters for the tensors packed into an object that stands at these paths."""
+        values = []
+        for place, tensor in enumerate(tensors):
+            end = "weight" if tensor.dim() > 1 else "bias"
+            end = end if len(tensors) < 3 else f"{end}_{place}"
+            names = [f"{path}.{end}" if path else end for path in paths]
+            values.append(self.add_value(tensor, "parameter", names[0]))
+            self.values[values[-1]] = self.values[values[-1]]._replace(aliases=tuple(names[1:]))
+        # The tensors are kept: others must not take over their identity.
+        self._packed.setdefault(contents(tensors), []).append((paths[0], values, tensors))
+        return values
+
+    def _packed_values(self, tensors: Sequence[torch.Tensor]) -> list[int]:
+        """The parameters packed into an object, of which each call of an op gives another copy."""
+        path = self._stack[-1][1] if self._stack else ""
+        known = self._packed.get(contents(tensors))
+        if known is None:
+            return self.add_packed(tensors, (path,))
+        return max(known, key=lambda entry: entry[0].startswith(path))[1]
+
+    def _add_packed_argument(
+        self, packed: torch.ScriptObject, inputs: list[int], attributes: dict[str, Any]
+    ) -> None:
+        inside = opened(packed)
+        if inside is None:
+            attributes["sealed"] = True
+        else:
+            inputs.extend(self._packed_values(inside))
+            attributes.update(settings_of(packed))
+
     def _renewed(self, tensor: torch.Tensor) -> int:
         """The value that a tensor holds after an op in place: a new one on the same storage."""
         entry = self._tensors.get(id(tensor))
@@ -196,6 +229,10 @@ class Recorder:
             index = args[at] if at < given else kwargs.get(signature.indexed)
             attributes[signature.indexed] = plain_index(index)
         kind = self._kind(signature, inputs, attributes)
+        if self._storages.nonzeros:
+            numbers = tuple([self._storages.nonzeros.get(self.values[i].storage) for i in inputs])
+            if any(number is not None for number in numbers):
+                attributes["nnz"] = numbers
         if signature.in_place:
             outputs: tuple[int, ...] = (self._renewed(result),)
         elif type(result) is torch.Tensor:
@@ -262,8 +299,13 @@ class Recorder:
                 inputs.extend([self.value_of(tensor) for tensor in found])
                 return
         attributes[name] = plain(argument)
+        for item in argument if isinstance(argument, (list, tuple)) else (argument,):
+            if isinstance(item, torch.ScriptObject):
+                self._add_packed_argument(item, inputs, attributes)
 
     def _kind(self, signature: Signature, inputs: list[int], attributes: dict[str, Any]) -> Kind:
+        if "sealed" in attributes:
+            return "other"
         if signature.kind == "conv":
             attributes["kernel"] = self.values[inputs[1]].shape[2:]
         elif signature.window_axes is not None:

@@ -31,6 +31,8 @@ class Storages:
         # Columns, not an object each: there are three storages to a convolution.
         self.born: list[int | None] = []
         self.owners: dict[int, int] = {}
+        # Of a sparse tensor, how many numbers it holds; -1 on meta, where nobody can tell.
+        self.nonzeros: dict[int, int] = {}
         self._nbytes: list[int] = []
         self._released: list[int | None] = []
         self._ops = ops
@@ -43,8 +45,13 @@ class Storages:
         try:
             storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):
-            # Sparse and nested tensors have several; they count as their elements.
-            return self._append(tensor.numel() * tensor.element_size(), born)
+            # Sparse tensors have several, for numbers and for their places.
+            if tensor.layout is torch.strided:
+                return self._append(tensor.numel() * tensor.element_size(), born)
+            parts = _parts(tensor)
+            index = self._append(sum(t.numel() * t.element_size() for t in parts), born)
+            self.nonzeros[index] = -1 if tensor.is_meta else tensor._nnz()
+            return index
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
             return reference.index
@@ -67,7 +74,10 @@ class Storages:
 
     def link(self, tensor: torch.Tensor, index: int) -> None:
         """Let the storage of a stand-in be known as the one it stands for."""
-        storage = tensor.untyped_storage()
+        try:
+            storage = tensor.untyped_storage()
+        except (NotImplementedError, RuntimeError):
+            return  # sparse: its value is known by the tensor alone
         self._known[id(storage)] = reference = _Reference(storage)
         reference.index = index
 
@@ -91,3 +101,13 @@ class Storages:
     def _release(self, reference: Any) -> None:
         if not self._closed:
             self._released[reference.index] = max(0, len(self._ops) - 1)
+
+
+def _parts(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    if tensor.layout is torch.sparse_coo:
+        return tensor._values(), tensor._indices()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.values(), tensor.crow_indices(), tensor.col_indices()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.values(), tensor.ccol_indices(), tensor.row_indices()
+    return ()

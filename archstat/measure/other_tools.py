@@ -12,8 +12,9 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -58,12 +59,19 @@ _FVCORE_KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 
-def flop_counter_count(model: nn.Module, *args: Any) -> PeerCount:
-    """What FlopCounterMode counts for ``model(*args)``, two flops being one macs."""
+def flop_counter_count(
+    model: nn.Module, *args: Any, products: Sequence[str] = (), **kwargs: Any
+) -> PeerCount:
+    """What FlopCounterMode counts for ``model(*args, **kwargs)``, two flops being one macs.
+
+    Of the `products`, names of ops, those are skipped that it has no formula for.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(*args)
+        model(*args, **kwargs)
+    known = {str(operator).rpartition(".")[2] for operator in counter.flop_registry}
+    skipped = tuple(name for name in products if name not in known)
     by_kind: dict[str, int] = {}
     by_module: dict[str, int] = {}
     for module, counts in counter.get_flop_counts().items():
@@ -75,14 +83,31 @@ def flop_counter_count(model: nn.Module, *args: Any) -> PeerCount:
         name = str(operator).removeprefix("aten.").split(".")[0]
         _add(by_kind, _FLOP_COUNTER_KINDS.get(name, _attention_or_other(name)), flops // 2)
     total = counter.get_total_flops() // 2
-    return PeerCount("FlopCounterMode", total, by_kind, (), by_module)
+    return PeerCount("FlopCounterMode", total, by_kind, skipped, by_module)
 
 
-def fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
-    """What fvcore counts for ``model(*args)``; norms and pools are in its total."""
+def fvcore_count(model: nn.Module, *args: Any, **kwargs: Any) -> PeerCount:
+    """What fvcore counts for ``model(*args, **kwargs)``; norms and pools are in its total."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it scripts and traces, which torch deprecates
-        return _fvcore_count(model, *args)
+        if not kwargs:
+            return _fvcore_count(model, *args)
+        counted = _fvcore_count(_Named(model, len(args), tuple(kwargs)), *args, *kwargs.values())
+        inside = {path.partition(".")[2]: macs for path, macs in counted.by_module.items() if path}
+        return replace(counted, by_module=inside)
+
+
+class _Named(nn.Module):
+    """Takes by position what a model takes by name: fvcore passes no names."""
+
+    def __init__(self, model: nn.Module, positional: int, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self._positional, self._names = positional, names
+
+    def forward(self, *args: Any) -> Any:
+        named = dict(zip(self._names, args[self._positional :], strict=True))
+        return self.model(*args[: self._positional], **named)
 
 
 def _fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
@@ -123,7 +148,9 @@ def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
         CaptureError: the process failed as a whole.
     """
     values = [graph.values[index] for index in graph.inputs]
-    request = {"spec": spec, "inputs": [(v.name, v.shape, v.dtype) for v in values]}
+    products = sorted({op.name for op in graph.ops if op.kind in PRODUCTS})
+    inputs = [(v.name, v.shape, v.dtype) for v in values]
+    request = {"spec": spec, "inputs": inputs, "products": products}
     command = [sys.executable, "-m", "archstat.measure.other_tools"]
     done = subprocess.run(
         command, input=json.dumps(request), capture_output=True, text=True, check=False
@@ -138,24 +165,30 @@ def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
     }
 
 
-def _answer(spec: str, inputs: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def _answer(
+    spec: str, inputs: Sequence[tuple[str | None, list[int], str]], products: Sequence[str]
+) -> dict[str, Any]:
     answer: dict[str, Any] = {}
-    for tool, count in (("fvcore", fvcore_count), ("flop_counter", flop_counter_count)):
+    for tool, count in (
+        ("fvcore", fvcore_count),
+        ("flop_counter", partial(flop_counter_count, products=products)),
+    ):
         model = find(parse_spec(spec)).build_for_real().eval()
+        args = [_tensor(shape, dtype) for name, shape, dtype in inputs if not name]
+        kwargs: dict[str, Any] = {
+            name: _tensor(shape, dtype) for name, shape, dtype in inputs if name
+        }
         try:
-            answer[tool] = asdict(count(model, *_tensors(inputs)))
+            answer[tool] = asdict(count(model, *args, **kwargs))
         except Exception as error:
             answer[tool] = shortened(error)
     return answer
 
 
-def _tensors(inputs: Sequence[Sequence[Any]]) -> Iterator[torch.Tensor]:
-    for name, shape, dtype in inputs:
-        if name:
-            raise TypeError("takes no keyword inputs")
-        kind = getattr(torch, dtype)
-        whole = not kind.is_floating_point
-        yield torch.zeros(shape, dtype=kind) if whole else torch.rand(shape).to(kind)
+def _tensor(shape: list[int], dtype: str) -> torch.Tensor:
+    kind = getattr(torch, dtype)
+    whole = not kind.is_floating_point
+    return torch.zeros(shape, dtype=kind) if whole else torch.rand(shape).to(kind)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
         if key not in named and not takes_any:
             raise OptionError(_unknown_option(spec, key, named))
         name = named[key].name if key in named else key
-        values[name] = _converted(spec, key, text, hints.get(name))
+        default = named[key].default if key in named else None
+        hint = hints.get(name, str if isinstance(default, str) else None)
+        values[name] = _converted(spec, key, text, hint)
     missing = [n for n, p in named.items() if p.default is p.empty and p.name not in values]
     if missing:
         wanted = "".join(f",{name}=..." for name in missing)

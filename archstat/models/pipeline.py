@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archstat.analyses import COLUMNS, analyses_with
+from archstat.analyses import COLUMNS, analyses_with, analyzed
 from archstat.analyses.fusion import Fusion
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, SpecError
@@ -257,7 +257,7 @@ def _at_resolution(
 
 def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:
     """The Report of a Graph: every analysis in order."""
-    analyses = tuple(analyzer.run(graph) for analyzer in analyses_with(fusion))
+    analyses = tuple(analyzed(analyzer, graph) for analyzer in analyses_with(fusion))
     notes = [Note("note", "", f"{model}: {note}") for note in graph.notes]
     unknown = [f for analysis in analyses for f in analysis.findings]
     return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -34,6 +34,7 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
         force_terminal=colour,
         highlight=False,
         markup=False,
+        emoji=False,
         legacy_windows=False,
     )
     columns = _shown(table)

@@ -67,6 +67,11 @@ class Part:
     peers: tuple[Peer, ...]
 
     @property
+    def compared(self) -> bool:
+        """Whether any tool has a figure of it."""
+        return any(peer.macs is not None for peer in self.peers)
+
+    @property
     def disagrees(self) -> bool:
         """Whether a tool differs without a known reason."""
         return any(peer.verdict is Verdict.DIFFERS for peer in self.peers)
@@ -140,8 +145,8 @@ def _peer(tool: str, count: PeerCount | str, ours: int, macs: int | None, produc
     if not products:
         said = f"{name} counts these as macs, archstat among flops"
         return Peer(macs, Verdict.COUNTS_OTHERS, said)
-    skipped = [op for op in count.skipped if any(word in op for word in _PRODUCT_WORDS)]
-    if macs < ours and tool == "fvcore" and skipped:
+    skipped = [op for op in count.skipped if _is_product(op)]
+    if macs < ours and skipped:
         return Peer(macs, Verdict.SKIPS_PRODUCTS, f"{name} does not count {', '.join(skipped)}")
     if macs < ours and tool == "flop_counter":
         said = f"{name} does not count fused attention or recurrent layers on cpu"
@@ -149,6 +154,16 @@ def _peer(tool: str, count: PeerCount | str, ours: int, macs: int | None, produc
     return Peer(macs, Verdict.DIFFERS, f"differs from {name}")
 
 
+def _is_product(op: str) -> bool:
+    name = op.rstrip("_")
+    return name in _UNCOUNTED_PRODUCTS or any(word in name for word in _PRODUCT_WORDS)
+
+
+_UNCOUNTED_PRODUCTS = frozenset({
+    "mv", "addmv", "dot", "vdot", "inner", "addr", "addbmm", "_convolution_mode", "_grouped_mm",
+    "_int_mm", "_scaled_mm", "_sparse_addmm", "_sparse_mm", "chain_matmul", "linalg_multi_dot",
+    "tensordot", "conv_tbc", "mm", "addmm", "bmm", "baddbmm", "linalg_vecdot",
+})  # fmt: skip
 _PRODUCT_WORDS = ("attention", "lstm", "gru", "rnn", "bilinear", "trilinear", "transformer")
 
 

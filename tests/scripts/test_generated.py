@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
     "script",
     [
         "make_families_table.py",
+        "make_ops.py",
         "make_receptive_field.py",
         "measure_latency.py",
         pytest.param("make_catalogue.py", marks=pytest.mark.slow),

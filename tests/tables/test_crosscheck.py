@@ -73,3 +73,28 @@ def test_every_module_is_compared_under_deep(monkeypatch):
     rows = {row["part"]: row for row in _deep(["vgg11"]).records()}
     assert rows["(root)"]["fvcore_macs"] == modules[""]
     assert rows["features.0"]["archstat_macs"] == 224 * 224 * 64 * 3 * 3 * 3
+
+
+PRODUCTS_THAT_TOOLS_SKIP = {
+    "a vector": ("torch.mv(self.weight, x[0])", 5 * 8),
+    "a vector with bias": ("torch.addmv(self.weight[:, 0], self.weight, x[0])", 5 * 8),
+    "two vectors": ("torch.dot(x[0], x[0])", 8),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("product", "macs"), PRODUCTS_THAT_TOOLS_SKIP.values(), ids=PRODUCTS_THAT_TOOLS_SKIP
+)
+def test_a_product_without_a_formula_elsewhere_is_a_known_reason(tmp_path, product, macs):
+    source = (
+        "import torch\nclass N(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.weight = torch.nn.Parameter(torch.rand(5, 8))\n"
+        f"    def forward(self, x): return {product}\n"
+    )
+    (tmp_path / "own.py").write_text(source)
+    parts = crosscheck([f"{tmp_path}/own.py:N"], "8")
+    assert parts[0].macs == macs
+    assert not any(part.disagrees for part in parts)
+    assert all(part.compared for part in parts)

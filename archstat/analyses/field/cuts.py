@@ -124,7 +124,9 @@ def concat(trace: Trace, op: Op, _: int) -> State:
     out = trace.shape(op.outputs[0])
     stacks = op.name == "stack"
     dim = op.attributes.get("dim", 0) % len(out)
-    states = [trace.state(part) for part in trace.tracked(op) if trace.shape(part) != (0,)]
+    # Empty vectors may stand beside anything, and mean nothing unless all are empty.
+    parts = [part for part in trace.tracked(op) if trace.shape(part) != (0,)] or trace.tracked(op)
+    states = [trace.state(part) for part in parts]
     layouts = [state.layout for state in states]
     if stacks:
         layouts = [(*own[:dim], None, *own[dim:]) for own in layouts]

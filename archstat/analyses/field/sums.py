@@ -185,7 +185,10 @@ _REDUCTIONS = (
 )
 _RUNNING = "cumsum cumprod logcumsumexp _logcumsumexp cummax cummin"
 _RECURRENT = "lstm gru rnn_tanh rnn_relu mkldnn_rnn_layer _cudnn_rnn"
-_PRODUCTS = "mm addmm bmm baddbmm mv addmv _addmm_activation linear mkldnn_linear dot"
+_PRODUCTS = (
+    "mm addmm bmm baddbmm mv addmv _addmm_activation linear mkldnn_linear dot linear_relu "
+    "linear_dynamic linear_relu_dynamic linear_dynamic_fp16 linear_relu_dynamic_fp16"
+)
 _ATTENTION = (
     "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
     "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "

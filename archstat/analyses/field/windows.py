@@ -206,7 +206,10 @@ def folded(trace: Trace, op: Op, value: int) -> State:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("convolution", "_convolution", "mkldnn_convolution",
-                     "convolution_overrideable", "_slow_conv2d_forward", "conv_tbc"), convolution),
+                     "convolution_overrideable", "_slow_conv2d_forward", "conv_tbc",
+                     *(f"{n}{end}" for n in ("conv1d", "conv2d", "conv3d", "conv_transpose1d",
+                                             "conv_transpose2d", "conv_transpose3d")
+                       for end in ("", "_relu", "_dynamic"))), convolution),
     **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d",
                      "max_pool2d", "max_pool3d", "mkldnn_max_pool2d", "avg_pool1d", "avg_pool2d",
                      "avg_pool3d"), pooling),
