@@ -16,10 +16,10 @@ def cache_folder() -> Path:
     """archstat's folder in the user's cache; it need not exist.
 
     On Linux below XDG_CACHE_HOME, or else ~/.cache; on macOS and Windows where `platformdirs`
-    puts it, too.
+    puts it.
 
     Raises:
-        RuntimeError: nobody's home is known.
+        RuntimeError: the home folder is unknown.
     """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
@@ -33,7 +33,7 @@ def data_folder() -> Path:
     """archstat's folder in the user's data, below XDG_DATA_HOME or else ~/.local/share.
 
     Raises:
-        RuntimeError: nobody's home is known.
+        RuntimeError: the home folder is unknown.
     """
     return _below("XDG_DATA_HOME", ".local/share")
 

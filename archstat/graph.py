@@ -256,7 +256,7 @@ class Graph:
         """Raise ValueError for an unknown kind, an index outside the values or to a later one."""
         known = len(self.values)
         if not all(0 <= value < known for value in (*self.inputs, *self.outputs)):
-            raise ValueError("an input or output is no value")
+            raise ValueError("an input or output is not a value")
         for value in self.values:
             sizes = isinstance(value.shape, tuple) and all(type(n) is int for n in value.shape)
             if not (sizes and isinstance(value.dtype, str)):

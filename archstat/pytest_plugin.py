@@ -42,14 +42,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     mistakes = list(_mistakes(_demands(item)))
     if any(marker.args for marker in item.iter_markers(_MARKER)):
-        mistakes.insert(0, 'its arguments have names; write params="<= 5M".')
+        mistakes.insert(0, 'its arguments need names; write params="<= 5M".')
     unittest, cls = sys.modules.get("unittest"), getattr(item, "cls", None)
     if unittest is not None and isinstance(cls, type) and issubclass(cls, unittest.TestCase):
         mistakes.append(
             "a method of unittest.TestCase returns nothing; use a function, or the fixture."
         )
     if mistakes:
-        _fail(_listed("The marker archstat is wrongly written:", mistakes))
+        _fail(_listed("The marker archstat has a mistake:", mistakes))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,7 +88,7 @@ def _checked(model: Any, *, input: Any = None, batch: int | None = None, **rules
     __tracebackhide__ = True
     mistakes = list(_mistakes(rules))
     if mistakes:
-        raise pytest.UsageError(_listed("archstat_check is wrongly called:", mistakes))
+        raise pytest.UsageError(_listed("archstat_check was called with a mistake:", mistakes))
     from archstat.errors import ArchstatError
 
     try:
@@ -143,7 +143,9 @@ def _refuse_other_types(model: Any) -> None:
     from archstat.graph import Graph
 
     if not isinstance(model, (nn.Module, Graph, str)):
-        raise SpecError(f"A {type(model).__name__} is no model: give a module, a spec or a Graph.")
+        raise SpecError(
+            f"A {type(model).__name__} is not a model: give a module, a spec or a Graph."
+        )
 
 
 def _demands(item: pytest.Item) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _mistakes(demands: Mapping[str, Any]) -> Generator[str]:
         try:
             parse_rule(key, text if isinstance(text, str) else "")
         except ArchstatError as error:
-            given = "" if isinstance(text, str) else f"{text!r} is no text. "
+            given = "" if isinstance(text, str) else f"{text!r} is not text. "
             yield f"{key}: {given}{error}"
     if not rules:
         yield 'there is no rule; write one, such as params="<= 5M".'

@@ -152,8 +152,8 @@ REFUSED = [
     ("op reads what is made later", {"ops": (op((3,), (2,)), op((0,), (3,)))}, "made later"),
     ("value lives nowhere", {"values": (*hand_built().values[:3],
                                         Value((1,), "float32", "activation", 7))}, "no storage"),
-    ("output is no value", {"outputs": (4,)}, "value"),
-    ("input is no value", {"inputs": (-1,)}, "value"),
+    ("output is not a value", {"outputs": (4,)}, "value"),
+    ("input is not a value", {"inputs": (-1,)}, "value"),
 ]  # fmt: skip
 
 

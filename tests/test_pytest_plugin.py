@@ -120,9 +120,9 @@ def test_net(archstat_check):
         ('prams="<= 5M"', "prams: There is no column 'prams'. Did you mean params or param_bytes?"),
         ('params="5M"', "params: '5M' is not a rule; write params = *"),
         ('param_bytes="<= 5M"', "param_bytes: '5M' is not a size with a byte unit*"),
-        ("params=5", "params: 5 is no text. *"),
+        ("params=5", "params: 5 is not text. *"),
         ('input="3x8x8"', "there is no rule; write one, such as params=*"),
-        ('global_from="== 2"', "global_from: global_from is a text, which no rule can limit*"),
+        ('global_from="== 2"', "global_from: global_from is text, which no rule can limit*"),
     ],
 )
 def test_wrongly_written_rule_says_so_at_the_marker_and_at_the_fixture(run, rules, said):
@@ -137,9 +137,9 @@ def test_fixture(archstat_check):
     result.assert_outcomes(errors=1, failed=1)
     escaped = said.replace("[", "[[]")
     result.stdout.fnmatch_lines([
-        "The marker archstat is wrongly written:",
+        "The marker archstat has a mistake:",
         f"  {escaped}",
-        "E       pytest.UsageError: archstat_check is wrongly called:",
+        "E       pytest.UsageError: archstat_check was called with a mistake:",
         f"E         {escaped}",
     ])  # fmt: skip
 
@@ -195,7 +195,10 @@ def test_net(width, channels):
     [
         ("def test_net():\n    Net()", "*returns the model to check, and this one returned None."),
         ("async def test_net():\n    return Net()", "*so it cannot be async."),
-        ("def test_net():\n    return 5", "A int is no model: give a module, a spec or a Graph."),
+        (
+            "def test_net():\n    return 5",
+            "A int is not a model: give a module, a spec or a Graph.",
+        ),
         ("def test_net():\n    return 'lenet9'", "*'lenet9'*Did you mean*"),
         ("def test_net():\n    raise KeyError('own')", "E*KeyError: 'own'"),
     ],

@@ -80,7 +80,7 @@ class _Reader:
         """The dense layers in order, and the op that flattens before them."""
         graph = self.graph
         if len(graph.outputs) != 1 or len(graph.values[graph.outputs[0]].shape) != 2:
-            raise self.refusal("its output is not one vector of classes an image")
+            raise self.refusal("its output is not one vector of classes per image")
         dense: list[str] = []
         value = graph.outputs[0]
         while True:
@@ -148,7 +148,7 @@ class _Reader:
 
     def _dense(self, op: Op) -> str:
         if op.module_type != "Linear":
-            raise self.refusal(f"{self._named(op)} is a product, but of no nn.Linear")
+            raise self.refusal(f"{self._named(op)} is a product that no nn.Linear makes")
         return op.module
 
     def _keeps_places(self, op: Op) -> bool:

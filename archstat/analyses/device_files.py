@@ -136,14 +136,14 @@ def _strays(document: Mapping[str, Any], sources: Any) -> Iterator[Mistake]:
         if key not in ("sources", "devices"):
             yield (key,), f"{key!r} is neither `sources` nor `devices`"
     if not isinstance(sources, dict) or not all(isinstance(s, str) for s in sources.values()):
-        yield ("sources",), "`sources` maps names to texts"
+        yield ("sources",), "`sources` must map names to text"
 
 
 def _all_mistakes(entries: Mapping[str, Any]) -> Iterator[Mistake]:
     for name, entry in entries.items():
         place = ("devices", name)
         if not isinstance(entry, dict):
-            yield place, f"{name} is no table"
+            yield place, f"{name} is not a table"
             continue
         for key in entry:
             if key not in _KEYS:
@@ -179,15 +179,15 @@ def _wrong_numbers(
 
 def _wrong_texts(place: tuple[str, ...], name: str, entry: Mapping[str, Any]) -> Iterator[Mistake]:
     if not isinstance(entry.get("title", ""), str):
-        yield (*place, "title"), f"{name}'s title must be a text"
+        yield (*place, "title"), f"{name}'s title must be text"
     source = entry.get("source", "")
     if not isinstance(source, str) and not (
         isinstance(source, dict) and all(isinstance(text, str) for text in source.values())
     ):
-        yield (*place, "source"), f"{name}'s source must be a text, or one for each figure"
+        yield (*place, "source"), f"{name}'s source must be text, or one text for each figure"
     for figure in source if isinstance(source, dict) else ():
         if figure not in _FIGURES:
-            said = f"{name} has a source of the unknown figure {figure!r}"
+            said = f"{name} has a source for the unknown figure {figure!r}"
             yield (*place, "source", figure), said + _hint(figure, _FIGURES)
     try:
         parse_bytes(str(entry.get("memory", "1GiB")))

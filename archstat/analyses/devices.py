@@ -61,7 +61,7 @@ class Device:
         stays float64.
 
         Raises:
-            DeviceError: nobody says how fast products of this dtype are here.
+            DeviceError: the device file gives no peak for products of this dtype.
         """
         key, _ = DTYPES[dtype]
         others = self.vector.get("float64" if key == "float64" else "float32")

@@ -144,7 +144,7 @@ class _Plan:
         return Access("counted" if times else "free", elements, nbytes, reason)
 
     def without_unread(self, op: Op, access: Access) -> Access:
-        """The access without the further outputs that nobody reads."""
+        """The access without the further unused outputs."""
         if len(op.outputs) < 2 or access.state != "counted":
             return access
         unread = [value for value in op.outputs[1:] if not self.uses[value]]

@@ -83,7 +83,7 @@ class EntryReader:
         if text is None:
             return None
         if not isinstance(text, str) or not text.strip():
-            self._wrong(key, "a text between quotation marks")
+            self._wrong(key, "text in quotation marks")
             return None
         return text
 
@@ -153,7 +153,7 @@ class EntryReader:
                 if parsed.scheme == "zoo":
                     zoo.entry(parsed.target)
                 if inputs and (parsed.input or parsed.resolution):
-                    raise SpecError(f"{spec!r} has an input, and so has the budget; keep one.")
+                    raise SpecError(f"{spec!r} gives an input, and so does the budget; keep one.")
         except ArchstatError as error:
             self._fault(self.line_of("model"), f"model: {error}")
             return []

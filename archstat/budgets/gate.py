@@ -55,7 +55,7 @@ def _differences(old: Entry, new: Entry) -> Iterator[str]:
     figures = False
     for key in (*new.totals, *(key for key in old.totals if key not in new.totals)):
         if key not in new.totals or key not in old.totals:
-            yield f"{key} is {'no longer' if key not in new.totals else 'now'} asked"
+            yield f"{key} is {'no longer' if key not in new.totals else 'now'} checked"
         elif old.totals[key] != new.totals[key]:
             figures = True
             yield f"{key} {shown(key, old.totals[key])} -> {shown(key, new.totals[key])}"
@@ -112,7 +112,7 @@ class Outcome:
         asked = [(budget.name, budget.rules) for budget in self.config.budgets]
         told = [(one.budget.name, tuple(v.rule for v in one.verdicts)) for one in self.judged]
         if asked != told or not all(rules for _, rules in asked):
-            raise UnjudgedBudgetError("the verdicts are not one for each rule; report this.")
+            raise UnjudgedBudgetError("there is not one verdict for each rule; report this.")
 
     def counts(self) -> Mapping[State, int]:
         """How many rules have each verdict."""
@@ -221,7 +221,9 @@ def _refuse_unread(config: Config, answers: Iterable[str | Ended | None]) -> Non
 def _of_process(task: _Task, answer: list[Judged] | Ended) -> list[Judged]:
     if isinstance(answer, Ended):
         model = _asked(task)[0]
-        return _judge(task, BuildError(f"{model} {answer.how}; no rule of it can be asked."), False)
+        return _judge(
+            task, BuildError(f"{model} {answer.how}; none of its rules can be checked."), False
+        )
     return answer
 
 

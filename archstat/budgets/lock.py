@@ -119,7 +119,7 @@ def read_lock(path: str | Path) -> LockFile | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise LockFileError(f"{path} cannot be read: {error}. It was left as it is.") from error
+        raise LockFileError(f"{path} cannot be read: {error}. It was left unchanged.") from error
     return parse_lock(text, str(path))
 
 
@@ -131,7 +131,7 @@ def parse_lock(text: str, path: str) -> LockFile:
     """
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(("<<<<<<<", ">>>>>>>")):
-            raise LockFileError(_damaged(f"{path}:{number}", "it holds a conflict of a merge"))
+            raise LockFileError(_damaged(f"{path}:{number}", "it holds a merge conflict"))
     try:
         document = json.loads(text, parse_constant=_refused, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError) as error:
@@ -150,8 +150,8 @@ def parse_lock(text: str, path: str) -> LockFile:
 
 def _damaged(place: str, what: str) -> str:
     return (
-        f"{place}: this lock file cannot be used, {what}. It was left as it is: restore it from "
-        "version control, or delete it and write it anew with `archstat check --update`."
+        f"{place}: this lock file cannot be used, {what}. It was left unchanged: restore it from "
+        "version control, or delete it and run `archstat check --update`."
     )
 
 
@@ -160,12 +160,12 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands in it twice")
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} appears twice")
     return content
 
 
 def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _entry(content: Mapping[str, Any]) -> Entry:
@@ -177,7 +177,7 @@ def _entry(content: Mapping[str, Any]) -> Entry:
         lower_bounds=tuple(_text(key) for key in _list(content.get("lower_bounds", []))),
     )
     if not content.keys() <= _ENTRY_KEYS:
-        raise ValueError(f"{min(content.keys() - _ENTRY_KEYS)!r} is no key of a budget")
+        raise ValueError(f"{min(content.keys() - _ENTRY_KEYS)!r} is not a key of a budget")
     return entry
 
 
@@ -194,19 +194,19 @@ def _cell(cell: Any) -> Cell:
 
 def _number(number: Any) -> Number:
     if type(number) not in (int, float) or not abs(number) < _BEYOND:
-        raise ValueError(f"{repr(number)[:40]} is no number")
+        raise ValueError(f"{repr(number)[:40]} is not a number")
     return number  # type: ignore[no-any-return]
 
 
 def _list(items: Any) -> list[Any]:
     if not isinstance(items, list):
-        raise ValueError(f"{str(items)[:40]} is no list")
+        raise ValueError(f"{str(items)[:40]} is not a list")
     return items
 
 
 def _text(text: Any) -> str:
     if not isinstance(text, str):
-        raise ValueError(f"{text!r} is no text")
+        raise ValueError(f"{text!r} is not text")
     return text
 
 
@@ -230,8 +230,8 @@ def write_lock(path: Path, lock: LockFile, seen: LockFile | None) -> bool:
                 return False  # other versions alone are no reason for a diff
             if (current and current.entries) != (seen and seen.entries):
                 raise LockFileError(
-                    f"{path} was changed by another run while this one counted. It was left as "
-                    "it is; run `archstat check --update` again."
+                    f"{path} was changed by another run while this one counted. It was left "
+                    "unchanged; run `archstat check --update` again."
                 )
             write_whole(path, lock.to_json())
             return True

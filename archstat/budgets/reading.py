@@ -101,7 +101,7 @@ class _Reader:
             return []
         for key in table:
             if key != "budget":
-                hint = did_you_mean(key, ["budget"]) or " Budgets stand below [[budget]]."
+                hint = did_you_mean(key, ["budget"]) or " Budgets go below [[budget]]."
                 self._report(self._line(key), f"there is no key {key!r} here.{hint}")
         entries = table.get("budget")
         if not (isinstance(entries, list) and entries):
@@ -135,8 +135,8 @@ class _Reader:
             for budget in repeated[:1]:
                 self._report(
                     budget.line,
-                    f"the budget of line {lines[budget.name]} is called {budget.name!r}, too; "
-                    "give one of them a name of its own.",
+                    f"the budget on line {lines[budget.name]} is also called {budget.name!r}; "
+                    "give one of them another name.",
                 )
             lines.update((budget.name, budget.line) for budget in budgets)
 

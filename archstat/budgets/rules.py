@@ -87,7 +87,7 @@ def rule_column(key: str) -> Column:
             return column
     names = [column.key for column in RULE_COLUMNS]
     if any(column.key == key for column in COLUMNS):
-        raise SpecError(f"{key} is a text, which no rule can limit; columns: {', '.join(names)}.")
+        raise SpecError(f"{key} is text, which no rule can limit; columns: {', '.join(names)}.")
     hint = did_you_mean(key, names) or f" Columns: {', '.join(names)}."
     raise SpecError(f"There is no column {key!r}.{hint}")
 
@@ -115,7 +115,7 @@ def parse_increase(key: str, text: str, line: int = 0) -> Rule:
     column = rule_column(key)
     if column.better != "lower":
         raise SpecError(
-            f"{key} has no max_increase, since more of it is no fault; "
+            f"{key} has no max_increase, since more of it is not a fault; "
             f"columns: {', '.join(GROWING_KEYS)}."
         )
     match = _PERCENT.fullmatch(text)
@@ -146,7 +146,7 @@ def _limit(column: Column, text: str) -> int | Fraction:
     if limit.denominator == 1:
         return int(limit)
     if column.unit in ("count", "bytes"):
-        raise SpecError(f"{text!r} is no whole number: {column.key} is counted one by one.")
+        raise SpecError(f"{text!r} is not a whole number: {column.key} is counted one by one.")
     return limit
 
 

@@ -16,9 +16,9 @@ _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _PERCENT = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["1%", "0%"]}
 _TEXTS = {
     "name": "The budget's name in tables and in the lock file; the model if it has none.",
-    "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with "
-    ",KEY=VALUE options. Wildcards (*, ?, [...]) stand for several of the zoo, a file or a module.",
-    "message": "What whoever breaks the budget should read.",
+    "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with ,KEY=VALUE "
+    "options. Wildcards (*, ?, [...]) match several networks of the zoo, a file or a module.",
+    "message": "What someone who breaks the budget should read.",
 }
 
 
@@ -45,10 +45,10 @@ def _budget() -> dict[str, Any]:
         "informational": {
             "type": "boolean",
             "default": False,
-            "description": "Shown, but fails nothing.",
+            "description": "Shown, but does not fail the check.",
         },
         "max_increase": {
-            "description": "By how much figures may exceed the lock file: those of the budget's "
+            "description": "How much figures may exceed the lock file: those of the budget's "
             "rules of which less is better, else params and macs; or a table by column.",
             "anyOf": [
                 _PERCENT,

@@ -85,7 +85,7 @@ def _check_same(locked: Entry, report: Report, allowed: bool) -> None:
 
 
 def _unknown(rule: Rule, limit: int | Fraction, informational: bool) -> Verdict:
-    """The verdict on a figure that nobody can tell: it keeps nothing and breaks nothing."""
+    """The verdict on an unknown figure: it keeps nothing and breaks nothing."""
     text = (
         f"{rule.key} is unknown, the budget says {rule.operator} "
         f"{exact(rule.column, _plain(limit))}; an operation has no rule."

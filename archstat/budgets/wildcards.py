@@ -86,4 +86,4 @@ def _found(folder: Path, pattern: str) -> list[Path]:
     try:
         return sorted(folder.glob(pattern))
     except (OSError, ValueError, NotImplementedError, IndexError) as error:
-        raise SpecError(f"{pattern!r} cannot be looked for: {error}.") from error
+        raise SpecError(f"{pattern!r} cannot be searched for: {error}.") from error

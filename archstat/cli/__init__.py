@@ -30,7 +30,7 @@ def main() -> int:
         from archstat.hints import shortened
 
         print(
-            f"archstat: this is a mistake of archstat's own: {shortened(error)}. "
+            f"archstat: this is a bug in archstat: {shortened(error)}. "
             "Run it again with --debug and report the traceback.",
             file=sys.stderr,
         )

@@ -58,7 +58,7 @@ def _archstat(
         typer.Option(
             "--verbose",
             "-v",
-            help="Say what came from the cache; with --version: what it runs with.",
+            help="Say what came from the cache; with --version, show what it runs with.",
         ),
     ] = False,
 ) -> None:

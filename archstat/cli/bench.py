@@ -72,27 +72,29 @@ Backward = Annotated[
 ]
 Budget = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="For the whole command, such as 30s (the default) or 2min; "
-                 "a minimum of samples is taken in any case."),
+    typer.Option(metavar="TIME", help="Time for the whole command, such as 30s (the default) or "
+                 "2min; a minimum of samples is always taken."),
 ]  # fmt: skip
 CudaGraph = Annotated[
     bool,
-    typer.Option("--cuda-graph", help="On cuda, beside it the replay of a captured graph: without "
+    typer.Option("--cuda-graph", help="On cuda, also time the replay of a captured graph, without "
                  "launches from Python."),
 ]  # fmt: skip
 Cold = Annotated[bool, typer.Option("--cold", help="On cuda: flush the cache before each call.")]
 History = Annotated[
     bool,
-    typer.Option("--history", help="Measure nothing: of what this machine measured before, the "
-                 "newest day against the month before it; other options filter."),
+    typer.Option("--history", help="Measure nothing: compare the newest day that this machine "
+                 "measured with the month before it; other options filter."),
 ]  # fmt: skip
-NoStore = Annotated[bool, typer.Option("--no-store", help="Leave the store as it is.")]
+NoStore = Annotated[bool, typer.Option("--no-store", help="Add nothing to the store.")]
 PerLayer = Annotated[
     bool,
-    typer.Option("--per-layer", help="Of one model, a row a layer from a profiler pass: time "
+    typer.Option("--per-layer", help="For one model, a row per layer from a profiler pass: time "
                  "beside macs, memory access and the roofline floor."),
 ]  # fmt: skip
-ByKind = Annotated[bool, typer.Option("--by-kind", help="The same with a row a kind of operation.")]
+ByKind = Annotated[
+    bool, typer.Option("--by-kind", help="The same with a row per kind of operation.")
+]
 
 
 def bench(

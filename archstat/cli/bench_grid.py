@@ -19,7 +19,7 @@ from archstat.tables.compare import reference_row
 from archstat.units import parse_seconds
 
 BUDGET = "30s"
-_LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is taken in any case
+_LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is always taken
 
 
 def grid_of(

@@ -19,7 +19,7 @@ _ACTIONS = ("info", "clear")
 
 Action = Annotated[
     str,
-    typer.Argument(metavar="info|clear", help="Show what there is, or take it all out.",
+    typer.Argument(metavar="info|clear", help="Show what the cache holds, or empty it.",
                    autocompletion=lambda: list(_ACTIONS)),
 ]  # fmt: skip
 
@@ -46,7 +46,7 @@ def cache(
         entries, size = kept.clear() if action == "clear" else kept.usage()
     happened = " taken out" if action == "clear" else ""
     columns = (
-        Column("folder", "text", "where the entries lie"),
+        Column("folder", "text", "where the entries are"),
         Column("entries", "number", f"Graphs{happened}"),
         Column("bytes", "bytes", f"their size{happened}"),
         Column("limit_bytes", "bytes", "the most that is kept; the oldest go first"),

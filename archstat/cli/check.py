@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE", help="The budgets, instead of archstat.toml or "
+    typer.Option("--config", metavar="FILE", help="Budgets to check, instead of archstat.toml or "
                  "pyproject.toml in this folder or above."),
 ]  # fmt: skip
 Update = Annotated[
-    bool, typer.Option("--update", help="Write the lock file: what the models are now.")
+    bool, typer.Option("--update", help="Write the lock file with the models' present figures.")
 ]
 Locked = Annotated[
-    bool, typer.Option("--locked", help="Fail if the lock file is not what the models are.")
+    bool, typer.Option("--locked", help="Fail if the lock file does not match the models.")
 ]
 CheckFormat = Annotated[
     str | None,

@@ -56,7 +56,7 @@ class CheckDestination(Destination):
             _append_summary(to_comment(outcome, locked=locked))
 
     def refuse(self, error: ArchstatError) -> None:
-        """Annotate what is wrong with the budgets or the lock file, where that is asked for.
+        """Annotate what is wrong with the budgets or the lock file, where it is wanted.
 
         Raises:
             OutputError: the file, or GitHub's summary, cannot be written.

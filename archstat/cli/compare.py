@@ -34,10 +34,12 @@ _RULES = (
 
 Join = Annotated[
     str | None,
-    typer.Option(metavar="FILE.csv", help="Add this file's columns to the rows of equal `model`."),
+    typer.Option(
+        metavar="FILE.csv", help="Add this file's columns to the rows with the same `model`."
+    ),
 ]
 Transpose = Annotated[
-    bool, typer.Option("--transpose", help="One column a model, for few models and many columns.")
+    bool, typer.Option("--transpose", help="One column per model, for few models and many columns.")
 ]
 Variants = Annotated[
     bool,
@@ -56,7 +58,7 @@ AtResolution = Annotated[
 ]  # fmt: skip
 Latency = Annotated[
     bool,
-    typer.Option("--latency", help="Measure the models, too, taking turns, as `archstat bench` "
+    typer.Option("--latency", help="Also measure the models, taking turns, as `archstat bench` "
                  "does."),
 ]  # fmt: skip
 DeviceName = Annotated[
@@ -66,7 +68,9 @@ DeviceName = Annotated[
 ]  # fmt: skip
 Budget = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="With --latency: for measuring, such as 30s (the default)."),
+    typer.Option(
+        metavar="TIME", help="With --latency: time for measuring, such as 30s (the default)."
+    ),
 ]
 
 

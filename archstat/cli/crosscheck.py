@@ -27,7 +27,7 @@ def crosscheck(
 ) -> None:
     """Check macs against fvcore and torch's FlopCounterMode, by kind or by module.
 
-    Both run a real model on cpu in a process of their own. Exit code 1 if a product (conv, linear,
+    Both run a real model on cpu in a separate process. Exit code 1 if a product (conv, linear,
     matmul, attention) differs without a known reason.
     """
     from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table

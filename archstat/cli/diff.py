@@ -33,10 +33,10 @@ Base = Annotated[
 ]
 Head = Annotated[
     str | None,
-    typer.Option(metavar="REV", help="With --base: this revision, not the working tree."),
+    typer.Option(metavar="REV", help="With --base: compare this revision, not the working tree."),
 ]
 Top = Annotated[
-    int | None, typer.Option(min=1, help="Just the N layers with the largest part of the change.")
+    int | None, typer.Option(min=1, help="Only the N layers with the largest share of the change.")
 ]
 
 
@@ -58,7 +58,7 @@ def diff(
     """Show what differs between two models: totals, and the layers that make the difference.
 
     Layers are aligned by path, then by type and shapes. Two models, two files of models, or one
-    model or lock file at two git revisions (--base). A difference is no failure: exit code 0.
+    model or lock file at two git revisions (--base). A difference is not a failure: exit code 0.
     """
     from archstat.analyses import COLUMNS
     from archstat.diff.difference import differences

@@ -34,8 +34,8 @@ DeviceName = Annotated[
 ]
 Budget = Annotated[
     str,
-    typer.Option(metavar="TIME", help="For the whole measurement; a minimum of samples is taken in "
-                 "any case."),
+    typer.Option(metavar="TIME", help="Time for the whole measurement; a minimum of samples is "
+                 "always taken."),
 ]  # fmt: skip
 Batch = Annotated[
     int | None, typer.Option(help="Batch size; by default 8 on a GPU, 1 on a cpu.", min=1)

@@ -23,8 +23,8 @@ _ON_SCREEN = 3
 
 Top = Annotated[
     int | None,
-    typer.Option(min=0, help="Modules below each guideline, the worst first; on a screen 3, for "
-                 "several models 0."),
+    typer.Option(min=0, help="Modules to list below each guideline, worst first; by default 3 on "
+                 "a screen, 0 for several models."),
 ]  # fmt: skip
 G1 = Annotated[
     float | None,
@@ -37,7 +37,9 @@ G2 = Annotated[
 ]
 G3 = Annotated[
     float | None,
-    typer.Option("--g3", metavar="LIMIT", help="Convolutions and poolings a building block (3.5)."),
+    typer.Option(
+        "--g3", metavar="LIMIT", help="Convolutions and poolings per building block (3.5)."
+    ),
 ]
 G4 = Annotated[
     float | None,

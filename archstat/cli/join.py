@@ -43,7 +43,7 @@ def read_joined(path: str | None, taken: Collection[str]) -> Joined:
     place = keys.index("model")
     for row in rows:
         if len(row) != len(keys):
-            raise ColumnError(f"--join {path}: {','.join(row)!r} has not {len(keys)} cells.")
+            raise ColumnError(f"--join {path}: {','.join(row)!r} does not have {len(keys)} cells.")
         if row[place] in cells:
             raise ColumnError(f"--join {path} has the model {row[place]!r} twice.")
         cells[row[place]] = tuple(_read(text) for i, text in enumerate(row) if i != place)

@@ -175,7 +175,9 @@ def _category(wanted: str | None, categories: set[str]) -> str | None:
 def _years(text: str | None) -> tuple[int, int]:
     match = _YEARS.fullmatch(text or "0000-9999")
     if match is None or int(match[1]) > int(match[2] or match[1]):
-        raise SpecError(f"--year {text!r} is no year: write 2017, or first and last as 2015-2018.")
+        raise SpecError(
+            f"--year {text!r} is not a year: write 2017, or first and last as 2015-2018."
+        )
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -35,8 +35,8 @@ Kernels = Annotated[
 ]  # fmt: skip
 Fits = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Find the largest batch that trains in so much, such as "
-                 "24GiB."),
+    typer.Option(metavar="SIZE", help="Find the largest batch that trains in this much memory, "
+                 "such as 24GiB."),
 ]  # fmt: skip
 Measure = Annotated[
     bool,

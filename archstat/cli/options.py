@@ -49,14 +49,14 @@ FormatName = Annotated[
 Output = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write here; the suffix chooses the format."
+        "--output", "-o", metavar="FILE", help="Write to this file; its suffix chooses the format."
     ),
 ]
 Columns = Annotated[
     str | None,
     typer.Option(
         metavar="KEY,KEY...",
-        help="Just these columns, in this order.",
+        help="Only these columns, in this order.",
         autocompletion=complete_columns,
     ),
 ]

@@ -92,7 +92,7 @@ class Destination:
 
 
 def check_plot(path: str | None) -> None:
-    """Whether a picture can be drawn there, if one is asked for, before the work.
+    """Whether a picture can be drawn there, if one is wanted, before the work.
 
     Raises:
         PlotError: not a picture's suffix, or matplotlib is not installed.

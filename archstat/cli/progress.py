@@ -16,7 +16,7 @@ Teller = Callable[[Progress], None]
 def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Teller | None]]:
     """Give, for the number of a run among so many, who is to be told of its progress.
 
-    Nobody is where standard error is no terminal.
+    Nobody is told where standard error is not a terminal.
     """
     if not sys.stderr.isatty():
         yield lambda run: None

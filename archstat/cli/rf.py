@@ -57,18 +57,19 @@ Channels = Annotated[
     int | None, typer.Option(help="Channels that enter a layer list: shows weights and macs.")
 ]
 At = Annotated[
-    str | None, typer.Option(metavar="MODULE", help="Just this layer, and what a position sees.")
+    str | None, typer.Option(metavar="MODULE", help="Only this layer, and what a position sees.")
 ]
 Position = Annotated[
     str | None,
-    typer.Option(metavar="I,J", help="Which input pixels this output position sees, exactly."),
+    typer.Option(metavar="I,J", help="Show exactly which input pixels this output position sees."),
 ]
 Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
 Advise = Annotated[
     bool, typer.Option("--advise", help="The textbook sizing rules, each kept or broken.")
 ]
 Check = Annotated[
-    bool, typer.Option("--check", help="Measure it on the real module; 1 if it disagrees.")
+    bool,
+    typer.Option("--check", help="Measure it on the real module; exit code 1 if it disagrees."),
 ]
 Effective = Annotated[
     bool, typer.Option("--effective", help="The effective field: where the gradient's mass lies.")
@@ -77,7 +78,7 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="With --effective: a state_dict; else random weights."),
 ]
-Plot = Annotated[str | None, typer.Option(metavar="FILE", help="Draw it, too: .pdf, .svg or .png.")]
+Plot = Annotated[str | None, typer.Option(metavar="FILE", help="Also draw it: .pdf, .svg or .png.")]
 
 
 @dataclass(frozen=True, slots=True)

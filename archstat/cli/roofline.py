@@ -39,11 +39,11 @@ DeviceName = Annotated[
                  autocompletion=complete_device),
 ]  # fmt: skip
 DeviceFile = Annotated[
-    str | None, typer.Option(metavar="FILE.toml", help="Devices of your own beside the known ones.")
+    str | None, typer.Option(metavar="FILE.toml", help="Your own devices, beside the known ones.")
 ]
 Dtype = Annotated[str, typer.Option(help="fp64, fp32, tf32, fp16, bf16, fp8 or int8.")]
 Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
-Top = Annotated[int | None, typer.Option(min=1, help="Just the N rows that take longest.")]
+Top = Annotated[int | None, typer.Option(min=1, help="Only the N rows that take longest.")]
 Measure = Annotated[bool, typer.Option("--measure", help="Measure the local device again.")]
 ListDevices = Annotated[bool, typer.Option("--list-devices", help="The devices and their sources.")]
 Plot = Annotated[

@@ -162,7 +162,7 @@ def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
     if len(kept) < min(2, len(needed)):
         return table.select([column.key for column in table.columns if column.key in needed])
     shown = table.select([column.key for column in table.columns if column.key in kept])
-    note = f"A wider screen or --columns shows {', '.join(left)}, too."
+    note = f"A wider screen or --columns also shows {', '.join(left)}."
     return replace(shown, notes=(*shown.notes, *notes_of([note]))) if left else shown
 
 

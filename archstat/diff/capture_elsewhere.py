@@ -1,4 +1,4 @@
-"""Captures a model in a process of its own, with another checkout in place of the repository.
+"""Captures a model in a separate process, with another checkout in place of the repository.
 
 Run as a file, which imports nothing of archstat before `sys.path` is as it must be: what lies in
 the repository comes from the checkout, archstat too where the repository is its own.

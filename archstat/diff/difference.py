@@ -82,7 +82,7 @@ class Difference:
         return _totals(self.after).get(key)
 
     def of(self, key: str) -> Number | None:
-        """How much more of a total there is than before; None where nobody can know."""
+        """How much more of a total there is than before; None where it is unknown."""
         was, now = self.was(key), self.now(key)
         if isinstance(was, (int, float)) and isinstance(now, (int, float)):
             return None if self.is_bound(key) else now - was
@@ -103,7 +103,7 @@ class Difference:
         return layer.figures.get(key, 0) if layer and key in self.additive else None
 
     def moved(self, change: Change, key: str) -> Number | None:
-        """How much more of a figure a layer has than before; None where nobody can know."""
+        """How much more of a figure a layer has than before; None where it is unknown."""
         sides = (change.before, change.after)
         unknown = any(layer and layer.figures.get("unknown_ops") for layer in sides)
         if key not in self.additive or (unknown and self.is_bound(key)):

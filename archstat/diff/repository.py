@@ -104,12 +104,12 @@ def repository_of(folder: Path) -> Repository:
     found = _git(folder, "rev-parse", "--show-toplevel", "--show-prefix")
     if found.returncode:
         raise RevisionError(
-            f"{folder} is in no git repository ({_last_line(found)}); "
-            "--base compares revisions of one, so run it inside."
+            f"{folder} is not in a git repository ({_last_line(found)}); "
+            "--base compares revisions, so run it inside a repository."
         )
     root, _, prefix = found.stdout.partition("\n")
     if not root:
-        raise RevisionError(f"{folder} is in a git repository without files of its own (bare).")
+        raise RevisionError(f"{folder} is in a bare git repository, which has no files.")
     return Repository(Path(root).resolve(), prefix.strip("\n"))
 
 

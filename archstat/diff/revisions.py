@@ -66,7 +66,7 @@ def _within(text: str, repository: Repository) -> Path | None:
         target = spec.target
     path = (Path.cwd() / target).resolve()
     if not path.is_relative_to(repository.root):
-        raise SpecError(f"{target} lies outside of {repository.root}, which has no revision of it.")
+        raise SpecError(f"{target} lies outside {repository.root}, so no revision holds it.")
     return path.relative_to(repository.root)
 
 
@@ -95,7 +95,7 @@ def _asked(asked: dict[str, Any], folder: Path, title: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(reply.read_text(encoding="utf-8"))
     if "stray" in answer:
         raise RevisionError(
-            f"{title}: the model imports {answer['stray']} of the working tree, not of the "
+            f"{title}: the model imports {answer['stray']} from the working tree, not from the "
             "revision; install the package in another way, or run where its folder is importable."
         )
     if "error" in answer:
@@ -111,5 +111,5 @@ def _snapshot(answer: dict[str, Any], text: str, revision: str) -> Snapshot:
     snapshot = snapshot_of(report(graph, text), f"{text} at {revision}")
     if answer["from_checkout"]:
         return snapshot
-    note = f"{text} uses no file of the repository, so {revision} has no part in it."
+    note = f"{text} uses no file of the repository, so {revision} has no effect on it."
     return replace(snapshot, notes=(*snapshot.notes, *notes_of([note])))

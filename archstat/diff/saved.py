@@ -31,7 +31,7 @@ def saved_snapshots(path: str | Path) -> tuple[Snapshot, ...]:
     """The models that a file holds, in its order.
 
     Raises:
-        GraphFileError: it cannot be read, or is none of the known files.
+        GraphFileError: it cannot be read, or is not one of the known files.
         LockFileError: a damaged lock file.
     """
     try:
@@ -90,7 +90,7 @@ def _of_report(document: Mapping[str, Any], path: str | Path) -> tuple[Snapshot,
         return (_of_summary(rows, torch_version, path),)
     keys = _known(rows[0]) if rows else ()
     if not keys:
-        raise GraphFileError(f"{path} holds no figures of models; {_WANTED}.")
+        raise GraphFileError(f"{path} holds no model figures; {_WANTED}.")
     return tuple(
         Snapshot(
             name=name,
@@ -121,7 +121,7 @@ def _of_summary(
     layers = tuple(_layers(rows))
     for key in sorted(totals.keys() & {key for layer in layers for key in layer.figures}):
         if sum(layer.figures[key] for layer in layers) != totals[key]:
-            raise GraphFileError(f"{path} has not every layer; write it without --depth.")
+            raise GraphFileError(f"{path} lacks some layers; write it without --depth.")
     return Snapshot(
         name=model,
         model=model,

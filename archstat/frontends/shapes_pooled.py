@@ -109,7 +109,7 @@ def over_axes(
 def maximum(
     x: torch.Tensor, dims: Sequence[int] = (), keepdim: bool = False
 ) -> tuple[Output, ...] | None:
-    """As the other reductions; of nothing there is no maximum."""
+    """As the other reductions; nothing has no maximum."""
     return over_axes(x, dims, keepdim) if min(x.shape, default=0) > 0 else None
 
 

@@ -60,6 +60,6 @@ def format_for(path: Path) -> Format:
             return known
     suffixes = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
     raise OutputError(
-        f"{path}: the suffix {path.suffix!r} chooses no format; use one of {suffixes}, "
+        f"{path}: the suffix {path.suffix!r} names no format; use one of {suffixes}, "
         "or name a --format."
     )

@@ -18,8 +18,8 @@ FIGURES = (
     Column("latency_ms_p5", "ms", "5th percentile of the samples", "lower"),
     Column("latency_ms_p95", "ms", "95th percentile of the samples", "lower"),
     Column("latency_ms_iqr", "ms", "distance of the quartiles of the samples", "lower"),
-    Column("throughput", "count", "samples of the batch a second, at the median", "higher"),
-    Column("samples", "number", "timed blocks of calls that the figures are made of"),
+    Column("throughput", "count", "samples a second, at the median", "higher"),
+    Column("samples", "number", "timed blocks of calls behind the figures"),
     Column("processes", "number", "fresh processes that they come from"),
     _LATENCY.ratio(),
     Column("latency_ms_ratio_low", "number", "lower 95 % limit of the ratio"),
@@ -34,7 +34,7 @@ FIGURES = (
 )
 CIRCUMSTANCES = (
     Column("device", "text", "cpu, or cuda with its number"),
-    Column("device_name", "text", "what the cpu or the GPU calls itself"),
+    Column("device_name", "text", "name of the cpu or the GPU"),
     Column("driver", "text", "version of the GPU's driver"),
     Column("torch", "text", "version of torch"),
     Column("python", "text", "version of Python"),

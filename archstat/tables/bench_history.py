@@ -80,4 +80,4 @@ def _notes(found: Sequence[Change], machine: Machine) -> Iterator[str]:
     if any(change.before is None for change in found):
         yield "Without an earlier run in those days there is nothing to compare with."
     if any(change.before and change.before.torch != change.today.torch for change in found):
-        yield "torch is another version than before in some rows: see torch and torch_before."
+        yield "torch has another version than before in some rows: see torch and torch_before."

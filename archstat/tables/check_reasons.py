@@ -130,4 +130,4 @@ def _remedy(verdict: Verdict) -> str:
     if verdict.state == "failed":
         return ""
     informational = verdict.state == "informational"
-    return "Informational: it fails nothing." if informational else _INCOMPLETE
+    return "Informational: it does not fail the check." if informational else _INCOMPLETE

@@ -115,7 +115,9 @@ def reference_row(names: Sequence[str], reference: int | str) -> int:
             raise SpecError(f"reference={reference}: there are only {len(names)} models.")
         return reference % len(names)
     if reference not in names:
-        raise SpecError(f"The reference {reference!r} is none of the models: {', '.join(names)}.")
+        raise SpecError(
+            f"The reference {reference!r} is not one of the models: {', '.join(names)}."
+        )
     return names.index(reference)
 
 

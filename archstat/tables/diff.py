@@ -64,8 +64,8 @@ def remarks(differences: Sequence[Difference]) -> tuple[Note, ...]:
             ])  # fmt: skip
         if any(difference.is_bound(column.key) for column in COLUMNS):
             notes += notes_of([
-                f"{difference.some.name}: totals with >= are lower bounds, so that their change is "
-                "not known."
+                f"{difference.some.name}: totals with >= are lower bounds, so their change is "
+                "unknown."
             ])  # fmt: skip
     return tuple(dict.fromkeys(notes))
 

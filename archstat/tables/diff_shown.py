@@ -75,7 +75,7 @@ def layers_table(
         Column("status", "text", "changed, added, removed or renamed"),
         Column("layer", "text", "path of the layer"),
         Column("type", "text", "class of the layer"),
-        Column("structure", "text", "what of its shapes differs"),
+        Column("structure", "text", "how its shapes differ"),
         *(part for column in figures for part in _change_and_share(column)),
     )
     notes = (*remarks(differences), *notes_of(said))

@@ -23,7 +23,7 @@ COLUMNS = (
     Column("figure", "number", "G1: access over the least, minus 1. G2: access over that of one "
            "group. G3: fragments a block. G4: share of access to maps", "lower"),
     Column("limit", "number", "what the figure must not exceed"),
-    Column("verdict", "text", "kept or broken; nothing to judge, or a limit of whole models: none"),
+    Column("verdict", "text", "kept or broken; empty where nothing is judged"),
     Column("found", "text", "what the figure comes from"),
     Column("access", "count", "elements read and written", "lower"),
     Column("optimum", "count", "elements at the optimum, with the same macs", "lower"),

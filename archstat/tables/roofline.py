@@ -138,7 +138,7 @@ def remarks(found: Roofline) -> Iterator[str]:
         yield f"its weights, {format_bytes(needed)}, exceed the memory of {device.title}."
     yield (
         f"the least time of {found.model}, {format_milliseconds(1000 * found.total.seconds)}, is "
-        "no forecast: a run adds launches, and reaches neither peak."
+        "not a forecast: a run adds launches, and reaches neither peak."
     )
 
 

@@ -208,7 +208,7 @@ float16 = true
         ("[devices.x\ny = 1", r"x.toml is not TOML: .*line 1"),
         ("", r"x.toml has no device: describe one under \[devices.NAME\]"),
         ("devices = 3", "has no device"),
-        ("[devices]\nx = 3", "line 2: x is no table"),
+        ("[devices]\nx = 3", "line 2: x is not a table"),
         ("[devices.x]\nvector = 3\nbandwidth = 1", "line 2: x's `vector` must be a table"),
         ("sources = 1\n[devices.x]\nbandwidth = 1\nvector.float32 = 1", "line 1: `sources` maps"),
     ],

@@ -132,7 +132,7 @@ def test_all_mistakes_are_reported_together_with_their_lines(mistakes_of):
 def test_input_twice_is_a_mistake(mistakes_of, option):
     text = f'[[budget]]\nmodel = "vgg16,{option}"\ninput = "3x64x64"\nparams = "<= 200M"\n'
     assert mistakes_of(text) == [
-        (2, f"model: 'vgg16,{option}' has an input, and so has the budget; keep one.")
+        (2, f"model: 'vgg16,{option}' gives an input, and so does the budget; keep one.")
     ]
 
 
@@ -147,7 +147,7 @@ def test_message_has_a_line_a_mistake_with_file_and_line(tmp_path):
 
 def test_two_budgets_of_one_name_are_a_mistake_at_the_second(mistakes_of):
     assert mistakes_of(BUDGET + BUDGET) == [
-        (4, "the budget of line 1 is called 'alexnet', too; give one of them a name of its own.")
+        (4, "the budget on line 1 is also called 'alexnet'; give one of them another name.")
     ]
 
 

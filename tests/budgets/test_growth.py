@@ -82,7 +82,7 @@ def test_every_difference_is_stale_and_named():
     grown = entry(("a", "Conv2d", 100_000), receptive_field=(3, None))
     assert stale(lock, net=replace(grown, input="1x3x9x9", model="other"), more=OLD) == [
         "net: model net -> other, input 1x3x8x8 -> 1x3x9x9, params 350 -> 100,000, "
-        "receptive_field is now asked, depth is no longer asked",
+        "receptive_field is now checked, depth is no longer checked",
         "more is not in it",
         "gone is in it, and no budget has that name",
     ]

@@ -88,12 +88,12 @@ def test_text_of_any_lock_file_gives_it_back(lock):
     [
         ("", ":1: this lock file cannot be used, it is not JSON"),
         (TEXT[:-30], "it is not JSON"),
-        (TEXT.replace('"torch"', '"archstat"'), "'archstat' stands in it twice"),
+        (TEXT.replace('"torch"', '"archstat"'), "'archstat' appears twice"),
         (TEXT.replace('"schema_version": 1', '"schema_version": 2'), "its schema_version is 2"),
         ("[]", "its schema_version is None"),
-        (TEXT.replace("100000000000000000000,", '"many",'), "'many' is no number"),
-        (TEXT.replace("100000000000000000000,", "true,"), "True is no number"),
-        (TEXT.replace("0.5", "NaN"), "NaN is no number"),
+        (TEXT.replace("100000000000000000000,", '"many",'), "'many' is not a number"),
+        (TEXT.replace("100000000000000000000,", "true,"), "True is not a number"),
+        (TEXT.replace("0.5", "NaN"), "NaN is not a number"),
         (TEXT.replace('"layers"', '"layer"'), "KeyError: 'layers'"),
         (TEXT.replace('  "budgets"', '<<<<<<< HEAD\n  "budgets"'), "x:3: this lock file"),
         ("[" * 100_000, "it is not JSON"),
@@ -102,18 +102,18 @@ def test_text_of_any_lock_file_gives_it_back(lock):
             "its schema_version is True",
         ),
         (TEXT.replace('"schema_version": 1', '"schema_version": 1.0'), "its schema_version is 1.0"),
-        (TEXT.replace("0.5", "1e999"), "inf is no number"),
-        (TEXT.replace("0.5", "-1e999"), "-inf is no number"),
-        (TEXT.replace("0.5", "9" * 4000), "is no number"),
+        (TEXT.replace("0.5", "1e999"), "inf is not a number"),
+        (TEXT.replace("0.5", "-1e999"), "-inf is not a number"),
+        (TEXT.replace("0.5", "9" * 4000), "is not a number"),
         (TEXT.replace("0.5", "9" * 5000), "it is not JSON"),
-        (TEXT.replace('"input"', '"inputs": "", "input"'), "'inputs' is no key of a budget"),
+        (TEXT.replace('"input"', '"inputs": "", "input"'), "'inputs' is not a key of a budget"),
     ],
 )
 def test_damaged_lock_file_says_where_and_what_to_do(text, said):
     with pytest.raises(LockFileError) as caught:
         parse_lock(text, "x")
     assert said in str(caught.value)
-    assert "It was left as it is: restore it from version control" in str(caught.value)
+    assert "It was left unchanged: restore it from version control" in str(caught.value)
 
 
 @given(st.text(max_size=60), st.integers(0, len(TEXT)), st.integers(0, 20))

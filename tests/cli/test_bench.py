@@ -212,7 +212,7 @@ def test_failure_prints_nothing_and_keeps_what_was_finished(archstat, asked, sto
         (("ab", "--device", "tpu"), "no device to measure on; write cpu, cuda"),
         (("ab", "--cold"), "add --device cuda"),
         (("ab", "--cuda-graph"), "add --device cuda"),
-        (("ab", "--reference", "abcd"), "'abcd' is none of the models: ab"),
+        (("ab", "--reference", "abcd"), "'abcd' is not one of the models: ab"),
         (("ab", "--columns", "speed"), "no column 'speed'"),
         (("ab", "--sort", "speed"), "no column 'speed'"),
         (("ab", "-f", "jsn"), "Did you mean json"),
@@ -345,7 +345,7 @@ def test_newest_day_stands_beside_the_month_before_it(archstat, keep):
     assert row["latency_ms_ratio"] == pytest.approx(1.3)
     out = " ".join(archstat("bench", "--history").out.split())
     assert "1.30x more" in out
-    assert "torch is another version than before in some rows" in out
+    assert "torch has another version than before in some rows" in out
     assert "on this machine alone" in out
 
 

@@ -89,7 +89,7 @@ def test_informational_rule_fails_nothing(archstat, budget):
     ran = archstat("check")
     assert (ran.code, ran.err) == (0, "")
     assert "8.0% over  informational" in ran.out
-    assert "Informational: it fails nothing." in ran.out
+    assert "Informational: it does not fail the check." in ran.out
     assert "Change the model" not in ran.out
 
 

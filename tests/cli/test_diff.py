@@ -242,7 +242,7 @@ def test_module_of_the_working_tree_is_refused_in_place_of_the_revision(
 def test_model_that_uses_nothing_of_the_repository_is_told(archstat, repository):
     ran = archstat("diff", "lenet5", "--base", "main")
     assert ran.code == 0
-    assert "lenet5 uses no file of the repository, so main has no part in it." in ran.out
+    assert "lenet5 uses no file of the repository, so main has no effect on it." in ran.out
     assert "No layer differs." in ran.out
 
 
@@ -266,7 +266,7 @@ def test_file_of_models_is_compared_with_its_own_revision(archstat, repository):
         (["nets.py:Nat", "--base", "main"], "nets.py:Nat at main: nets.py has no attribute 'Nat'"),
         (["nets.py:refusing", "--base", "main"], "not today"),
         (["gone.py:Net", "--base", "main"], "gone.py:Net at main: There is no file gone.py"),
-        (["/usr/nets.py:Net", "--base", "main"], "lies outside of"),
+        (["/usr/nets.py:Net", "--base", "main"], "lies outside"),
         (["none.json", "--base", "main"], "main has no file none.json"),
     ],
 )
@@ -297,7 +297,7 @@ def test_folder_without_repository_is_one_message(archstat, tmp_path, monkeypatc
     write(tmp_path, 1)
     ran = archstat("diff", "nets.py:Net", "--base", "main", *INPUT)
     assert ran.code == 2
-    assert f"{tmp_path} is in no git repository" in ran.err
+    assert f"{tmp_path} is not in a git repository" in ran.err
     assert ran.err.count("\n") == 1
 
 

@@ -46,7 +46,7 @@ MISTAKES = [
     (["absent.py:Net"], "There is no file absent.py"),
     (["absent_module:Net"], "There is no module 'absent_module'"),
     (["broken.py:Net"], "No module named 'absent_dependency' (broken.py:3)"),
-    (["vgg16", "--reference", "resnet50"], "'resnet50' is none of the models: vgg16"),
+    (["vgg16", "--reference", "resnet50"], "'resnet50' is not one of the models: vgg16"),
     (["vgg16", "--format", "jsn"], "Did you mean json"),
     (["vgg16", "--format", "xml"], "Formats: console, csv, json"),
     (["mobilenet_v1,batch=100000000000000000000"], "batch"),
@@ -61,7 +61,7 @@ MISTAKES = [
 def test_mistake_is_one_message_and_nothing_on_stdout(archstat, nets, good, arguments, message):
     (nets / "broken.py").write_text("\n\nimport absent_dependency\n", encoding="utf-8")
     if good and "none of the models" in message:
-        message = "'resnet50' is none of the models"
+        message = "'resnet50' is not one of the models"
     ran = archstat("compare", *good, *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
@@ -115,9 +115,7 @@ def test_mistake_of_our_own_is_one_message_that_says_so(archstat, monkeypatch):
     monkeypatch.setattr("archstat.models.pipeline.graph_of_spec", fails)
     ran = archstat("compare", "vgg16")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(
-        "archstat: this is a mistake of archstat's own: ZeroDivisionError: oh"
-    )
+    assert ran.err.startswith("archstat: this is a bug in archstat: ZeroDivisionError: oh")
     assert "--debug" in ran.err
     assert ran.err.count("\n") == 1
 

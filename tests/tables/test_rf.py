@@ -194,7 +194,7 @@ def test_rules_are_kept_or_broken(text, expected):
 def test_rule_names_the_layer_that_breaks_it():
     broken = {e.rule: e for e in advice(fields_of("3,max2/2,max2/2,9p0,max5", 62))}
     assert broken["input halves evenly"].layers == ("3 (max2x2/2) (halves 31x31)",)
-    assert broken["input halves evenly"].figure == "62x62 is no multiple of 4"
+    assert broken["input halves evenly"].figure == "62x62 is not a multiple of 4"
     assert broken["odd kernels, padding (F-1)/2"].layers == ("4 (9x9p0)",)
     assert broken["kernels above 5 only first"].layers == ("4 (9x9p0)",)
     assert broken["pooling windows at most 3"].figure == "windows 5x5"

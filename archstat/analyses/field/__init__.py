@@ -222,7 +222,7 @@ def _strides(state: State) -> str:
 def analysis(graph: Graph) -> Analysis:
     """The columns of the model, and of each module at its last output.
 
-    A network without spatial axes has none, and no finding: that is no fault of it.
+    A network without spatial axes has none, and no finding.
     """
     keys = [column.key for column in COLUMNS]
     try:

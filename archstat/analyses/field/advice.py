@@ -56,7 +56,7 @@ def _divisible(fields: Fields, steps: Sequence[LayerStep], sized: bool) -> Advic
         return Advice(rule, "kept", figure=f"{sizes} is a multiple of {needed}")
     odd = next((step for step in steps if _halves_unevenly(step)), None)
     where = () if odd is None else (_before(odd),)
-    return Advice(rule, "broken", where, f"{sizes} is no multiple of {needed}")
+    return Advice(rule, "broken", where, f"{sizes} is not a multiple of {needed}")
 
 
 def _whole(fields: Fields) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ def axes_of(graph: Graph, rules: dict[str, Rule], other: Rule) -> Axes:
         if images:
             raise SpatialAxesError(
                 f"{graph.name} has no spatial axes: no window reads the last dimension of its "
-                f"input {graph.input_text}, which are features, then."
+                f"input {graph.input_text}, which therefore holds features."
             )
     raise SpatialAxesError(
         f"{graph.name} has no spatial axes: its input is {graph.input_text or 'none'}, and a "

@@ -200,7 +200,7 @@ def _pieces(
              for s in flat}  # fmt: skip
     whole = all(state.layout[dim] is not None for state in flat)
     if len(flat) < len(states) or len(axes) != 1 or len(rests) != 1 or not whole:
-        return trace.give_up(op, "puts positions one after the other that do not belong together")
+        return trace.give_up(op, "joins positions that do not belong together")
     values = [value for value in op.inputs if trace.shape(value) != (0,)]
     tracked = iter(flat)
     links, parts, offset = [], [], 0

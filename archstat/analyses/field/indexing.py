@@ -114,7 +114,7 @@ def _along(trace: Trace, op: Op, value: int, steps: dict[int, Relation]) -> Stat
         if dim not in sized and new < size:
             sized[dim] = (IDENTITY, new)
     made = trace.maker.along(trace.state(value), before, sized)
-    return made or trace.give_up(op, "picks among positions that are not in their order")
+    return made or trace.give_up(op, "picks among positions that are out of order")
 
 
 def _cropped(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
@@ -124,14 +124,14 @@ def _cropped(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
     if chooser is None:
         return state
     if len(chooser.layout) != len(state.layout):
-        return trace.give_up(op, "picks by an index of other dimensions")
+        return trace.give_up(op, "picks by an index over other dimensions")
     return trace.union(op, [state, chooser], [state.layout, chooser.layout])
 
 
 def _chosen_by_input(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
     """A choice among positions by what the input says may be any of them."""
     if trace.states[index] is None:
-        return trace.give_up(op, "picks positions by an index that is not known")
+        return trace.give_up(op, "picks positions by an unknown index")
     state = trace.maker.summed(trace.state(value), (dim,))
     chooser = trace.state(index)
     layout = state.layout
@@ -156,7 +156,7 @@ def indexed(trace: Trace, op: Op, value: int) -> State:
         if state.layout[dim] is not None:
             taps = _listed_places(trace, index, entry)
             if taps is None:
-                return trace.give_up(op, "picks positions by an index that is not known")
+                return trace.give_up(op, "picks positions by an unknown index")
             held[dim] = (tuple(tuple(n % shape[dim] for n in place) for place in taps), index)
     chosen = [dim for dim, entry in enumerate(given) if entry is not None]
     if len(chosen) == 1:
@@ -185,7 +185,7 @@ def _one_index(
         if rank != 1:
             return trace.give_up(op, "picks positions by an index of several dimensions")
         made = trace.maker.along(state, trace.shape(value), {dim: (listed(taps), len(taps))})
-        return made or trace.give_up(op, "picks among positions that are not in their order")
+        return made or trace.give_up(op, "picks among positions that are out of order")
     layout = (*state.layout[:dim], *(None,) * rank, *state.layout[dim + 1 :])
     return trace.maker.moved(state, layout)
 
@@ -210,7 +210,7 @@ def _grid_index(
         places[dim] = varies[0] if varies else None
     made = trace.maker.along(state, trace.shape(value), steps)
     if made is None:
-        return trace.give_up(op, "picks among positions that are not in their order")
+        return trace.give_up(op, "picks among positions that are out of order")
     grid: list[Any] = [None] * rank
     for dim, place in places.items():
         if place is not None:
@@ -238,7 +238,7 @@ def index_written(trace: Trace, op: Op, value: int) -> State:
     try:
         made = overlaid(trace.maker, None if adds else base, laid, region, shape)
     except ValueError:
-        return trace.give_up(op, "writes positions that are not in their order")
+        return trace.give_up(op, "writes positions that are out of order")
     if made is None or (adds and base is None):
         return made  # type: ignore[return-value]
     return trace.union(op, [base, made], [base.layout, made.layout]) if adds and base else made
@@ -279,7 +279,7 @@ def _written_anywhere(trace: Trace, op: Op) -> State:
         states = [trace.state(value) for value in found]
         if all(len(s.layout) == rank and s.layout[dim] is None for s in states):
             return trace.union(op, states, [state.layout for state in states])
-    return trace.give_up(op, "writes positions by an index that is not known")
+    return trace.give_up(op, "writes positions by an unknown index")
 
 
 def sliced_over(trace: Trace, op: Op, value: int) -> State | None:
@@ -299,7 +299,7 @@ def sliced_over(trace: Trace, op: Op, value: int) -> State | None:
     try:
         return overlaid(trace.maker, trace.states[whole], trace.states[source], region, shape)
     except ValueError:
-        return trace.give_up(op, "writes positions that are not in their order")
+        return trace.give_up(op, "writes positions that are out of order")
 
 
 def copied(trace: Trace, op: Op, value: int) -> State | None:

@@ -35,7 +35,7 @@ def along(trace: Trace, op: Op, value: int, steps: dict[int, Relation]) -> State
     after = trace.shape(op.outputs[0])
     sized = {dim: (relation, after[dim]) for dim, relation in steps.items()}
     made = trace.maker.along(trace.state(value), trace.shape(value), sized)
-    return made or trace.give_up(op, "moves positions that are not in their order")
+    return made or trace.give_up(op, "moves positions that are out of order")
 
 
 def resizing(trace: Trace, op: Op, value: int) -> State:
@@ -152,7 +152,7 @@ def shuffle_pixels(trace: Trace, op: Op, value: int) -> State:
         # Conservative for a single channel: each of them reads one pixel of the block.
         relation = relations.window(factor, factor)
     if state is not trace.state(value):
-        return trace.give_up(op, "shuffles positions that stand among the channels")
+        return trace.give_up(op, "shuffles positions that lie among the channels")
     return along(trace, op, value, dict.fromkeys(dims, relation))
 
 

@@ -348,7 +348,7 @@ class States:
 
     @staticmethod
     def _whole(union: Map, found: Sequence[Map], size: int, pixels: int) -> Map | None:
-        """A union of places apart that covers the input: nothing lies outside of a recurrence."""
+        """A union of places apart that covers the input: nothing lies outside a recurrence."""
         if union is found[0] or not (size == 1 or union.table or union.a == 0):
             return union
         pairs = [union.at(o) for o in range(size)]

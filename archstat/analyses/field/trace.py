@@ -148,7 +148,7 @@ class Trace:
             layouts = [state.layout for state in states]
             layout = common_layout(layouts)
         if layout is None:
-            return self.give_up(op, "joins values whose positions stand in different dimensions")
+            return self.give_up(op, "joins values whose positions lie in different dimensions")
         if any(digits and digits[0][0] == LOST for digits in layout):
             dim = next(i for i, digits in enumerate(layout) if digits and digits[0][0] == LOST)
             parts = states[0].parts if len({state.parts for state in states}) == 1 else ()

@@ -42,7 +42,7 @@ def convolution(trace: Trace, op: Op, value: int) -> State:
     weight = trace.shape(op.inputs[1])
     axes = len(weight) - 2
     if op.name == "conv_tbc" or len(trace.shape(value)) != axes + 2:
-        return trace.give_up(op, "has another order of dimensions than batch, channels, space")
+        return trace.give_up(op, "has its dimensions in another order than batch, channels, space")
     stride, padding, dilation = (attributes.get(k) for k in ("stride", "padding", "dilation"))
     back = bool(attributes.get("transposed"))
     steps = windows(weight[2:], stride, padding, dilation, back)
@@ -99,7 +99,7 @@ def unpooling(trace: Trace, op: Op, _: int) -> State:
     made = trace.graph.producers[op.inputs[1]]
     pool = {} if made is None else trace.graph.ops[made].attributes
     if not pool.get("kernel"):
-        return trace.give_up(op, "puts values back into windows that are not known")
+        return trace.give_up(op, "puts values back into unknown windows")
     axes = int(op.name[-2])
     kernel = per_axis(pool["kernel"], axes)
     numbers = (per_axis(pool.get("stride") or kernel, axes), per_axis(pool.get("padding"), axes, 0),
@@ -147,7 +147,7 @@ def windowed(
         state = maker.summed(state, (channels,))
     spread = maker.spread(state, range(channels + 1, len(before)))
     if spread is None:
-        return trace.give_up(op, "slides over positions that are not in their order")
+        return trace.give_up(op, "slides over positions that are out of order")
     return _stepped(trace, spread, steps, channels + 1, before, after)
 
 
@@ -183,7 +183,7 @@ def unfolded(trace: Trace, op: Op, value: int) -> State:
     )
     state = trace.state(value)
     if state.layout != plain(4, before[2:]) or trace.maker.axes != 2:
-        return trace.give_up(op, "slides over positions that are not in their order")
+        return trace.give_up(op, "slides over positions that are out of order")
     steps = tuple(map(relations.window, kernel, stride, pad, gap))
     rows, columns = ((k, 1, n) for k, n in enumerate(sizes))
     layout: Layout = (None, None, (rows, columns))
@@ -196,7 +196,7 @@ def folded(trace: Trace, op: Op, value: int) -> State:
     state = maker.summed(state, (1,))
     digits = state.layout[2] if len(state.layout) == 3 else None
     if maker.axes != 2 or digits != tuple((k, 1, n) for k, n in enumerate(state.sizes)):
-        return trace.give_up(op, "puts windows together that are not in their order")
+        return trace.give_up(op, "joins windows that are out of order")
     keys = ("kernel_size", "stride", "padding", "dilation")
     numbers = (per_axis(op.attributes[key], 2) for key in keys)
     steps = tuple(map(relations.transposed, *numbers))

@@ -47,8 +47,8 @@ def input_sizes(
     if len(given) == parsed.axes + 1:
         return given[1:], given[0]
     raise InputError(
-        f"{format_shape(given)!r} is no input of a list with {parsed.axes} axes: give one size, "
-        f"one for each axis, or those after the channels, such as {_example(parsed.axes)}."
+        f"{format_shape(given)!r} is not an input for a list with {parsed.axes} axes: give one "
+        f"size, one for each axis, or those after the channels, such as {_example(parsed.axes)}."
     )
 
 
@@ -108,7 +108,7 @@ def layers(
     sizes, named = input_sizes(parsed, input)
     entering = named if channels is None else channels
     if entering is not None and not (type(entering) is int and 1 <= entering <= LARGEST_INPUT):
-        raise InputError(f"{entering!r} channels: give a whole number from 1 on.")
+        raise InputError(f"{entering!r} channels: give a whole number of at least 1.")
     if named is not None and channels not in (None, named):
         raise InputError(f"The input has {named} channels, not {channels}: give them once.")
     tries = [sizes] if sizes else roomy_sizes(parsed)
@@ -130,7 +130,9 @@ class _UnequalBranches(Exception):
 
     def error(self, parsed: LayerList, given: bool) -> Exception:
         shown = [format_shape(size) for size in self.sizes]
-        ends = " and ".join(shown) if given else f"sizes that differ, as {shown[0]} to {shown[1]}"
+        ends = (
+            " and ".join(shown) if given else f"sizes that differ, such as {shown[0]} to {shown[1]}"
+        )
         return parsed.wrong(self.group, f"the branches cannot be added: they end at {ends}")
 
 

@@ -11,7 +11,7 @@
 A layer is a convolution, ``max`` or ``avg`` pooling, a ``t`` (transposed) convolution, an ``up``
 sampling to the nearest neighbour, or ``id``, which passes its input on. Options are its stride
 ``/``, padding ``p``, dilation ``d``, groups ``g`` (``dw``: depthwise) and output channels ``-``.
-Blanks may stand between any two tokens.
+Blanks may go between any two tokens.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def parse_layers(text: str) -> LayerList:
     parsed = replace(bare, axes=next((rank for rank in ranks if rank > 1), 2))
     for layer in parsed.layers():
         if any(len(sizes) not in (1, parsed.axes) for sizes in layer.sizes):
-            raise parsed.wrong(layer, f"the layers before have {parsed.axes} axes, this one not")
+            raise parsed.wrong(
+                layer, f"the layers before have {parsed.axes} axes, this one does not"
+            )
     return parsed
 
 
@@ -141,7 +143,7 @@ class _Parser:
         else:
             return None
         if name in self.options:
-            raise wrong(self.text, place, f"this layer has its {name} already", self.at)
+            raise wrong(self.text, place, f"this layer already has its {name}", self.at)
         if layer.kind in _POOLS and name in ("groups", "channels"):
             raise wrong(self.text, place, f"pooling has no {name} of its own", self.at)
         if layer.kind == "avg" and name == "dilation":
@@ -197,7 +199,7 @@ class _Parser:
         if not self.next or self.next in ",|)*":
             here = f"before {self.next!r}" if self.next else "at the end of the list"
             return self.error(f"expected a layer {here}; {_EXAMPLES}")
-        return self.error(f"{self.next!r} begins no layer; {_EXAMPLES}")
+        return self.error(f"{self.next!r} does not begin a layer; {_EXAMPLES}")
 
     def after_layer(self) -> str:
         return "a layer ends with , or |, or goes on with /2 p1 d2 g4 dw -64 *3"

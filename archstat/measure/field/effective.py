@@ -217,7 +217,7 @@ def _gradient(
         raise CaptureError(f"{title} does not run on cpu: {shortened(error)}") from error
     if value is None:
         raise CaptureError(
-            f"{title}: {row.module or row.name} hands no value on that autograd can follow; "
+            f"{title}: {row.module or row.name} passes on no value that autograd can follow; "
             "measure another layer."
         )
     chosen = torch.ones(value.shape, dtype=torch.bool)

@@ -61,8 +61,8 @@ class Poisoning:
             self.together = False
             if self._one(axis, None, cuts).any():
                 raise CaptureError(
-                    f"{self.fields.graph.name} gives NaN for an ordinary input on cpu; where a "
-                    "NaN of the input arrives cannot be told."
+                    f"{self.fields.graph.name} gives NaN for an ordinary input on cpu, so where "
+                    "a NaN from the input arrives cannot be told."
                 )
             size = self.fields.input_sizes[axis]
             reached = torch.stack([self._one(axis, index, cuts) for index in range(size)])
@@ -118,8 +118,8 @@ class Poisoning:
         def keep(tensor: torch.Tensor) -> None:
             if tensor.shape[1:] != graph.values[row.value].shape[1:]:
                 raise CaptureError(
-                    f"{graph.name}: the module makes {format_shape(tensor.shape)} of what was "
-                    f"counted as {format_shape(graph.values[row.value].shape)}; it is another one."
+                    f"{graph.name}: the module makes {format_shape(tensor.shape)} where "
+                    f"{format_shape(graph.values[row.value].shape)} was counted; give that module."
                 )
             kept.append(tensor)
             if row.written is None:

@@ -71,8 +71,8 @@ def as_it_runs(root: nn.Module, fields: Fields, row: FieldRow) -> tuple[Fields, 
     found = next((theirs.of_value(value) for mine, value in places if mine == row.value), None)
     if found is None:
         raise CaptureError(
-            f"{fields.graph.name}: {row.module or row.name} runs as other operations on cpu than "
-            "it was counted by; measure another layer."
+            f"{fields.graph.name}: {row.module or row.name} runs other operations on cpu than "
+            "were counted; measure another layer."
         )
     return theirs, found
 

@@ -176,7 +176,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         _experiment("g2", "G2, group convolution (Table 2)", "more groups are slower",
                     "pointwise_groups", _TABLE_2,
                     cpu_remark="Table 2 gives 180 channels to 8 groups on the ARM, which 8 "
-                    "does not divide: 184 stand in for them at x1."),
+                    "does not divide: 184 replace them at x1."),
         _experiment("g3", "G3, fragments (Table 3)", "more fragments are slower",
                     "pointwise_fragments", _TABLE_3),
         _experiment("g4", "G4, element-wise operations (Table 4)",

@@ -52,7 +52,7 @@ def figures(
     )
     said = (*_batches(measurements), *_crowd(built, request.conditions, others))
     if rule == INTERRUPTED:
-        said = ("Interrupted: the figures are of what was finished.", *said)
+        said = ("Interrupted: the figures cover what was finished.", *said)
     return LatencyRun(measurements, ratios, noise, said)
 
 
@@ -101,7 +101,7 @@ def _batches(measurements: Sequence[Measurement]) -> list[str]:
         for m in less
     ]
     if len({m.conditions.batch for m in measurements}) > 1:
-        said.append("The batches differ: a ratio is of the time of a whole batch each.")
+        said.append("The batches differ: a ratio compares the times of whole batches.")
     return said
 
 

@@ -186,7 +186,7 @@ def _eager_inference(conditions: Conditions) -> Conditions:
     for option, given in refused.items():
         if given:
             raise LatencyError(
-                f"times of layers and kinds are of an eager forward pass with warm caches; "
+                f"times of layers and kinds come from an eager forward pass with warm caches; "
                 f"leave {option} out."
             )
     return conditions

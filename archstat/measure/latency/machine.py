@@ -117,7 +117,7 @@ def _host() -> str:
 
 
 def others_runnable(text: str | None = None) -> int | None:
-    """Processes and threads that could run now, this one aside; None where nobody tells.
+    """Processes and threads that could run now, this one aside; None where the system does not say.
 
     Args:
         text: what /proc/loadavg says, read there by default.

@@ -75,7 +75,7 @@ def measure(
     Args:
         specs: the models; a spec may name its own input and batch.
         conditions: of all of them.
-        budget_s: of everything, start-up included; a minimum of samples is taken in any case.
+        budget_s: of everything, start-up included; a minimum of samples is always taken.
         input: shapes without the batch, for models whose spec names none.
         reference: the number, among `specs`, of the model that ratios are taken to.
         processes: fresh processes, at least 2; intervals are over these.

@@ -143,8 +143,7 @@ class LatencyStore:
             )
         if tables and application != _APPLICATION:
             raise LatencyStoreError(
-                f"{self.path} is a database of another program: set {STORE_VARIABLE} to a file of "
-                "archstat's own."
+                f"{self.path} belongs to another program: set {STORE_VARIABLE} to another file."
             )
         return bool(tables)
 
@@ -154,7 +153,7 @@ class LatencyStore:
         if "locked" in str(error):
             return LatencyStoreError(
                 f"{self.path} has been locked by another program for {self.patience_s:g} s: try "
-                "again when that is done, or measure by `archstat bench --no-store`."
+                "again when that is done, or measure with `archstat bench --no-store`."
             )
         return self._unwritable(str(error))
 
@@ -166,8 +165,8 @@ class LatencyStore:
 
     def _unwritable(self, reason: str) -> LatencyStoreError:
         return LatencyStoreError(
-            f"{self.path} cannot be opened or written ({reason}): set {STORE_VARIABLE} to a file "
-            "that can be, or measure by `archstat bench --no-store`."
+            f"{self.path} cannot be opened or written ({reason}): set {STORE_VARIABLE} to another "
+            "file, or measure with `archstat bench --no-store`."
         )
 
 

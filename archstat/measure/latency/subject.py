@@ -80,7 +80,7 @@ def check_here(conditions: Conditions) -> None:
             conv(torch.ones(1, 1, 8, 8, device=conditions.device, dtype=dtype))
     except RuntimeError as error:
         raise LatencyError(
-            f"--dtype {conditions.dtype}: {conditions.device} here has no convolution in it "
+            f"--dtype {conditions.dtype}: {conditions.device} has no convolution in this dtype "
             f"({shortened(error)}); try fp32, or amp for mixed precision."
         ) from error
 

@@ -31,8 +31,8 @@ def differentiable(title: str, output: Any) -> list[torch.Tensor]:
         given = ", ".join(str(t.dtype).removeprefix("torch.") for t in tensors(output))
         raise CaptureError(
             f"{title} cannot be trained: no gradient leads from its output "
-            f"({given or 'no tensor'}) to a parameter. Give the model without its last, "
-            "not differentiable step, or with parameters that are not frozen."
+            f"({given or 'no tensor'}) to a parameter. Leave out its last, non-differentiable "
+            "step, or unfreeze some parameters."
         )
     return found
 

@@ -90,7 +90,7 @@ def memory_row(
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
 
-    With `measure`, the step and a forward pass run for real, too.
+    With `measure`, the step and a forward pass also run for real.
 
     Raises:
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
@@ -173,7 +173,7 @@ def _growing(one: Graph, two: Graph) -> tuple[bool, ...]:
         for a, b in zip(one.inputs, two.inputs, strict=True)
     )
     if not any(grows):
-        raise InputError(f"{one.name}: no input has a batch, so that there is none to look for.")
+        raise InputError(f"{one.name}: no input has a batch, so --fits has nothing to look for.")
     return grows
 
 

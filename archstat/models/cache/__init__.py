@@ -25,7 +25,7 @@ def default_store() -> Store | None:
     try:
         return Store(Path(given).expanduser().absolute() if given else cache_folder() / "graphs")
     except (OSError, RuntimeError):
-        return None  # nobody's home is known
+        return None  # the home folder is unknown
 
 
 class Graphs:

@@ -46,7 +46,7 @@ def check_plot_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in _METADATA:
         raise OutputError(
-            f"{path}: the suffix {path.suffix!r} is no picture's; use one of "
+            f"{path}: the suffix {path.suffix!r} is not a picture format; use one of "
             f"{', '.join(sorted(_METADATA))}."
         )
     if path.is_dir():

@@ -189,7 +189,7 @@ def test_channels_come_from_the_input_the_argument_or_the_groups():
 @pytest.mark.parametrize(
     ("input", "channels", "message"),
     [
-        ("8x8x8x8", None, "'8x8x8x8' is no input of a list with 2 axes"),
+        ("8x8x8x8", None, "'8x8x8x8' is not an input for a list with 2 axes"),
         ("8x", None, "is not a shape"),
         ("scalar", None, "is no input"),
         (0, None, "from 1 to 2^31 - 1"),
@@ -214,7 +214,7 @@ WRONG = [
     ("3,", 3, "expected a layer at the end"),
     ("()", 2, "expected a layer before ')'"),
     ("(3|)", 4, "expected a layer before ')'"),
-    ("conv3", 1, "'c' begins no layer"),
+    ("conv3", 1, "'c' does not begin a layer"),
     ("3x", 3, "expected a size after x, in digits 0 to 9, not the end"),
     ("3x,3", 3, "expected a size after x, in digits 0 to 9, not ','"),
     ("3x3q", 4, "unexpected 'q'"),
@@ -249,7 +249,7 @@ WRONG = [
     ("(" * 60, 51, "nested more than 50 deep"),
     ("3/1000000*10", 1, "multiply beyond 2^53"),
     ("up1000000*10", 1, "multiply beyond 2^53"),
-    ("\uff13x3", 1, "begins no layer"),
+    ("\uff13x3", 1, "does not begin a layer"),
     ("3x\u0663", 3, "in digits 0 to 9"),
     ("3\u00d73", 2, "unexpected"),
     ("3x3-6,3g4", 7, "6 channels enter, which 4 groups do not divide"),

@@ -16,7 +16,7 @@ from archstat.measure.latency.conditions import Conditions
         ({"threads": 0}, "--threads 0 is impossible"),
         ({"dtype": "float32"}, "--dtype float32 is none of fp32, fp16, bf16, amp"),
         ({"dtype": "pf16"}, "Did you mean fp16"),
-        ({"cuda_graph": True}, "--cuda-graph is of GPUs, and the device is cpu"),
+        ({"cuda_graph": True}, "--cuda-graph needs a GPU, and the device is cpu"),
         ({"cold": True}, "--cold is of GPUs"),
         (
             {"device": "cuda", "cuda_graph": True, "backward": True},

@@ -106,5 +106,5 @@ def test_a_run_over_real_processes_has_every_figure():
     assert first.main.p5_ms <= first.main.p50_ms <= first.main.p95_ms
     assert first.machine == second.machine
     assert first.threads == 1  # as the tests' environment has it
-    assert "The batches differ: a ratio is of the time of a whole batch each." in run.remarks
+    assert "The batches differ: a ratio compares the times of whole batches." in run.remarks
     assert told[-1].elapsed_s > 0.5

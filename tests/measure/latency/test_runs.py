@@ -195,7 +195,7 @@ def test_ctrl_c_in_a_turn_keeps_every_finished_round(world, turn):
     run = world.measure(budget_s=10, noise_target=0)
     small = run.measurements[0]
     assert small.rule == "interrupted"
-    assert run.remarks[0] == "Interrupted: the figures are of what was finished."
+    assert run.remarks[0] == "Interrupted: the figures cover what was finished."
     assert small.main.processes == min(turn, 3)
     rounds = small.main.samples // (2 * 8)  # two slots of eight samples a round
     finished = (turn - 1) * 2 + 1  # two rounds a turn

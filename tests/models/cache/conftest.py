@@ -53,7 +53,7 @@ def graph() -> Graph:
 
 @pytest.fixture
 def fresh_process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command line in a process of its own with a cache of this test's.
+    """Run a command line in a separate process with a cache of this test's.
 
     `package` is where archstat is imported from, by default the one that is tested.
     """
