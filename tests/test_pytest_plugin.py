@@ -152,7 +152,7 @@ def test_net():
 """)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*its arguments have names*", "*no column 'prams'*", "*'many' is not a rule*"]
+        ["*its arguments need names*", "*no column 'prams'*", "*'many' is not a rule*"]
     )
 
 

@@ -16,8 +16,9 @@ _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _PERCENT = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["1%", "0%"]}
 _TEXTS = {
     "name": "The budget's name in tables and in the lock file; the model if it has none.",
-    "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with ,KEY=VALUE "
-    "options. Wildcards (*, ?, [...]) match several networks of the zoo, a file or a module.",
+    "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with "
+    ",KEY=VALUE options. Wildcards (*, ?, [...]) match several networks of the zoo, a file "
+    "or a module.",
     "message": "What someone who breaks the budget should read.",
 }
 

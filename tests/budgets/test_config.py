@@ -114,9 +114,9 @@ def test_all_mistakes_are_reported_together_with_their_lines(mistakes_of):
         11: "receptive_field has no max_increase",
         12: "max_increase = 3 is not a percentage",
         15: "'resnet*x' matches nothing",
-        16: "global_from is a text",
+        16: "global_from is text",
         17: "informational = 1 is not true or false",
-        18: 'message = "" is not a text',
+        18: 'message = "" is not text',
         20: "this budget has no rule",
         24: "this budget has no model",
         25: 'write params = "== 5"',
@@ -289,7 +289,7 @@ def test_every_layout_has_every_rule_once(config_of, layout, mark, ends):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_two_budgets_of_one_name_are_a_mistake_in_every_layout(mistakes_of, layout):
     ((_, text),) = mistakes_of(layout.replace('name="b"', 'name="a"').replace('"name"', "name"))
-    assert "is called 'a', too" in text
+    assert "is also called 'a'" in text
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_two_budgets_of_one_name_are_a_mistake_in_every_layout(mistakes_of, layo
 )  # fmt: skip
 def test_budgets_of_one_name_on_one_line_are_a_mistake(mistakes_of, text):
     ((line, said),) = mistakes_of(text)
-    assert (line, "is called" in said) == (1, True)
+    assert (line, "is also called" in said) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_file_that_vanished_meanwhile_is_a_change_too(tmp_path):
 def test_damaged_file_is_not_overwritten(tmp_path):
     path = tmp_path / "archstat.lock"
     path.write_text("{")
-    with pytest.raises(LockFileError, match="was left as it is"):
+    with pytest.raises(LockFileError, match="was left unchanged"):
         write_lock(path, LOCK, None)
     assert path.read_text() == "{"
 

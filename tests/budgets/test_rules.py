@@ -40,7 +40,7 @@ from archstat.errors import SpecError
 )
 def test_rule_is_read_exactly(key, text, operator, limit):
     if limit is None:
-        with pytest.raises(SpecError, match="no whole number"):
+        with pytest.raises(SpecError, match="not a whole number"):
             parse_rule(key, text)
         return
     rule = parse_rule(key, text, 7)
@@ -62,7 +62,7 @@ def test_rule_is_read_exactly(key, text, operator, limit):
         ("param_bytes", "<= 20", "a byte unit"),
         ("receptive_field", ">= 224px", "is not a count"),
         ("params", "<= " + "9" * 100, "too long"),
-        ("params", "<= 0.5", "no whole number"),
+        ("params", "<= 0.5", "not a whole number"),
         ("global_from", "== pool", "is a text"),
         ("parms", "<= 5M", "Did you mean params"),
         ("qqq", "<= 5M", "Columns: params,"),

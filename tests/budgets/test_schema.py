@@ -66,7 +66,7 @@ def test_pattern_matches_what_is_read(key, text):
     try:
         parse_rule(key, text)
     except SpecError as error:
-        assert not matches or "no whole number" in str(error)
+        assert not matches or "not a whole number" in str(error)
     else:
         assert matches
 

@@ -209,7 +209,7 @@ def test_failure_prints_nothing_and_keeps_what_was_finished(archstat, asked, sto
         (("ab", "--budget", "30"), "'30' is not a time with a unit such as 30s"),
         (("ab", "--budget", "0s"), "--budget 0s: give a time above zero"),
         (("ab", "--dtype", "bf17"), "Did you mean bf16"),
-        (("ab", "--device", "tpu"), "no device to measure on; write cpu, cuda"),
+        (("ab", "--device", "tpu"), "not a device to measure on; write cpu, cuda"),
         (("ab", "--cold"), "add --device cuda"),
         (("ab", "--cuda-graph"), "add --device cuda"),
         (("ab", "--reference", "abcd"), "'abcd' is not one of the models: ab"),

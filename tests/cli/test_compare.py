@@ -288,7 +288,7 @@ def test_interrupt_prints_what_is_finished(compare):
         (("--budget", "3s"), "--budget needs --latency."),
         (("--latency", "--variants"), "--latency takes no --variants"),
         (("--latency", "--budget", "3"), "'3' is not a time with a unit"),
-        (("--latency", "--device", "tpu"), "no device to measure on"),
+        (("--latency", "--device", "tpu"), "not a device to measure on"),
         (("--columns", "latency_ms"), "no column 'latency_ms'"),
     ],
 )

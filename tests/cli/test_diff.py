@@ -235,7 +235,7 @@ def test_module_of_the_working_tree_is_refused_in_place_of_the_revision(
     git("commit", "--quiet", "-m", "sneak")
     ran = archstat("diff", "sneaking.py:Net", "--base", "HEAD", *INPUT)
     assert ran.code == 2
-    assert f"imports {repository}/blocks.py of the working tree" in ran.err
+    assert f"imports {repository}/blocks.py from the working tree" in ran.err
     assert nothing_stays(repository, temporary)
 
 

@@ -91,7 +91,7 @@ def test_interruption_shows_what_is_finished(archstat, measures):
         (["g1", "--budget", "soon"], "30s"),
         (["g1", "--budget", "0s"], "give a time above zero"),
         (["g1", "--columns", "speedy"], "There is no column 'speedy'"),
-        (["g1", "--plot", "out.gif"], "no picture's"),
+        (["g1", "--plot", "out.gif"], "not a picture format"),
         (["g1", "--batch", "0"], "--batch"),
     ],
 )

@@ -40,7 +40,7 @@ def test_no_file_joins_nothing():
         ("", "no column `model`"),
         ("model,macs\nvgg16,1\n", "column 'macs' exists already"),
         ("model,a,a\nvgg16,1,2\n", "column 'a' exists already"),
-        ("model,a\nvgg16\n", "has not 2 cells"),
+        ("model,a\nvgg16\n", "does not have 2 cells"),
         ("model,a\nvgg16,1\nvgg16,2\n", "the model 'vgg16' twice"),
     ],
 )

@@ -127,8 +127,8 @@ def test_filter_keeps_what_it_says(filters, inside, outside):
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
-        ({"year": "17"}, "--year '17' is no year"),
-        ({"year": "2018-2015"}, "is no year"),
+        ({"year": "17"}, "--year '17' is not a year"),
+        ({"year": "2018-2015"}, "is not a year"),
         ({"max_params": "5X"}, "--max-params: '5X' is not a count"),
         ({"max_macs": "-1"}, "--max-macs: '-1' is not a count"),
         ({"family": "mobilnet"}, "Did you mean MobileNet"),

@@ -149,7 +149,7 @@ def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
         (["lenet5", "--measure", "--kernels", "cuda"], "leave --kernels cuda out"),
         (["vgg16", "--batch", "9999", "--measure"], "Choose a smaller --batch or --input"),
         (["vgg16", "--columns", "measured_peak_bytes"], "measured_peak_bytes"),
-        (["vgg16", "--plot", "step.gif"], "no picture's"),
+        (["vgg16", "--plot", "step.gif"], "not a picture format"),
         (["vgg16", "--columns", "param_byte"], "Did you mean param_bytes"),
         (["vgg61"], "Did you mean vgg19 or vgg16"),
     ],

@@ -169,7 +169,7 @@ WRONG = [
     (("--layers", "3", "--check"), "a layer list has no module"),
     (("--layers", "3", "--effective"), "a layer list has no module"),
     (("--layers", "3", "--columns", "feild"), "There is no column 'feild'"),
-    (("--layers", "3", "--plot", "field.doc"), "is no picture's"),
+    (("--layers", "3", "--plot", "field.doc"), "is not a picture format"),
     (("--layers", "3", "--plot", "field.svg", "--advise"), "--advise takes no --plot"),
     (("--layers", "3", "--advise", "--every"), "--advise takes no --every"),
     (("lenet5", "alexnet", "--at", "fc"), "--at takes one model; 2 were given."),
@@ -197,7 +197,7 @@ def test_what_cannot_be_done_is_one_message(archstat, tmp_path, monkeypatch, arg
     assert (ran.code, ran.out) == (2, "")
     assert part in ran.err
     assert ran.err.startswith("archstat: ")
-    assert "Traceback" not in ran.err and "mistake of archstat's own" not in ran.err
+    assert "Traceback" not in ran.err and "bug in archstat" not in ran.err
 
 
 VIEWS = [[], ["--advise"], ["--every"], ["--position", "0,0"], ["--at", "1"]]
@@ -226,7 +226,7 @@ def test_no_text_of_any_kind_gives_a_traceback(
             code = stop.code
     out, err = capsys.readouterr()
     assert code in (0, 2, None), (code, err)
-    assert "mistake of archstat's own" not in err, err
+    assert "bug in archstat" not in err, err
     assert bool(err) == (code == 2)
     assert bool(out) == (code != 2)
 

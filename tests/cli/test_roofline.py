@@ -32,7 +32,7 @@ def test_screen_says_peaks_and_that_it_is_a_floor(archstat, nets):
     assert done.code == 0
     assert "NVIDIA T4, fp16: products (2 x macs) at 65 TFLOP/s on tensor units" in done.out
     assert "--fusion inference" in done.out
-    assert "is no forecast" in done.out.replace("\n", " ")
+    assert "is not a forecast" in done.out.replace("\n", " ")
 
 
 def test_several_models_have_ratios(archstat, nets):
@@ -117,7 +117,7 @@ def test_device_names_are_completed():
         (("vgg16", "--device", "t4", "--columns", "speed"), "no column 'speed'"),
         (("vgg16", "--device", "t4", "--measure"), "--measure needs --device local"),
         (("vgg16", "vgg19", "--device", "t4", "--every"), "--every takes one model; 2 were given."),
-        (("vgg16", "--device", "t4", "--plot", "x.gif"), "suffix '.gif' is no picture's"),
+        (("vgg16", "--device", "t4", "--plot", "x.gif"), "suffix '.gif' is not a picture format"),
         (("vgg16", "--device", "absent.toml"), "cannot be read as a device file"),
         (("vgg17", "--device", "t4"), "vgg17"),
     ],

@@ -268,7 +268,7 @@ def test_lock_file_and_model_compare_by_what_both_know(tmp_path):
         ("a.json", "{", GraphFileError, "is not JSON"),
         ("a.json", "[1]", GraphFileError, "holds no models"),
         ("a.json", '{"rows": [], "torch": ""}', GraphFileError, "holds no model figures"),
-        ("a.json", '{"rows": [{"x": 1}], "torch": ""}', GraphFileError, "holds no figures"),
+        ("a.json", '{"rows": [{"x": 1}], "torch": ""}', GraphFileError, "holds no model figures"),
         ("a.json", '{"archstat_graph": 99}', GraphFileError, "a.json: This is not a Graph"),
         ("a.lock", "{", LockFileError, "not JSON"),
         ("a.lock", LockFile().to_json(), LockFileError, "holds no budgets"),

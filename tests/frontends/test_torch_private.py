@@ -82,7 +82,7 @@ def test_without_dispatch_modes_a_module_is_refused_in_one_sentence(answers, com
     assert (code, out) == (2, "")
     assert "TorchDispatchMode" in err
     assert "Traceback" not in err
-    assert "mistake of archstat's own" not in err
+    assert "bug in archstat" not in err
 
 
 @pytest.mark.parametrize("command", ["list", "columns"])

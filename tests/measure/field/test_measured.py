@@ -67,7 +67,7 @@ def test_theory_of_another_network_disagrees_with_position_and_both_intervals():
 
 
 def test_module_of_other_shapes_is_not_the_one_that_was_counted():
-    with pytest.raises(CaptureError, match="makes 1x1x8x8 of what was counted as 1x1x6x6"):
+    with pytest.raises(CaptureError, match="makes 1x1x8x8 where 1x1x6x6 was counted"):
         measured_field(nn.Conv2d(1, 1, 3), fields_of(nn.Conv2d(1, 1, 5), 1, 10, 10))
 
 

@@ -14,13 +14,13 @@ from archstat.measure.latency.conditions import Conditions
         ({"batch": 0}, "--batch 0 is impossible: give at least 1"),
         ({"batch": -3}, "--batch -3 is impossible"),
         ({"threads": 0}, "--threads 0 is impossible"),
-        ({"dtype": "float32"}, "--dtype float32 is none of fp32, fp16, bf16, amp"),
+        ({"dtype": "float32"}, "--dtype float32 is not one of fp32, fp16, bf16, amp"),
         ({"dtype": "pf16"}, "Did you mean fp16"),
         ({"cuda_graph": True}, "--cuda-graph needs a GPU, and the device is cpu"),
-        ({"cold": True}, "--cold is of GPUs"),
+        ({"cold": True}, "--cold needs a GPU"),
         (
             {"device": "cuda", "cuda_graph": True, "backward": True},
-            "--cuda-graph is of inference",
+            "--cuda-graph measures inference",
         ),
     ],
 )

@@ -142,7 +142,7 @@ def test_database_of_another_program_is_refused(store, measurement):
     store.path.parent.mkdir()
     changed(store.path, "CREATE TABLE bookmarks (address TEXT)")
     for act in (store.check, lambda: store.append([measurement()]), lambda: store.of_machine("")):
-        with pytest.raises(LatencyStoreError, match="database of another program: set ARCHSTAT_"):
+        with pytest.raises(LatencyStoreError, match="belongs to another program: set ARCHSTAT_"):
             act()
 
 

@@ -46,5 +46,5 @@ def test_experiment_without_publications_is_drawn(tmp_path):
 
 
 def test_other_suffix_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="no picture's"):
+    with pytest.raises(OutputError, match="not a picture format"):
         plot_experiment(PICTURE, tmp_path / "g1.gif")
