@@ -85,7 +85,7 @@ def depthwise_conv(
     channels = channels_of(in_, out, kernel, stride)
     if channels % in_:
         raise OptionError(
-            f"out={out} is no multiple of in={in_}: each channel is filtered alone, by the same "
+            f"out={out} is not a multiple of in={in_}: each channel is filtered alone, by the same "
             f"number of filters; give out={in_} or a multiple of it."
         )
     return in_a_row([window(in_, channels, kernel, stride, bias=bias, groups=in_)], norm, act)

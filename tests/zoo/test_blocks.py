@@ -131,7 +131,7 @@ def test_shuffle_unit_of_stride_two_doubles_its_channels(stride, out):
         ("conv,in_=3", "Did you mean in"),
         ("grouped_conv,groups=3", "does not divide the 64 input channels"),
         ("grouped_conv,out=30", "does not divide the 30 output channels"),
-        ("depthwise_conv,out=100", "no multiple of in=64"),
+        ("depthwise_conv,out=100", "not a multiple of in=64"),
         ("stacked,number=0", "number=0"),
         ("dense,out=0", "out=0"),
         ("bottleneck,out=30", "multiple of 4"),
