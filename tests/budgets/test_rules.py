@@ -63,7 +63,7 @@ def test_rule_is_read_exactly(key, text, operator, limit):
         ("receptive_field", ">= 224px", "is not a count"),
         ("params", "<= " + "9" * 100, "too long"),
         ("params", "<= 0.5", "not a whole number"),
-        ("global_from", "== pool", "is a text"),
+        ("global_from", "== pool", "is text"),
         ("parms", "<= 5M", "Did you mean params"),
         ("qqq", "<= 5M", "Columns: params,"),
     ],
