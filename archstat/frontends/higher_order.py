@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch._ops import HigherOrderOperator as HigherOrderOperator
-
 from archstat.frontends.aten import Signature
 
 FLEX_ATTENTION = Signature(

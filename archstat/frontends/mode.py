@@ -21,13 +21,12 @@ from archstat.frontends.aten import Signature, signature
 from archstat.frontends.garbage import called
 from archstat.frontends.higher_order import (
     FLEX_ATTENTION,
-    HigherOrderOperator,
     of_attention,
     run_in_place,
 )
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
-from archstat.frontends.torch_private import DispatchMode, taken_apart
+from archstat.frontends.torch_private import HIGHER_ORDER, DispatchMode, taken_apart
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
@@ -62,7 +61,7 @@ class CaptureMode(DispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         sig = self._signatures.get(id(func))
-        if sig is None and isinstance(func, HigherOrderOperator):
+        if sig is None and isinstance(func, HIGHER_ORDER):
             return self._higher_order(func, args, kwargs or {})
         if sig is None:
             sig = self._signatures[id(func)] = signature(func)

@@ -36,6 +36,7 @@ NAMES: Mapping[str, str] = MappingProxyType({
     "_C._DisableTorchDispatch": "speed",
     "_C._current_autograd_node": "the module of an operation of the backward pass",
     "_C._autograd._get_sequence_nr": "the module of an operation of the backward pass",
+    "_ops.HigherOrderOperator": "torch.cond, while_loop and flexible attention",
     "_ops.OpOverload._can_decompose": "composite operations in torch.inference_mode() stay whole",
     "ops.aten.add.Tensor._op_dk": "composite operations come apart further than in eager Python",
     "_C._dispatch_has_kernel_for_dispatch_key": "the same",
@@ -124,6 +125,8 @@ def running_node_number() -> int | None:
     return None if node is None else int(node._sequence_nr())
 
 
+# What takes functions, as `torch.cond` does; nothing is one where the name is lost.
+HIGHER_ORDER: tuple[type, ...] = tuple(filter(None, [_found("_ops.HigherOrderOperator")]))
 _can_decompose = _found("_ops.OpOverload._can_decompose")
 _kernels = _found("ops.aten.add.Tensor._op_dk")
 _has_kernel = _found("_C._dispatch_has_kernel_for_dispatch_key")
