@@ -25,7 +25,7 @@ from torch.nn.modules.module import (
 from torch.nn.parameter import is_lazy
 
 from archstat.frontends.outside import Outside
-from archstat.frontends.torch_private import CALL, COMPILED_CALL, set_version
+from archstat.frontends.torch_private import CALL, COMPILED_CALL, COMPILER, set_version
 
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
 
@@ -70,7 +70,7 @@ def uncompiled() -> Iterator[None]:
     """Run the block with compiled functions as they were before ``torch.compile``."""
     # Whoever compiled something has loaded this.
     stance = getattr(torch.compiler, "set_stance", None)
-    if stance is None or "torch._dynamo" not in sys.modules:
+    if stance is None or COMPILER not in sys.modules:
         yield
         return
     with stance("force_eager"):

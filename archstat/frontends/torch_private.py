@@ -77,6 +77,8 @@ class DispatchMode(_DispatchMode):  # type: ignore[misc]
 CALL = "_call_impl" if _found("nn.Module._call_impl") else "forward"
 # What `nn.Module.compile` leaves on a module: torch would call it, and nothing would be seen.
 COMPILED_CALL = "_compiled_call_impl"
+# Imported by whoever compiles; only looked for, so that without it nothing counts as compiled.
+COMPILER = "torch._dynamo"
 
 _set_versions = _found("_C._autograd._unsafe_set_version_counter")
 
