@@ -210,7 +210,7 @@ float16 = true
         ("devices = 3", "has no device"),
         ("[devices]\nx = 3", "line 2: x is not a table"),
         ("[devices.x]\nvector = 3\nbandwidth = 1", "line 2: x's `vector` must be a table"),
-        ("sources = 1\n[devices.x]\nbandwidth = 1\nvector.float32 = 1", "line 1: `sources` maps"),
+        ("sources = 1\n[devices.x]\nbandwidth = 1\nvector.float32 = 1", "line 1: `sources` must"),
     ],
 )
 def test_text_that_is_no_device_file(text, message):
