@@ -122,7 +122,8 @@ def _plain_convolutions(args: Any, kwargs: Any) -> Iterator[None]:
     onednn: Any = torch.backends.mkldnn
     with (
         torch.backends.nnpack.flags(enabled=False),
-        onednn.flags(enabled=onednn.enabled and not halves),
+        # TF32 as it was: setting it, to whatever, makes torch warn.
+        onednn.flags(enabled=onednn.enabled and not halves, allow_tf32=onednn.allow_tf32),
     ):
         yield
 

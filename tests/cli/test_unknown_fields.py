@@ -85,7 +85,6 @@ def test_position_counts_along_joined_heads(archstat, models):
     assert "cat at (66) sees rows 0..2 of 8, columns 2..6 of 8." in ran.out
 
 
-@pytest.mark.filterwarnings("ignore:TF32")
 def test_joined_heads_are_measured(archstat, models):
     ran = archstat("rf", "m.py:Heads", *INPUT, "--check")
     assert ran.code == 0

@@ -41,7 +41,6 @@ JOINS = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:TF32")
 @pytest.mark.parametrize("name", JOINS)
 def test_joined_heads_have_no_single_stride_and_positions_along_the_join(name):
     join, anchors = JOINS[name]

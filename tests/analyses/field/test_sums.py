@@ -61,7 +61,6 @@ def test_recurrence_both_ways_sees_all_of_the_axis(kind, layers, device):
     assert fields.final.interval((0,)) == ((0, LENGTH - 1),)
 
 
-@pytest.mark.filterwarnings("ignore:TF32")
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}])
 def test_recurrence_is_measured_as_it_is_told(options):
     module = Walk("lstm", **options).eval()
