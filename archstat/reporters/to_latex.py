@@ -15,6 +15,8 @@ _SPECIAL = {
 # Signs of text that a column may be wide; longer text is broken into lines.
 _WIDEST = 40
 _SIGNS = re.compile("|".join(re.escape(sign) for sign in _SPECIAL))
+# What a tree draws before a name, three signs a level; pdflatex knows none of them.
+_BRANCHES = re.compile("(?:│  |├─ |└─ |   )*")
 _COUNT_UNITS = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _BYTE_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
@@ -57,8 +59,14 @@ def to_latex(table: Table) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text with every character that LaTeX would read as a command made harmless."""
-    return _SIGNS.sub(lambda match: _SPECIAL[match[0]], text)
+    """Text with every character that LaTeX would read as a command made harmless.
+
+    The branches of a tree become an indentation.
+    """
+    drawn = _BRANCHES.match(text)
+    width = drawn.end() if drawn else 0
+    name = _SIGNS.sub(lambda match: _SPECIAL[match[0]], text[width:])
+    return r"\quad " * (width // 3) + name
 
 
 def _unit(column: Column, cells: tuple[Cell, ...]) -> tuple[str, int]:

@@ -90,3 +90,16 @@ def test_table_compiles(tmp_path, body):
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("tree", "written"),
+    [
+        ("├─ conv_1 Conv2d", r"\quad conv\_1 Conv2d"),
+        ("│  └─ fc Linear", r"\quad \quad fc Linear"),
+        ("   ├─ 0 ReLU", r"\quad \quad 0 ReLU"),
+        ("net", "net"),
+    ],
+)
+def test_branches_of_a_tree_become_an_indentation(tree, written):
+    assert escaped(tree) == written
