@@ -2,7 +2,8 @@
 
 Helper objects, class attributes, names of the user's files, closures and caches of functions: a
 shallow copy of each before the pass, put back after it where it changed. Only names that the code
-of the modules' classes mentions are followed, so that large libraries cost nothing.
+of the modules' classes mentions are followed, and no code of installed packages, so that large
+libraries cost nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _PLAIN = frozenset(
     {type(None), bool, int, float, complex, str, bytes, range, slice, type(...)}
     | {torch.dtype, torch.device, torch.Size, torch.layout, torch.Tensor, nn.Parameter}
 )
+# More objects than any cache of a forward has: what leads to so many is the program around it.
+_MOST_OBJECTS = 100_000
 _NEVER = (torch.Tensor, nn.Module, torch.Generator, BuiltinFunctionType, property)
 _MISSING = object()
 _Names = frozenset[str]
@@ -46,13 +49,13 @@ class Outside:
     def keep_class(self, kind: type) -> None:
         """Keep what the class of a module, and its methods, can reach."""
         for one in kind.__mro__:
-            if not _is_of_a_library(one.__module__, _CODE) and one not in self._classes:
+            if not _is_installed(one.__module__) and one not in self._classes:
                 self._keep_class(one)
 
     def keep(self, found: Any) -> None:
         """Keep an object and what it leads to."""
         pending = [found]
-        while pending:
+        while pending and len(self._seen) < _MOST_OBJECTS:
             one = pending.pop()
             if type(one) in _PLAIN or id(one) in self._seen or isinstance(one, _NEVER):
                 continue
@@ -103,7 +106,7 @@ class Outside:
         ) else ()  # fmt: skip
 
     def _look_at_function(self, one: FunctionType) -> Iterable[Any]:
-        if _is_of_a_library(one.__module__ or "", _CODE):
+        if _is_installed(one.__module__ or ""):
             return ()
         found = [one.__defaults__, one.__kwdefaults__, getattr(one, "__wrapped__", None)]
         found += self._attributes_of(one)
@@ -122,7 +125,7 @@ class Outside:
     def _follow(self, space: dict[str, Any], name: str, names: _Names, found: list[Any]) -> None:
         value = space[name]
         if isinstance(value, ModuleType):
-            if not _is_of_a_library(value.__name__, _CODE) and id(value) not in self._seen:
+            if not _is_installed(value.__name__) and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 for inner in names & vars(value).keys():
                     self._follow(vars(value), inner, names, found)
@@ -190,13 +193,21 @@ def _names_in(code: CodeType) -> _Names:
     return frozenset(code.co_names).union(*map(_names_in, inner))
 
 
-_OBJECTS = frozenset({"torch", "numpy", "archstat"})
-# Their code is large, and keeps nothing of a pass but in the objects it is given.
-_CODE = _OBJECTS | {"timm", "torchvision", "transformers"}
+_LIBRARIES = frozenset({"torch", "numpy", "archstat"})
 
 
 @lru_cache(maxsize=4096)
-def _is_of_a_library(module: str, libraries: frozenset[str] = _OBJECTS) -> bool:
-    """Whether a module is Python's own or belongs to one of the libraries."""
+def _is_of_a_library(module: str) -> bool:
+    """Whether a module is Python's own or of torch, NumPy or archstat, whose objects stay."""
     top = module.partition(".")[0]
-    return top in sys.stdlib_module_names or top in libraries
+    return top in sys.stdlib_module_names or top in _LIBRARIES
+
+
+@lru_cache(maxsize=4096)
+def _is_installed(module: str) -> bool:
+    """Whether a module's code is that of a library or of an installed package.
+
+    Such code is large, and keeps nothing of a pass but in the objects that it is given.
+    """
+    file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None) or ""
+    return _is_of_a_library(module) or "site-packages" in file or "dist-packages" in file
