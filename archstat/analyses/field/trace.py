@@ -147,6 +147,11 @@ class Trace:
             states = [maker.whole(maker.moved(state, own)) for state, own in pairs]
             layouts = [state.layout for state in states]
             layout = common_layout(layouts)
+        if layout is None and _has_one_position(layouts):
+            # It stands in whichever dimension of size 1 a permutation has left it.
+            layout = layouts[0]
+            layouts = [layout] * len(states)
+            states = [maker.moved(state, layout) for state in states]
         if layout is None:
             return self.give_up(op, "joins values whose positions lie in different dimensions")
         if any(digits and digits[0][0] == LOST for digits in layout):
@@ -212,3 +217,8 @@ def place_of(op: Op) -> str:
 def called(op: Op) -> str:
     """What a reader calls an op: torch's own by its name, another by its whole target."""
     return op.name if op.target.startswith("aten.") else op.target
+
+
+def _has_one_position(layouts: Sequence[Layout]) -> bool:
+    """Whether none of the axes has more than one position, as in a map of 1x1."""
+    return all(size == 1 for layout in layouts for dim in layout for _, _, size in dim or ())

@@ -30,7 +30,7 @@ GLOBAL = {"vit_b_16"}
 # Hundreds of layers, one after the other as in the shorter ones of the family.
 LONGEST = {name for name in CATALOGUE if "1202" in name or "1001" in name}
 FAST = ("squeezenet1_0", "mobilenet_v3_small", "shufflenet_v2_x0_5", "resnet18", "googlenet",
-        "seresnet50", "lenet5")  # fmt: skip
+        "seresnet50", "lenet5", "convnext_tiny")  # fmt: skip
 
 
 def spatial(entry):
