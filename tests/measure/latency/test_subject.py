@@ -127,7 +127,7 @@ def test_a_dtype_without_kernels_is_refused(monkeypatch):
 
     monkeypatch.setattr(nn.Conv2d, "forward", refuse)
     check_here(Conditions())
-    with pytest.raises(LatencyError, match="--dtype fp16: cpu here has no convolution in it"):
+    with pytest.raises(LatencyError, match="--dtype fp16: cpu has no convolution in this dtype"):
         check_here(Conditions(dtype="fp16"))
 
 

@@ -22,7 +22,7 @@ class Comparing(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        target, _, rule, _ = mode._handler(func)
+        target, rule, *_ = mode._handler(func)
         made = rule(args, kwargs) if rule is not None else None
         result = func(*args, **kwargs)
         if made is not None:
