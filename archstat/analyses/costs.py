@@ -14,9 +14,9 @@ from types import MappingProxyType
 # Flops of one output element. Sources of the less obvious: a sigmoid is exp, add, divide and a
 # sign; tanh the same; SiLU is a sigmoid and a product; GELU a tanh form with its cubic.
 PER_OUTPUT: Mapping[str, int] = MappingProxyType({
-    "add": 1, "sub": 1, "rsub": 1, "mul": 1, "div": 1, "addcmul": 2, "addcdiv": 2, "neg": 1,
-    "abs": 1, "sqrt": 1, "rsqrt": 1, "square": 1, "reciprocal": 1, "exp": 1, "expm1": 1, "log": 1,
-    "log1p": 1, "log2": 1, "pow": 1, "sin": 1, "cos": 1, "tan": 1, "atan": 1, "atan2": 1,
+    "add": 1, "addr": 2, "sub": 1, "rsub": 1, "mul": 1, "div": 1, "addcmul": 2, "addcdiv": 2,
+    "neg": 1, "abs": 1, "sqrt": 1, "rsqrt": 1, "square": 1, "reciprocal": 1, "exp": 1, "expm1": 1,
+    "log": 1, "log1p": 1, "log2": 1, "pow": 1, "sin": 1, "cos": 1, "tan": 1, "atan": 1, "atan2": 1,
     "asin": 1, "acos": 1, "erf": 1, "maximum": 1, "minimum": 1, "fmod": 1, "remainder": 1,
     "lerp": 3, "polar": 2, "sign": 1, "sgn": 1, "floor": 1, "ceil": 1, "round": 1, "frac": 1,
     "trunc": 1, "floor_divide": 1, "xlogy": 2, "special_xlog1py": 3, "special_entr": 2,
@@ -45,7 +45,7 @@ BATCH_NORM_EVAL, BATCH_NORM_TRAINING = 2, 5
 # Flops of one input element, for reductions whose every input takes part once.
 PER_INPUT: Mapping[str, int] = MappingProxyType({
     "mean": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
-    "norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "cummax": 1,
+    "norm": 2, "native_norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "cummax": 1,
     "cummin": 1, "logcumsumexp": 4, "dist": 3, "count_nonzero": 1, "col2im": 1,
 })  # fmt: skip
 
@@ -105,20 +105,27 @@ _FREE = {
         _pack_padded_sequence _pad_packed_sequence _to_sparse to_sparse
         _to_sparse_csr _to_sparse_csc _to_sparse_bsr _to_sparse_bsc _to_dense to_dense _coalesce
         _coalesced _values _indices values indices crow_indices col_indices ccol_indices
-        row_indices _sparse_coo_tensor_unsafe _sparse_coo_tensor_with_dims_and_tensors
+        row_indices narrow_copy detach_copy t_copy view_as_real_copy view_as_complex_copy
+        to_padded_tensor _jagged_to_padded_dense_forward _padded_dense_to_jagged_forward
+        _nested_from_padded _nested_tensor_from_mask _sparse_coo_tensor_unsafe
+        _sparse_coo_tensor_with_dims_and_tensors
         _sparse_compressed_tensor_unsafe _sparse_csr_tensor_unsafe int_repr quantized::cat""",
     "makes a constant": """
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange
         linspace eye rand rand_like randn randn_like randint randperm new_empty new_zeros new_ones
         new_full new_empty_strided scalar_tensor fill zero bernoulli normal uniform tril_indices
         triu_indices logspace hann_window hamming_window one_hot exponential cauchy geometric
-        log_normal multinomial poisson""",
+        log_normal multinomial poisson binomial random randint_like range empty_permuted
+        bartlett_window blackman_window kaiser_window fft_fftfreq fft_rfftfreq _standard_gamma
+        _sample_dirichlet""",
     "compares or selects, without arithmetic": """
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
         bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero
         _unique2 searchsorted bucketize equal is_nonzero _local_scalar_dense signbit isin
-        __lshift__ __rshift__ kthvalue mode median nanmedian nan_to_num copysign heaviside
-        _is_all_true _is_any_true unique_dim unique_consecutive torchvision::nms""",
+        __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift isposinf isneginf nextafter
+        kthvalue mode median nanmedian nan_to_num copysign heaviside
+        _is_all_true _is_any_true unique_dim unique_consecutive unique_dim_consecutive
+        torchvision::nms""",
     "checks, marks or asks, and computes nothing": """
         profiler::_record_function_enter profiler::_record_function_enter_new
         profiler::_record_function_exit _assert_async _functional_assert_async _assert_scalar
@@ -139,7 +146,11 @@ PACKED_PRODUCTS = frozenset({
 _WITHOUT_PRODUCTS = """
     histc bincount histogram lgamma digamma polygamma mvlgamma igamma igammac i0 special_i0e
     special_i1 special_i1e special_erfcx special_ndtri special_log_ndtr special_zeta trace renorm
-    segment_reduce trapezoid
+    segment_reduce trapezoid embedding_renorm gcd lcm frexp ldexp special_airy_ai
+    special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
+    special_modified_bessel_i0 special_modified_bessel_i1 special_modified_bessel_k0
+    special_modified_bessel_k1 special_spherical_bessel_j0 _transform_bias_rescale_qkv
+    quantized_max_pool1d quantized_max_pool2d
     mse_loss l1_loss smooth_l1_loss huber_loss nll_loss_forward nll_loss2d_forward
     binary_cross_entropy soft_margin_loss multi_margin_loss multilabel_margin_loss_forward _ctc_loss
     _cudnn_ctc_loss kl_div binary_cross_entropy_with_logits

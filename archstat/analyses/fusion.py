@@ -29,7 +29,7 @@ _NOT_ELEMENT_WISE = frozenset({
     "native_group_norm", "_fused_rms_norm", "_weight_norm_interface", "upsample_linear1d",
     "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
     "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "grid_sampler_2d", "grid_sampler_3d",
-    "glu", "linalg_cross",
+    "glu", "linalg_cross", "addr",
 })  # fmt: skip
 ELEMENT_WISE = (frozenset(costs.PER_OUTPUT) - _NOT_ELEMENT_WISE) | frozenset({
     "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not",

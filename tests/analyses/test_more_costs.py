@@ -77,6 +77,21 @@ FLOPS = {
     "a cross product takes three flops an element": (
         lambda x: torch.linalg.cross(x, x), (5, 3), "linalg_cross", 5 * 3 * 3,
     ),
+    "an added outer product takes a product and a sum for each pair": (
+        lambda x: torch.addr(x, x[:, 0], x[0]), (5, 3), "addr", 2 * 5 * 3,
+    ),
+    "a window is a constant": (
+        lambda x: x * torch.kaiser_window(3, device=x.device), (5, 3), "kaiser_window", 0,
+    ),
+    "frequencies are a constant": (
+        lambda x: x * torch.fft.fftfreq(3, device=x.device), (5, 3), "fft_fftfreq", 0,
+    ),
+    "a shift of bits is free": (
+        lambda x: x.int().bitwise_left_shift(1), (5, 3), "bitwise_left_shift", 0,
+    ),
+    "a copied part is a move": (
+        lambda x: torch.narrow_copy(x, 0, 1, 2), (5, 3), "narrow_copy", 0,
+    ),
     "a median compares": (lambda x: x.median(1).values, (5, 3), "median", 0),
     "a maximum so far compares once an element": (
         lambda x: x.cummax(1).values, (5, 3), "cummax", 15,

@@ -197,14 +197,15 @@ _ATTENTION = (
 )
 _COMPARISONS = (
     "eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or "
-    "bitwise_not isnan isinf isfinite where masked_fill nan_to_num copysign signbit heaviside "
+    "bitwise_not bitwise_left_shift bitwise_right_shift isposinf isneginf nextafter "
+    "isnan isinf isfinite where masked_fill nan_to_num copysign signbit heaviside "
     "real imag conj _conj complex view_as_real view_as_complex native_dropout dropout"
 )
 _CONSTANTS = (
     "fill zero zeros_like ones_like empty_like full_like rand_like randn_like randint_like "
     "new_empty new_zeros new_ones new_full new_empty_strided"
 )
-_PLACED = frozenset({"upsample", "_upsample", "grid", "linalg", "_weight", "native"})
+_PLACED = frozenset({"addr", "upsample", "_upsample", "grid", "linalg", "_weight", "native"})
 _SAME = [name for name in PER_OUTPUT if name.partition("_")[0] not in _PLACED]
 
 RULES: dict[str, Rule] = {
