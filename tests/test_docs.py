@@ -83,10 +83,13 @@ def test_readme_shows_these_commands():
     assert [command.split()[1] for command in SHOWN] == ["guidelines", "memory", "roofline"]
 
 
-@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
-def test_every_command_has_help_and_is_in_the_readme(name, command):
-    assert inspect.getdoc(command)
-    assert f"archstat {name}" in README
+ENTRIES = [entry for entries in COMMANDS.values() for entry in entries]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
+def test_every_command_has_help_and_is_in_the_readme(entry):
+    assert inspect.getdoc(entry.run)
+    assert f"archstat {entry.name}" in README
 
 
 @pytest.mark.parametrize("key", [column.key for column in COLUMNS])
@@ -124,7 +127,7 @@ def test_newest_entry_of_the_changelog_is_this_version_or_unreleased():
 
 
 def test_every_command_is_in_the_changelog():
-    assert [name for name, _ in COMMANDS if f"archstat {name}" not in CHANGELOG] == []
+    assert [one.name for one in ENTRIES if f"archstat {one.name}" not in CHANGELOG] == []
 
 
 def test_python_example_of_the_readme_runs():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -9,11 +11,13 @@ import typer
 from archstat.cli.bench import bench
 from archstat.cli.cache import cache
 from archstat.cli.check import check
+from archstat.cli.columns import columns
 from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
 from archstat.cli.diff import diff
 from archstat.cli.experiment import experiment
 from archstat.cli.guidelines import guidelines
+from archstat.cli.help import Command, Group
 from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
 from archstat.cli.rf import rf
@@ -21,21 +25,92 @@ from archstat.cli.roofline import roofline
 from archstat.cli.summary import summary
 from archstat.version import __version__
 
-COMMANDS = (
-    ("compare", compare),
-    ("summary", summary),
-    ("crosscheck", crosscheck),
-    ("rf", rf),
-    ("guidelines", guidelines),
-    ("experiment", experiment),
-    ("memory", memory),
-    ("roofline", roofline),
-    ("bench", bench),
-    ("diff", diff),
-    ("check", check),
-    ("list", list_networks),
-    ("cache", cache),
-)
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: its name and function, one line of at most 55 characters, and examples."""
+
+    name: str
+    run: Callable[..., None]
+    line: str
+    examples: tuple[str, ...]
+
+
+CommandName = Annotated[
+    str | None, typer.Argument(metavar="COMMAND", help="The command to explain.")
+]
+
+
+def help_(context: typer.Context, command: CommandName = None) -> None:
+    """Show the commands, or what one of them takes."""
+    group = context.parent
+    assert group is not None
+    if command is None:
+        print(group.get_help())
+    else:
+        app([command, "--help"], prog_name=str(group.command_path))
+
+
+def version(context: typer.Context) -> None:
+    """Print the version; `archstat -v version` adds versions, devices and the cache folder."""
+    assert context.parent is not None
+    _tell_version(context.parent.params["verbose"])
+
+
+def _tell_version(verbose: bool) -> None:
+    print("\n".join([f"archstat {__version__}", *(facts() if verbose else ())]))
+
+
+# The groups of `archstat --help` and their commands, in the order in which they are shown.
+COMMANDS: dict[str, tuple[Entry, ...]] = {
+    "Look at models": (
+        Entry("list", list_networks, "The networks of the zoo, filtered and sorted", (
+            "list", "list 'vgg*' --sort=-macs", "list --category lightweight --max-macs 600M")),
+        Entry("summary", summary, "One model as a tree of modules, with shares", (
+            "summary resnet18 --depth 2", "summary vgg16 --top 5",
+            "summary net.py:Net --input 3x32x32 --columns params,im2col")),
+        Entry("rf", rf, "Receptive field, stride and padding of every layer", (
+            "rf vgg16", "rf --layers 7x7/2,max3x3/2,3x3 --input 224", "rf resnet50 --at layer2")),
+        Entry("memory", memory, "Memory of training and inference, and what fits", (
+            "memory resnet50 --batch 8", "memory resnet50 --optimizer adam --fits 24GiB",
+            "memory vgg16 --plot memory.pdf")),
+        Entry("roofline", roofline, "The least time on a device, and what bounds it", (
+            "roofline resnet50 --device a100-40gb", "roofline vgg16 --device local --top 5",
+            "roofline --list-devices")),
+    ),
+    "Check and compare": (
+        Entry("compare", compare, "Several models, a row each, with ratios", (
+            "compare vgg16 mobilenet_v1", "compare net.py:Net resnet18 --input 3x64x64",
+            "compare resnet18 resnet50 --columns params,macs,peak_memory_bytes")),
+        Entry("diff", diff, "What differs between two models, layer by layer", (
+            "diff resnet18 resnet34", "diff net.py:Net --base origin/main",
+            "diff before.json after.json --top 5")),
+        Entry("check", check, "Budgets of archstat.toml, for a terminal or for CI", (
+            "check", "check --update", "check --locked --format github")),
+        Entry("crosscheck", crosscheck, "The same counts by fvcore and by PyTorch", (
+            "crosscheck resnet18 mobilenet_v1", "crosscheck vgg16 --deep",
+            "crosscheck net.py:Net --input 3x32x32")),
+        Entry("guidelines", guidelines, "The four guidelines of ShuffleNet V2, kept or broken", (
+            "guidelines mobilenet_v1", "guidelines shufflenet_v2 mobilenet_v2",
+            "guidelines net.py:Net --top 10")),
+    ),
+    "Measure": (
+        Entry("bench", bench, "Latency on this machine: interval and verdict", (
+            "bench resnet18 mobilenet_v2", "bench resnet50 --batch 1,8 --threads 1,2",
+            "bench vgg16 --per-layer")),
+        Entry("experiment", experiment, "ShuffleNet V2's experiments, run on this machine", (
+            "experiment g1", "experiment g2 --budget 2min", "experiment separable --plot s.pdf")),
+    ),
+    "Housekeeping": (
+        Entry("columns", columns, "The columns of a command: key, unit, meaning", (
+            "columns", "columns summary", "columns rf -f csv")),
+        Entry("cache", cache, "Show or clear the cache of earlier runs", (
+            "cache info", "cache clear", "-v compare vgg16")),
+        Entry("help", help_, "This page, or that of a command", ("help", "help compare")),
+        Entry("version", version, "The version; with -v what it runs with", (
+            "version", "-v version")),
+    ),
+}  # fmt: skip
 
 _PACKAGES = ("torch", "typer", "rich", "fvcore", "pandas", "torchvision", "timm")
 
@@ -44,9 +119,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _command in COMMANDS:
-    app.command(_name)(_command)
+for _panel, _entries in COMMANDS.items():
+    for _entry in _entries:
+        app.command(
+            _entry.name, cls=Command, short_help=_entry.line, rich_help_panel=_panel,
+            epilog="\n".join(_entry.examples),
+        )(_entry.run)  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)
@@ -55,22 +136,18 @@ def _archstat(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[
         bool,
-        typer.Option(
-            "--verbose",
-            "-v",
-            help="Say what came from the cache; with --version, show what it runs with.",
-        ),
+        typer.Option("--verbose", "-v", help="Say what came from the cache. With --version: also "
+                     "versions, devices and cache folder."),
     ] = False,
-) -> None:
-    """What a neural-network architecture costs and sees: parameters, macs, flops, depth.
+) -> None:  # fmt: skip
+    """What a network costs (parameters, MACs, memory, time) and how much of the input it sees.
 
     A model is a zoo name (vgg16, mobilenet_v1,width=0.5), FILE.py:NAME, MODULE:NAME, timm:NAME or
-    torchvision:NAME, with options as KEY=VALUE after commas.
+    torchvision:NAME, with options as KEY=VALUE after commas. `archstat COMMAND -h` shows what a
+    command takes.
     """
     if version:
-        print(f"archstat {__version__}")
-        if verbose:
-            print("\n".join(facts()))
+        _tell_version(verbose)
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())

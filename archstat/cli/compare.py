@@ -9,6 +9,7 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.help import CHOOSE, INPUT, MEASURING
 from archstat.cli.join import Joined, joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
@@ -34,12 +35,11 @@ _RULES = (
 
 Join = Annotated[
     str | None,
-    typer.Option(
-        metavar="FILE.csv", help="Add this file's columns to the rows with the same `model`."
-    ),
-]
+    typer.Option(metavar="FILE.csv", help="Add columns from a CSV, matched by its `model` column.",
+                 rich_help_panel=CHOOSE),
+]  # fmt: skip
 Transpose = Annotated[
-    bool, typer.Option("--transpose", help="One column per model, for few models and many columns.")
+    bool, typer.Option("--transpose", help="Swap rows and columns.", rich_help_panel=CHOOSE)
 ]
 Variants = Annotated[
     bool,
@@ -54,24 +54,24 @@ FullyConvolutional = Annotated[
 AtResolution = Annotated[
     str | None,
     typer.Option("--resolution", metavar="SIZE", help="Spatial size of every input, such as 384 "
-                 "or 384x256; with --fully-convolutional of the convolutional form's."),
+                 "or 384x256; with --fully-convolutional of the convolutional form's.",
+                 rich_help_panel=INPUT),
 ]  # fmt: skip
 Latency = Annotated[
     bool,
     typer.Option("--latency", help="Also measure the models, taking turns, as `archstat bench` "
-                 "does."),
+                 "does.", rich_help_panel=MEASURING),
 ]  # fmt: skip
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="With --latency: cpu (the default), cuda or "
-                 "cuda:NUMBER."),
+                 "cuda:NUMBER.", rich_help_panel=MEASURING),
 ]  # fmt: skip
 Budget = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME", help="With --latency: time for measuring, such as 30s (the default)."
-    ),
-]
+    typer.Option(metavar="TIME", help="With --latency: time for measuring, such as 30s (the "
+                 "default).", rich_help_panel=MEASURING),
+]  # fmt: skip
 
 
 def compare(

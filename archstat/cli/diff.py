@@ -35,9 +35,6 @@ Head = Annotated[
     str | None,
     typer.Option(metavar="REV", help="With --base: compare this revision, not the working tree."),
 ]
-Top = Annotated[
-    int | None, typer.Option(min=1, help="Only the N layers with the largest share of the change.")
-]
 
 
 def diff(
@@ -45,7 +42,7 @@ def diff(
     sides: Sides,
     base: Base = None,
     head: Head = None,
-    top: Top = None,
+    top: options.Top = None,
     input: options.Input = None,
     batch: options.Batch = None,
     columns: options.Columns = None,
@@ -63,12 +60,14 @@ def diff(
     from archstat.analyses import COLUMNS
     from archstat.diff.difference import differences
     from archstat.tables.diff import raw_table, remarks
-    from archstat.tables.diff_shown import views
+    from archstat.tables.diff_shown import USUAL, views
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
-    chosen = chosen_columns(columns, COLUMNS, first="")
-    keys = None if chosen is None else chosen[1:]
+    chosen, added = chosen_columns(columns, COLUMNS, first="")
+    keys = chosen[1:] if chosen else None
+    if added and not destination.is_raw:
+        keys = [*USUAL, *added]
     graphs = graphs_for(no_cache)
     before, after = _both(sides, base, head, input, batch, graphs)
     found = differences(before, after)

@@ -38,14 +38,12 @@ Budget = Annotated[
                  "always taken."),
 ]  # fmt: skip
 Batch = Annotated[
-    int | None, typer.Option(help="Batch size; by default 8 on a GPU, 1 on a cpu.", min=1)
+    int | None,
+    typer.Option(metavar="N", help="Batch size; by default 8 on a GPU, 1 on a cpu.", min=1),
 ]
 Threads = Annotated[
-    int | None, typer.Option(help="Threads on the cpu; by default torch's own number.", min=1)
-]
-Plot = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Draw the relative speeds: .pdf, .svg or .png."),
+    int | None,
+    typer.Option(metavar="N", help="Threads on the cpu; by default torch's own number.", min=1),
 ]
 
 
@@ -55,7 +53,7 @@ def experiment(
     budget: Budget = "60s",
     batch: Batch = None,
     threads: Threads = None,
-    plot: Plot = None,
+    plot: options.Plot = None,
     columns: options.Columns = None,
     format: options.FormatName = None,
     output: options.Output = None,

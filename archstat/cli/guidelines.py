@@ -9,6 +9,7 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.help import CHOOSE
 from archstat.cli.output import Destination
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View, refuse_incomplete, show
@@ -23,8 +24,8 @@ _ON_SCREEN = 3
 
 Top = Annotated[
     int | None,
-    typer.Option(min=0, help="Modules to list below each guideline, worst first; by default 3 on "
-                 "a screen, 0 for several models."),
+    typer.Option(metavar="N", min=0, help="Modules to list below each guideline, worst first; "
+                 "by default 3 on a screen, 0 for several models.", rich_help_panel=CHOOSE),
 ]  # fmt: skip
 G1 = Annotated[
     float | None,

@@ -40,10 +40,14 @@ _YEARS = re.compile(r"([0-9]{4})(?:-([0-9]{4}))?")
 
 Pattern = Annotated[
     str | None,
-    typer.Argument(metavar="[PATTERN]", help="Part of a name, or a glob such as vgg*_bn."),
+    typer.Argument(metavar="PATTERN", help="Part of a name, or a glob such as vgg*_bn."),
 ]
-Family = Annotated[str | None, typer.Option(help="Title of a family, or part of one.")]
-Category = Annotated[str | None, typer.Option(help="Such as lightweight, width or block.")]
+Family = Annotated[
+    str | None, typer.Option(metavar="TITLE", help="Only families whose title contains this.")
+]
+Category = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Such as lightweight, width or block.")
+]
 Year = Annotated[
     str | None, typer.Option(metavar="YEAR[-YEAR]", help="Year of the paper, or first and last.")
 ]

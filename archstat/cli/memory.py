@@ -35,18 +35,14 @@ Kernels = Annotated[
 ]  # fmt: skip
 Fits = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Find the largest batch that trains in this much memory, "
-                 "such as 24GiB."),
+    typer.Option(metavar="SIZE", help="Find the largest batch that trains within SIZE, such as "
+                 "24GiB."),
 ]  # fmt: skip
 Measure = Annotated[
     bool,
     typer.Option("--measure", help="Also run the step and a forward pass on cpu, and show the "
                  "allocator's peaks."),
 ]  # fmt: skip
-Plot = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Draw live memory over the step: .pdf, .svg or .png."),
-]
 
 
 def memory(
@@ -57,7 +53,7 @@ def memory(
     kernels: Kernels = "cpu",
     fits: Fits = None,
     measure: Measure = False,
-    plot: Plot = None,
+    plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
     columns: options.Columns = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,74 +14,88 @@ from archstat.cli.completion import (
     complete_fusion,
     complete_model,
 )
+from archstat.cli.help import CHOOSE, INPUT, OTHER, OUTPUT
 from archstat.errors import SpecError
 
 _SPEC = (
     "Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with ,KEY=VALUE options."
 )
 Models = Annotated[
-    list[str], typer.Argument(metavar="MODEL...", help=_SPEC, autocompletion=complete_model)
+    list[str], typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)]
 ModelsIfAny = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help=_SPEC, autocompletion=complete_model),
-]
-Reference = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Ratios refer to this model, not to the first.")
+    list[str] | None, typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)
 ]
 Input = Annotated[
     list[str] | None,
-    typer.Option("--input", metavar="[NAME=]SHAPE[:DTYPE]", help="Input without the batch, such as "
-                 "3x224x224 or tokens=128:int64; repeat for several."),
+    typer.Option("--input", metavar="SHAPE", help="Input without the batch, such as 3x224x224 or "
+                 "tokens=128:int64; repeat for several.", rich_help_panel=INPUT),
 ]  # fmt: skip
-Batch = Annotated[int | None, typer.Option(help="Batch size, before every input.", min=1)]
-FormatName = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        autocompletion=complete_format,
-        help="console, csv, json, markdown or latex.",
-    ),
+Batch = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Batch size of every input.", min=1, rich_help_panel=INPUT),
 ]
-Output = Annotated[
+Resolution = Annotated[
     str | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to this file; its suffix chooses the format."
-    ),
-]
-Columns = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KEY,KEY...",
-        help="Only these columns, in this order.",
-        autocompletion=complete_columns,
-    ),
-]
-Sort = Annotated[
-    str | None,
-    typer.Option(
-        metavar="[-]KEY",
-        help="Order by this column; -KEY descending.",
-        autocompletion=complete_columns,
-    ),
-]
+    typer.Option(metavar="SIZE", help="Spatial size of every input, such as 384 or 384x256.",
+                 rich_help_panel=INPUT),
+]  # fmt: skip
+NoCache = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Capture afresh: neither read nor write the cache.",
+                 rich_help_panel=INPUT),
+]  # fmt: skip
 FusionName = Annotated[
     str,
-    typer.Option(
-        "--fusion",
-        metavar="NAME",
-        autocompletion=complete_fusion,
-        help="Memory access of each op alone (none) or as an engine fuses them (inference).",
-    ),
+    typer.Option("--fusion", metavar="NAME", help="Memory access of each op alone (none) or as an "
+                 "engine fuses them (inference).", autocompletion=complete_fusion,
+                 rich_help_panel=INPUT),
+]  # fmt: skip
+Reference = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Baseline of the ratios (default: the first model).",
+                 autocompletion=complete_model, rich_help_panel=CHOOSE),
+]  # fmt: skip
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="KEY,KEY...", help="Columns to show, in this order; +KEY adds to the "
+                 "usual ones, all shows every one (`archstat columns` lists them).",
+                 autocompletion=complete_columns, rich_help_panel=CHOOSE),
+]  # fmt: skip
+Sort = Annotated[
+    str | None,
+    typer.Option(metavar="[-]KEY", help="Sort by a column; prefix with - for descending.",
+                 autocompletion=complete_columns, rich_help_panel=CHOOSE),
+]  # fmt: skip
+Top = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Only the first N rows; without --sort the largest.",
+                 rich_help_panel=CHOOSE),
+]  # fmt: skip
+FormatName = Annotated[
+    str | None,
+    typer.Option("--format", "-f", metavar="NAME", help="console, csv, json, markdown or latex.",
+                 autocompletion=complete_format, rich_help_panel=OUTPUT),
+]  # fmt: skip
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file; its suffix chooses "
+                 "the format.", rich_help_panel=OUTPUT),
+]  # fmt: skip
+Plot = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Also save a figure (.pdf, .svg or .png).",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 3 if any operation is unknown.",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=OTHER)
 ]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Capture afresh: neither read nor write the cache.")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any operation is unknown.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +130,19 @@ def check_options(context: typer.Context, *rules: Rule) -> None:
             raise SpecError(f"{rule.option} takes no {other}: {rule.hint or 'leave one out'}.")
         if rule.takes_one_model and models != 1:
             raise SpecError(f"{rule.option} takes one model; {models} were given.")
+
+
+def shapes(input: Sequence[str] | None, resolution: str | None) -> Any:
+    """What takes the place of a model's own input: shapes, or spatial sizes; None for neither.
+
+    Raises:
+        SpecError: both.
+        InputError: no such size.
+    """
+    if resolution is None:
+        return input or None
+    if input:
+        raise SpecError("--resolution takes no --input: both give the size of the input.")
+    from archstat.models.specs import parse_resolution
+
+    return parse_resolution(resolution)

@@ -54,7 +54,8 @@ Input = Annotated[
                  "a layer list also 224 or 224x160."),
 ]  # fmt: skip
 Channels = Annotated[
-    int | None, typer.Option(help="Channels that enter a layer list: shows weights and macs.")
+    int | None,
+    typer.Option(metavar="N", help="Channels that enter a layer list: shows weights and macs."),
 ]
 At = Annotated[
     str | None, typer.Option(metavar="MODULE", help="Only this layer, and what a position sees.")
@@ -78,7 +79,6 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="With --effective: a state_dict; else random weights."),
 ]
-Plot = Annotated[str | None, typer.Option(metavar="FILE", help="Also draw it: .pdf, .svg or .png.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def rf(
     check: Check = False,
     effective: Effective = False,
     weights: Weights = None,
-    plot: Plot = None,
+    plot: options.Plot = None,
     columns: options.Columns = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,

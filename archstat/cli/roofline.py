@@ -41,15 +41,12 @@ DeviceName = Annotated[
 DeviceFile = Annotated[
     str | None, typer.Option(metavar="FILE.toml", help="Your own devices, beside the known ones.")
 ]
-Dtype = Annotated[str, typer.Option(help="fp64, fp32, tf32, fp16, bf16, fp8 or int8.")]
+Dtype = Annotated[
+    str, typer.Option(metavar="NAME", help="fp64, fp32, tf32, fp16, bf16, fp8 or int8.")
+]
 Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
-Top = Annotated[int | None, typer.Option(min=1, help="Only the N rows that take longest.")]
 Measure = Annotated[bool, typer.Option("--measure", help="Measure the local device again.")]
 ListDevices = Annotated[bool, typer.Option("--list-devices", help="The devices and their sources.")]
-Plot = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Draw the roofline, a point a layer: .pdf, .svg or .png."),
-]
 
 
 def roofline(
@@ -60,10 +57,10 @@ def roofline(
     dtype: Dtype = "fp32",
     fusion: options.FusionName = "none",
     every: Every = False,
-    top: Top = None,
+    top: options.Top = None,
     measure: Measure = False,
     list_devices: ListDevices = False,
-    plot: Plot = None,
+    plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
     columns: options.Columns = None,

@@ -9,27 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from archstat.cli.output import Destination
-from archstat.errors import IncompleteCountError
-from archstat.hints import unknown_column
+from archstat.errors import ColumnError, IncompleteCountError
+from archstat.hints import did_you_mean
 from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of
 
 
 def chosen_columns(
     text: str | None, known: Sequence[Column], first: str = "model"
-) -> list[str] | None:
-    """The keys of ``a,b,c``, with `first` in front; None where nothing was chosen.
+) -> tuple[list[str] | None, list[str]]:
+    """The keys of ``a,b,c``, with `first` in front, None where none was chosen; those of ``+a,+b``.
+
+    ``all`` chooses every column.
 
     Raises:
         ColumnError: a key that no column has.
     """
-    if text is None:
-        return None
-    keys = [key.strip() for key in text.split(",") if key.strip()]
-    names = [column.key for column in known]
-    for key in keys:
-        if key not in names:
-            raise unknown_column(key, names)
-    return list(dict.fromkeys([first, *keys]))
+    keys = [key.strip() for key in (text or "").split(",") if key.strip()]
+    plain = [_known(key.removeprefix("+"), known) for key in keys if key != _ALL]
+    if text is not None and all(key.startswith("+") for key in keys):
+        return None, plain
+    if _ALL in keys:
+        return [column.key for column in known], []
+    return (None if text is None else list(dict.fromkeys([first, *plain]))), []
+
+
+_ALL = "all"
 
 
 def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | None:
@@ -38,13 +42,17 @@ def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | No
     Raises:
         ColumnError: a key that no column has.
     """
-    if text is None:
-        return None
-    key = text.removeprefix("-")
+    return None if text is None else (_known(text.removeprefix("-"), known), text.startswith("-"))
+
+
+def _known(key: str, known: Sequence[Column]) -> str:
     names = [column.key for column in known]
-    if key not in names:
-        raise unknown_column(key, names)
-    return key, text.startswith("-")
+    if key in names:
+        return key
+    hint = did_you_mean(key, names)
+    raise ColumnError(
+        f"There is no column {key!r}.{hint} `archstat columns COMMAND` lists those of a command."
+    )
 
 
 class View:
@@ -69,7 +77,8 @@ class View:
         first: str | None = None,
     ) -> None:
         self.destination = destination
-        self.chosen = chosen_columns(columns, known, known[0].key if first is None else first)
+        first = known[0].key if first is None else first
+        self.chosen, self.added = chosen_columns(columns, known, first)
         self.order = sort_key(sort, known)
 
     @property
@@ -109,6 +118,7 @@ def show(
     if not view.leaves_choice:
         shown, needed = view.chosen, ()
     keys = table.keys() if shown is None else shown
+    keys = [*keys, *(key for key in view.added if key not in keys)]
     selected = table.select(keys)
     if view.destination.is_screen:
         order = keys if needed is None else needed

@@ -18,11 +18,15 @@ _WIDE = ("calls", "output", "params", "params_share", "macs", "macs_share", "flo
 _ENOUGH_FOR_WIDE = 120
 
 Depth = Annotated[
-    int | None, typer.Option(min=0, help="Levels below the root; deeper ones are added up.")
-]
+    int | None,
+    typer.Option(metavar="N", min=0, help="Depth of the tree; deeper modules are included in their "
+                 "parents."),
+]  # fmt: skip
 Top = Annotated[
     int | None,
-    typer.Option(min=1, help="The N modules with the largest own figures, not the tree."),
+    typer.Option(
+        metavar="N", min=1, help="The N modules with the largest own figures, not the tree."
+    ),
 ]
 
 

@@ -11,7 +11,7 @@ from archstat.result import Cell, Column, Number, Table, notes_of
 from archstat.tables.diff import chosen_columns, remarks, table_of_differences
 
 _ROOT = "(root)"
-_SHOWN = ("params", "macs")
+USUAL = ("params", "macs")
 _SENTENCES = {"added": "is new", "removed": "is gone"}
 
 
@@ -57,7 +57,7 @@ def layers_table(
     each model.
     """
     several = len(differences) > 1
-    figures = chosen_columns([*keys] if keys else _SHOWN)
+    figures = chosen_columns([*keys] if keys else USUAL)
     additive = frozenset[str]().union(*(difference.additive for difference in differences))
     figures = tuple(column for column in figures if column.key in additive)
     rows: list[tuple[Cell, ...]] = []

@@ -1,0 +1,83 @@
+"""Help that can be skimmed: commands and options in groups, and examples below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+# The groups of options; what a command has of its own stands first.
+_ARGUMENTS, _OPTIONS = "Arguments", "Options"
+INPUT, CHOOSE, MEASURING = "Input", "Choose and order", "Measuring"
+OUTPUT, OTHER = "Output", "Other"
+_PANELS = (_ARGUMENTS, _OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
+
+
+class Command(TyperCommand):
+    """A command whose options stand in groups, its epilog holding an example a line."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """``[OPTIONS] MODEL...``: arguments as their metavars, in brackets if they may lack."""
+        return [self.options_metavar or "", *(_piece(p) for p in self.params if _is_argument(p))]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and each group of options that has any."""
+        found: dict[str, list[tuple[str, str]]] = {panel: [] for panel in _PANELS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if _is_argument(parameter):
+                found[_ARGUMENTS].append((_piece(parameter), getattr(parameter, "help", "")))
+            elif record is not None:
+                # typer itself adds --help
+                usual = OTHER if parameter.name == "help" else _OPTIONS
+                found[getattr(parameter, "rich_help_panel", None) or usual].append(record)
+        _write(formatter, found)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples as they stand."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"  archstat {line}\n")
+
+
+class Group(TyperGroup):
+    """The commands in groups, in the order in which they were added."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups; a short help is whole, never cut."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            rows = found.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
+            rows.append((name, command.short_help or ""))
+        _write(formatter, found)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands and, below them, the options."""
+        self.format_commands(ctx, formatter)
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
+        _write(formatter, {_OPTIONS: [record for record in records if record is not None]})
+
+
+def _is_argument(parameter: Any) -> bool:
+    return isinstance(parameter, TyperArgument)
+
+
+def _piece(argument: Any) -> str:
+    name = str(argument.metavar or argument.name) + "..." * (argument.nargs != 1)
+    return name if argument.required else f"[{name}]"
+
+
+_WIDEST_NAME = 26
+
+
+def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
+    """Write groups of names and texts, the texts of all of them below each other."""
+    names = [name for rows in groups.values() for name, _ in rows if len(name) <= _WIDEST_NAME]
+    widest = max(map(len, names), default=0)
+    for title, rows in groups.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(widest), text) for name, text in rows], _WIDEST_NAME
+                )
