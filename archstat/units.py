@@ -33,7 +33,14 @@ DTYPES = (
 )
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
-_SHAPE = re.compile(r"[0-9]{1,40}(x[0-9]{1,40})*")
+# torch's and Python's other words for a dtype, and the short ones
+_DTYPE_ALIASES = {
+    **{"float": "float32", "single": "float32", "double": "float64", "half": "float16"},
+    **{"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"},
+    **{"int": "int64", "long": "int64", "short": "int16", "char": "int8", "byte": "uint8"},
+}
+_SHORT_DTYPES = {"float64": "fp64", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+_SHAPE = re.compile(r"([0-9]{1,40})(?:\s*([xX,])\s*[0-9]{1,40}(?:\s*\2\s*[0-9]{1,40})*)?")
 _SHORT = 10  # what people write themselves is not rounded
 _LARGEST_DIMENSION = 2**31 - 1
 
@@ -197,13 +204,13 @@ def parse_input(text: str) -> InputSpec:
     Raises:
         InputError: an empty or non-positive dimension, or an unknown dtype.
     """
-    name, equals, rest = text.rpartition("=")
+    name, equals, rest = (part.strip() for part in text.rpartition("="))
     if equals and not name.isidentifier():
         raise InputError(f"{text!r}: {name!r} is not an argument name; write NAME=SHAPE[:dtype].")
     shape_text, *flags = rest.split(":")
     shape = parse_shape(shape_text, text)
     batched = "nobatch" not in flags
-    dtypes = [flag for flag in flags if flag != "nobatch"]
+    dtypes = [dtype_named(flag) for flag in flags if flag != "nobatch"]
     if len(dtypes) > 1 or any(dtype not in DTYPES for dtype in dtypes):
         raise InputError(
             f"{text!r}: {':'.join(dtypes)!r} is not a dtype; known: {', '.join(DTYPES)}, "
@@ -212,21 +219,40 @@ def parse_input(text: str) -> InputSpec:
     return InputSpec(shape, dtypes[0] if dtypes else None, name or None, batched)
 
 
+def dtype_named(text: str) -> str:
+    """The dtype of `DTYPES` that ``Float16``, ``half`` or ``torch.fp16`` stands for, else `text`.
+
+    As in torch, ``int`` and ``float`` are Python's: int64 and float32.
+    """
+    word = text.strip().lower().removeprefix("torch.")
+    name = _DTYPE_ALIASES.get(word, word)
+    return name if name in DTYPES else text
+
+
+def short_dtype(text: str) -> str:
+    """``fp16`` for float16 and its other words; in lower case what has no short word."""
+    name = dtype_named(text)
+    return _SHORT_DTYPES.get(name, name.lower())
+
+
 def parse_shape(text: str, whole: str | None = None) -> tuple[int, ...]:
-    """The dimensions of ``3x224x224``; ``scalar`` has none.
+    """The dimensions of ``3x224x224``, ``3,224,224`` or ``(3, 224, 224)``; ``scalar`` has none.
 
     Raises:
-        InputError: not positive integers joined by ``x``.
+        InputError: not positive integers joined by ``x`` or commas.
     """
-    if text == "scalar":
+    bare = text.strip()
+    if bare == "scalar":
         return ()
+    if bare[:1] + bare[-1:] in ("()", "[]"):
+        bare = bare[1:-1].strip().removesuffix(",")
     # isascii: other scripts' digits are digits to int(), and to nobody else.
-    if not (text.isascii() and _SHAPE.fullmatch(text)) or len(text) > 200:
+    if not (bare.isascii() and _SHAPE.fullmatch(bare)) or len(bare) > 200:
         raise InputError(
             f"{whole or text!r} is not a shape; write positive sizes joined by x, "
             "without the batch, such as 3x224x224."
         )
-    shape = tuple(int(size) for size in text.split("x"))
+    shape = tuple(int(size) for size in re.split("[xX,]", bare))
     if not all(0 < size <= _LARGEST_DIMENSION for size in shape):
         raise InputError(f"{whole or text!r}: every size must lie between 1 and 2^31 - 1.")
     return shape

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archstat.errors import LookupFailedError
-from archstat.hints import did_you_mean, nearest, shortened
+from archstat.hints import as_known, did_you_mean, nearest, shortened, spelled_alike
 from archstat.models.users_code import candidates, load_attribute
 
 
@@ -109,6 +111,58 @@ def test_classes_of_a_file_know_their_module(write):
     assert sys.modules[found.__module__].Net is found
 
 
+def test_file_of_a_package_may_import_relatively(write):
+    write("src/own_pkg/__init__.py", "")
+    write("src/own_pkg/blocks.py", "WIDTH = 3\n")
+    write("src/own_pkg/models/__init__.py", "")
+    write("src/own_pkg/models/net.py", "from ..blocks import WIDTH\n")
+    assert load_attribute("src/own_pkg/models/net.py", "WIDTH") == 3
+    assert "own_pkg.models.net" in sys.modules
+
+
+def test_files_of_two_packages_of_one_name_get_each_its_own(write):
+    for folder, width in (("old", 1), ("new", 2)):
+        write(f"{folder}/own_pkg/__init__.py", "")
+        write(f"{folder}/own_pkg/blocks.py", f"WIDTH = {width}\n")
+        write(f"{folder}/own_pkg/net.py", "from .blocks import WIDTH\n")
+    assert load_attribute("old/own_pkg/net.py", "WIDTH") == 1
+    assert load_attribute("new/own_pkg/net.py", "WIDTH") == 2
+    assert load_attribute("old/own_pkg/net.py", "WIDTH") == 1
+
+
+def test_file_of_a_package_is_run_once_until_a_source_of_the_package_changes(write):
+    write("own_pkg/__init__.py", "")
+    path = write("own_pkg/blocks.py", "MARK = object()\n")
+    write("own_pkg/net.py", "from .blocks import MARK\n")
+    first = load_attribute("own_pkg/net.py", "MARK")
+    assert load_attribute("own_pkg/net.py", "MARK") is first
+    stamp = path.stat().st_mtime_ns + 1_000_000_000
+    os.utime(path, ns=(stamp, stamp))
+    assert load_attribute("own_pkg/net.py", "MARK") is not first
+
+
+def test_package_that_does_not_import_gives_its_own_error(write):
+    write("own_pkg/__init__.py", "")
+    write("own_pkg/net.py", "from .absent import WIDTH\n")
+    with pytest.raises(
+        LookupFailedError, match=r"own_pkg/net\.py does not import.*own_pkg\.absent"
+    ):
+        load_attribute("own_pkg/net.py", "WIDTH")
+
+
+def test_relative_import_outside_of_a_package_says_what_to_write(write):
+    write("src/pkg/net.py", "from .blocks import WIDTH\n")
+    with pytest.raises(LookupFailedError, match=r"or write src\.pkg\.net:NAME"):
+        load_attribute("src/pkg/net.py", "WIDTH")
+
+
+def test_relative_import_that_may_fail_is_let_to(write):
+    write("nets/sibling_blocks.py", "WIDTH = 3\n")
+    text = "try:\n    from .sibling_blocks import WIDTH\n"
+    write("nets/mine.py", f"{text}except ImportError:\n    from sibling_blocks import WIDTH\n")
+    assert load_attribute("nets/mine.py", "WIDTH") == 3
+
+
 # -- what is not found -----------------------------------------------------------------------------
 
 
@@ -185,7 +239,7 @@ def test_attribute_whose_lookup_raises_gives_that_error(write):
         ("import sys\nsys.exit(3)\n", "SystemExit: 3 (nets.py:2)"),
         ("raise RuntimeError\n", "RuntimeError (nets.py:1)"),
         ("assert 1 == 2, 'sizes'\n", "AssertionError: sizes (nets.py:1)"),
-        ("from . import blocks\n", "with no known parent package (nets.py:1)"),
+        ("from . import blocks\n", "with no known parent package (nets.py:1). Put an __init__.py"),
     ],
     ids=["raise", "missing import", "exit with text", "exit", "bare", "assert", "relative"],
 )
@@ -269,6 +323,42 @@ def test_nearest_names_come_best_first_and_at_most_three():
 def test_nearest_name_does_not_mind_capitals():
     assert nearest("VGG16", ["vgg16", "alexnet"]) == ["vgg16"]
     assert nearest("smallnet", ["SmallNet", "Other"]) == ["SmallNet"]
+
+
+def test_names_that_begin_so_come_in_natural_order_and_before_others():
+    names = ["net101", "resnet", "net18_tiny", "net18", "net50"]
+    assert nearest("net", names, 4) == ["net18", "net50", "net101", "net18_tiny"]
+    assert did_you_mean("Net", names) == " Did you mean net18, 50, 101, net18_tiny?"
+
+
+def test_more_names_than_are_shown_are_hinted_at():
+    assert did_you_mean("b", ["b"]) == " Did you mean b?"
+    names = [f"net{n}" for n in range(9)]
+    assert did_you_mean("net", names) == " Did you mean net0, 1, 2, 3, 4, 5, 6, 7, ...?"
+
+
+def test_last_names_come_last():
+    assert nearest("net", ["net_a", "net_b"], last=["net_a"]) == ["net_b", "net_a"]
+    assert nearest("nett", ["net", "nest"], last=["net"]) == ["nest", "net"]
+
+
+@pytest.mark.parametrize("name", ["a_1_2", "A 1-2", "a1_2", "a12"])
+def test_spelling_minds_neither_case_nor_separators(name):
+    assert spelled_alike(name, ["a_1_2", "b"]) == ["a_1_2"]
+    assert as_known(name, ["a_1_2", "b"]) == "a_1_2"
+
+
+def test_spelling_of_two_names_is_of_both_unless_separators_tell():
+    names = ["a_1_2", "a_12"]
+    assert spelled_alike("a12", names) == names
+    assert spelled_alike("a-12", names) == ["a_12"]
+    assert as_known("a12", names) == "a12"
+
+
+@given(st.lists(st.text(alphabet="aB1_- ", min_size=1)), st.text(alphabet="aB1_- "))
+def test_exact_name_is_always_itself(names, name):
+    assert spelled_alike(name, [*names, name]) == [name]
+    assert as_known(name, [*names, name]) == name
 
 
 def test_name_near_none_gets_no_suggestion():

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.errors import InputError
-from archstat.units import DTYPES, InputSpec, format_shape, parse_input, parse_shape
+from archstat.units import (
+    DTYPES,
+    InputSpec,
+    dtype_named,
+    format_shape,
+    parse_input,
+    parse_shape,
+    short_dtype,
+)
 
 checked = settings(deadline=None)
 shapes = st.lists(st.integers(1, 2**31 - 1), max_size=6).map(tuple)
@@ -29,8 +37,22 @@ def test_shape_is_sizes_joined_by_x(text, shape):
     assert format_shape(shape) == text
 
 
-NO_SHAPES = ["", "x", "3x", "x3", "3xx4", "3X4", "3,224,224", "-1x3", "3x-1", "3x2.5", "3 x 4",
-             "٣x٤", "3\u00d7224", "Scalar", "3x4\n", "0x3x", "²"]  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["3,224,224", "(3, 224, 224)", "[3,224,224]", "(3,224,224,)", "3X224X224", " 3 x 224 x 224"],
+)
+def test_shape_may_be_written_as_python_does(text):
+    assert parse_shape(text) == (3, 224, 224)
+
+
+@checked
+@given(shapes.filter(bool))
+def test_tuple_and_list_of_sizes_are_read_back(shape):
+    assert parse_shape(str(shape)) == parse_shape(str(list(shape))) == shape
+
+
+NO_SHAPES = ["", "x", "3x", "x3", "3xx4", "3x224,224", "(3", "-1x3", "3x-1", "3x2.5", "3 4", "()",
+             "٣x٤", "3\u00d7224", "Scalar", "3;4", "(3,4]", "0x3x", "²"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_SHAPES)
@@ -73,6 +95,11 @@ def test_input_is_read_back(spec):
     [
         ("3x224x224", InputSpec((3, 224, 224))),
         ("tokens=128:int64", InputSpec((128,), "int64", "tokens")),
+        ("tokens=(128,):int64", InputSpec((128,), "int64", "tokens")),
+        ("128:int", InputSpec((128,), "int64")),
+        ("128:long", InputSpec((128,), "int64")),
+        ("3x4:Half", InputSpec((3, 4), "float16")),
+        ("3x4:torch.bfloat16", InputSpec((3, 4), "bfloat16")),
         ("128:int64:nobatch", InputSpec((128,), "int64", None, False)),
         ("128:nobatch:int64", InputSpec((128,), "int64", None, False)),
         ("x=scalar", InputSpec((), None, "x")),
@@ -81,6 +108,21 @@ def test_input_is_read_back(spec):
 )
 def test_input_has_a_name_a_dtype_and_a_batch_or_none(text, spec):
     assert parse_input(text) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [("float16", "fp16"), ("HALF", "fp16"), ("fp16", "fp16"), ("torch.float32", "fp32"),
+     ("BF16", "bf16"), ("double", "fp64"), ("amp", "amp"), ("TF32", "tf32"), ("INT8", "int8")],
+)  # fmt: skip
+def test_dtype_has_a_short_word(text, short):
+    assert short_dtype(text) == short
+
+
+@checked
+@given(st.sampled_from(DTYPES))
+def test_dtype_is_its_own_name(dtype):
+    assert dtype_named(dtype) == dtype_named(dtype.upper()) == dtype
 
 
 def test_batch_stands_in_front_unless_there_is_none():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import keyword
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from archstat.errors import OptionError
@@ -29,7 +30,7 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
     try:
         signature = inspect.signature(found)
     except (TypeError, ValueError):
-        options = {key: guessed(value) for key, value in spec.options}
+        options = {key: converted(spec, key, value, None) for key, value in spec.options}
         return lambda: found(**options)
     hints = _hints(found) if spec.options else {}
     parameters = {spelled(name): p for name, p in signature.parameters.items()}
@@ -45,8 +46,8 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
             raise OptionError(_unknown_option(spec, key, named))
         name = named[key].name if key in named else key
         default = named[key].default if key in named else None
-        hint = hints.get(name, str if isinstance(default, str) else None)
-        values[name] = _converted(spec, key, text, hint)
+        hint = hints.get(name, type(default) if isinstance(default, _TELLING) else None)
+        values[name] = converted(spec, key, text, hint)
     missing = [n for n, p in named.items() if p.default is p.empty and p.name not in values]
     if missing:
         wanted = "".join(f",{name}=..." for name in missing)
@@ -81,14 +82,22 @@ def _unknown_option(spec: Spec, key: str, named: Mapping[str, inspect.Parameter]
     return f"{spec.text}: there is no option {key!r}.{hint} It takes {taken or 'no option'}."
 
 
-def _converted(spec: Spec, key: str, text: str, hint: Any) -> Any:
-    if hint is None or hint is Any:
-        return guessed(text)
+_TELLING = (str, list, tuple, dict)  # types of a default that stand for an annotation
+_WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None}
+
+
+def converted(spec: Spec, key: str, text: str, hint: Any) -> Any:
+    """The value of an option, guessed where no annotation tells its type.
+
+    Raises:
+        OptionError: it has none.
+    """
     try:
-        return convert(text, hint)
+        return guessed(text) if hint is None or hint is Any else convert(text, hint)
     except ValueError:
+        wanted = "values in brackets" if hint is None or hint is Any else _described(hint)
         raise OptionError(
-            f"{spec.text}: {key}={text} is impossible; {key} takes {_described(hint)}."
+            f"{spec.text}: {key}={text} is impossible; {key} takes {wanted}."
         ) from None
 
 
@@ -111,7 +120,11 @@ def convert(text: str, hint: Any) -> Any:
         if text.lower() not in words:
             raise ValueError(text)
         return words[text.lower()]
-    return hint(text) if hint in (int, float, str) else guessed(text)
+    if hint is str:
+        return guessed(text) if text[:1] in ("'", '"') else text
+    if hint in (int, float):
+        return hint(text)
+    return _fitting(guessed(text), hint)
 
 
 _NONE: Mapping[str, Any] = {"none": None}
@@ -126,6 +139,36 @@ def _first_conversion(text: str, hints: tuple[Any, ...]) -> Any:
     raise ValueError(text)
 
 
+def _fitting(value: Any, hint: Any) -> Any:
+    """A value as the collection that an annotation names; anything else stays as it is.
+
+    Raises:
+        ValueError: it is no collection, or of items that the annotation does not allow.
+    """
+    kind, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is dict or kind is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(value)
+        return value
+    if kind not in (list, tuple, Sequence):
+        return _as_annotated(value, hint)
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(value)
+    each = arguments[:1] * len(value) if kind is not tuple or arguments[1:] == (...,) else arguments
+    if arguments and len(each) != len(value):
+        raise ValueError(value)
+    items = [_fitting(item, one) for item, one in zip(value, each, strict=True)] if each else value
+    return list(items) if kind is list else tuple(items)
+
+
+def _as_annotated(value: Any, hint: Any) -> Any:
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint in (int, float, bool, str) and type(value) is not hint:
+        raise ValueError(value)
+    return value
+
+
 def _described(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return " or ".join(str(choice) for choice in typing.get_args(hint))
@@ -134,18 +177,50 @@ def _described(hint: Any) -> str:
     names: dict[Any, str] = {
         **{int: "a whole number", float: "a number", bool: "true or false"},
         **{str: "a text", type(None): "none"},
+        **dict.fromkeys((list, tuple, Sequence), "a list such as [8,16,32]"),
+        **dict.fromkeys((dict, Mapping), "a dict such as {a: 1}"),
     }
-    return names.get(hint) or str(getattr(hint, "__name__", hint))
+    kind = typing.get_origin(hint) or hint
+    return names.get(kind) or str(getattr(hint, "__name__", hint))
 
 
 def guessed(text: str) -> Any:
-    """A value without an annotation: int, float, true/false/none, else the text."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
+    """A value without an annotation: number, true/false/none, what Python brackets, else the text.
+
+    A word in brackets needs no quotes: ``[relu,gelu]`` are two texts.
+
+    Raises:
+        ValueError: brackets or quotes that hold no values.
+    """
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     for number in (int, float):
         try:
             return number(text)
         except ValueError:
             continue
+    if text[:1] and text[:1] in "([{'\"":
+        try:
+            return _literal(ast.parse(text, mode="eval").body)
+        except (SyntaxError, RecursionError, MemoryError, TypeError) as error:
+            raise ValueError(text) from error
     return text
+
+
+def _literal(node: ast.expr) -> Any:
+    """What an expression of numbers, texts, bare words and brackets stands for."""
+    match node:
+        case ast.Tuple(elts):
+            return tuple(map(_literal, elts))
+        case ast.List(elts):
+            return list(map(_literal, elts))
+        case ast.Dict(keys, values) if None not in keys:
+            pairs = zip(keys, values, strict=True)
+            return {_literal(key): _literal(value) for key, value in pairs if key is not None}
+        case ast.UnaryOp(ast.USub(), operand) if type(number := _literal(operand)) in (int, float):
+            return -number
+        case ast.Constant(value) if value is not ... and not isinstance(value, (bytes, complex)):
+            return value
+        case ast.Name(word):
+            return guessed(word)
+    raise ValueError(ast.unparse(node))

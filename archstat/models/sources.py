@@ -16,8 +16,8 @@ from archstat.errors import (
     MissingExtraError,
     UnknownModelError,
 )
-from archstat.hints import did_you_mean, shortened
-from archstat.models.options import bound, guessed
+from archstat.hints import as_known, did_you_mean, shortened
+from archstat.models.options import bound, converted
 from archstat.models.specs import Spec
 from archstat.models.users_code import load_attribute
 from archstat.units import InputSpec, parse_input
@@ -112,38 +112,44 @@ def _from_zoo(spec: Spec) -> Source:
 
 def _from_timm(spec: Spec) -> Source:
     timm = _optional("timm")
-    known = timm.list_models()
-    if spec.target not in known and spec.target.partition(".")[0] not in known:
-        raise UnknownModelError(
-            f"timm has no model {spec.target!r}.{did_you_mean(spec.target, known)}"
-        )
-    options = {key: guessed(value) for key, value in spec.options}
+    target, dot, tag = spec.target.partition(".")
+    name = as_known(target, timm.list_models())
+    if not timm.is_model(name):
+        hint = did_you_mean(target, timm.list_models())
+        raise UnknownModelError(f"timm has no model {spec.target!r}.{hint}")
+    options = _guessed_options(spec)
 
     def default_inputs(model: Any) -> tuple[InputSpec, ...]:
         config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
-        return (InputSpec(tuple(config.get("input_size", (3, 224, 224)))),)
+        channels, *sides = config.get("input_size", (3, 224, 224))
+        if "img_size" in options:
+            # what the option made of the model, else the option itself
+            size = getattr(getattr(model, "patch_embed", None), "img_size", options["img_size"])
+            sides = list(size) if isinstance(size, (tuple, list)) else [size, size]
+        return (InputSpec((options.get("in_chans", channels), *sides)),)
 
-    return Source(
-        spec, lambda: timm.create_model(spec.target, pretrained=False, **options), default_inputs
-    )
+    def factory() -> Any:
+        return timm.create_model(f"{name}{dot}{tag}", pretrained=False, **options)
+
+    return Source(spec, factory, default_inputs)
 
 
 def _from_torchvision(spec: Spec) -> Source:
     models = _optional("torchvision").models
     known = models.list_models()
-    if spec.target not in known:
-        raise UnknownModelError(
-            f"torchvision has no model {spec.target!r}.{did_you_mean(spec.target, known)}"
-        )
-    options = {key: guessed(value) for key, value in spec.options}
+    name = as_known(spec.target, known)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise UnknownModelError(f"torchvision has no model {spec.target!r}.{hint}")
+    options = _guessed_options(spec)
     # A network with a backbone would load that of ImageNet.
-    taken = inspect.signature(models.get_model_builder(spec.target)).parameters
-    no_weights = {name: None for name in ("weights", "weights_backbone") if name in taken}
-    no_weights = {key: None for key in no_weights if key not in options}
+    taken = inspect.signature(models.get_model_builder(name)).parameters
+    weights = [key for key in ("weights", "weights_backbone") if key in taken]
+    no_weights = {key: None for key in weights if key not in options}
 
     def default_inputs(model: Any) -> tuple[InputSpec, ...]:
-        weights = models.get_model_weights(spec.target)
-        sizes = [_keyword(entry.transforms, "crop_size") for entry in weights]
+        trained = models.get_model_weights(name)
+        sizes = [_keyword(entry.transforms, "crop_size") for entry in trained]
         side = min((size for size in sizes if size), default=224)
         return (InputSpec((3, side, side)),)
 
@@ -151,9 +157,18 @@ def _from_torchvision(spec: Spec) -> Source:
         with warnings.catch_warnings():
             # About an initialisation to come, which is skipped here.
             warnings.simplefilter("ignore", FutureWarning)
-            return models.get_model(spec.target, **no_weights, **options)
+            return models.get_model(name, **no_weights, **options)
 
     return Source(spec, factory, default_inputs)
+
+
+def _guessed_options(spec: Spec) -> dict[str, Any]:
+    """Values of options whose annotations nobody knows.
+
+    Raises:
+        OptionError: brackets or quotes that hold no values.
+    """
+    return {key: converted(spec, key, value, None) for key, value in spec.options}
 
 
 def _keyword(partial: Any, name: str) -> int | None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from archstat import zoo
 from archstat.errors import InputError, LookupFailedError, SpecError
-from archstat.models.users_code import candidates
+from archstat.hints import spelled_alike
+from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
 
 Scheme = Literal["zoo", "timm", "torchvision", "python"]
-_PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
+PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
+_WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".onnx", ".safetensors")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,17 @@ def parse_spec(text: str) -> Spec:
     """The parts of a spec such as ``mobilenet_v1,width=0.5,resolution=160``.
 
     Raises:
-        SpecError: an empty item, a key without ``=``, a repeated key, a file without a target.
+        SpecError: an empty item, a key without ``=``, a repeated key, a bracket or quote left open,
+            a file without a target.
         InputError: `input`, `resolution` that are not shapes.
     """
-    head, *items = text.split(",")
+    head, *items = _items(text)
     scheme, target, attribute = _target(text, head.strip())
     options: dict[str, str] = {}
     for item in items:
         key, equals, value = item.strip().partition("=")
         if not (key and equals):
-            raise SpecError(f"{text!r}: {item!r} is not an option; write KEY=VALUE, no empty item.")
+            raise SpecError(_no_option(text, item))
         if key in options:
             raise SpecError(f"{text!r} gives {key} twice; give it once.")
         options[key] = value
@@ -83,6 +88,42 @@ def parse_spec(text: str) -> Spec:
         resolution=() if size is None else _resolution(size, text),
         batch=None if batch is None else parse_batch(batch),
     )
+
+
+def _items(text: str) -> list[str]:
+    """What stands between the commas that are in no brackets and no quotes.
+
+    Raises:
+        SpecError: a bracket or a quote that is not closed, or one too many.
+    """
+    items, awaited = [""], ""
+    for character in text:
+        quoted = awaited[-1:] in ("'", '"')
+        if character == "," and not awaited:
+            items.append("")
+            continue
+        items[-1] += character
+        if character == awaited[-1:] and awaited:
+            awaited = awaited[:-1]
+        elif quoted or len(items) == 1:
+            continue
+        elif character in "'\"" and items[-1][-2:-1] in ("=", ",", " ", "(", "[", "{", ":"):
+            awaited += character
+        elif character in _CLOSING:
+            awaited += _CLOSING[character]
+        elif character in _CLOSING.values():
+            raise SpecError(f"{text!r}: this {character!r} closes no bracket.")
+    if awaited:
+        raise SpecError(f"{text!r}: a {awaited[-1]!r} is missing; close every bracket and quote.")
+    return items
+
+
+def _no_option(text: str, item: str) -> str:
+    """What is wrong with an item without a key: commas between models, say."""
+    known = spelled_alike(item, zoo.catalogue()) or ":" in item
+    if known or (text.rstrip().endswith(",") and text.count(",") == 1):
+        return f"{text!r}: separate models by spaces, without commas; commas begin KEY=VALUE."
+    return f"{text!r}: {item!r} is not an option; write KEY=VALUE, no empty item."
 
 
 def _resolution(size: str, text: str) -> tuple[int, ...]:
@@ -104,8 +145,9 @@ def parse_batch(text: str) -> int:
 
 
 def _target(text: str, head: str) -> tuple[Scheme, str, str]:
+    head = head.replace("::", ":")
     before, colon, after = head.rpartition(":")
-    for scheme in _PACKAGES:
+    for scheme in PACKAGES:
         if colon and before == scheme:
             if not after:
                 raise SpecError(f"{text!r} names no model; write {scheme}:NAME.")
@@ -113,22 +155,53 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
     if not head:
         raise SpecError(f"{text!r} names no model; write a zoo name, FILE.py:NAME or MODULE:NAME.")
     if not colon:
-        if head.endswith(".py") or "/" in head:
-            raise SpecError(_without_attribute(head))
-        return "zoo", head, ""
+        return _without_colon(head)
     if not (before and after and all(part.isidentifier() for part in after.split("."))):
         raise SpecError(
             f"{text!r}: {after!r} is not an attribute; write FILE.py:NAME or MODULE:NAME."
         )
+    if before.lower().endswith(_WEIGHTS):
+        raise SpecError(_of_weights(before))
     return "python", before, after
 
 
-def _without_attribute(path: str) -> str:
+def _without_colon(head: str) -> tuple[Scheme, str, str]:
+    """A name of the zoo, a file with one model, or ``package.module.Net``."""
+    if head.lower().endswith(_WEIGHTS):
+        raise SpecError(_of_weights(head))
+    if head.endswith(".py") or "/" in head:
+        return "python", head, _only_model(head)
+    before, _, after = head.rpartition(".")
+    parts = head.split(".")
+    if before and all(part.isidentifier() for part in parts) and is_importable(parts[0]):
+        return "python", before, after
+    return "zoo", head, ""
+
+
+def _of_weights(path: str) -> str:
+    return (
+        f"{path} is a file of weights; archstat needs the code that builds the model: FILE.py:NAME."
+    )
+
+
+def _only_model(path: str) -> str:
+    """The one class of models in a file.
+
+    Raises:
+        SpecError: there is no such file, or not exactly one class of models in it.
+    """
     if not os.path.exists(path):
-        return f"There is no file {path}; write FILE.py:NAME, the class or function that builds."
+        raise SpecError(
+            f"There is no file {path}; write FILE.py:NAME, the class or function that builds."
+        )
     try:
-        names = candidates(Path(path))
+        names, models = candidates(Path(path)), model_classes(Path(path))
     except LookupFailedError:
-        names = []
-    hint = f"try {' or '.join(f'{path}:{name}' for name in names[:3])}" if names else "FILE.py:NAME"
-    return f"{path} is a file without a target: name the class or function that builds; {hint}."
+        names = models = []
+    if len(models) == 1:
+        return models[0]
+    named = [f"{path}:{name}" for name in (models or names)[:3]]
+    hint = f"try {' or '.join(named)}" if named else "FILE.py:NAME"
+    raise SpecError(
+        f"{path} is a file without a target: name the class or function that builds; {hint}."
+    )

@@ -9,6 +9,8 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,12 +52,37 @@ def candidates(path: Path) -> list[str]:
     Raises:
         LookupFailedError: it cannot be read as Python.
     """
-    try:
-        tree = ast.parse(read_regular(path), str(path))
+    with _reading(path) as tree:
         names = [name for node in tree.body for name in _named(node)]
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
+
+
+def model_classes(path: Path) -> list[str]:
+    """The public classes of a file that are modules by their bases, read without running it.
+
+    Raises:
+        LookupFailedError: it cannot be read as Python.
+    """
+    found: list[str] = []
+    with _reading(path) as tree:
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+                if any(base.endswith(_MODULES) or base in found for base in bases):
+                    found.append(node.name)
+    return [name for name in found if not name.startswith("_")]
+
+
+_MODULES = ("Module", "Sequential", "ModuleList", "ModuleDict")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[ast.Module]:
+    """The statements of a file; whatever is wrong with them is the file's fault."""
+    try:
+        yield ast.parse(read_regular(path), str(path))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise LookupFailedError(f"{path} cannot be read: {shortened(error)}") from error
-    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
 _PLAIN = (
@@ -91,10 +118,21 @@ def _assigned(target: ast.AST, value: ast.AST | None) -> Iterator[str]:
             yield from _assigned(name, its)
 
 
+def is_importable(name: str) -> bool:
+    """Whether a module of this undotted name is installed or lies in the working directory."""
+    try:
+        return PathFinder.find_spec(name, [str(Path.cwd()), *sys.path]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise LookupFailedError(f"There is no file {path}.")
     resolved = path.resolve()
+    is_relative = _imports_relatively(resolved)
+    if is_relative and (resolved.parent / "__init__.py").is_file():
+        return _import_of_package(path, resolved)
     # Keeps two files of one stem apart, and an edited file from its older self.
     stamp = f"{resolved}:{resolved.stat().st_mtime_ns}:{resolved.stat().st_size}"
     name = f"_archstat_{resolved.stem}_{hashlib.sha1(stamp.encode()).hexdigest()[:10]}"
@@ -112,8 +150,59 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit, GeneratorExit) as error:
         del sys.modules[name]
-        raise LookupFailedError(f"{path} does not import: {shortened(error)}") from error
+        hint = _as_module(resolved) if is_relative and isinstance(error, ImportError) else ""
+        raise LookupFailedError(f"{path} does not import: {shortened(error)}{hint}") from error
     return module
+
+
+def _imports_relatively(path: Path) -> bool:
+    """Whether a file says ``from .blocks import ...`` anywhere."""
+    try:
+        with _reading(path) as tree:
+            return any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
+    except LookupFailedError:
+        return False  # the import tells what is wrong with it
+
+
+def _import_of_package(path: Path, resolved: Path) -> ModuleType:
+    """A file as the module of its package that it is.
+
+    Raises:
+        LookupFailedError: the import itself raised.
+    """
+    root = resolved.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    name = ".".join(resolved.relative_to(root).with_suffix("").parts)
+    top = name.partition(".")[0]
+    stamp = _stamp_of(root / top)
+    if getattr(sys.modules.get(top), "__archstat_stamp__", None) != stamp:
+        for known in [one for one in sys.modules if one == top or one.startswith(f"{top}.")]:
+            del sys.modules[known]  # of another folder, or older than the files are now
+    _make_importable(root)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit, GeneratorExit) as error:
+        raise LookupFailedError(f"{path} does not import: {shortened(error)}") from error
+    sys.modules[top].__dict__["__archstat_stamp__"] = stamp
+    return module
+
+
+def _stamp_of(package: Path) -> str:
+    """What changes as soon as a source of the package does."""
+    status = [(str(path), path.stat()) for path in sorted(package.rglob("*.py"))]
+    text = "".join(f"{path}:{one.st_mtime_ns}:{one.st_size}\n" for path, one in status)
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+def _as_module(path: Path) -> str:
+    """What to do about the relative imports of a file that lies in no package."""
+    name = "PACKAGE.MODULE"
+    if path.is_relative_to(Path.cwd()):
+        parts = path.relative_to(Path.cwd()).with_suffix("").parts
+        name = ".".join(parts) if len(parts) > 1 else name
+    return f". Put an __init__.py beside it, or write {name}:NAME, from the folder of the package."
 
 
 def _import_module(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from archstat.errors import UnknownModelError
-from archstat.hints import did_you_mean
+from archstat.hints import did_you_mean, spelled_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +55,20 @@ def catalogue() -> dict[str, Entry]:
 
 
 def entry(name: str) -> Entry:
-    """The catalogue's entry of one network.
+    """The catalogue's entry of one network; ``VGG 16`` and ``vgg-16`` are ``vgg16``.
 
     Raises:
-        UnknownModelError: no network of that name; the message has the nearest.
+        UnknownModelError: no network of that name, or several; the message has the nearest.
     """
     known = catalogue()
-    if name not in known:
-        hint = did_you_mean(name, known) or " `archstat list` shows them all."
-        raise UnknownModelError(f"There is no network {name!r} in the zoo.{hint}")
-    return known[name]
+    found = spelled_alike(name, known)
+    if len(found) == 1:
+        return known[found[0]]
+    if found:
+        raise UnknownModelError(f"{name!r} may be {' or '.join(found)}: write one of them.")
+    blocks = [one for one in known if known[one].category == "block"]
+    hint = did_you_mean(name, known, last=blocks) or " `archstat list` shows them all."
+    raise UnknownModelError(f"There is no network {name!r} in the zoo.{hint}")
 
 
 def factory(name: str) -> Callable[..., nn.Module]:
@@ -73,8 +77,9 @@ def factory(name: str) -> Callable[..., nn.Module]:
     Raises:
         UnknownModelError: no network of that name.
     """
-    module = importlib.import_module(f"{__name__}.{entry(name).file}")
-    made: Callable[..., nn.Module] = getattr(module, name)
+    found = entry(name)
+    module = importlib.import_module(f"{__name__}.{found.file}")
+    made: Callable[..., nn.Module] = getattr(module, found.name)
     return made
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from archstat.errors import (
@@ -147,7 +151,6 @@ def test_zoo_options_bring_their_own_input(text, shape):
     ("name", "near"),
     [
         ("vgg17", "vgg16"),
-        ("VGG16", "vgg16"),
         ("resnet5O", "resnet50"),
         ("mobilenet", "mobilenet_v1"),
     ],
@@ -155,6 +158,18 @@ def test_zoo_options_bring_their_own_input(text, shape):
 def test_unknown_network_gets_the_nearest_names(name, near):
     with pytest.raises(UnknownModelError, match=f"Did you mean .*{near}"):
         find(parse_spec(name))
+
+
+def test_name_whose_beginning_many_have_lists_the_family_in_natural_order():
+    with pytest.raises(
+        UnknownModelError, match="Did you mean resnet18, 34, 50, 101, 152, resnet20"
+    ):
+        find(parse_spec("resnet"))
+
+
+@pytest.mark.parametrize("text", ["ResNet-18", "resnet 18", "RESNET_18,num_classes=1000"])
+def test_zoo_name_minds_neither_case_nor_separators(text):
+    assert parameters(built(text)) == 11_689_512
 
 
 def test_network_unlike_any_gets_the_command_that_lists_them():
@@ -364,7 +379,10 @@ def test_target_that_is_missing_gets_the_nearest(nets):
 @pytest.mark.parametrize(
     ("text", "value"),
     [("3", 3), ("-3", -3), ("0.5", 0.5), ("1e3", 1000.0), ("true", True), ("False", False),
-     ("none", None), ("same", "same"), ("3x3", "3x3"), ("", "")],
+     ("none", None), ("same", "same"), ("3x3", "3x3"), ("", ""), ("[8,16]", [8, 16]),
+     ("(8, 16)", (8, 16)), ("(8,)", (8,)), ("[(1, 2.5), [-3]]", [(1, 2.5), [-3]]), ("[]", []),
+     ("{a: 1, 'b': [none, True]}", {"a": 1, "b": [None, True]}), ("'8'", "8"),
+     ("[relu,'a,b']", ["relu", "a,b"]), ("it's", "it's")],
 )  # fmt: skip
 def test_value_without_annotation_is_guessed(text, value):
     assert guessed(text) == value
@@ -373,11 +391,69 @@ def test_value_without_annotation_is_guessed(text, value):
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("x", int), ("x", float), ("2", bool), ("x", type(None)), ("x", int | None), ("", int)],
+    [
+        ("x", int),
+        ("x", float),
+        ("2", bool),
+        ("x", type(None)),
+        ("x", int | None),
+        ("", int),
+        ("8x16", list[int]),
+        ("8", tuple[int, ...]),
+        ("[a]", list[int]),
+        ("[1,2]", tuple[int]),
+        ("[1]", dict[str, int]),
+        ("[1.5]", Sequence[int]),
+        ("8", list),
+        ("[f(1)]", Any),
+        ("[1+2]", list),
+    ],
 )
 def test_value_that_an_annotation_does_not_allow_is_refused(text, hint):
     with pytest.raises(ValueError):
         convert(text, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "value"),
+    [
+        ("[8,16]", list[int], [8, 16]),
+        ("(8,16)", list[int], [8, 16]),
+        ("[8,16]", tuple[int, ...], (8, 16)),
+        ("[8,16]", tuple[int, int], (8, 16)),
+        ("[8,16]", Sequence[float], (8.0, 16.0)),
+        ("[[1,2],[3]]", list[tuple[int, ...]], [(1, 2), (3,)]),
+        ("[8,16]", list, [8, 16]),
+        ("[8,16]", int | list[int], [8, 16]),
+        ("8", int | list[int], 8),
+        ("none", list[int] | None, None),
+        ("{a: 1}", dict[str, int], {"a": 1}),
+        ("'a,b'", str, "a,b"),
+        ("[a]", str, "[a]"),
+    ],
+)
+def test_collection_takes_the_type_of_its_annotation(text, hint, value):
+    found = convert(text, hint)
+    assert found == value
+    assert type(found) is type(value)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+PLAIN_KEYS = st.text() | st.integers()
+
+
+@given(st.recursive(PLAIN, lambda inner: st.lists(inner) | st.lists(inner).map(tuple)
+                    | st.dictionaries(PLAIN_KEYS, inner), max_leaves=8))  # fmt: skip
+def test_brackets_are_read_as_python_reads_them(value):
+    assert guessed(repr([value])) == [value]
+
+
+@given(st.text(alphabet="()[]{}'\",:=.-0123456789abNone ", max_size=24) | st.text())
+def test_any_text_is_a_value_or_none(text):
+    try:
+        guessed(text)
+    except ValueError:
+        assert text[0] in "([{'\""
 
 
 # -- timm and torchvision --------------------------------------------------------------------------
@@ -424,6 +500,19 @@ def test_timm_network_has_its_published_parameters(timm):
     assert parameters(model) == 11_689_512
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
     assert source.default_inputs(model) == (InputSpec((3, 224, 224)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("timm:vit_base_patch16_224,img_size=384", (3, 384, 384)),
+        ("timm:vit_base_patch16_224,img_size=(224,448),in_chans=1", (1, 224, 448)),
+        ("timm:ResNet-18,in_chans=4", (4, 224, 224)),
+    ],
+)
+def test_timm_option_for_the_input_brings_it(timm, text, shape):
+    source = find(parse_spec(text))
+    assert source.default_inputs(source.build()) == (InputSpec(shape),)
 
 
 def test_timm_network_takes_options_and_a_tag(timm):

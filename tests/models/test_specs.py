@@ -85,12 +85,66 @@ def test_batch_is_a_whole_number(text, batch):
     assert parse_batch(text) == batch
 
 
+@pytest.mark.parametrize(
+    ("items", "options"),
+    [
+        ("dims=[8,16,32]", (("dims", "[8,16,32]"),)),
+        ("dims=(8,16),act=relu", (("dims", "(8,16)"), ("act", "relu"))),
+        ("a=[(1,2),[3]],b={x: [1,2]}", (("a", "[(1,2),[3]]"), ("b", "{x: [1,2]}"))),
+        ("a='x,y',b=\"(\"", (("a", "'x,y'"), ("b", '"("'))),
+        ("a=['(',2],b=3", (("a", "['(',2]"), ("b", "3"))),
+        ("a=it's,b=3", (("a", "it's"), ("b", "3"))),
+    ],
+)
+def test_commas_in_brackets_and_quotes_are_of_the_value(items, options):
+    assert parse_spec(f"mine.py:build,{items}").options == options
+
+
+@pytest.mark.parametrize("text", ["(3, 32, 32)", "[3,32,32]", "3x32x32"])
+def test_input_may_be_written_as_python_does(text):
+    assert parse_spec(f"mine.py:Net,input={text}").input == InputSpec((3, 32, 32))
+
+
+@pytest.mark.parametrize("text", ["net.py::Net", "net.py:Net"])
+def test_two_colons_are_as_good_as_one(text):
+    assert parse_spec(text) == Spec(text, "python", "net.py", "Net")
+
+
+def test_dotted_name_of_a_module_at_hand_is_a_target(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net.py").write_text("", encoding="utf-8")
+    assert parse_spec("own_net.Net") == Spec("own_net.Net", "python", "own_net", "Net")
+    assert parse_spec("absent_net.Net") == Spec("absent_net.Net", "zoo", "absent_net.Net")
+
+
+def test_file_with_one_class_of_models_needs_no_name(tmp_path):
+    path = tmp_path / "mine.py"
+    text = "class Block: ...\nclass Net(nn.Module): ...\ndef helper(): ...\n"
+    path.write_text(text, encoding="utf-8")
+    assert parse_spec(f"{path},depth=50").attribute == "Net"
+
+
+def test_file_with_two_classes_of_models_lists_them(tmp_path):
+    path = tmp_path / "mine.py"
+    text = "class A(nn.Module): ...\nclass B(A): ...\nclass Other: ...\nclass _C(B): ...\n"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match="without a target") as refusal:
+        parse_spec(str(path))
+    assert f"try {path}:A or {path}:B." in str(refusal.value)
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["vgg16,", "vgg16,,batch=2", "vgg16,batch=2,", "vgg16, ,batch=2"])
+@pytest.mark.parametrize("text", ["vgg16,,batch=2", "vgg16,batch=2,", "vgg16, ,batch=2"])
 def test_empty_item_is_refused(text):
     with pytest.raises(SpecError, match="no empty item"):
+        parse_spec(text)
+
+
+@pytest.mark.parametrize("text", ["vgg16,", "vgg16,mobilenet_v1", "vgg16, VGG-19", "a,timm:b"])
+def test_comma_between_models_is_told_as_such(text):
+    with pytest.raises(SpecError, match="separate models by spaces"):
         parse_spec(text)
 
 
@@ -130,10 +184,24 @@ def test_resolution_that_is_no_size_is_refused(resolution):
         parse_spec(f"vgg16,resolution={resolution}")
 
 
-@pytest.mark.parametrize("shape", ["", "3x", "3x0x4", "3,4", "3x4:float", "1-x=3"])
+@pytest.mark.parametrize("shape", ["", "3x", "3x0x4", "3,4", "3x4:floaty", "1-x=3"])
 def test_input_that_is_no_shape_is_refused(shape):
     with pytest.raises((InputError, SpecError)):
         parse_spec(f"vgg16,input={shape}")
+
+
+@pytest.mark.parametrize("value", ["[8,16", "(8", "{a: 1", "'x", "8)", "[8)"])
+def test_bracket_or_quote_that_is_left_open_is_refused(value):
+    with pytest.raises(SpecError, match=r"is missing|closes no bracket"):
+        parse_spec(f"mine.py:build,dims={value}")
+
+
+@pytest.mark.parametrize(
+    "name", ["net.pt", "run/best.pth", "net.onnx", "x.safetensors", "A.PT:Net"]
+)
+def test_file_of_weights_is_told_as_such(name):
+    with pytest.raises(SpecError, match=r"file of weights.*FILE\.py:NAME"):
+        parse_spec(name)
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",", ",batch=2"])
@@ -184,7 +252,8 @@ def test_path_longer_than_any_file_name_is_no_file():
 
 _PIECES = st.sampled_from(
     ["vgg16", "timm:", "torchvision", ":", ",", "=", "x.py", "/", "..", "batch", "resolution",
-     "input", "3x8", "0", "scalar", "int64", "nobatch", "tokens", "~", "\\", "\0", "%", " ", "x"]
+     "input", "3x8", "0", "scalar", "int64", "nobatch", "tokens", "~", "\\", "\0", "%", " ", "x",
+     "[", "]", "(", ")", "{", "'", '"', "::", ".pt", "."]
 )  # fmt: skip
 
 
