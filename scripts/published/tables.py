@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from published.rules import CONVENTIONS
+from archstat.analyses.conventions.sources import CONVENTIONS
 from published.verdicts import Verdict
 
 HEADER = (

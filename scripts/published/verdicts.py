@@ -6,11 +6,11 @@ from functools import cache
 from typing import NamedTuple
 
 import archstat
+from archstat.analyses.conventions import SCALES
+from archstat.analyses.conventions.sources import CONVENTIONS, convention_of
 from archstat.result import Report
 from archstat.zoo import catalogue
-from published.conventions import SCALES
 from published.figures import Figure, exception_of, network_of
-from published.rules import CONVENTIONS, convention_of
 
 
 class Verdict(NamedTuple):

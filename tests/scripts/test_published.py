@@ -19,9 +19,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from published import figures as data  # noqa: E402
 from published.figures import Figure  # noqa: E402
-from published.rules import CONVENTIONS, RULES, convention_of  # noqa: E402
 from published.tables import HEADER, csv_text, markdown_text  # noqa: E402
 from published.verdicts import Verdict, judge, spec_of, status_of  # noqa: E402
+
+from archstat.analyses.conventions.sources import CONVENTIONS, RULES, convention_of  # noqa: E402
 
 # networks whose capture takes a large part of a second or more
 _LARGE = re.compile(r"1202|1001|pyramidnet|_k40|250_k24|cbam_resnet1|efficientnet_b[78]")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from published.conventions import (
-    Convention,
+from archstat.analyses.conventions import Convention
+from archstat.analyses.conventions.counts import (
     activations_and_max_pools,
     connections,
     flops_without_linear,
@@ -32,8 +32,10 @@ from published.conventions import (
     without_norm_params,
     without_top,
 )
-from published.features import layer_outputs, layer_outputs_without_response_norm
-from published.figures import Figure
+from archstat.analyses.conventions.features import (
+    layer_outputs,
+    layer_outputs_without_response_norm,
+)
 
 _KERAS = (
     ("Keras", "params and the two running statistics of a channel", with_running_statistics),
@@ -133,6 +135,19 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
         layer_outputs_without_response_norm,
     ),
 })  # fmt: skip
+
+
+class Figure(Protocol):
+    """A printed figure: whose it is, of which quantity, and what the source calls the network."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def quantity(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
 
 
 class Rule(NamedTuple):
