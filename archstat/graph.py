@@ -124,11 +124,15 @@ class ModuleCall(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A module of the tree, called or not; `aliases` are the further paths of a shared one."""
+    """A module of the tree, called or not; `aliases` are the further paths of a shared one.
+
+    `library` is the package that its class comes from: ``torch`` for torch's own layers.
+    """
 
     path: str
     type: str
     aliases: tuple[str, ...] = ()
+    library: str = ""
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,10 @@ class _Pass:
             return None
         if holds:
             recorder.hold(_parameters(module_paths(self.root)))
-        tree = [record(Module, (n[0], type(m).__name__, tuple(n[1:]))) for m, n in self.paths]
+        tree = [
+            record(Module, (n[0], type(m).__name__, tuple(n[1:]), type(m).__module__.split(".")[0]))
+            for m, n in self.paths
+        ]
         return recorder.graph(title, tuple(tree), tuple(inputs), output, self.device.type, notes)
 
     def made(self) -> list[str]:

@@ -1,0 +1,174 @@
+"""What tools count that hang a formula on each type of module: they see no functions."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+
+from archstat.graph import Graph, ModuleCall, Op, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One call of a module as a formula sees it: the parameters it holds, what it got and gave."""
+
+    type: str
+    parameters: Mapping[str, Value]
+    inputs: Sequence[Value]
+    outputs: Sequence[Value]
+    ops: Sequence[Op]
+
+    @property
+    def x(self) -> tuple[int, ...]:
+        """The shape of the first input."""
+        return self.inputs[0].shape
+
+    @property
+    def y(self) -> tuple[int, ...]:
+        """The shape of the first output."""
+        return self.outputs[0].shape
+
+    def attribute(self, key: str, name: str = "") -> object:
+        """An argument of its first op that has it, of a name if one is given."""
+        found = (op.attributes[key] for op in self.ops if key in op.attributes and name in op.name)
+        return next(found, None)
+
+
+Formula = Callable[[Layer], int]
+
+
+def layers(graph: Graph) -> list[tuple[str, Layer]]:
+    """Every call of a module with its path, in the order in which the calls begin."""
+    held: dict[str, dict[str, Value]] = defaultdict(dict)
+    for value in graph.parameters():
+        for path in (value.name or "", *value.aliases):
+            module, _, name = path.rpartition(".")
+            held[module][name] = value
+    return [(call.module, _layer(graph, call, held.get(call.module, {}))) for call in graph.calls]
+
+
+def _layer(graph: Graph, call: ModuleCall, parameters: Mapping[str, Value]) -> Layer:
+    given = [graph.values[value] for value in call.inputs]
+    made = [graph.values[value] for value in call.outputs]
+    return Layer(call.module_type, parameters, given, made, graph.ops[call.first : call.last])
+
+
+def parts(graph: Graph) -> Mapping[str, int]:
+    """How many parents hold each module: where it is summed over children, once for each."""
+    return {
+        module.path: len({path.rpartition(".")[0] for path in (module.path, *module.aliases)})
+        for module in graph.modules
+    }
+
+
+# -- thop ------------------------------------------------------------------------------------------
+
+
+def _convolution(layer: Layer) -> int:
+    weight, channels = layer.parameters["weight"].shape, layer.x[1]
+    groups = layer.y[1] // weight[1] if "Transpose" in layer.type else channels // weight[1]
+    return prod(layer.y) * (channels // groups) * prod(weight[2:])
+
+
+def _norm(layer: Layer) -> int:
+    return prod(layer.x) * (4 if layer.parameters else 2)
+
+
+def _softmax(layer: Layer) -> int:
+    dim = layer.attribute("dim")
+    features = layer.x[dim] if isinstance(dim, int) else 1
+    return prod(layer.x) // features * (3 * features - 1)
+
+
+def _adaptive_average(layer: Layer) -> int:
+    window = prod(before / after for before, after in zip(layer.x[2:], layer.y[2:], strict=True))
+    return int((window + 1) * prod(layer.y))
+
+
+def _upsample(layer: Layer) -> int:
+    names = {op.name for op in layer.ops}
+    per_output = next((n for mode, n in _MODES.items() if any(mode in name for name in names)), 0)
+    return per_output * prod(layer.y)
+
+
+_MODES = {"nearest": 1, "upsample_linear": 5, "bilinear": 11, "bicubic": 224 + 35}
+
+
+def _linear(layer: Layer) -> int:
+    return prod(layer.y) * layer.parameters["weight"].shape[1]
+
+
+# For an element of the hidden state: what a gate adds beside its two products, and the rest.
+_GATES = {"RNN": (1, 1, 0), "GRU": (3, 1, 4), "LSTM": (4, 1, 4)}
+
+
+def _cell(kind: str, weight: Value, biased: bool) -> int:
+    gates, sums, rest = _GATES[kind]
+    hidden = weight.shape[0] // gates
+    return gates * hidden * (weight.shape[1] + hidden + sums + 2 * biased) + rest * hidden
+
+
+def _recurrent(layer: Layer) -> int:
+    kind = layer.type.removesuffix("Cell")
+    matrices = {name: v for name, v in layer.parameters.items() if name.startswith("weight_ih")}
+    biased = any(name.startswith("bias_ih") for name in layer.parameters)
+    steps = prod(layer.x[:-1])
+    return steps * sum(_cell(kind, weight, biased) for weight in matrices.values())
+
+
+_AXES = ("1d", "2d", "3d")
+THOP: Mapping[str, Formula] = MappingProxyType({
+    **{f"{name}{axes}": _convolution for name in ("Conv", "ConvTranspose") for axes in _AXES},
+    **{f"{name}{axes}": _norm for name in ("BatchNorm", "InstanceNorm") for axes in _AXES},
+    "LayerNorm": _norm,
+    "SyncBatchNorm": _norm,
+    "PReLU": lambda layer: prod(layer.x),
+    "Softmax": _softmax,
+    **{f"AvgPool{axes}": lambda layer: prod(layer.y) for axes in _AXES},
+    **{f"AdaptiveAvgPool{axes}": _adaptive_average for axes in _AXES},
+    "Linear": _linear,
+    **dict.fromkeys(("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"), _upsample),
+    **dict.fromkeys(("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"), _recurrent),
+})  # fmt: skip
+
+
+def thop(graph: Graph) -> Counter[str]:
+    """By module, what thop calls macs: a module in two parents counts twice."""
+    return _by_type(graph, THOP)
+
+
+def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
+    """The figures of torch's own layers: a subclass, even of the same name, has no formula."""
+    found, times = Counter[str](), parts(graph)
+    foreign = {module.path for module in graph.modules if module.library not in ("", "torch")}
+    for path, layer in layers(graph):
+        formula = None if path in foreign else formulas.get(layer.type)
+        if formula is not None and layer.inputs:
+            found[path] += formula(layer) * times.get(path, 1)
+    return found
+
+
+# -- torchinfo -------------------------------------------------------------------------------------
+
+
+def torchinfo(graph: Graph) -> Counter[str]:
+    """By module, what torchinfo calls mult-adds: each parameter of a layer once for each position.
+
+    A position is one of the batch, of a convolution also one of the map, of a recurrence a step.
+    """
+    parents = {module.path.rpartition(".")[0] for module in graph.modules if module.path}
+    found = Counter[str]()
+    for path, layer in layers(graph):
+        if path not in parents and layer.outputs:
+            for name, value in layer.parameters.items():
+                found[path] += value.numel * _positions(layer, name)
+    return found
+
+
+def _positions(layer: Layer, name: str) -> int:
+    if name in ("weight", "bias"):
+        return layer.y[0] * (prod(layer.y[2:]) if "Conv" in layer.type else 1)
+    return prod(layer.y[:2]) if "weight" in name or "bias" in name else 0

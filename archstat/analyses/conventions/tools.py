@@ -1,0 +1,47 @@
+"""What other tools print, computed from a Graph: as they count, with their omissions and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from archstat.analyses.conventions import by_module
+from archstat.analyses.conventions.by_op import (
+    FLOP_COUNTER,
+    FVCORE,
+    PTFLOPS_ATEN,
+    TORCHPROFILE,
+    by_op,
+)
+from archstat.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: what it calls its figure, what that holds, and its figures by module."""
+
+    name: str
+    figure: str
+    meaning: str
+    count: Callable[[Graph], Mapping[str, int]]
+
+    def total(self, graph: Graph) -> int:
+        """What it prints for the whole model, before any rounding."""
+        return sum(self.count(graph).values())
+
+
+TOOLS: tuple[Tool, ...] = (
+    Tool("fvcore", "FLOPs", "macs, batch and layer norm, adaptive pooling; no fused attention",
+         partial(by_op, formulas=FVCORE, prunes=True)),
+    Tool("flop_counter", "FLOPs", "2 x macs; no fused attention on cpu",
+         partial(by_op, formulas=FLOP_COUNTER)),
+    Tool("ptflops_aten", "MACs", "macs and bias; no fused attention",
+         partial(by_op, formulas=PTFLOPS_ATEN)),
+    Tool("torchprofile", "MACs", "macs, 1 an element of norms, products and averages",
+         partial(by_op, formulas=TORCHPROFILE, prunes=True)),
+    Tool("thop", "MACs", "macs of layers, 4 an element of norms, averages; no functions",
+         by_module.thop),
+    Tool("torchinfo", "mult-adds", "each parameter of a layer once a position; no functions",
+         by_module.torchinfo),
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""Whether archstat knows what other tools print: each tool beside its emulation, to the unit.
+
+    python -m pip install -c constraints.txt ".[bench,torchvision,timm]"
+    python benchmarks/conventions.py [--tool NAME]... [MODEL...]
+
+Every tool counts a real model of its own, in eval mode, in a process of its own; archstat computes
+the same figure from the Graph. Exits with 1 where they differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from catalogue import TIMM, torchvision_importable
+from peers import PEERS, quietly
+
+ZOO = """
+    alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s ghostnet googlenet
+    inception_resnet_v2 inception_v3 inception_v4 lenet5_modern mnasnet1_0 mobilenet_v1 mobilenet_v2
+    mobilenet_v3_large mobilenet_v3_small nin preact_resnet18 regnet_x_400mf regnet_y_400mf resnet18
+    resnet50 resnext50_32x4d seresnet50 shufflenet_v1 shufflenet_v2_x1_0 squeezenet1_1 vgg11
+    vgg16_bn vit_b_16 wide_resnet50_2 xception cbam_resnet18
+"""
+TORCHVISION = """
+    alexnet convnext_tiny densenet121 efficientnet_b0 googlenet inception_v3 maxvit_t mnasnet0_5
+    mobilenet_v2 mobilenet_v3_small regnet_y_400mf resnet18 resnext50_32x4d shufflenet_v2_x0_5
+    squeezenet1_0 swin_t swin_v2_t vgg11_bn vit_b_32
+"""
+_PEERS = {
+    "fvcore": "fvcore",
+    "flop_counter": "FlopCounterMode, halved",
+    "flop_counter_meta": "the same on meta",
+    "torchinfo": "torchinfo",
+    "thop": "thop",
+    "ptflops": "ptflops",
+    "ptflops_aten": "ptflops, aten",
+    "calflops": "calflops",
+    "torchprofile": "torchprofile",
+}
+
+
+def main() -> int:
+    """Compare and print; with ``--of NAME`` print one tool's own figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--tool", action="append", choices=_PEERS)
+    parser.add_argument("--of", choices=_PEERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    models = arguments.models or every()
+    if arguments.of:
+        print(json.dumps(figures(arguments.of, models)))
+        return 0
+    with torchvision_importable():
+        differences = [line for tool in arguments.tool or _PEERS for line in compare(tool, models)]
+    print("\n".join(differences))
+    return 1 if differences else 0
+
+
+def every() -> list[str]:
+    """The specs that are compared where none are named."""
+    timm = [f"timm:{name}" for name in TIMM.split()]
+    return [*ZOO.split(), *(f"torchvision:{name}" for name in TORCHVISION.split()), *timm]
+
+
+def compare(tool: str, models: Sequence[str]) -> list[str]:
+    """A line for each model where the tool and its emulation differ."""
+    from archstat.analyses.conventions.tools import TOOLS
+    from archstat.models.pipeline import graph_of_spec
+
+    command = [sys.executable, __file__, "--of", tool, *models]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    emulated = next(known for known in TOOLS if known.name == tool)
+    lines, equal, failed = [], 0, 0
+    for model in models:
+        ours, real = emulated.total(graph_of_spec(model)), theirs[model]
+        if isinstance(real, str):
+            failed += 1
+            print(f"{tool} fails on {model}: {real[:100]}")
+        elif ours == real:
+            equal += 1
+        else:
+            lines.append(f"{tool}: {model}: {real:,.0f}, emulated {ours:,} ({ours - real:+,.0f})")
+    print(f"{tool}: {equal} of {len(models) - failed} equal, {failed} failed")
+    return lines
+
+
+def figures(tool: str, models: Sequence[str]) -> dict[str, float | str]:
+    """What one tool counts of each model, or why it fails."""
+    import torch
+
+    from archstat.models.pipeline import graph_of_spec
+    from archstat.models.real import given_tensors, ordinary, real_module
+
+    found: dict[str, float | str] = {}
+    twice = 2 if tool.startswith("flop_counter") else 1  # peers halves it
+    with torchvision_importable():
+        for model in models:
+            try:
+                args, _ = given_tensors(graph_of_spec(model), ordinary)
+                module = real_module(model).eval()
+                with torch.random.fork_rng():
+                    found[model] = twice * quietly(PEERS[_PEERS[tool]].count, module, *args)
+            except Exception as error:
+                found[model] = f"{type(error).__name__}: {error}"
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
