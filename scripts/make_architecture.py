@@ -7,27 +7,19 @@ out. The rows of the table are the layers of the import-linter contract in pypro
 from __future__ import annotations
 
 import ast
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from generated import ROOT, between, finish
+
 PAGE = ROOT / "docs" / "architecture.md"
 PACKAGE = ROOT / "archstat"
-BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 
 
 def main() -> int:
-    """Rewrite what stands between the markers; exit code 1 if ``--check`` finds it stale."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    fresh = f"{before}{BEGIN}\n{picture()}\n{END}{rest.partition(END)[2]}"
-    if "--check" in sys.argv:
-        print("fresh" if fresh == text else "stale: run python scripts/make_architecture.py")
-        return 0 if fresh == text else 1
-    PAGE.write_text(fresh, encoding="utf-8")
-    return 0
+    """Draw the rooms, or compare the drawing."""
+    return finish({PAGE: between(PAGE.read_text(encoding="utf-8"), "rooms", picture())})
 
 
 def picture() -> str:
@@ -91,4 +83,4 @@ def purpose(room: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

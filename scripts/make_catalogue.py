@@ -9,13 +9,13 @@ import importlib
 import inspect
 import json
 import pkgutil
-import sys
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from generated import finish
 from published.figures import Figure, exception_of, figures, network_of
 
 import archstat
@@ -34,14 +34,8 @@ CATALOGUE = Path(archstat.zoo.__file__).with_name("catalogue.json")
 
 
 def main() -> int:
-    """Generate the catalogue; exit code 1 if ``--check`` finds it stale."""
-    text = catalogue_text()
-    if "--check" in sys.argv:
-        fresh = CATALOGUE.exists() and CATALOGUE.read_text(encoding="utf-8") == text
-        print("fresh" if fresh else "stale: run python scripts/make_catalogue.py")
-        return 0 if fresh else 1
-    CATALOGUE.write_text(text, encoding="utf-8")
-    return 0
+    """Write the catalogue, or compare it."""
+    return finish({CATALOGUE: catalogue_text()})
 
 
 def catalogue_text() -> str:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from claims.blocks import BLOCKS
 from claims.commands import Verdict, judge
 from claims.networks import NETWORKS
+from generated import ROOT, finish
 
-REPORTS = Path(__file__).parents[1] / "reports"
+REPORTS = ROOT / "reports"
 CLAIMS = (*BLOCKS, *NETWORKS)
 HEADER = ("id", "claim", "said", "measured", "verdict", "reason", "command")
 _INTRO = """\
@@ -28,16 +27,10 @@ Each claim stands with the command that recomputes it.
 
 
 def main() -> int:
-    """Generate the report; exit code 1 if ``--check`` finds it stale."""
+    """Write the report, or compare it."""
     verdicts = [judge(claim) for claim in CLAIMS]
     texts = {"claims.csv": csv_text(verdicts), "claims.md": markdown_text(verdicts)}
-    if "--check" in sys.argv:
-        stale = [name for name, text in texts.items() if not _is(name, text)]
-        print(f"stale: {', '.join(stale)}; run python scripts/make_claims.py" if stale else "fresh")
-        return 1 if stale else 0
-    for name, text in texts.items():
-        (REPORTS / name).write_text(text, encoding="utf-8")
-    return 0
+    return finish({REPORTS / name: text for name, text in texts.items()})
 
 
 def csv_text(verdicts: Sequence[Verdict]) -> str:
@@ -63,11 +56,6 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
     claim = verdict.claim
     texts = (claim.id, claim.claim, claim.said, verdict.measured, verdict.verdict, claim.reason)
     return (*texts, claim.command)
-
-
-def _is(name: str, text: str) -> bool:
-    path = REPORTS / name
-    return path.exists() and path.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

@@ -1,27 +1,18 @@
-"""Write the README's table of families from the catalogue; ``--check`` only compares."""
+"""Write the table of families in docs/zoo.md from the catalogue; ``--check`` only compares."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from generated import ROOT, between, finish
 
 from archstat import zoo
 
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- families: begin -->", "<!-- families: end -->"
+PAGE = ROOT / "docs" / "zoo.md"
 SHOWN = 4
 
 
 def main() -> int:
-    """Rewrite what stands between the markers; exit code 1 if ``--check`` finds it stale."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    fresh = f"{before}{BEGIN}\n{families_table()}\n{END}{rest.partition(END)[2]}"
-    if "--check" in sys.argv:
-        print("fresh" if fresh == text else "stale: run python scripts/make_families_table.py")
-        return 0 if fresh == text else 1
-    README.write_text(fresh, encoding="utf-8")
-    return 0
+    """Write the table, or compare it."""
+    return finish({PAGE: between(PAGE.read_text(encoding="utf-8"), "families", families_table())})
 
 
 def families_table() -> str:
@@ -29,7 +20,9 @@ def families_table() -> str:
     families: dict[str, list[zoo.Entry]] = {}
     for entry in zoo.catalogue().values():
         families.setdefault(entry.family, []).append(entry)
-    lines = ["| family | networks | year | paper |", "| --- | --- | --- | --- |"]
+    blocks = sum(entry.category == "block" for entry in zoo.catalogue().values())
+    counted = f"{len(zoo.catalogue()) - blocks} networks and {blocks} blocks:"
+    lines = [counted, "", "| family | networks | year | paper |", "| --- | --- | --- | --- |"]
     for title, entries in families.items():
         first = entries[0]
         year, paper = (str(first.year), linked(first.paper))

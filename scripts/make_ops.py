@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+
+from generated import ROOT, finish
 
 from archstat.analyses import accesses, costs, depth, field, fusion, products
 from archstat.frontends import aten
 from archstat.measure.training import kernels
 from archstat.measure.training import mode as training
 
-PAGE = Path(__file__).parents[1] / "docs" / "ops.md"
+PAGE = ROOT / "docs" / "ops.md"
 HEAD = """# Every op that archstat knows
 
 Written by `scripts/make_ops.py` from the tables in the code: one line for each name of the kind
@@ -43,14 +43,8 @@ FORMULAS = (
 
 
 def main() -> int:
-    """Write the page; exit code 1 if ``--check`` finds it stale."""
-    fresh = page()
-    if "--check" in sys.argv:
-        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == fresh
-        print("fresh" if same else "stale: run python scripts/make_ops.py")
-        return 0 if same else 1
-    PAGE.write_text(fresh, encoding="utf-8")
-    return 0
+    """Write the page, or compare it."""
+    return finish({PAGE: page()})
 
 
 def page() -> str:
@@ -129,4 +123,4 @@ def fused(name: str, kind: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
+from generated import ROOT, finish
 from receptive.networks import NETWORKS
 
-REPORTS = Path(__file__).parents[1] / "reports"
+REPORTS = ROOT / "reports"
 HEADER = ("model", "end_point", "resolution", "said_field", "said_stride", "said_padding",
           "command", "receptive_field", "effective_stride", "effective_padding", "verdict",
           "reason", "source")  # fmt: skip
@@ -37,17 +36,10 @@ class Said(NamedTuple):
 def main() -> int:
     """Generate the report; exit code 1 if ``--check`` finds it stale or a figure differs."""
     rows = [judged(said) for said in published()]
-    text = csv_text(rows)
-    path = REPORTS / "receptive_field.csv"
     differing = [row for row in rows if row[HEADER.index("verdict")] != "agrees"]
     for row in differing:
         print(*row[:6], "but", *row[7:10])
-    if "--check" in sys.argv:
-        fresh = path.exists() and path.read_text(encoding="utf-8") == text
-        print("fresh" if fresh else "stale; run python scripts/make_receptive_field.py")
-        return 0 if fresh and not differing else 1
-    path.write_text(text, encoding="utf-8")
-    return 1 if differing else 0
+    return finish({REPORTS / "receptive_field.csv": csv_text(rows)}) or int(bool(differing))
 
 
 def published() -> list[Said]:

@@ -43,7 +43,7 @@ def _where(row: Row, path: Path) -> str:
     return (
         f"Measured on {row['device_name']}{driver}, {row['cores']} cores, {threads}, "
         f"{row['dtype']}, batch {row['batch']}, torch {row['torch']}, Python {row['python']}, "
-        f"on {row['date'][:10]} ([{path.name}](../reports/{path.name}))."
+        f"on {row['date'][:10]} (`reports/{path.name}`)."
     )
 
 
@@ -97,7 +97,7 @@ def _limits(row: Row) -> str:
 def _kinds(rows: Sequence[Row], path: Path) -> Iterator[str]:
     models = list(dict.fromkeys(row["model"] for row in rows))
     cells = {(row["kind"], row["model"]): row for row in rows}
-    yield f"### Where the time goes ([{path.name}](../reports/{path.name}))"
+    yield f"### Where the time goes (`reports/{path.name}`)"
     yield ""
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "all"))
     lines = (
