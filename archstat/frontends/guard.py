@@ -14,6 +14,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -24,15 +25,15 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import is_lazy
 
-from archstat.frontends.outside import Outside
+from archstat.frontends.outside import Outside, is_plain
 from archstat.frontends.torch_private import CALL, COMPILED_CALL, COMPILER, set_version
 
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
-
-
 _NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
-# What attributes of modules mostly are, and what leads nowhere.
-_PLAIN = frozenset({bool, int, float, str, type(None), tuple, torch.Tensor})
+# The tables that every module has: of hooks, mostly empty, and of all else.
+_TABLES = [name for name, table in nn.Module().__dict__.items() if type(table) in _CONTAINERS]
+_hooks_of = itemgetter(*(name for name in _TABLES if "_hooks" in name))
+_contents_of = itemgetter(*(name for name in _TABLES if "_hooks" not in name))
 
 StandIn = Callable[[torch.Tensor], torch.Tensor]
 
@@ -147,34 +148,48 @@ class _Snapshot:
         self.flags: list[tuple[torch.Tensor, bool, int]] = []
         self.seen: set[int] = set()
         self.lazy = False
-        for _, _, attributes in self.modules:
-            for name, value in attributes.items():
-                if type(value) in _CONTAINERS:
-                    # Most are hook tables with nothing in them, and need no copy.
-                    if value and "_hooks" in name:
-                        # What a hook notes is its owner's.
-                        self.filled.append((value, value.copy()))
-                    elif value:
-                        self._fill(value)
-                    else:
-                        self.empty.append(value)
-                elif type(value) not in _PLAIN:
-                    self.outside.keep(value)
+        # Torch's layers of one class have the same attributes, mostly numbers: all are looked at
+        # of the first one, and of others the tables alone.
+        names: dict[type, tuple[str, ...]] = {}
+        for _, kind, attributes in self.modules:
+            if names.get(kind) == tuple(attributes) and not any(_hooks_of(attributes)):
+                self.empty += _hooks_of(attributes)
+                for table in _contents_of(attributes):
+                    self._fill(table) if table else self.empty.append(table)
+            elif not self._look(attributes) and kind.__module__.startswith("torch.nn.modules."):
+                names[kind] = tuple(attributes)
+
+    def _look(self, attributes: dict[str, Any]) -> bool:
+        """Copy what attributes hold; tell whether any is neither a container nor plain."""
+        others = False
+        for name, value in attributes.items():
+            if type(value) in _CONTAINERS:
+                # Most are hook tables with nothing in them, and need no copy.
+                if value and "_hooks" in name:
+                    # What a hook notes is its owner's.
+                    self.filled.append((value, value.copy()))
+                elif value:
+                    self._fill(value)
+                else:
+                    self.empty.append(value)
+            elif not is_plain(value):
+                self.outside.keep(value)
+                others = True
+        return others
 
     def _fill(self, container: Any) -> None:
         self.filled.append((container, container.copy()))
         for item in container.values() if isinstance(container, dict) else container:
-            if item is None:
-                continue
-            if type(item) is nn.Parameter or isinstance(item, torch.Tensor):
+            if type(item) in _NEVER_LAZY or isinstance(item, torch.Tensor):
                 if type(item) not in _NEVER_LAZY and is_lazy(item):
                     self.lazy = True
                 elif item.is_meta:
                     self.flags.append((item, item.requires_grad, item._version))
-            elif type(item) in _CONTAINERS and id(item) not in self.seen:
-                self.seen.add(id(item))
-                self._fill(item)
-            elif type(item) not in _PLAIN and not isinstance(item, nn.Module):
+            elif type(item) in _CONTAINERS:
+                if id(item) not in self.seen:
+                    self.seen.add(id(item))
+                    self._fill(item)
+            elif not isinstance(item, nn.Module):
                 self.outside.keep(item)
 
     def enter_inference(self) -> None:

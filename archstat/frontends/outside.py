@@ -57,7 +57,7 @@ class Outside:
         pending = [found]
         while pending and len(self._seen) < _MOST_OBJECTS:
             one = pending.pop()
-            if type(one) in _PLAIN or id(one) in self._seen or isinstance(one, _NEVER):
+            if is_plain(one) or id(one) in self._seen or isinstance(one, _NEVER):
                 continue
             self._seen[id(one)] = one
             pending += self._look(one)
@@ -167,6 +167,12 @@ class Outside:
         for cached, info in self._caches:
             if cached.cache_info().misses != info.misses:
                 cached.cache_clear()
+
+
+def is_plain(one: Any) -> bool:
+    """Whether an object leads nowhere, as most attributes of layers do."""
+    kind = type(one)
+    return kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, one)))
 
 
 def _alike(now: dict[Any, Any], before: dict[Any, Any]) -> bool:

@@ -56,8 +56,12 @@ def shortcut_of(module: nn.Module, mode: CaptureMode) -> Shortcut | None:
     if not (mode.on_meta and SEES_ALL_AROUND_A_CALL):
         return None
     shortcut = _SHORTCUTS.get(type(module))
-    # A forward that somebody put in the place of torch's own does what nobody knows.
-    return shortcut if shortcut is not None and is_torchs_own(module.forward) else None
+    # A forward that somebody put in the place of torch's own does what nobody knows; one on the
+    # module itself is looked for at every call.
+    return shortcut if shortcut is not None and _is_torchs(type(module).forward) else None
+
+
+_is_torchs = lru_cache(maxsize=256)(is_torchs_own)
 
 
 def at_once(
@@ -74,7 +78,7 @@ def at_once(
     if given is None or weights is None or not _undisturbed(module, mode):
         return None
     values = recorder.values
-    read = [recorder.value_of(weight) for weight in weights]
+    read = [recorder.known(weight) or recorder.value_of(weight) for weight in weights]
     shape, dtype = values[given][:2]
     kinds = tuple([values[index][:2] for index in read])
     # As inside a dispatch: the mode must not see what is made here.
@@ -134,7 +138,8 @@ def _undisturbed(module: Any, mode: CaptureMode) -> bool:
 
 
 def _weights_of_convolution(module: nn.Conv2d) -> _Weights | None:
-    weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
+    parameters = module._parameters
+    weight, bias = parameters.get("weight"), parameters.get("bias")
     if weight is None or not weight.is_contiguous():
         return None
     return (weight,) if bias is None else (weight, bias)
@@ -169,8 +174,9 @@ def _convolution(
 
 
 def _weights_of_norm(module: nn.BatchNorm2d) -> _Weights | None:
-    weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-    mean, variance = module._buffers.get("running_mean"), module._buffers.get("running_var")
+    parameters, buffers = module._parameters, module._buffers
+    weight, bias = parameters.get("weight"), parameters.get("bias")
+    mean, variance = buffers.get("running_mean"), buffers.get("running_var")
     if weight is None or bias is None or mean is None or variance is None or module.training:
         return None
     return weight, bias, mean, variance

@@ -69,7 +69,11 @@ class Storages:
     def add(self, storage: torch.UntypedStorage, born: int | None) -> int:
         """The number of a storage that was never seen."""
         self._known[id(storage)] = reference = _Reference(storage, self._on_release)
-        index = reference.index = self._append(storage.nbytes(), born)
+        # As `_append` does, which takes as long as all the rest.
+        index = reference.index = len(self.born)
+        self._nbytes.append(storage.nbytes())
+        self.born.append(born)
+        self._released.append(None)
         return index
 
     def link(self, tensor: torch.Tensor, index: int) -> None:

@@ -210,6 +210,18 @@ def test_tensors_kept_outside_are_gone_and_the_model_runs(way, real):
             del Outside.memo
 
 
+@pytest.mark.parametrize("place", ["extra", "activation"])
+def test_helper_on_the_second_of_two_like_layers_is_kept(place, as_module):
+    """Torch's layers of one class are looked at once; one with more attributes is another."""
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    setattr(second, place, (Helper(), 1))
+    net = as_module(
+        lambda x: getattr(second, place)[0].keep(second(first(x))), first=first, second=second
+    )
+    capture(net, X)
+    assert getattr(second, place)[0].kept is None
+
+
 # -- arguments -------------------------------------------------------------------------------------
 
 
