@@ -7,6 +7,7 @@
     ├── LookupFailedError           2   a file, module or attribute that cannot be loaded
     │   └── MissingExtraError       2   an optional package that is absent or does not import
     ├── BuildError                  2   the factory itself raised
+    ├── FailedModelsError           2   models of several that failed; the others were shown
     ├── InputError                  2   an input that does not parse or that forward refuses
     ├── LayerListError              2   a layer list that does not parse or fit together
     ├── CaptureError                2   the forward pass raised
@@ -40,25 +41,37 @@ EXIT_INCOMPLETE = 3
 
 
 class ArchstatError(Exception):
-    """Base of every error archstat raises on purpose; ``str()`` is the whole message."""
+    """Base of every error archstat raises on purpose; ``str()`` is the whole message.
+
+    `brief` says in a few words, for a cell of a table, what is wrong with a model.
+    """
 
     exit_code: int = EXIT_FAILED
+    brief: str = "failed"
 
 
 class SpecError(ArchstatError):
     """A model spec does not follow ``[scheme:]target[,key=value]*``."""
 
+    brief = "wrong spec"
+
 
 class UnknownModelError(SpecError):
     """No network carries this name; the message holds the nearest names."""
+
+    brief = "no such network"
 
 
 class OptionError(SpecError):
     """A factory does not take this option, or not with this value."""
 
+    brief = "wrong option"
+
 
 class LookupFailedError(ArchstatError):
     """A file, a module or an attribute of it cannot be loaded."""
+
+    brief = "does not load"
 
 
 class MissingExtraError(LookupFailedError):
@@ -68,9 +81,17 @@ class MissingExtraError(LookupFailedError):
 class BuildError(ArchstatError):
     """The user's factory raised while it built the model."""
 
+    brief = "does not build"
+
+
+class FailedModelsError(ArchstatError):
+    """Some of several models failed, and the others were shown; or all of them did."""
+
 
 class InputError(ArchstatError):
     """An input does not parse, or the model refuses its shape or type."""
+
+    brief = "wrong input"
 
 
 class LayerListError(ArchstatError):
@@ -80,9 +101,13 @@ class LayerListError(ArchstatError):
 class CaptureError(ArchstatError):
     """The forward pass raised, on the meta device and on cpu."""
 
+    brief = "does not run"
+
 
 class SpatialAxesError(ArchstatError):
     """A model has no input with spatial axes, so nothing in it has a receptive field."""
+
+    brief = "no spatial axes"
 
 
 class ColumnError(ArchstatError):

@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 from collections.abc import Container, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from archstat.errors import ColumnError
@@ -37,6 +38,15 @@ def as_known(name: str, names: Iterable[str]) -> str:
 
 def _plain(name: str, separator: str = "") -> str:
     return re.sub(r"[-_\s]+", separator, name.strip()).casefold()
+
+
+def like(glob: str, names: Iterable[str]) -> list[str]:
+    """The names that a glob matches, whatever the case; else those but for their separators."""
+    known = list(names)
+    found = [name for name in known if fnmatchcase(name.casefold(), glob.casefold())]
+    if found or "[" in glob:
+        return found
+    return [name for name in known if fnmatchcase(_plain(name), _plain(glob))]
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:

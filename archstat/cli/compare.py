@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE, INPUT, MEASURING
 from archstat.cli.join import Joined, joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
-from archstat.cli.progress import tracked
 from archstat.cli.screen import View, filled, refuse_incomplete, show
 from archstat.result import Column, Report, Table
 
@@ -109,14 +109,16 @@ def compare(
     sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
-    table, unknown = _table(models, reference, counted, fully_convolutional)
-    table, is_interrupted = _with_latency(table, sweep) if sweep else (table, False)
-    table = joined(table, extra)
-    shown = _shown(table, unknown, extra)
+    attempts = Attempts(models)
+    table, unknown = _table(attempts, reference, counted, fully_convolutional)
+    table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
+    table = attempts.told(joined(table, extra), view)
+    shown = attempts.keys(_shown(table, unknown, extra))
     show(table, view, shown, (), conventions=True, transpose=transpose)
     tell_of_cache(graphs, len(models), view.is_raw)
     if is_interrupted:
         raise KeyboardInterrupt
+    attempts.refuse()
     refuse_incomplete(unknown, strict, table.notes)
 
 
@@ -162,24 +164,26 @@ def _counter(
 
 
 def _table(
-    models: Sequence[str], reference: str | None, counted: Callable[[str], tuple[Report, ...]],
+    attempts: Attempts, reference: str | None, counted: Callable[[str], tuple[Report, ...]],
     fully_convolutional: bool,
 ) -> tuple[Table, int]:  # fmt: skip
     """The comparison, and how many operations are unknown."""
     from archstat.tables.compare import reference_row, table_of_groups
     from archstat.tables.sliding import with_sliding
 
-    base = reference_row(models, reference or 0)
-    groups = [counted(model) for model in tracked(models)]
-    table = table_of_groups(groups, base)
+    base = reference_row(attempts.models, reference or 0)
+    groups = attempts(counted)
+    table = table_of_groups(groups, attempts.place(base) if reference else 0)
     unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
     return with_sliding(table, groups) if fully_convolutional else table, unknown
 
 
-def _with_latency(table: Table, sweep: Sweep) -> tuple[Table, bool]:
+def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:
     """The comparison with what is measured now, and whether that was cut short."""
     from archstat.tables.bench import with_latency
 
+    sweep.reference = attempts.place(sweep.reference) if sweep.reference else 0
+    sweep.models = attempts.left()
     series = sweep.run()
     return with_latency(table, series.runs[0], series.reference), series.is_interrupted
 

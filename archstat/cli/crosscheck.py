@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.output import Destination
-from archstat.cli.progress import tracked
 from archstat.cli.screen import View, show
 from archstat.errors import CaptureError, DisagreementError
 
@@ -34,8 +34,12 @@ def crosscheck(
     from archstat.tables.crosscheck import crosscheck as check
 
     view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
-    parts = check(tracked(models), input or None, batch, deep=deep)
-    show(crosscheck_table(parts), view, needed=())
+    attempts = Attempts(models)
+    found = attempts(lambda model: check([model], input or None, batch, deep=deep))
+    parts = [part for each in found for part in each]
+    table = attempts.told(crosscheck_table(parts), view)
+    show(table, view, attempts.keys(table.keys()), ())
+    attempts.refuse()
     alone = [model for model in models if not any(p.compared for p in parts if p.model == model)]
     if alone:
         raise CaptureError(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE
 from archstat.cli.output import Destination
-from archstat.cli.progress import tracked
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import SpecError
 
@@ -82,21 +82,22 @@ def guidelines(
 
     view = View(Destination(format, output), COLUMNS, columns)
     limits, fused, graphs = _limits(g1, g2, g3, g4), checked_fusion(fusion), graphs_for(no_cache)
-    found = [
-        judged(spec, graphs(spec, input or None, batch), limits, fused) for spec in tracked(models)
-    ]
+    attempts, several = Attempts(models), len(models) > 1
+    found = attempts(lambda spec: judged(spec, graphs(spec, input or None, batch), limits, fused))
     most = _ON_SCREEN if view.leaves_choice and top is None else top
     needed: list[str] = []
-    if view.leaves_choice and len(found) > 1 and not top:
+    if view.leaves_choice and several and not top:
         table = side_by_side(found, fused)
     else:
         table = guideline_table(found, fused, most)
         if view.leaves_choice:
-            table = for_screen(table, several=len(found) > 1)
-            needed = [key for key in _NEEDED if key in table.keys()]  # noqa: SIM118
+            table = for_screen(table, several=several)
+            needed = attempts.keys([key for key in _NEEDED if key in table.keys()])  # noqa: SIM118
+    table = attempts.told(table, view)
     # A screen keeps the order of the columns.
     show(table, view, needed if needed and not view.destination.is_screen else None, needed)
     tell_of_cache(graphs, len(models), view.is_raw)
+    attempts.refuse()
     unknown = sum(note.topic == "unknown_ops" for note in table.notes)
     refuse_incomplete(unknown, strict, table.notes)
 

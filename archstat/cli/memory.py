@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.output import Destination, check_plot
-from archstat.cli.progress import tracked
 from archstat.cli.screen import View, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
@@ -69,7 +69,6 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.errors import CaptureError
     from archstat.measure.training.rows import Plan, memory_row
     from archstat.tables.memory import (
         FIT_COLUMNS,
@@ -85,22 +84,17 @@ def memory(
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns)
     settings = Plan(optimizer, dtype, amp, kernels).settings()
     check_plot(plot)
-    rows, failed = [], []
-    for model in tracked(models):
-        try:
-            rows.append(memory_row(model, settings, input, batch, budget, measure=measure))
-        except CaptureError as error:
-            failed.append(error)
-    if failed and not rows:
-        raise failed[0]
-    shown = _on_screen([column.key for column in on_request])
-    show(memory_table(rows, settings), view, shown, ())
+    attempts = Attempts(models)
+    rows = attempts(
+        lambda model: memory_row(model, settings, input, batch, budget, measure=measure)
+    )
+    shown = attempts.keys(_on_screen([column.key for column in on_request]))
+    show(attempts.told(memory_table(rows, settings), view), view, shown, ())
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)
-    if failed:
-        raise failed[0] if len(failed) == 1 else CaptureError(" ".join(map(str, failed)))
+    attempts.refuse()
 
 
 def _on_screen(on_request: list[str]) -> list[str]:

@@ -14,19 +14,31 @@ from archstat.cli.completion import (
     complete_fusion,
     complete_model,
 )
+from archstat.cli.expansion import model_typed, models_typed
 from archstat.cli.help import CHOOSE, INPUT, OTHER, OUTPUT
 from archstat.errors import SpecError
 
 _SPEC = (
     "Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with ,KEY=VALUE options."
 )
+_SPECS = (
+    f"{_SPEC} Globs such as 'resnet*' or 'timm:mobilenet*', @FILE or - (one a line) are several."
+)
 Models = Annotated[
-    list[str], typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)
-]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)]
+    list[str],
+    typer.Argument(metavar="MODEL", help=_SPECS, autocompletion=complete_model,
+                   callback=models_typed),
+]  # fmt: skip
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model,
+                   callback=model_typed),
+]  # fmt: skip
 ModelsIfAny = Annotated[
-    list[str] | None, typer.Argument(metavar="MODEL", help=_SPEC, autocompletion=complete_model)
-]
+    list[str] | None,
+    typer.Argument(metavar="MODEL", help=_SPECS, autocompletion=complete_model,
+                   callback=models_typed),
+]  # fmt: skip
 Input = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="SHAPE", help="Input without the batch, such as 3x224x224 or "
@@ -55,7 +67,7 @@ FusionName = Annotated[
 Reference = Annotated[
     str | None,
     typer.Option(metavar="MODEL", help="Baseline of the ratios (default: the first model).",
-                 autocompletion=complete_model, rich_help_panel=CHOOSE),
+                 autocompletion=complete_model, callback=model_typed, rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Columns = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, page_or_print
@@ -140,18 +141,22 @@ def rf(
     check_plot(plot)
     graphs = graphs_for(no_cache) if models else None
     networks = [_of_list(text, input or [], channels) for text in layers or ()]
-    networks += [_of_model(spec, graphs(spec, input or None)) for spec in models or () if graphs]
+    attempts = Attempts(models or ())
+    if graphs is not None:
+        networks += attempts(lambda spec: _of_model(spec, graphs(spec, input or None)))
     if check:
         table, finish = _checked(networks[0], at)
     elif effective:
         table, finish = _effective(networks[0], at, weights, plot, destination)
     else:
-        table = _table(networks, at, place, advise, every, destination.is_raw)
+        several = len(networks) + len(attempts.failed) > 1
+        table = _table(networks, several, at, place, advise, every, destination.is_raw)
         finish = partial(_draw, plot, networks, at, place)
     view = View(destination, table.columns, columns)
-    table = for_screen(table) if view.leaves_choice else table
-    show(table, view, needed=_needs(table, networks[0].is_list))
+    table = attempts.told(for_screen(table) if view.leaves_choice else table, view)
+    show(table, view, attempts.keys(table.keys()), _needs(table, networks[0].is_list))
     finish()
+    attempts.refuse()
     if graphs is not None:
         tell_of_cache(graphs, len(models or ()), view.is_raw)
 
@@ -185,15 +190,15 @@ def _position(text: str | None) -> tuple[int, ...] | None:
 
 
 def _table(
-    networks: Sequence[Network], at: str | None, place: tuple[int, ...] | None, advise: bool,
-    every: bool, raw: bool,
+    networks: Sequence[Network], several: bool, at: str | None, place: tuple[int, ...] | None,
+    advise: bool, every: bool, raw: bool,
 ) -> Table:  # fmt: skip
     """A row a network or, of one, a row a layer, a rule or a position."""
     from archstat.tables import rf as tables
 
     network = networks[0]
     fields, sized, costed = network.fields, network.sized, network.costed
-    if len(networks) > 1:
+    if several:
         return tables.network_table([(n.title, n.input_text, n.fields) for n in networks])
     if advise:
         return tables.advice_table(fields, sized, None if raw else _MOST_NAMED)

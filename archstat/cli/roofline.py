@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot
-from archstat.cli.progress import tracked
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import SpecError
 from archstat.hints import did_you_mean
@@ -85,15 +85,18 @@ def roofline(
     check_options(context, *_RULES)
     roof = _roof(models, device, device_file, dtype, fusion, measure)
     specs = models or []
-    view = View(destination, _known(len(specs) > 1, every), columns)
+    several = len(specs) > 1
+    view = View(destination, _known(several, every), columns)
     check_plot(plot)
-    graphs = graphs_for(no_cache)
-    found = [roof(spec, graphs(spec, input or None, batch)) for spec in tracked(specs)]
-    table = model_table(found) if len(found) > 1 else layer_table(found[0], every, top)
-    show(table, view, _held(table, _MODEL_NEEDS if len(found) > 1 else _LAYER_NEEDS))
+    graphs, attempts = graphs_for(no_cache), Attempts(specs)
+    found = attempts(lambda spec: roof(spec, graphs(spec, input or None, batch)))
+    table = model_table(found) if several else layer_table(found[0], every, top)
+    table = attempts.told(table, view)
+    show(table, view, attempts.keys(_held(table, _MODEL_NEEDS if several else _LAYER_NEEDS)))
     tell_of_cache(graphs, len(found), view.is_raw)
     if plot is not None:
         _draw(plot, found)
+    attempts.refuse()
     refuse_incomplete(sum(sum(one.unknown) for one in found), strict, table.notes)
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from archstat.errors import InputError
 from archstat.frontends.module import capture_on
+from archstat.hints import did_you_mean
 from archstat.units import InputSpec, parse_input
 
 Inputs = tuple[InputSpec, ...]
@@ -22,7 +23,11 @@ def tensors_for(
     """Meta tensors for positional and for named inputs, the batch in front.
 
     An input without a dtype takes that of the model's first floating-point parameter.
+
+    Raises:
+        InputError: a name that forward does not take, or a shape larger than any tensor.
     """
+    _check_names(specs, root)
     default = next(
         (p.dtype for p in root.parameters() if p.is_floating_point()), torch.get_default_dtype()
     )
@@ -30,6 +35,22 @@ def tensors_for(
     positional = tuple(t for t, spec in zip(made, specs, strict=True) if spec.name is None)
     named = {spec.name: t for t, spec in zip(made, specs, strict=True) if spec.name is not None}
     return positional, named
+
+
+def _check_names(specs: Sequence[InputSpec], root: nn.Module) -> None:
+    try:
+        parameters = inspect.signature(root.forward).parameters
+    except (TypeError, ValueError):
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for spec in specs:
+        if spec.name is not None and spec.name not in parameters:
+            hint = did_you_mean(spec.name, parameters)
+            raise InputError(
+                f"{spec}: forward of {type(root).__name__} has no argument {spec.name!r}.{hint} "
+                f"It takes {', '.join(parameters) or 'none'}."
+            )
 
 
 def _made(spec: InputSpec, batch: int, default: torch.dtype) -> torch.Tensor:
@@ -77,10 +98,14 @@ def _named(name: str, item: Any) -> InputSpec:
     return InputSpec(spec.shape, spec.dtype, name, spec.batched)
 
 
-def working_inputs(root: nn.Module, batch: int) -> Inputs | None:
-    """Inputs that the model's forward really accepts, guessed from its first layer and tried."""
+def working_inputs(root: nn.Module, batch: int, refused: Inputs = ()) -> Inputs | None:
+    """Inputs that the model's forward really accepts, guessed from its first layer and tried.
+
+    Those like the `refused` ones come first: with the batch left out, the channels in front or
+    the right number of them, at the same spatial sizes.
+    """
     names, only_by_name = _required_arguments(root)
-    for shape in _candidates(root):
+    for shape in (*_near(_first_layer(root), refused), *_candidates(root)):
         by_name = len(names) > 1 or only_by_name
         specs = tuple(
             InputSpec(shape.shape, shape.dtype, name if by_name else None, shape.batched)
@@ -109,8 +134,37 @@ def _required_arguments(root: nn.Module) -> tuple[list[str], bool]:
     return list(kinds) or ["x"], inspect.Parameter.KEYWORD_ONLY in kinds.values()
 
 
+def _first_layer(root: nn.Module) -> nn.Module | None:
+    return next((m for m in root.modules() if type(m) in _SHAPES), None)
+
+
+_AXES = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+
+
+def _near(first: Any, refused: Inputs) -> Iterator[InputSpec]:
+    """Shapes for this first layer that somebody may have meant by the refused one."""
+    if first is None or not refused or not refused[0].shape:
+        return
+    sizes, dtype = refused[0].shape, refused[0].dtype
+    if isinstance(first, nn.Embedding):
+        yield from (InputSpec(sizes, "int64"), InputSpec(sizes[1:] or sizes, "int64"))
+        return
+    axes = _AXES.get(type(first))
+    if axes is None:
+        width = first.in_features if isinstance(first, nn.Linear) else first.input_size
+        yield InputSpec((*sizes[:-1], width), dtype)
+        return
+    if len(sizes) == axes + 2:
+        sizes = sizes[1:]
+        yield InputSpec(sizes, dtype)
+    if len(sizes) == axes + 1 and sizes[-1] == first.in_channels:
+        yield InputSpec((sizes[-1], *sizes[:-1]), dtype)
+    if len(sizes) in (axes, axes + 1):
+        yield InputSpec((first.in_channels, *sizes[-axes:]), dtype)
+
+
 def _candidates(root: nn.Module) -> Iterator[InputSpec]:
-    first = next((m for m in root.modules() if type(m) in _SHAPES), None)
+    first = _first_layer(root)
     for shape in _SHAPES[type(first)](first) if first is not None else ():
         yield InputSpec(shape)
     if first is None or isinstance(first, nn.Embedding):

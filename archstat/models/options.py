@@ -51,7 +51,10 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
     missing = [n for n, p in named.items() if p.default is p.empty and p.name not in values]
     if missing:
         wanted = "".join(f",{name}=..." for name in missing)
-        raise OptionError(f"{spec.text} needs {', '.join(missing)}: write {spec.text}{wanted}")
+        raise OptionError(
+            f"{spec.text} needs {', '.join(missing)}: write {spec.text}{wanted}, or name a "
+            "function without arguments that returns the model."
+        )
     return lambda: found(**values)
 
 

@@ -18,7 +18,7 @@ from archstat.hints import shortened
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
-from archstat.units import InputSpec, format_bytes
+from archstat.units import InputSpec, format_bytes, format_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,7 +180,7 @@ def _graph_of_source(
 def _captured(
     module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
 ) -> Graph:
-    from archstat.frontends.inputs import tensors_for
+    from archstat.frontends.inputs import tensors_for, working_inputs
     from archstat.frontends.module import capture_call, unwrapped
 
     root = unwrapped(module)
@@ -196,12 +196,13 @@ def _captured(
                 return _for_real(root, args, kwargs, title, source, shortened(cause))
             except ArchstatError as failed:
                 refused = error if isinstance(failed, BuildError) else failed
-        hint = _working_input(root, batch, specs)
-        if hint is None:
+        working = working_inputs(root, batch, specs)
+        if working is None or working == specs:
             raise refused from cause
+        hint = _typed(working)
         if source is not None and (source.spec.input or source.spec.resolution):
             hint = f"{hint.replace('--input ', 'input=')} in place of the spec's own"
-        raise InputError(f"{error}. This model runs with: {hint}") from cause
+        raise InputError(f"{error}. {_meant(specs[0], working[0], hint)}") from cause
 
 
 def _for_real(
@@ -228,20 +229,27 @@ def _for_real(
 
 
 def _no_input(module: nn.Module, title: str, batch: int) -> str:
-    hint = _working_input(module, batch, ())
-    remedy = (
-        f"this model runs with: {hint}" if hint else "give its shape, such as --input 3x224x224"
-    )
+    from archstat.frontends.inputs import working_inputs
+
+    working = working_inputs(module, batch)
+    remedy = "give its shape, such as --input 3x224x224"
+    if working is not None:
+        remedy = f"this model runs with: {_typed(working)}"
     return f"{title} has no default input; {remedy}"
 
 
-def _working_input(module: nn.Module, batch: int, tried: tuple[InputSpec, ...]) -> str | None:
-    from archstat.frontends.inputs import working_inputs
-
-    specs = working_inputs(module, batch)
-    if specs is None or specs == tried:
-        return None
+def _typed(specs: tuple[InputSpec, ...]) -> str:
     return " ".join(f"--input {spec}" for spec in specs)
+
+
+def _meant(given: InputSpec, working: InputSpec, hint: str) -> str:
+    """What was probably meant by an input, beside one that works."""
+    if given.shape[1:] == working.shape:
+        batch = f" --batch {given.shape[0]}" if given.shape[0] > 1 else ""
+        return f"Leave the batch out: {hint}{batch}"
+    if given.shape == (*working.shape[1:], *working.shape[:1]):
+        return f"{format_shape(given.shape)} looks like channels last: did you mean {hint}?"
+    return f"This model runs with: {hint}"
 
 
 def _at_resolution(

@@ -94,6 +94,17 @@ def find(spec: Spec) -> Source:
     return _from_timm(spec) if spec.scheme == "timm" else _from_torchvision(spec)
 
 
+def names_of(package: Literal["timm", "torchvision"]) -> list[str]:
+    """The models that an installed package has.
+
+    Raises:
+        MissingExtraError: it is absent or does not import.
+    """
+    module = _optional(package)
+    found = module.list_models() if package == "timm" else module.models.list_models()
+    return list(map(str, found))
+
+
 def _from_zoo(spec: Spec) -> Source:
     entry = zoo.entry(spec.target)
     factory = bound(spec, zoo.factory(spec.target))

@@ -260,8 +260,8 @@ def test_others_are_shown_when_one_cannot_train(archstat, tmp_path):
     nets.write_text(FROZEN)
     ran = archstat("memory", f"{nets}:Trainer", f"{nets}:Frozen", "--input", "4", "-f", "json")
     assert ran.code == 2
-    assert "Frozen cannot be trained" in ran.err
-    (row,) = document(ran.out)["rows"]
+    row, failed = document(ran.out)["rows"]
+    assert "Frozen cannot be trained" in failed["failed"]
     assert row["param_bytes"] == 4 * (4 * 5 + 5)
 
 

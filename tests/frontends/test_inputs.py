@@ -50,8 +50,12 @@ def test_type_of_the_spec_comes_before_that_of_the_model():
 
 
 def test_named_inputs_are_keywords_and_the_others_stand_in_order():
+    class Masked(nn.Module):
+        def forward(self, one, other, mask):
+            return one
+
     specs = (InputSpec((1,)), InputSpec((2,), name="mask"), InputSpec((3,)))
-    positional, named = tensors_for(specs, 1, nn.ReLU())
+    positional, named = tensors_for(specs, 1, Masked())
     assert [tuple(tensor.shape) for tensor in positional] == [(1, 1), (1, 3)]
     assert {name: tuple(tensor.shape) for name, tensor in named.items()} == {"mask": (1, 2)}
 
@@ -200,6 +204,44 @@ def test_guess_is_an_input_that_runs(model, expected):
     assert [str(spec) for spec in specs] == expected
     args, kwargs = tensors_for(specs, 2, model)
     assert capture(model, *args, **kwargs).outputs
+
+
+@pytest.mark.parametrize(
+    ("model", "refused", "expected"),
+    [
+        (nn.Conv2d(3, 8, 3), (1, 3, 40, 48), "3x40x48"),
+        (nn.Conv2d(3, 8, 3), (1, 40, 48, 3), "3x40x48"),
+        (nn.Conv2d(3, 8, 3), (40, 48, 3), "3x40x48"),
+        (nn.Conv2d(3, 8, 3), (1, 40, 48), "3x40x48"),
+        (nn.Conv2d(3, 8, 3), (40, 48), "3x40x48"),
+        (nn.Conv1d(3, 8, 3), (1, 40), "3x40"),
+        (nn.Conv3d(3, 8, 3), (1, 3, 4, 5, 6), "3x4x5x6"),
+        (nn.Linear(6, 8), (4, 5), "4x6"),
+        (nn.LSTM(6, 8), (4, 5), "4x6"),
+        (nn.Embedding(9, 4), (40,), "40:int64"),
+        (FixedSize(3, 32), (1, 3, 64, 64), "3x32x32"),
+    ],
+    ids=str,
+)
+def test_guess_is_like_what_was_refused(model, refused, expected):
+    specs = working_inputs(model, 2, (InputSpec(refused),))
+    assert specs is not None
+    assert [str(spec) for spec in specs] == [expected]
+
+
+@pytest.mark.parametrize(("name", "said"), [("lft", "Did you mean left"), ("zzz", "left, right")])
+def test_input_of_a_name_that_forward_lacks_gets_the_nearest(name, said):
+    with pytest.raises(InputError, match=said):
+        tensors_for([InputSpec((3, 8, 8), name=name)], 1, TwoImages())
+
+
+def test_forward_that_takes_any_name_is_believed():
+    class Free(nn.Module):
+        def forward(self, **inputs):
+            return inputs["image"]
+
+    _, named = tensors_for([InputSpec((3,), name="image")], 1, Free())
+    assert named["image"].shape == (1, 3)
 
 
 def test_model_that_runs_with_nothing_known_gets_no_guess():

@@ -336,7 +336,8 @@ def test_missing_required_options_are_named_with_the_spec_to_write(nets):
     with pytest.raises(OptionError) as refusal:
         find(parse_spec("nets.py:OneOption"))
     assert str(refusal.value) == (
-        "nets.py:OneOption needs depth: write nets.py:OneOption,depth=..."
+        "nets.py:OneOption needs depth: write nets.py:OneOption,depth=..., or name a function "
+        "without arguments that returns the model."
     )
 
 
