@@ -22,6 +22,7 @@ from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
 from archstat.cli.rf import rf
 from archstat.cli.roofline import roofline
+from archstat.cli.style import with_style
 from archstat.cli.summary import summary
 from archstat.version import __version__
 
@@ -127,7 +128,7 @@ for _panel, _entries in COMMANDS.items():
         app.command(
             _entry.name, cls=Command, short_help=_entry.line, rich_help_panel=_panel,
             epilog="\n".join(_entry.examples),
-        )(_entry.run)  # fmt: skip
+        )(with_style(_entry.run))  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)

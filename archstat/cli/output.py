@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from archstat.cli.style import style_for
 from archstat.errors import OutputError
 from archstat.files import write_whole
 from archstat.reporters import format_for, format_named
@@ -58,6 +59,7 @@ class Destination:
             self.format = format_named(format_name)
         else:
             self.format = format_for(self.path) if self.path else format_named("console")
+        self.style = style_for(self.format)
         if self.path is not None:
             _check_writable(self.path)
 
@@ -75,9 +77,14 @@ class Destination:
         """Render and write, several tables one below the other.
 
         Raises:
-            OutputError: the file cannot be written; what was there before is still there.
+            OutputError: a style that none of the tables can have, or the file cannot be written;
+                what was there before is still there.
         """
-        self.write_text("\n".join(self.format.render(table) for table in tables))
+        self.style.check([column for table in tables for column in table.columns])
+        self.write_text("\n".join(self.format.render(table, self.style) for table in tables))
+        for table in tables:
+            for remark in self.format.remarks(table, self.style):
+                print(f"archstat: {self.format.name}: {remark}.", file=sys.stderr)
 
     def write_text(self, text: str) -> None:
         """Write what is rendered already.

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from archstat.errors import OutputError
 from archstat.hints import did_you_mean
+from archstat.reporters.numbers import PLAIN, Style
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_csv import to_csv
 from archstat.reporters.to_json import to_json
-from archstat.reporters.to_latex import to_latex
+from archstat.reporters.to_latex import to_latex, too_large
 from archstat.reporters.to_markdown import to_markdown
 from archstat.result import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An output format: its name, the file suffixes that choose it, its reporter."""
+    """An output format: its name, the file suffixes that choose it, its reporter.
+
+    `takes` names the fields of a Style that it heeds; `remarks` says what a reader of a table must
+    be told before the table is used.
+    """
 
     name: str
     suffixes: tuple[str, ...]
-    render: Callable[[Table], str]
+    reporter: Callable[..., str]
+    takes: tuple[str, ...] = ()
+    remarks: Callable[[Table, Style], Iterable[str]] = lambda table, style: ()
+
+    def render(self, table: Table, style: Style = PLAIN) -> str:
+        """The table as text."""
+        return self.reporter(table, style) if self.takes else self.reporter(table)
 
 
 FORMATS: tuple[Format, ...] = (
     Format("console", (".txt",), to_console),
     Format("csv", (".csv",), to_csv),
     Format("json", (".json",), to_json),
-    Format("markdown", (".md", ".markdown"), to_markdown),
-    Format("latex", (".tex",), to_latex),
+    Format("markdown", (".md", ".markdown"), to_markdown, ("digits", "unit")),
+    Format("latex", (".tex",), to_latex, ("digits", "unit", "caption", "label"), too_large),
 )
 
 
