@@ -15,8 +15,9 @@ from archstat.reporters.numbers import PLAIN, Scale, Style, scale_of
 from archstat.result import Cell, Column, Table
 from archstat.units import format_axes
 
-# Points of one and of both columns of the narrowest common page, and rows that a page holds.
-_ONE, _BOTH, _ROWS = 236, 490, 50
+# Points of one and of both columns of the narrowest common page, with some room since widths are
+# estimated, and lines that a page holds.
+_ONE, _BOTH, _ROWS = 230, 480, 50
 # Text, in em, that a column may be wide; longer text is broken into lines of this width.
 _WIDEST = 14.5
 
