@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.help import CHOOSE
+from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, refuse_incomplete, show, sort_key
+from archstat.result import Table
 
-_NARROW = ("output", "params", "macs", "macs_share")
-_WIDE = ("calls", "output", "params", "params_share", "macs", "macs_share", "flops", "activations")
-_ENOUGH_FOR_WIDE = 120
+_FILE = ("calls", "output", "params", "params_share", "macs", "macs_share", "flops", "activations")
+_SCREEN = ("input", "kernel", *_FILE)
+# The most needed first.
+_NEEDED = ("macs_share", "macs", "params", "output", "kernel", "params_share", "input", "flops",
+           "activations", "calls")  # fmt: skip
+_GROUP = ("modules", "output", *_FILE[2:])
+_GROUP_NEEDED = ("macs_share", "macs", "params", "params_share", "modules", "flops", "activations",
+                 "output")  # fmt: skip
+_PAGE = 40  # rows of a tree that goes to no terminal
+_AROUND = 14  # lines of a terminal for the header, the totals, a remark and the prompt
+_RULES = (
+    Rule("--by", excludes=("--depth", "--full", "--top"), hint="groups have no tree"),
+    Rule("--full", excludes=("--depth", "--top")),
+)
 
 Depth = Annotated[
     int | None,
     typer.Option(metavar="N", min=0, help="Depth of the tree; deeper modules are included in their "
                  "parents."),
+]  # fmt: skip
+Full = Annotated[
+    bool, typer.Option("--full", help="Every row: all levels, equal neighbours not folded.",
+                       rich_help_panel=CHOOSE),
+]  # fmt: skip
+By = Annotated[
+    str | None,
+    typer.Option(metavar="GROUP", help="Add up by stage (size of the map), type or block.",
+                 rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Top = Annotated[
     int | None,
@@ -31,8 +55,11 @@ Top = Annotated[
 
 
 def summary(
+    context: typer.Context,
     model: options.Model,
     depth: Depth = None,
+    full: Full = False,
+    by: By = None,
     top: Top = None,
     input: options.Input = None,
     batch: options.Batch = None,
@@ -47,30 +74,58 @@ def summary(
 ) -> None:
     """Show a model as a tree of modules with their parameters, macs and shares.
 
+    A screen gets as many levels as fit, equal neighbours folded; --full shows all.
     --top N lists the N largest modules by their own figures; --sort KEY says by which.
     csv and json hold own and inherited figures of every column.
     """
     from archstat.analyses.memory_access import checked_fusion
     from archstat.models.pipeline import report as report_of
-    from archstat.tables.summary import KNOWN_COLUMNS, with_columns
-    from archstat.tables.summary import summary as summarise
+    from archstat.tables import summary as trees
+    from archstat.tables import summary_groups as groups
 
+    check_options(context, *_RULES)
     destination = Destination(format, output)
-    first = "module" if destination.is_raw else "tree"
-    view = View(destination, KNOWN_COLUMNS, columns, None if top else sort, first)
-    by, _ = sort_key(sort, KNOWN_COLUMNS) or ("macs", False)
+    group = None if by is None else groups.checked_group(by)
+    known = groups.known_columns(group) if group else trees.KNOWN_COLUMNS
+    order = sort_key(sort, known)
+    key = order[0] if order else "macs"
+    # Rows out of the tree show their whole path.
+    label = "module" if destination.is_raw or (order and not top) else "tree"
+    view = View(destination, known, columns, first=group or label)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
     report = report_of(graphs(model, input or None, batch), model, fused)
-    table = summarise(with_columns(report, (*(view.chosen or ()), by)), depth, top, by)
-    if view.is_raw and view.chosen is None:
-        table = table.select([key for key in table.keys() if key != "tree"])  # noqa: SIM118
-    # Rows out of the tree show their whole path.
-    shown = _fitting("tree" if view.order is None else "module")
-    show(table, view, shown, (), conventions=True)
+    extended = trees.with_columns(report, (*(view.chosen or ()), *view.added, key))
+    if group:
+        table = groups.grouped(extended, group)
+        shown, needed = _present(table, group, _GROUP), _present(table, group, _GROUP_NEEDED)
+    else:
+        folds = destination.is_screen and not full and order is None
+        rows = _rows(destination) if folds and depth is None else None
+        table = trees.summary(extended, depth, top, key, fold=folds, rows=rows)
+        shown, needed = [label, *_FILE], None
+        if destination.is_screen:
+            shown, needed = (_present(table, label, keys) for keys in (_SCREEN, _NEEDED))
+    if view.is_raw and view.chosen is None and not group:
+        left_out = {"tree", *(column.key for column in trees.SHAPES)} - {*view.added}
+        table = table.select([key for key in table.keys() if key not in left_out])  # noqa: SIM118
+    if order and not top:
+        table = table.sort(*order)
+    if destination.is_screen:
+        table = trees.for_screen(table, report)
+    show(table, view, shown, needed or (), conventions=True)
     tell_of_cache(graphs, 1, view.is_raw)
     refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
 
 
-def _fitting(name: str) -> list[str]:
-    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _ENOUGH_FOR_WIDE
-    return [name, *(_NARROW if narrow else _WIDE)]
+def _present(table: Table, label: str, keys: Sequence[str]) -> list[str]:
+    """The label and those columns that tell something."""
+    telling = [key for key in keys if any(cell not in (None, "") for cell in table.column(key))]
+    if "calls" in telling and max(int(str(n)) for n in table.column("calls")) < 2:
+        telling.remove("calls")
+    return [label, *telling]
+
+
+def _rows(destination: Destination) -> int:
+    """The rows of a tree for which a screen has room."""
+    to_terminal = destination.path is None and sys.stdout.isatty()
+    return shutil.get_terminal_size().lines - _AROUND if to_terminal else _PAGE

@@ -1,27 +1,32 @@
 """`summary`: one model as a tree of modules, each with its own and its inherited cost.
 
-A module's total is its own figures and those of everything below its path, so that children and
-own add up to the parent. Ops that a module with children runs itself (a residual add, a flatten)
-stand in a row of their own under it.
+Rows of the tree add up (see `module_tree`); `summary_groups` adds them up otherwise.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
 from archstat.analyses import COLUMNS, CONVENTION
+from archstat.analyses.feature_maps import COLUMNS as MAP_COLUMNS
+from archstat.analyses.feature_maps import with_feature_maps
 from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
 from archstat.analyses.gemm import with_gemm
 from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
 from archstat.analyses.memory import with_module_peaks
 from archstat.errors import SpecError
-from archstat.graph import Graph, Op, Value
-from archstat.result import FUNCTIONAL, Cell, Column, Number, Report, Table, notes_of
+from archstat.graph import Graph, Value
+from archstat.result import Cell, Column, Note, Number, Report, Table, notes_of
 from archstat.tables import of_graphs
-from archstat.units import format_shape
+from archstat.tables.module_tree import Node, fitting_depth, folded, module_tree, walk
+from archstat.units import format_bytes, format_count, format_share
 
+# For a reader: csv and json have the first, and on request the others.
+SHAPES = (
+    Column("input", "text", "shape of its first input, batch first"),
+    Column("kernel", "text", "window of its own operation, with its stride: 3x3/2"),
+)
 _TEXT = (
     Column("tree", "text", "the module under its parent"),
     Column("module", "text", "path of the module, empty for the root"),
@@ -30,49 +35,42 @@ _TEXT = (
     Column("calls", "number", "how often it is called"),
     Column("output", "text", "shape of its last output, batch first"),
     Column("shared_with", "text", "further paths of the same module"),
+    *SHAPES,
 )
 
 
-@dataclass(slots=True)
-class _Node:
-    """A module, or the functional ops of one, while the tree is made."""
-
-    path: str
-    type: str
-    level: int
-    is_functional: bool = False
-    aliases: tuple[str, ...] = ()
-    calls: int = 0
-    output: str = ""
-    own: dict[str, Number] = field(default_factory=dict)
-    total: dict[str, Number] = field(default_factory=dict)
-    children: list[_Node] = field(default_factory=list)
-
-
 def summary(report: Report, depth: int | None = None, top: int | None = None,
-            by: str = "macs") -> Table:  # fmt: skip
+            by: str = "macs", *, fold: bool = False, rows: int | None = None) -> Table:  # fmt: skip
     """The tree of a Report's modules with totals, shares and own figures.
 
     Args:
         depth: levels below the root to show; figures of deeper modules are in their parents'.
         top: instead of the tree, the modules with the largest own figures.
         by: the column that `top` orders by.
+        fold: one row for equal neighbours, with their sums.
+        rows: without a `depth`, as deep as these rows allow, and at least one level.
 
     Raises:
         SpecError: `by` is not a column that adds up over modules.
     """
-    keys = tuple(c for c in report.columns if c.key in _additive(report))
+    keys = additive(report)
     if top is not None and by not in {c.key for c in keys}:
         names = ", ".join(c.key for c in keys)
         raise SpecError(f"--top cannot order by {by!r}; columns that add up: {names}.")
-    root = _tree(report, tuple(c.key for c in keys))
+    root = module_tree(report, [c.key for c in keys])
+    shown = folded(root) if fold else root
+    notes: list[str] = []
+    if depth is None and rows is not None and top is None:
+        depth = fitting_depth(shown, rows)
+        if depth < shown.height:
+            notes = [f"Depth {depth} of {shown.height}; --depth N or --full shows more."]
     if top is None:
-        nodes = list(_walk(root, depth, "", ""))
+        nodes = list(walk(shown, depth))
     else:
-        flat = [node for node, _ in _walk(root, None, "", "") if not node.children or node.own]
+        flat = [node for node, _ in walk(root, None) if not node.children or node.own]
         flat.sort(key=lambda node: -node.own.get(by, 0))
         nodes = [(node, node.path or report.model) for node in flat[:top]]
-    rows = [
+    cells = [
         _row(node, tree or report.model, keys, root, report, own=top is not None)
         for node, tree in nodes
     ]
@@ -85,16 +83,77 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
     return of_graphs(
         [report.graph],
         summary_columns((*keys, *_placed(report.columns))),
-        rows,
+        cells,
         bounds=bounds,
-        notes=(*report.findings, *notes_of(remarks(report.graph))),
+        notes=(*report.findings, *notes_of((*remarks(report.graph), *notes))),
         convention={**CONVENTION, **report.conventions},
     )
 
 
+def _closing(report: Report) -> tuple[Note, ...]:
+    """The model's totals for a reader: with units, and what each of them counts."""
+    totals = report.totals
+
+    def said(key: str, format: Callable[[float], str]) -> str:
+        number = totals.get(key)
+        bound = ">= " if key in report.lower_bounds else ""
+        return "unknown" if number is None else f"{bound}{format(number)}"
+
+    trainable = totals.get("trainable_params") == totals.get("params")
+    some = "all" if trainable else said("trainable_params", format_count)
+    lines = (
+        ("params", said("params", format_count),
+         f"{some} trainable; {said('param_bytes', format_bytes)}"),
+        ("macs", said("macs", format_count), "conv, linear, matmul, attention; no bias"),
+        ("flops", said("flops", format_count), "2 x macs, plus bias, norm, activation, pool, add"),
+        ("activations", said("activations", format_count), "outputs of conv, linear, matmul"),
+        ("peak memory", said("peak_memory_bytes", format_bytes),
+         "inference: weights, and activations alive at once"),
+        ("input", report.input, ""),
+    )  # fmt: skip
+    width = max(len(number) for _, number, told in lines if told)
+    texts = (f"{name:<12}{number:>{width}}  {told}".rstrip() if told else f"{name:<12}{number}"
+             for name, number, told in lines)  # fmt: skip
+    return notes_of(["", *texts])
+
+
+_BAR = 6
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def for_screen(table: Table, report: Report) -> Table:
+    """The table for a reader: shares with bars, a dot for zero, totals below, a named root."""
+    columns = tuple(replace(c, unit="text") if c.unit == "share" else c for c in table.columns)
+    rows = (
+        tuple(
+            _shown(cell, column, report.model)
+            for cell, column in zip(row, table.columns, strict=True)
+        )
+        for row in table.rows
+    )
+    notes = (*table.notes, *_closing(report))
+    return replace(table, columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _shown(cell: Cell, column: Column, title: str) -> Cell:
+    if column.key == "module" and not cell:
+        return title
+    if column.unit == "share":
+        return _bar(cell) if isinstance(cell, (int, float)) else cell
+    return "·" if cell == 0 and column.unit in ("count", "bytes") else cell
+
+
+def _bar(share: float) -> str:
+    if share == 0:
+        return f"{'·':>6}"
+    eighths = round(share * _BAR * 8)
+    bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+    return f"{format_share(share):>6} {bar}".rstrip()
+
+
 def module_totals(report: Report, key: str) -> dict[str, Number]:
     """A figure of each module with everything below it, by path, the root's first."""
-    nodes = (node for node, _ in _walk(_tree(report, (key,)), None, "", ""))
+    nodes = (node for node, _ in walk(module_tree(report, (key,)), None))
     return {node.path: node.total[key] for node in nodes if not node.is_functional}
 
 
@@ -138,82 +197,10 @@ def _some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _additive(report: Report) -> set[str]:
-    return {column.key for column in report.layers.columns if column.unit != "text"}
-
-
-def _tree(report: Report, keys: tuple[str, ...]) -> _Node:
-    graph = report.graph
-    nodes: dict[str, _Node] = {}
-    for module in graph.modules:
-        level = module.path.count(".") + 1 if module.path else 0
-        nodes[module.path] = _Node(module.path, module.type, level, aliases=module.aliases)
-    for record in report.layers.records():
-        node = nodes.setdefault(str(record["module"]), _Node(str(record["module"]), "", 0))
-        node.own = {k: n for k in keys if isinstance(n := record.get(k), (int, float)) and n}
-    for call in graph.calls:
-        node = nodes[call.module]
-        node.calls += 1
-        shapes = [format_shape(graph.values[value].shape) for value in call.outputs]
-        node.output = ", ".join(shapes[:1]) + (", ..." if len(shapes) > 1 else "")
-    root = nodes[""]
-    for path, node in nodes.items():
-        if path:
-            _parent(nodes, path).children.append(node)
-    _split_functional(nodes, graph, keys)
-    _add_up(root, keys)
-    return root
-
-
-def _parent(nodes: Mapping[str, _Node], path: str) -> _Node:
-    above = path.rpartition(".")[0]
-    while above not in nodes:
-        above = above.rpartition(".")[0]
-    return nodes[above]
-
-
-def _split_functional(nodes: Mapping[str, _Node], graph: Graph, keys: tuple[str, ...]) -> None:
-    """Give what a module with children computes itself a row below it."""
-    ops: dict[str, list[Op]] = {}
-    for op in graph.ops:
-        if op.module in nodes and nodes[op.module].children:
-            ops.setdefault(op.module, []).append(op)
-    for path, found in ops.items():
-        parent = nodes[path]
-        computed = {k: n for k, n in parent.own.items() if k not in _OF_PARAMETERS}
-        if not computed:
-            continue
-        counts = Counter(op.name for op in found if op.kind not in ("reshape", "split"))
-        names = ", ".join(f"{n} x{c}" if c > 1 else n for n, c in counts.items())
-        path = f"{path}.{FUNCTIONAL}".lstrip(".")
-        child = _Node(path, names, parent.level + 1, is_functional=True, own=computed)
-        shape = graph.values[found[-1].outputs[0]].shape if found[-1].outputs else ()
-        child.output = format_shape(shape) if shape else ""
-        parent.own = {k: n for k, n in parent.own.items() if k in _OF_PARAMETERS}
-        parent.children.append(child)
-
-
-_OF_PARAMETERS = frozenset({"params", "trainable_params", "buffers", "param_bytes"})
-
-
-def _add_up(node: _Node, keys: tuple[str, ...]) -> None:
-    for child in node.children:
-        _add_up(child, keys)
-    node.total = {
-        key: node.own.get(key, 0) + sum(child.total[key] for child in node.children) for key in keys
-    }
-
-
-def _walk(node: _Node, depth: int | None, prefix: str, branch: str) -> Iterator[tuple[_Node, str]]:
-    name = node.path.rpartition(".")[2] if node.path else ""
-    label = node.type if node.is_functional else f"{name} {node.type}"
-    yield node, f"{branch}{label}" if node.path else ""
-    if depth is not None and node.level >= depth:
-        return
-    for number, child in enumerate(node.children):
-        last = number == len(node.children) - 1
-        stem, turn = ("   ", "└─ ") if last else ("│  ", "├─ ")
-        yield from _walk(child, depth, prefix + stem, prefix + turn)
+def additive(report: Report) -> tuple[Column, ...]:
+    """The columns of a Report that add up over modules."""
+    known = {column.key for column in report.layers.columns if column.unit != "text"}
+    return tuple(column for column in report.columns if column.key in known)
 
 
 def _placed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -227,37 +214,58 @@ def summary_columns(keys: tuple[Column, ...]) -> tuple[Column, ...]:
     figures = []
     for column in (key for key in keys if key not in placed):
         figures.append(column)
-        figures.append(Column(f"{column.key}_share", "share", f"{column.key} over the model's"))
+        figures.append(share_of(column))
         figures.append(
             Column(f"own_{column.key}", column.unit, f"{column.key} without those of children")
         )
     return (*_TEXT, *figures, *placed)
 
 
-KNOWN_COLUMNS = summary_columns(
-    (*(column for column in COLUMNS if column.of != "model"), *GEMM_COLUMNS, *PEAK_COLUMNS)
+def share_of(column: Column) -> Column:
+    """The column of what a figure is of the model's."""
+    return Column(f"{column.key}_share", "share", f"{column.key} over the model's")
+
+
+_ON_REQUEST = (
+    (GEMM_COLUMNS, with_gemm),
+    (PEAK_COLUMNS, with_module_peaks),
+    (MAP_COLUMNS, with_feature_maps),
 )
+_FIGURES = (
+    *(column for column in COLUMNS if column.of != "model"),
+    *(column for columns, _ in _ON_REQUEST for column in columns),
+)
+KNOWN_COLUMNS = summary_columns(_FIGURES)
+KNOWN_ADDITIVE = tuple(column for column in _FIGURES if column not in _placed(_FIGURES))
 
 
 def with_columns(report: Report, keys: Collection[str]) -> Report:
     """The Report with those analyses that are made only if one of their columns is asked for."""
-    for columns, extended in ((GEMM_COLUMNS, with_gemm), (PEAK_COLUMNS, with_module_peaks)):
-        if any(column.key in keys for column in columns):
+    for columns, extended in _ON_REQUEST:
+        # A figure that adds up has a share and an own part, too.
+        asked = {key.removeprefix("own_").removesuffix("_share") for key in keys}
+        if any(column.key in asked for column in columns):
             report = extended(report)
     return report
 
 
+def with_share(figure: Number, whole: Number) -> tuple[Cell, Cell]:
+    """A figure, and its share of the whole where there is one."""
+    return figure, figure / whole if whole else None
+
+
 def _row(
-    node: _Node, tree: str, keys: tuple[Column, ...], root: _Node, report: Report, *, own: bool
+    node: Node, tree: str, keys: tuple[Column, ...], root: Node, report: Report, *, own: bool
 ) -> tuple[Cell, ...]:
     figures: list[Cell] = []
     for column in keys:
-        whole = root.total[column.key]
         shown = node.own.get(column.key, 0) if own else node.total[column.key]
-        figures += [shown, shown / whole if whole else None, node.own.get(column.key, 0)]
+        figures += [*with_share(shown, root.total[column.key]), node.own.get(column.key, 0)]
     shared = ", ".join(node.aliases)
-    texts = (tree, node.path, node.type, node.level, node.calls, node.output, shared)
-    held = report.at_module.get(node.path, {}) if node.calls else {}
+    texts = (tree, node.path, node.type, node.level, node.calls, node.output, shared,
+             node.input, node.kernel)  # fmt: skip
+    # Of several equal modules what holds at the last one's output.
+    held = report.at_module.get(node.last or node.path, {}) if node.calls else {}
     sums = node.own if own else node.total
     placed = (
         _quotient(column.quotient, sums) if column.quotient else held.get(column.key)

@@ -1,0 +1,104 @@
+"""`archstat summary` on a screen: an overview; in files: every row, as it was counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+
+def body(text):
+    return text.split("\n\n")[0].splitlines()[2:]
+
+
+def test_console_folds_equal_neighbours_and_full_does_not(archstat):
+    assert any("0..5 Conv2d x6" in line for line in body(archstat("summary", "lenet5").out))
+    whole = body(archstat("summary", "lenet5", "--full").out)
+    assert not any(".." in line for line in whole)
+    assert sum("Conv2d" in line for line in whole) == 1 + 16 + 1
+
+
+def test_console_goes_no_deeper_than_a_page_and_says_so(archstat):
+    out = archstat("summary", "resnet50").out
+    assert "Depth 2 of 4; --depth N or --full shows more." in out
+    assert "Depth" not in archstat("summary", "resnet50", "--depth", "1").out
+
+
+def test_zero_is_a_dot_and_a_share_has_a_bar(archstat):
+    out = archstat("summary", "lenet5", "--columns", "macs,macs_share").out
+    flat = next(line for line in body(out) if "Flatten" in line)
+    assert flat.split()[-2:] == ["·", "·"]
+    root = body(out)[0]
+    assert root.split() == ["lenet5", "325.68", "k", "100.0%", "██████"]
+
+
+def test_totals_stand_below_with_units(archstat):
+    closing = archstat("summary", "lenet5").out.split("\n\n")[1].splitlines()
+    assert closing[0] == "params         60.00 k  all trainable; 234.38 KiB"
+    assert [line.split("  ")[0] for line in closing] == [
+        "params", "macs", "flops", "activations", "peak memory 296.78 KiB", "input"]  # fmt: skip
+
+
+def test_sorted_rows_show_paths_and_the_root_has_a_name(archstat):
+    lines = body(archstat("summary", "vgg16", "--sort=-macs_share", "--columns", "macs").out)
+    assert [line.split()[0] for line in lines[:3]] == ["vgg16", "features", "features.2"]
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_raw_formats_hold_every_row_and_shapes_on_request(archstat, format):
+    def read(text):
+        return list(csv.DictReader(io.StringIO(text))) if format == "csv" else json.loads(text)[
+            "rows"]  # fmt: skip
+
+    rows = read(archstat("summary", "lenet5", "-f", format).out)
+    assert sum(row["type"] == "Conv2d" for row in rows) == 18
+    assert rows[0]["module"] == ""
+    assert not {"tree", "input", "kernel"} & set(rows[0])
+    asked = read(archstat("summary", "lenet5", "-f", format, "--columns", "input,kernel").out)
+    assert asked[1] == {"module": "c1", "input": "1x1x32x32", "kernel": "5x5"}
+
+
+@pytest.mark.parametrize("format", ["markdown", "latex"])
+def test_tables_for_papers_hold_every_row(archstat, format):
+    out = archstat("summary", "lenet5", "-f", format).out
+    assert ".." not in out
+    assert "·" not in out
+    assert out.count("Conv2d") == 18
+
+
+@pytest.mark.parametrize("format", ["console", "csv", "json", "markdown", "latex"])
+@pytest.mark.parametrize("by", ["stage", "type", "block"])
+def test_groups_go_out_in_every_format(archstat, by, format):
+    ran = archstat("summary", "resnet18", "--by", by, "-f", format)
+    assert ran.code == 0
+    assert by in ran.out
+
+
+def test_groups_can_be_sorted(archstat):
+    out = archstat("summary", "resnet18", "--by", "type", "--sort=-flops", "-f", "csv").out
+    flops = [int(row["flops"]) for row in csv.DictReader(io.StringIO(out))]
+    assert flops == sorted(flops, reverse=True)
+
+
+def test_map_elements_come_on_request(archstat):
+    out = archstat("summary", "vgg16", "--columns", "own_feature_maps", "-f", "csv").out
+    rows = {row["module"]: int(row["own_feature_maps"])
+            for row in csv.DictReader(io.StringIO(out))}  # fmt: skip
+    assert rows["features.0"] == 224 * 224 * 64
+    assert "feature_maps" not in archstat("summary", "vgg16", "-f", "csv").out
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--by", "stages"], "Did you mean stage"),
+        (["--by", "type", "--depth", "1"], "--by takes no --depth"),
+        (["--full", "--depth", "1"], "--full takes no --depth"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(archstat, given, told):
+    ran = archstat("summary", "lenet5", *given)
+    assert ran.code == 2
+    assert told in ran.err
