@@ -68,7 +68,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("list", list_networks, "The networks of the zoo, filtered and sorted", (
             "list", "list 'vgg*' --sort=-macs", "list --category lightweight --max-macs 600M")),
         Entry("summary", summary, "One model as a tree of modules, with shares", (
-            "summary resnet18 --depth 2", "summary vgg16 --top 5",
+            "summary resnet18 --depth 2", "summary vgg16 --by stage",
             "summary net.py:Net --input 3x32x32 --columns params,im2col")),
         Entry("rf", rf, "Receptive field, stride and padding of every layer", (
             "rf vgg16", "rf --layers 7x7/2,max3x3/2,3x3 --input 224", "rf resnet50 --at layer2")),

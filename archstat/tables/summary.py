@@ -199,8 +199,8 @@ def _some(names: list[str], most: int = 3) -> str:
 
 def additive(report: Report) -> tuple[Column, ...]:
     """The columns of a Report that add up over modules."""
-    known = {column.key for column in report.layers.columns if column.unit != "text"}
-    return tuple(column for column in report.columns if column.key in known)
+    placed = _placed(report.columns)
+    return tuple(c for c in report.columns if c.of == "all" and c not in placed)
 
 
 def _placed(columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -60,6 +60,13 @@ def test_raw_formats_hold_every_row_and_shapes_on_request(archstat, format):
     assert asked[1] == {"module": "c1", "input": "1x1x32x32", "kernel": "5x5"}
 
 
+@pytest.mark.parametrize("extra", [[], ["--by", "type"]])
+def test_every_column_can_be_asked_for_of_a_model_without_buffers(archstat, extra):
+    ran = archstat("summary", "vgg11", "--columns", "all", "-f", "csv", *extra)
+    assert (ran.code, ran.err) == (0, "")
+    assert next(csv.DictReader(io.StringIO(ran.out)))["buffers"] == "0"
+
+
 @pytest.mark.parametrize("format", ["markdown", "latex"])
 def test_tables_for_papers_hold_every_row(archstat, format):
     out = archstat("summary", "lenet5", "-f", format).out

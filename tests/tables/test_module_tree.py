@@ -8,8 +8,9 @@ from torch import nn
 import archstat
 from archstat.analyses import COLUMNS
 from archstat.tables.module_tree import fitting_depth, folded, module_tree, walk
+from archstat.tables.summary import KNOWN_ADDITIVE
 
-KEYS = [column.key for column in COLUMNS if column.of == "all"]
+KEYS = [column.key for column in KNOWN_ADDITIVE if column in COLUMNS]
 
 
 def tree(model, shape=None):
