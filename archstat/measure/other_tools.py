@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
+from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.graph import Graph, Kind
 from archstat.hints import shortened
 from archstat.models.sources import find
@@ -174,21 +175,15 @@ def _answer(
         ("flop_counter", partial(flop_counter_count, products=products)),
     ):
         model = find(parse_spec(spec)).build_for_real().eval()
-        args = [_tensor(shape, dtype) for name, shape, dtype in inputs if not name]
-        kwargs: dict[str, Any] = {
-            name: _tensor(shape, dtype) for name, shape, dtype in inputs if name
-        }
+        ids = vocabulary_of(model)
+        made = [(name, made_up(size, getattr(torch, dtype), ids)) for name, size, dtype in inputs]
+        args = [tensor for name, tensor in made if not name]
+        kwargs: dict[str, Any] = {name: tensor for name, tensor in made if name}
         try:
             answer[tool] = asdict(count(model, *args, **kwargs))
         except Exception as error:
             answer[tool] = shortened(error)
     return answer
-
-
-def _tensor(shape: list[int], dtype: str) -> torch.Tensor:
-    kind = getattr(torch, dtype)
-    whole = not kind.is_floating_point
-    return torch.zeros(shape, dtype=kind) if whole else torch.rand(shape).to(kind)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
 from archstat.graph import Graph
 from archstat.models.sources import find
@@ -64,12 +65,10 @@ def given_tensors(
     return tuple(args), kwargs
 
 
-def ordinary(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An input between 0 and 1 that is the same every time; zeros where it holds whole numbers."""
-    if not dtype.is_floating_point:
-        return torch.zeros(shape, dtype=dtype)
-    seeded = torch.Generator().manual_seed(number)
-    return torch.rand(shape, generator=seeded).to(dtype)
+def ordinary(root: nn.Module) -> Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]:
+    """What makes the inputs of a model, each the same every time: see `made_up`."""
+    vocabulary = vocabulary_of(root)
+    return lambda number, shape, dtype: made_up(shape, dtype, vocabulary, number)
 
 
 def free_bytes() -> int:

@@ -22,7 +22,7 @@ from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import followed
 from archstat.hints import shortened
 from archstat.measure.field.real_runs import as_it_runs, positions_on, refuse_unknown
-from archstat.models.real import given_tensors, real_module
+from archstat.models.real import given_tensors, ordinary, real_module
 from archstat.models.weights import load_weights, read_weights
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
@@ -180,12 +180,12 @@ def _density(
 ) -> torch.Tensor:
     """The mean absolute gradient at each pixel, summed over channels, as float64."""
     number = fields.graph.inputs.index(fields.root)
-    generator = torch.Generator().manual_seed(seed)
+    generator, whole = torch.Generator().manual_seed(seed), ordinary(root)
     total = torch.zeros(fields.input_sizes, dtype=torch.float64)
 
     def make(position: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         if not dtype.is_floating_point:
-            return torch.zeros(shape, dtype=dtype)
+            return whole(position, shape, dtype)
         made = torch.randn(shape, generator=generator).to(dtype)
         return made.requires_grad_(position == number)
 

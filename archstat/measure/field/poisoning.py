@@ -33,6 +33,7 @@ class Poisoning:
     def __init__(self, root: nn.Module, fields: Fields, row: FieldRow) -> None:
         graph = fields.graph
         self.root, self.fields, self.row = root, fields, row
+        self.ordinary = ordinary(root)
         last = (row.op or 0) if row.written is None else row.written
         self.targets = [op.target for op in graph.ops[: last + 1]]
         self.number = graph.inputs.index(fields.root)
@@ -86,7 +87,7 @@ class Poisoning:
 
     def _batch_maker(self, axis: int, indices: range) -> _Make:
         def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-            one = ordinary(number, shape, dtype)
+            one = self.ordinary(number, shape, dtype)
             if not shape or shape[0] != self.batch:
                 return one
             many = one[:1].repeat(len(indices) + 1, *[1] * (len(shape) - 1))
@@ -99,7 +100,7 @@ class Poisoning:
 
     def _one(self, axis: int, index: int | None, cuts: Cuts) -> torch.Tensor:
         def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-            one = ordinary(number, shape, dtype)
+            one = self.ordinary(number, shape, dtype)
             if number == self.number and index is not None:
                 one.select(self.fields.dims[axis], index).fill_(torch.nan)
             return one

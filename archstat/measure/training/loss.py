@@ -6,7 +6,7 @@ on a real device they are copies. Gradients, statistics and the optimizer's upda
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,16 +17,18 @@ from archstat.errors import CaptureError
 from archstat.frontends.guard import put_in_place
 from archstat.frontends.trees import tensors
 
-CROSS_ENTROPY, SUM = "cross-entropy", "sum"
+CROSS_ENTROPY, SUM, OWN = "cross-entropy", "sum", "the model's own"
 
 
 def differentiable(title: str, output: Any) -> list[torch.Tensor]:
-    """The tensors among a model's outputs that a loss can be taken of.
+    """The tensors among a model's outputs that a loss is taken of: those that it calls a loss.
+
+    Where it has no loss of its own, every output that a gradient can start from.
 
     Raises:
         CaptureError: none, so that the model has no backward pass.
     """
-    found = [tensor for tensor in tensors(output) if tensor.requires_grad]
+    found = _own_losses(output) or [t for t in tensors(output) if t.requires_grad]
     if not found:
         given = ", ".join(str(t.dtype).removeprefix("torch.") for t in tensors(output))
         raise CaptureError(
@@ -37,8 +39,32 @@ def differentiable(title: str, output: Any) -> list[torch.Tensor]:
     return found
 
 
+def _own_losses(output: Any) -> list[torch.Tensor]:
+    """What a model returns as its loss: by that name, by names like it, or first of several."""
+    if isinstance(output, Mapping):
+        named: Mapping[str, Any] = output
+    elif hasattr(output, "_asdict"):
+        named = output._asdict()
+    elif isinstance(output, (tuple, list)):
+        named = {"loss": output[0]} if len(output) > 1 else {}
+    else:
+        named = getattr(output, "__dict__", {})
+    losses = {str(name): one for name, one in named.items() if _is_loss(one)}
+    if "loss" in losses:
+        return [losses["loss"]]
+    return [one for name, one in losses.items() if "loss" in name]
+
+
+def _is_loss(one: Any) -> bool:
+    return isinstance(one, torch.Tensor) and one.numel() == 1 and one.dim() < 2 and (
+        one.requires_grad and one.is_floating_point()
+    )  # fmt: skip
+
+
 def loss_kind(outputs: list[torch.Tensor]) -> str:
-    """Cross-entropy where some output is (samples, classes), else the sum."""
+    """The model's own, or cross-entropy where some output is (samples, classes), else the sum."""
+    if all(map(_is_loss, outputs)):
+        return OWN
     return CROSS_ENTROPY if any(_is_scores(output) for output in outputs) else SUM
 
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError, InputError, SpecError
 from archstat.frontends.guard import generators_kept
+from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph
 from archstat.hints import shortened
@@ -41,7 +42,7 @@ def measured_training_bytes(
     """
     root = copy.deepcopy(module).to(device, settings.dtype)
     set_training(root.modules())
-    args, kwargs = replaced(given, lambda t: _input(t, device, settings.dtype))
+    args, kwargs = _inputs(given, root, device, settings.dtype)
     optimizer = _optimizer(settings, [p for p in root.parameters() if p.requires_grad])
     half = torch.float16 if device == "cuda" else torch.bfloat16
 
@@ -68,7 +69,7 @@ def measured_inference_bytes(
     """The allocator's peak in a forward pass of a copy of a module with real weights."""
     root = copy.deepcopy(module).to(device, dtype)
     set_training(root.modules(), False)
-    args, kwargs = replaced(given, lambda t: _input(t, device, dtype))
+    args, kwargs = _inputs(given, root, device, dtype)
 
     def forward() -> None:
         root(*args, **kwargs)
@@ -88,11 +89,14 @@ def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.opti
     return kind(parameters, lr=1e-4, foreach=together)
 
 
-def _input(tensor: torch.Tensor, device: str, dtype: torch.dtype | None) -> torch.Tensor:
-    if not tensor.is_floating_point():
-        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
-    seeded = torch.Generator().manual_seed(0)
-    return torch.rand(tensor.shape, generator=seeded).to(device, dtype or tensor.dtype)
+def _inputs(given: _Given, root: nn.Module, device: str, dtype: torch.dtype | None) -> Any:
+    ids = vocabulary_of(root)
+
+    def made(tensor: torch.Tensor) -> torch.Tensor:
+        wanted = dtype if dtype and tensor.is_floating_point() else tensor.dtype
+        return made_up(tensor.shape, tensor.dtype, ids).to(device, wanted)
+
+    return replaced(given, made)
 
 
 def _peak(run: Callable[[], None], held: list[torch.Tensor], device: str) -> int:

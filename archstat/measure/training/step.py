@@ -25,7 +25,9 @@ from archstat.frontends.guard import (
     stand_in_for_lazy,
     untouched,
 )
+from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
+from archstat.frontends.process import process_kept
 from archstat.frontends.trees import module_paths, replaced
 from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
@@ -134,8 +136,9 @@ def step_on(
     The optimizer keeps nothing for the parameters, by number, that are `without_gradient`.
     """
     optimizer_named(settings.optimizer)
-    given = replaced(given, cache(lambda tensor: _input(tensor, device, settings.dtype)))
-    with collection_paused(), generators_kept():
+    ids = vocabulary_of(root) if device.type != "meta" else 0
+    given = replaced(given, cache(lambda tensor: _input(tensor, device, settings.dtype, ids)))
+    with collection_paused(), generators_kept(), process_kept():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
         if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
@@ -170,16 +173,15 @@ def set_training(modules: Iterable[nn.Module], mode: bool = True) -> None:
         module.training = mode
 
 
-def _input(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype | None) -> torch.Tensor:
+def _input(
+    tensor: torch.Tensor, device: torch.device, dtype: torch.dtype | None, vocabulary: int
+) -> torch.Tensor:
     wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
     if device.type == "meta":
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=wanted, device=device)
     if not tensor.is_meta:
         return tensor.detach().to(device, wanted, copy=True)
-    if not tensor.is_floating_point():
-        return torch.zeros(tensor.shape, dtype=wanted, device=device)
-    seeded = torch.Generator().manual_seed(0)
-    return torch.rand(tensor.shape, generator=seeded).to(device, wanted)
+    return made_up(tensor.shape, tensor.dtype, vocabulary).to(device, wanted)
 
 
 class _Run:
