@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
+from weakref import ref
 
 import torch
 
@@ -234,6 +235,28 @@ def plain_index(index: Any) -> Any:
     if index.is_meta or index.numel() > _LONGEST_INDEX or index.dtype not in _INDEX_TYPES:
         return str(index.dtype).removeprefix("torch.")
     return _nested(index.tolist())
+
+
+class Numbers:
+    """What tensors on meta would hold, where they were made of numbers that are known."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[ref[torch.Tensor], int, torch.Tensor]] = {}
+
+    def note(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Let a tensor be known to hold numbers, should it index another."""
+        if numbers.dtype in _INDEX_TYPES and numbers.numel() <= _LONGEST_INDEX:
+            self._known[id(tensor)] = (ref(tensor), tensor._version, numbers)
+
+    def plain(self, index: Any) -> Any:
+        """An index as `plain_index` gives it, with the numbers of tensors that are known."""
+        if isinstance(index, (list, tuple)):
+            return tuple([self.plain(item) for item in index])
+        known = self._known.get(id(index))
+        seen = isinstance(index, torch.Tensor) and known is not None and known[0]() is index
+        if known is not None and seen and known[1] == index._version:
+            return plain_index(known[2])
+        return plain_index(index)
 
 
 def _nested(numbers: Any) -> Any:

@@ -25,6 +25,7 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import is_lazy
 
+from archstat.errors import CaptureError
 from archstat.frontends.outside import Outside, is_plain
 from archstat.frontends.torch_private import CALL, COMPILED_CALL, COMPILER, set_version
 
@@ -142,7 +143,7 @@ class _Snapshot:
         for kind in kinds:
             self.outside.keep_class(kind)
         scripts = {kind for kind in kinds if issubclass(kind, torch.jit.ScriptModule)}
-        self.scripted = [(m, m.training) for m in modules if type(m) in scripts]
+        self.scripted = [(m, _mode_of(m)) for m in modules if type(m) in scripts]
         self.empty: list[Any] = []
         self.filled: list[tuple[Any, Any]] = []
         self.flags: list[tuple[torch.Tensor, bool, int]] = []
@@ -226,6 +227,16 @@ class _Snapshot:
         for scripted, training in self.scripted:
             scripted.training = training
         self.outside.restore()
+
+
+def _mode_of(scripted: nn.Module) -> bool:
+    # Freezing takes the flag away, and makes constants of the weights.
+    if not hasattr(scripted, "training"):
+        raise CaptureError(
+            "a frozen TorchScript module holds its weights as constants, which cannot be told "
+            "from other numbers: give the module before torch.jit.freeze."
+        )
+    return scripted.training
 
 
 class _Own(dict[str, Any]):

@@ -26,7 +26,7 @@ from archstat.frontends.higher_order import (
 )
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
-from archstat.frontends.torch_private import HIGHER_ORDER, DispatchMode, taken_apart
+from archstat.frontends.torch_private import HIGHER_ORDER, DispatchMode, is_fake, taken_apart
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
@@ -35,8 +35,12 @@ _OF_ATTENTION = "aten._safe_softmax.default"
 _RULED_KEYWORDS = frozenset({"alpha", "approximate", "attn_mask", "scale"})
 
 
-class AttentionSeen(Exception):
-    """Forward calls torch's attention, which meta would run by other kernels than a device."""
+class FunctionsNeeded(Exception):
+    """Operations do not tell enough; the functions that forward calls, of torch's, would.
+
+    Attention would run on meta by other kernels than on a device; a list of indices has become a
+    tensor without numbers.
+    """
 
 
 class CaptureMode(DispatchMode):
@@ -48,7 +52,7 @@ class CaptureMode(DispatchMode):
         super().__init__()
         self.recorder = recorder
         self.on_meta = device.type == "meta"
-        self.stops_at_attention = self.attention_seen = False
+        self.sees_functions, self.needs_functions = True, False
         self._bases: dict[int, torch.Tensor] = {}
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -65,9 +69,8 @@ class CaptureMode(DispatchMode):
             return self._higher_order(func, args, kwargs or {})
         if sig is None:
             sig = self._signatures[id(func)] = signature(func)
-            if sig.target == _OF_ATTENTION and self.stops_at_attention:
-                self.attention_seen = True
-                raise AttentionSeen
+            if sig.target == _OF_ATTENTION and not self.sees_functions:
+                self.stop_for_functions()
         kwargs = kwargs or {}
         if sig.composite and torch.is_inference_mode_enabled():
             with self:
@@ -82,10 +85,14 @@ class CaptureMode(DispatchMode):
                 result = self._ruled(sig, args, kwargs)
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
+        if sig.indexed is not None and not self.sees_functions:
+            self._look_at_indices(sig.indexed, sig, args, kwargs)
         if result is None:
             if sig.writes:
                 self.recorder.remember(tensors((args, kwargs)))
             result = self._run(func, sig, args, kwargs)
+            if sig.moves and self.on_meta and result.is_meta and not args[0].is_meta:
+                self.recorder.numbers.note(result, args[0])
             if sig.detaches and is_lazy(args[0]):
                 return result  # a lazy parameter has no shape to record
         if type(result) is tuple and result[-1] is self._nothing:
@@ -93,6 +100,20 @@ class CaptureMode(DispatchMode):
         else:
             self.recorder.add_op(sig, args, kwargs, result)
         return result
+
+    def stop_for_functions(self) -> None:
+        """End this pass: the next one sees the functions that forward calls."""
+        self.needs_functions = True
+        raise FunctionsNeeded
+
+    def _look_at_indices(self, name: str, sig: Signature, args: Any, kwargs: Any) -> None:
+        """Stop at indices that forward made of numbers which nobody saw."""
+        given = dict(zip(sig.names, args, strict=False)) | kwargs
+        for index in tensors(given.get(name)):
+            if index.is_meta and index.dtype is torch.int64:
+                value = self.recorder.values[self.recorder.value_of(index)]
+                if value.role == "constant" and value.name is None:
+                    self.stop_for_functions()
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if str(func) != FLEX_ATTENTION.target:
@@ -151,14 +172,17 @@ class CaptureMode(DispatchMode):
         On meta the module's own tensors get meta twins; constants, and everything in a real run,
         an alias that shares the data alone, for which copies step in when it is written to.
         """
-        if tensor.is_meta or type(tensor) not in (torch.Tensor, nn.Parameter):
+        fake = is_fake(tensor)
+        if tensor.is_meta or not (fake or type(tensor) in (torch.Tensor, nn.Parameter)):
             return tensor
         value = self.recorder.value_of(tensor)
         own = self.recorder.values[value].role in ("parameter", "buffer")
         kept = self._stand_ins.get(id(tensor))
         if kept is not None:
             return kept[1]
-        stand_in = self._twin(tensor) if own and self.on_meta else tensor.data
+        stand_in = self._twin(tensor) if (own or fake) and self.on_meta else tensor.data
+        if stand_in.is_meta and not fake:
+            self.recorder.numbers.note(stand_in, tensor)
         if isinstance(tensor, nn.Parameter):
             stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
         self.recorder.link(stand_in, value)

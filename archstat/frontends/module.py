@@ -7,9 +7,12 @@ values, or an op has no meta kernel) the pass is repeated on cpu, and the Graph 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -17,7 +20,7 @@ from torch import nn
 
 from archstat.errors import CaptureError
 from archstat.frontends.attention import AttentionKernels, Kernels
-from archstat.frontends.elsewhere import OnOneDevice
+from archstat.frontends.elsewhere import NumbersKept, OnOneDevice
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -28,11 +31,13 @@ from archstat.frontends.guard import (
     uncompiled,
     untouched,
 )
+from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.packed import packed_in
+from archstat.frontends.process import process_kept, threads_since
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
-from archstat.frontends.torch_private import CALL
+from archstat.frontends.torch_private import CALL, without_modes
 from archstat.frontends.trees import module_paths, stood_in, tensor_paths, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
@@ -71,11 +76,15 @@ def capture_call(
         )
     try:
         return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
+    except CaptureError:
+        raise
     except Exception as error:
         meta_error = error
     try:
         with OnOneDevice(torch.device("meta")):
             return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
+    except CaptureError:
+        raise
     except Exception:
         device = _device_of(root)
         if device.type == "meta":
@@ -87,6 +96,8 @@ def capture_call(
         )
     try:
         return capture_on(device, root, args, kwargs, title, (note,))
+    except CaptureError:
+        raise
     except Exception as error:
         raise CaptureError(_raised(title, error)) from error
 
@@ -109,7 +120,7 @@ def capture_on(
     """
     given = (device, root, args, kwargs, title, notes, mode_of, keeps_gradients)
     if device.type == "meta":
-        # Most forwards have no attention, and asking at every function takes as long as they do.
+        # Most forwards need no look at functions, which takes as long as they do.
         graph = _pass(*given)
         if graph is not None:
             return graph
@@ -129,15 +140,16 @@ def _pass(
     keeps_gradients: bool,
     attention: AttentionKernels | None = None,
 ) -> Graph | None:
-    """The Graph of one pass; None where it met attention, and no `attention` says how that runs."""
+    """The Graph of one pass; without `attention`, None where functions have to be seen."""
 
     def given() -> Any:
         # One stand-in a tensor: what forward is given twice must stay one object.
-        ids = _vocabulary(root) if device.type != "meta" else 0
+        ids = vocabulary_of(root) if device.type != "meta" else 0
         stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients, ids))
         return stood_in((args, dict(kwargs)), stand_in)
 
-    with collection_paused(), generators_kept():
+    running = set(threading.enumerate())
+    with collection_paused(), generators_kept(), process_kept(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
         with (
@@ -159,7 +171,8 @@ def _pass(
             made = one.made() if registered and graph is not None else []
             if made:
                 graph = _again(one, given(), title, (*notes, _made_in_forward(made)))
-        return graph
+        left = threads_since(running)
+        return replace(graph, notes=(*graph.notes, *left)) if graph and left else graph
 
 
 class _Pass:
@@ -182,7 +195,7 @@ class _Pass:
     ) -> Graph | None:
         """The Graph of the call; with `holds`, of what the modules hold after it.
 
-        None where it met attention, and no `attention` says how that runs.
+        None where functions have to be seen and `attention` is none.
         """
         recorder, (args, kwargs) = self.recorder, given
         mode = _mode_over(recorder, self.device, self.paths, self.mode_of)
@@ -191,14 +204,18 @@ class _Pass:
             inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
         for module, names in self.paths:
             _intercept(mode, module, names[0])
-        mode.stops_at_attention = self.attention is None
+        mode.sees_functions = self.attention is not None
         try:
-            with self.attention or nullcontext(), mode:
+            with ExitStack() as modes:
+                if self.attention is not None:
+                    modes.enter_context(self.attention)
+                    modes.enter_context(NumbersKept(recorder.numbers))
+                modes.enter_context(mode)
                 output = self.root(*args, **kwargs)
         except Exception:
-            if not mode.attention_seen:
+            if not mode.needs_functions:
                 raise
-        if mode.attention_seen:
+        if mode.needs_functions:
             return None
         if holds:
             recorder.hold(_parameters(module_paths(self.root)))
@@ -239,7 +256,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
             return module
         module = inner
     raise CaptureError(
-        f"{module!r} is a {type(module).__name__}, not a torch.nn.Module; "
+        f"{shorten(repr(module), 120)} is a {type(module).__name__}, not a torch.nn.Module; "
         "give a module, or a function that returns one."
     )
 
@@ -265,20 +282,7 @@ def _stand_in(
         if tensor.layout is not torch.strided:
             raise NotImplementedError("a sparse input has no numbers on meta")
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    if tensor.dtype is not torch.bool and vocabulary > 2 and not tensor.dtype.is_floating_point:
-        # 0 is often the padding.
-        ids = 1 + torch.arange(tensor.numel()) % (vocabulary - 1)
-        return ids.reshape(tensor.shape).to(device, tensor.dtype)
-    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
-        return torch.ones(tensor.shape, dtype=tensor.dtype, device=device)
-    seeded = torch.Generator().manual_seed(0)
-    return torch.rand(tensor.shape, generator=seeded).to(device, tensor.dtype)
-
-
-def _vocabulary(root: nn.Module) -> int:
-    """How many ids every table of the model knows; 0 where it has none."""
-    tables = (m for m in root.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)))
-    return min((table.num_embeddings for table in tables), default=0)
+    return made_up(tensor.shape, tensor.dtype, vocabulary).to(device)
 
 
 def _mode_over(

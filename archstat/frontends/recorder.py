@@ -15,12 +15,15 @@ from typing import Any, Literal
 
 import torch
 
-from archstat.frontends.aten import PLAIN_TYPES, Signature, plain, plain_index
+from archstat.errors import CaptureError
+from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain
 from archstat.frontends.packed import Contents, contents, opened, settings_of
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value, record
 
+# A hundred times what the longest forwards take.
+MOST_OPS = 1_000_000
 _LINEAR_WITH_A_PARAMETER = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv"})
 
 
@@ -41,6 +44,7 @@ class Recorder:
         self._stack: list[tuple[int, str, str, int, tuple[int, ...]]] = []
         self._weights: set[int] = set()
         self._before: dict[int, int] = {}
+        self.numbers = Numbers()
         self._packed: dict[Contents, list[tuple[str, list[int], Sequence[torch.Tensor]]]] = {}
 
     def known(self, tensor: torch.Tensor) -> int | None:
@@ -227,7 +231,7 @@ class Recorder:
         if signature.indexed is not None:
             at = signature.names.index(signature.indexed)
             index = args[at] if at < given else kwargs.get(signature.indexed)
-            attributes[signature.indexed] = plain_index(index)
+            attributes[signature.indexed] = self.numbers.plain(index)
         kind = self._kind(signature, inputs, attributes)
         if self._storages.nonzeros:
             numbers = tuple([self._storages.nonzeros.get(self.values[i].storage) for i in inputs])
@@ -286,6 +290,12 @@ class Recorder:
             self._weights.update(outputs)
         op = (kind, target, *name, inputs, outputs, attributes)
         self.ops.append(record(Op, op))
+        if len(self.ops) > MOST_OPS:
+            raise CaptureError(
+                f"forward takes more than {MOST_OPS:,} operations, the last in "
+                f"{name[0] or 'the model itself'}, and does not end: a loop until the model says "
+                "stop needs a largest number of rounds, since its weights and inputs are random."
+            )
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]

@@ -7,8 +7,9 @@ each of `NAMES` away in turn. What a pickled module has held for years (``_param
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +35,8 @@ NAMES: Mapping[str, str] = MappingProxyType({
     "_C._get_dispatch_stack_at": "speed",
     "_C._len_torch_dispatch_stack": "speed",
     "_C._DisableTorchDispatch": "speed",
+    "utils._python_dispatch._disable_current_modes": "a mode around a capture, as FakeTensorMode, "
+    "sees its operations and may refuse them",
     "_C._current_autograd_node": "the module of an operation of the backward pass",
     "_C._autograd._get_sequence_nr": "the module of an operation of the backward pass",
     "_ops.HigherOrderOperator": "torch.cond, while_loop and flexible attention",
@@ -97,9 +100,26 @@ EVERY_CALL: tuple[Any, ...] = tuple(
 any_autocast_enabled: Callable[[], bool] = _found("_C._is_any_autocast_enabled")
 functorch_level: Callable[[], Any] = _found("_C._functorch.peek_interpreter_stack")
 mode_at: Callable[[int], Any] = _found("_C._get_dispatch_stack_at")
+_disabled_modes: Any = _found("utils._python_dispatch._disable_current_modes")
 number_of_modes: Callable[[], int] = _found("_C._len_torch_dispatch_stack")
 # Lives while nothing dispatches to a mode.
 NoDispatch: Callable[[], object] = _found("_C._DisableTorchDispatch") or nullcontext
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """A block in which no mode that is active around it sees operations."""
+    if _disabled_modes is None or (number_of_modes is not None and not number_of_modes()):
+        return nullcontext()
+    return _disabled_modes()  # type: ignore[no-any-return]
+
+
+def is_fake(tensor: Any) -> bool:
+    """Whether FakeTensorMode made a tensor: it tells a device and holds no numbers."""
+    # Whoever made one has loaded this.
+    fakes = sys.modules.get("torch._subclasses.fake_tensor")
+    return fakes is not None and isinstance(tensor, fakes.FakeTensor)
+
+
 HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SEES_ALL_AROUND_A_CALL = (
     CALL != "forward"

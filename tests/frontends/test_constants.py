@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from archstat.analyses.field import ANALYZER as RECEPTIVE_FIELD
 from archstat.frontends.module import capture
 
 IMAGE = torch.rand(1, 3, 8, 8)
@@ -130,3 +132,47 @@ def test_buffer_updated_in_place_is_read_updated_afterwards():
     assert graph.values[update.outputs[0]].storage == mean.storage
     assert graph.values[reader.inputs[1]].storage == mean.storage
     assert graph.values[reader.inputs[1]].role == "buffer"
+
+
+class Picking(nn.Module):
+    def __init__(self, pick):
+        super().__init__()
+        self.conv, self.pick = nn.Conv2d(3, 4, 3), pick
+        self.register_buffer("places", torch.tensor([0, 2]))
+
+    def forward(self, x):
+        return self.pick(self, self.conv(x))
+
+
+PICKS = {
+    "list of rows": (lambda s, y: y[:, :, [0, 2]], (2, 1), (0, 0)),
+    "list of columns": (lambda s, y: y[..., [1, 4]], (1, 3), (0, -1)),
+    "list backwards": (lambda s, y: y[:, :, [5, 0]], (-5, 1), (-5, 0)),
+    "negative numbers": (lambda s, y: y[:, :, [-1, -2]], (-1, 1), (-5, 0)),
+    "range": (lambda s, y: y[:, :, range(0, 6, 2)], (2, 1), (0, 0)),
+    "array": (lambda s, y: y[:, :, np.array([0, 2])], (2, 1), (0, 0)),
+    "tensor on the input's device": (
+        lambda s, y: y[..., torch.tensor([0, 2], device=y.device)], (1, 2), (0, 0)),
+    "index_select": (
+        lambda s, y: y.index_select(2, torch.tensor([0, 2], device=y.device)), (2, 1), (0, 0)),
+    "buffer": (lambda s, y: y[:, :, s.places], (2, 1), (0, 0)),
+    "index_select by a buffer": (lambda s, y: y.index_select(3, s.places), (1, 2), (0, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pick", "stride", "padding"), PICKS.values(), ids=list(PICKS))
+def test_places_picked_by_numbers_that_forward_holds_are_known(pick, stride, padding):
+    graph = capture(Picking(pick).eval(), torch.empty(1, 3, 8, 8))
+    totals = RECEPTIVE_FIELD.run(graph).totals
+    assert (graph.device, totals["receptive_field"]) == ("meta", (3, 3))
+    assert (totals["effective_stride"], totals["effective_padding"]) == (stride, padding)
+
+
+def test_places_that_forward_changes_after_it_made_them_are_unknown():
+    def pick(s, y):
+        places = torch.tensor([0, 2], device=y.device)
+        places += 1
+        return y[:, :, places]
+
+    graph = capture(Picking(pick).eval(), torch.empty(1, 3, 8, 8))
+    assert RECEPTIVE_FIELD.run(graph).totals["receptive_field"] is None
