@@ -23,6 +23,7 @@ BLOCKS_121 = (6, 12, 24, 16)
 BLOCKS_161 = (6, 12, 36, 24)
 BLOCKS_169 = (6, 12, 32, 32)
 BLOCKS_201 = (6, 12, 48, 32)
+BLOCKS_264 = (6, 12, 64, 48)
 
 
 def densenet121(
@@ -51,6 +52,13 @@ def densenet201(
 ) -> nn.Module:
     """DenseNet-201."""
     return _imagenet(BLOCKS_201, num_classes, in_channels, growth, compression)
+
+
+def densenet264(
+    *, num_classes: int = 1000, in_channels: int = 3, growth: int = 32, compression: float = 0.5
+) -> nn.Module:
+    """DenseNet-264."""
+    return _imagenet(BLOCKS_264, num_classes, in_channels, growth, compression)
 
 
 class DenseLayer(nn.Module):

@@ -28,14 +28,20 @@ X_400MF = ((1, 2, 7, 12), (32, 64, 160, 384), 16)
 X_800MF = ((1, 3, 7, 5), (64, 128, 288, 672), 16)
 X_1_6GF = ((2, 4, 10, 2), (72, 168, 408, 912), 24)
 X_3_2GF = ((2, 6, 15, 2), (96, 192, 432, 1008), 48)
+X_4GF = ((2, 5, 14, 2), (80, 240, 560, 1360), 40)
+X_6_4GF = ((2, 4, 10, 1), (168, 392, 784, 1624), 56)
 X_8GF = ((2, 5, 15, 1), (80, 240, 720, 1920), 120)
+X_12GF = ((2, 5, 11, 1), (224, 448, 896, 2240), 112)
 X_16GF = ((2, 6, 13, 1), (256, 512, 896, 2048), 128)
 X_32GF = ((2, 7, 13, 1), (336, 672, 1344, 2520), 168)
 Y_400MF = ((1, 3, 6, 6), (48, 104, 208, 440), 8)
 Y_800MF = ((1, 3, 8, 2), (64, 128, 320, 768), 16)
 Y_1_6GF = ((2, 6, 17, 2), (48, 120, 336, 888), 24)
 Y_3_2GF = ((2, 5, 13, 1), (72, 216, 576, 1512), 24)
+Y_4GF = ((2, 6, 12, 2), (128, 192, 512, 1088), 64)
+Y_6_4GF = ((2, 7, 14, 2), (144, 288, 576, 1296), 72)
 Y_8GF = ((2, 4, 10, 1), (168, 448, 896, 2016), 56)
+Y_12GF = ((2, 5, 11, 1), (224, 448, 896, 2240), 112)
 Y_16GF = ((2, 4, 11, 1), (224, 448, 1232, 3024), 112)
 Y_32GF = ((2, 5, 12, 1), (232, 696, 1392, 3712), 232)
 Y_128GF = ((2, 7, 17, 1), (528, 1056, 2904, 7392), 264)
@@ -73,11 +79,32 @@ def regnet_x_3_2gf(
     return _regnet(X_3_2GF, num_classes, in_channels, layout)
 
 
+def regnet_x_4gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetX-4.0GF; both layouts are the same."""
+    return _regnet(X_4GF, num_classes, in_channels, layout)
+
+
+def regnet_x_6_4gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetX-6.4GF; both layouts are the same."""
+    return _regnet(X_6_4GF, num_classes, in_channels, layout)
+
+
 def regnet_x_8gf(
     *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
 ) -> nn.Module:
     """RegNetX-8GF; both layouts are the same."""
     return _regnet(X_8GF, num_classes, in_channels, layout)
+
+
+def regnet_x_12gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetX-12GF; both layouts are the same."""
+    return _regnet(X_12GF, num_classes, in_channels, layout)
 
 
 def regnet_x_16gf(
@@ -124,6 +151,20 @@ def regnet_y_3_2gf(
     return _regnet(Y_3_2GF, num_classes, in_channels, layout, gated=True)
 
 
+def regnet_y_4gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetY-4.0GF; both layouts are the same."""
+    return _regnet(Y_4GF, num_classes, in_channels, layout, gated=True)
+
+
+def regnet_y_6_4gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetY-6.4GF; both layouts are the same."""
+    return _regnet(Y_6_4GF, num_classes, in_channels, layout, gated=True)
+
+
 def regnet_y_8gf(
     *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
 ) -> nn.Module:
@@ -131,6 +172,13 @@ def regnet_y_8gf(
     return _regnet(
         Y_8GF, num_classes, in_channels, layout, gated=True, torchvision=Y_8GF_TORCHVISION
     )
+
+
+def regnet_y_12gf(
+    *, num_classes: int = 1000, in_channels: int = 3, layout: Layout = "paper"
+) -> nn.Module:
+    """RegNetY-12GF; both layouts are the same."""
+    return _regnet(Y_12GF, num_classes, in_channels, layout, gated=True)
 
 
 def regnet_y_16gf(

@@ -7,7 +7,8 @@ The paper puts the stride of a bottleneck on its first 1x1 convolution (`stride=
 default puts it on the 3x3, as torchvision does and most published weights: the parameters are
 the same, the multiply-accumulates are not. TF-slim's resnet_v1 (`layout="slim"`) halves the map
 in the last unit of a stage instead of the first unit of the next, and pads its pooling as
-TensorFlow does: again the same parameters.
+TensorFlow does: again the same parameters. Common implementations for small images
+(`stem="cifar"`) begin with a 3x3 convolution and do not pool.
 """
 
 from __future__ import annotations
@@ -23,10 +24,18 @@ from torch.nn import functional
 from archstat.zoo.family import Family
 from archstat.zoo.options import one_of, positive
 
-FAMILY = Family(title="ResNet", year=2015, paper="arXiv:1512.03385", category="depth")
+VARIANTS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+FAMILY = Family(
+    title="ResNet",
+    year=2015,
+    paper="arXiv:1512.03385",
+    category="depth",
+    inputs={f"{variant},stem=cifar": "3x32x32" for variant in VARIANTS},
+)
 
 StridePlace = Literal["3x3", "first"]
 Layout = Literal["torchvision", "slim"]
+Stem = Literal["imagenet", "cifar"]
 # a shortcut is made from the channels of its two ends and the stride, a gate from its channels
 Shortcut = Callable[[int, int, int], nn.Module]
 Gate = Callable[[int], nn.Module]
@@ -41,19 +50,27 @@ BLOCKS_152 = (3, 8, 36, 3)
 
 
 def resnet18(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    stem: Stem = "imagenet",
 ) -> nn.Module:
     """ResNet-18, of basic blocks: `stride` may be given and changes nothing."""
     one_of("stride", stride, ("3x3", "first"))
-    return ResNet(BasicBlock, BLOCKS_18, num_classes, in_channels)
+    return ResNet(BasicBlock, BLOCKS_18, num_classes, in_channels, stem=stem)
 
 
 def resnet34(
-    *, num_classes: int = 1000, in_channels: int = 3, stride: StridePlace = "3x3"
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stride: StridePlace = "3x3",
+    stem: Stem = "imagenet",
 ) -> nn.Module:
     """ResNet-34, of basic blocks: `stride` may be given and changes nothing."""
     one_of("stride", stride, ("3x3", "first"))
-    return ResNet(BasicBlock, BLOCKS_34, num_classes, in_channels)
+    return ResNet(BasicBlock, BLOCKS_34, num_classes, in_channels, stem=stem)
 
 
 def resnet50(
@@ -62,9 +79,10 @@ def resnet50(
     in_channels: int = 3,
     stride: StridePlace = "3x3",
     layout: Layout = "torchvision",
+    stem: Stem = "imagenet",
 ) -> nn.Module:
     """ResNet-50, of bottlenecks."""
-    return _of_bottlenecks(BLOCKS_50, num_classes, in_channels, stride, layout)
+    return _of_bottlenecks(BLOCKS_50, num_classes, in_channels, stride, layout, stem)
 
 
 def resnet101(
@@ -73,9 +91,10 @@ def resnet101(
     in_channels: int = 3,
     stride: StridePlace = "3x3",
     layout: Layout = "torchvision",
+    stem: Stem = "imagenet",
 ) -> nn.Module:
     """ResNet-101, of bottlenecks."""
-    return _of_bottlenecks(BLOCKS_101, num_classes, in_channels, stride, layout)
+    return _of_bottlenecks(BLOCKS_101, num_classes, in_channels, stride, layout, stem)
 
 
 def resnet152(
@@ -84,9 +103,10 @@ def resnet152(
     in_channels: int = 3,
     stride: StridePlace = "3x3",
     layout: Layout = "torchvision",
+    stem: Stem = "imagenet",
 ) -> nn.Module:
     """ResNet-152, of bottlenecks."""
-    return _of_bottlenecks(BLOCKS_152, num_classes, in_channels, stride, layout)
+    return _of_bottlenecks(BLOCKS_152, num_classes, in_channels, stride, layout, stem)
 
 
 class BasicBlock(nn.Module):
@@ -213,16 +233,21 @@ class ResNet(nn.Sequential):
         num_classes: int,
         in_channels: int,
         layout: Layout = "torchvision",
+        stem: Stem = "imagenet",
     ) -> None:
         positive("num_classes", num_classes)
         positive("in_channels", in_channels)
         one_of("layout", layout, ("torchvision", "slim"))
+        one_of("stem", stem, ("imagenet", "cifar"))
+        kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv1=nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False),
+            conv1=_convolution(in_channels, 64, kernel, stride),
             bn1=nn.BatchNorm2d(64),
             relu=nn.ReLU(inplace=True),
-            maxpool=SamePool() if layout == "slim" else nn.MaxPool2d(3, stride=2, padding=1),
         )
+        if stem == "imagenet":
+            is_slim = layout == "slim"
+            layers["maxpool"] = SamePool() if is_slim else nn.MaxPool2d(3, stride=2, padding=1)
         channels = 64
         for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
             blocks = []
@@ -281,8 +306,9 @@ def _of_bottlenecks(
     in_channels: int,
     place: StridePlace,
     layout: Layout,
+    stem: Stem,
 ) -> nn.Module:
     one_of("stride", place, ("3x3", "first"))
     shortcut = _slim_shortcut if layout == "slim" else Projection
     block = partial(Bottleneck, place=place, shortcut=shortcut)
-    return ResNet(block, depths, num_classes, in_channels, layout)
+    return ResNet(block, depths, num_classes, in_channels, layout, stem)

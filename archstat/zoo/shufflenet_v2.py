@@ -24,7 +24,10 @@ FAMILY = Family(title="ShuffleNet v2", year=2018, paper="arXiv:1807.11164", cate
 
 Layout = Literal["paper", "torchvision"]
 
-# Table 5: channels of stages 2 to 4 and of conv5; units of the stages
+# Table 5: channels of stages 2 to 4 and of conv5; units of the stages. The two smallest are not
+# in the paper but in PaddleClas.
+X0_25 = (24, 48, 96, 512)
+X0_33 = (32, 64, 128, 512)
 X0_5 = (48, 96, 192, 1024)
 X1_0 = (116, 232, 464, 1024)
 X1_5 = (176, 352, 704, 1024)
@@ -37,6 +40,16 @@ STEM_50 = (64,)
 LARGE_164 = (340, 680, 1360, 2720, 2048)
 UNITS_164 = (10, 10, 23, 10)
 STEM_164 = (64, 64, 128)
+
+
+def shufflenet_v2_x0_25(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
+    """ShuffleNet v2 0.25x of PaddleClas, which has torchvision's units and a bias."""
+    return _small(X0_25, num_classes, in_channels, "torchvision", bias=True)
+
+
+def shufflenet_v2_x0_33(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
+    """ShuffleNet v2 0.33x of PaddleClas, which has torchvision's units and a bias."""
+    return _small(X0_33, num_classes, in_channels, "torchvision", bias=True)
 
 
 def shufflenet_v2_x0_5(

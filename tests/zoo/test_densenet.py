@@ -15,6 +15,7 @@ PUBLISHED = [
     ("densenet169", 14_149_480, 3.360),
     ("densenet201", 20_013_928, 4.291),
     ("densenet161", 28_681_000, 7.728),
+    ("densenet264", 33_337_704, 5.752),
 ]
 VARIANTS = [row[0] for row in PUBLISHED]
 

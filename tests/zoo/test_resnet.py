@@ -34,6 +34,24 @@ def test_counts_are_the_published_ones(
         assert round(count_macs(network, 3, 224, 224) / 1e9, 3) == giga_macs
 
 
+# variant, parameters, G multiply-accumulates at 3x32x32 with ten classes, as kuangliu's
+# pytorch-cifar has them
+@pytest.mark.parametrize(
+    ("name", "params", "giga_macs"),
+    [
+        ("resnet18", 11_173_962, 0.555),
+        ("resnet34", 21_282_122, 1.159),
+        ("resnet50", 23_520_842, 1.298),
+    ],
+)
+def test_cifar_stem_keeps_the_size_of_small_images(
+    name, params, giga_macs, on_meta, count_params, count_macs
+):
+    network = on_meta(getattr(resnet, name), num_classes=10, stem="cifar")
+    assert count_params(network) == params
+    assert round(count_macs(network, 3, 32, 32) / 1e9, 3) == giga_macs
+
+
 def test_bottleneck_that_halves_the_map_costs_less_with_the_stride_first(on_meta, count_macs):
     restore_and_project = 28**2 * (128 * 512 + 256 * 512)
     middle = 28**2 * 128 * 128 * 3**2

@@ -44,6 +44,18 @@ def test_counts_are_the_published_ones(
         assert round(count_macs(network, 3, 224, 224) / 1e6, 1) == expected_macs
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "mega_macs"),
+    [("shufflenet_v2_x0_25", 603_688, 17.6), ("shufflenet_v2_x0_33", 647_272, 22.5)],
+)
+def test_smallest_networks_have_the_counts_of_torchvision_units(
+    name, params, mega_macs, on_meta, count_params, count_macs
+):
+    network = on_meta(getattr(shufflenet_v2, name))
+    assert count_params(network) == params
+    assert round(count_macs(network, 3, 224, 224) / 1e6, 1) == mega_macs
+
+
 # the networks of imgclsmob: its "b" ones have the paper's units
 @pytest.mark.parametrize(
     ("name", "options", "params"),
