@@ -13,16 +13,18 @@ from archstat.budgets.rules import (
     RULE_COLUMNS,
     Budget,
     Rule,
+    Setup,
     parse_increase,
     parse_rule,
 )
+from archstat.budgets.setup import SETUP_KEYS, setup_of
 from archstat.budgets.wildcards import has_wildcard, matching, silent
 from archstat.errors import ArchstatError, SpecError
 from archstat.hints import did_you_mean
 from archstat.models.specs import parse_spec
 from archstat.units import parse_input
 
-BUDGET_KEYS = ("name", "model", "input", "max_increase", "informational", "message")
+BUDGET_KEYS = ("name", "model", "input", "max_increase", "informational", "message", *SETUP_KEYS)
 RULE_KEYS = tuple(column.key for column in RULE_COLUMNS)
 DEFAULT_GROWING = ("params", "macs")
 
@@ -50,6 +52,7 @@ class EntryReader:
         inputs = self._inputs()
         self._columns()
         self._max_increase()
+        setup = self._setup()
         informational = self.content.get("informational", False)
         if not isinstance(informational, bool):
             self._wrong("informational", "true or false")
@@ -65,7 +68,7 @@ class EntryReader:
         shown = None if increase is None else _shown(increase)
         return [
             Budget(self._name(name, spec), spec, inputs, tuple(self.rules), shown,
-                   bool(informational), message, self.line)
+                   bool(informational), message, self.line, setup)
             for spec in specs
         ]  # fmt: skip
 
@@ -102,6 +105,13 @@ class EntryReader:
             except ArchstatError as error:
                 self._fault(self.line_of("input"), f"input: {error}")
         return tuple(texts)
+
+    def _setup(self) -> Setup:
+        given = {key: self.content[key] for key in SETUP_KEYS if key in self.content}
+        # also those whose text is wrong, of which one mistake is enough
+        written = {key for key in RULE_KEYS if key in self.content}
+        ruled = written | {rule.key for rule in self.rules}
+        return setup_of(given, ruled, lambda key, text: self._fault(self.line_of(key), text))
 
     def _columns(self) -> None:
         for key, text in self.content.items():
@@ -154,6 +164,8 @@ class EntryReader:
                     zoo.entry(parsed.target)
                 if inputs and (parsed.input or parsed.resolution):
                     raise SpecError(f"{spec!r} gives an input, and so does the budget; keep one.")
+                if parsed.batch and "batch" in self.content:
+                    raise SpecError(f"{spec!r} gives a batch, and so does the budget; keep one.")
         except ArchstatError as error:
             self._fault(self.line_of("model"), f"model: {error}")
             return []

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, nullcontext
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
+from archstat.budgets.figures import Bar, of_modules, timed, trained
 from archstat.budgets.lock import Entry, LockFile, entry_of
-from archstat.budgets.rules import RULE_COLUMNS, Budget, Config, Rule
-from archstat.budgets.verdicts import State, Verdict, exact, judge
+from archstat.budgets.rules import LATENCY, RULE_COLUMNS, Budget, Config, Rule
+from archstat.budgets.verdicts import State, Verdict, exact, judge, judge_latency
 from archstat.budgets.workers import Ended, each_alone, in_order
 from archstat.errors import (
     EXIT_DISAGREES,
@@ -24,6 +26,7 @@ from archstat.errors import (
     UnjudgedBudgetError,
 )
 from archstat.graph import Graph
+from archstat.measure.latency.measurement import LatencyRun
 from archstat.models.cache import Graphs
 from archstat.models.pipeline import report
 from archstat.models.specs import parse_spec
@@ -75,8 +78,9 @@ def shown(key: str, cell: Cell) -> str:
     return exact(column, cell) if column else f"{cell:,}"
 
 
-# Budgets of one model at one input, each with what is locked of it.
-_Task = Sequence[tuple[Budget, Entry | None]]
+Timed = LatencyRun | ArchstatError | None
+# Budgets of one model at one input and batch, each with what is locked of it and its latency.
+_Task = Sequence[tuple[Budget, Entry | None, Timed]]
 Watch = Callable[[Sequence[str]], Iterable[str]]
 
 
@@ -141,6 +145,10 @@ class Outcome:
         return EXIT_INCOMPLETE if counts.get("incomplete") else EXIT_DONE
 
 
+def _no_bar(models: Sequence[str], runs: int) -> AbstractContextManager[Callable[[int], Any]]:
+    return nullcontext(lambda run: None)
+
+
 def check(
     config: Config,
     lock: LockFile | None,
@@ -149,6 +157,7 @@ def check(
     watch: Watch | None = None,
     workers: int = 1,
     graphs: Graphs | None = None,
+    bar: Bar = _no_bar,
 ) -> Outcome:
     """Every rule of every budget, judged; models are looked up from the folder of the file.
 
@@ -157,14 +166,17 @@ def check(
         watch: is given the models to come, and gives them back one by one.
         workers: processes that share the models to capture; with more than one, this is forked.
         graphs: where Graphs come from; by default all are captured.
+        bar: shows how far the measurement of a latency is.
     """
     groups, graphs = _groups(config), graphs or Graphs(None)
     locked = lock.entries if lock is not None else {}
-    tasks = [[(budget, locked.get(budget.name)) for budget in group] for group in groups]
     found: dict[str, Judged] = {}
     folder = config.path.parent.resolve()
     # Moving costs nothing, but a folder that somebody deleted cannot be moved back to.
     with nullcontext() if os.path.samefile(folder, ".") else chdir(folder):
+        # Before there are other processes of this check that would compete with it.
+        times = {budget.name: timed(budget, bar) for budget in config.budgets}
+        tasks = [[(b, locked.get(b.name), times[b.name]) for b in group] for group in groups]
         known, missing = _split(tasks, graphs)
         users = [task for task in missing if _runs_users_code(task)]
         others = [task for task in missing if not _runs_users_code(task)]
@@ -233,49 +245,64 @@ def models(config: Config) -> int:
 
 
 def _groups(config: Config) -> list[list[Budget]]:
-    groups: dict[tuple[str, tuple[str, ...]], list[Budget]] = {}
+    groups: dict[object, list[Budget]] = {}
     for budget in config.budgets:
-        groups.setdefault((budget.model, budget.input), []).append(budget)
+        groups.setdefault((budget.model, budget.input, budget.setup.batch), []).append(budget)
     return list(groups.values())
 
 
-def _asked(task: _Task) -> tuple[str, list[str] | None]:
-    """The model and the input of budgets that share them."""
+def _asked(task: _Task) -> tuple[str, list[str] | None, int | None]:
+    """The model, the input and the batch of budgets that share them."""
     first = task[0][0]
-    return first.model, list(first.input) or None
+    return first.model, list(first.input) or None, first.setup.batch
 
 
 def _judge_group(task: _Task, update: bool, graphs: Graphs) -> list[Judged]:
-    """The budgets of one model at one input, each with what is locked of it, on one capture."""
-    model, inputs = _asked(task)
+    """The budgets of one task, on one capture."""
+    asked = _asked(task)
     try:
-        found: Report | ArchstatError = report(graphs.capture(model, inputs), model)
+        found: Report | ArchstatError = report(graphs.capture(*asked), asked[0])
     except ArchstatError as error:
         found = error
     return _judge(task, found, update)
 
 
 def _judge(task: _Task, found: Report | ArchstatError, update: bool) -> list[Judged]:
-    return [_judged(budget, found, locked, update=update) for budget, locked in task]
+    return [_judged(budget, found, locked, time, update) for budget, locked, time in task]
 
 
 def _judged(
-    budget: Budget, report: Report | ArchstatError, locked: Entry | None, *, update: bool
+    budget: Budget, found: Report | ArchstatError, locked: Entry | None, time: Timed, update: bool
 ) -> Judged:
-    if isinstance(report, ArchstatError):
-        failed = tuple(_failed(rule, report) for rule in budget.rules)
+    try:
+        if isinstance(found, ArchstatError):
+            raise found
+        module = budget.setup.module
+        report, errors = trained(of_modules(found, module) if module else found, budget)
+    except ArchstatError as error:
+        failed = tuple(_failed(rule, error) for rule in budget.rules)
         return Judged(budget, failed, None, locked)
-    entry = entry_of(report, (rule.key for rule in budget.rules))
+    entry = entry_of(report, (rule.key for rule in budget.rules if rule.key != LATENCY))
     base = entry if update else locked
-    verdicts = tuple(_verdict(rule, report, base, budget) for rule in budget.rules)
+    verdicts = tuple(
+        _verdict(rule, report, base, budget, time if rule.key == LATENCY else errors.get(rule.key))
+        for rule in budget.rules
+    )
     of_fields = any(rule.column.unit == "pixels" for rule in budget.rules)
     topics = ("unknown_ops", "receptive_field") if of_fields else ("unknown_ops",)
     notes = tuple(f.text for f in report.findings if f.topic in topics)
     return Judged(budget, verdicts, entry, locked, report.graph.torch_version, notes)
 
 
-def _verdict(rule: Rule, report: Report, locked: Entry | None, budget: Budget) -> Verdict:
+def _verdict(
+    rule: Rule, report: Report, locked: Entry | None, budget: Budget, found: Timed
+) -> Verdict:
+    """The verdict on one rule; `found` is its latency, or why it has no figure."""
     try:
+        if isinstance(found, ArchstatError):
+            raise found
+        if found is not None:
+            return judge_latency(rule, found, informational=budget.informational)
         return judge(rule, report, locked, informational=budget.informational)
     except ArchstatError as error:
         return _failed(rule, error)

@@ -18,8 +18,19 @@ from archstat.units import BYTE_UNITS, COUNT_UNITS, parse_bytes, parse_count
 Operator = Literal["<=", "<", ">=", ">", "=="]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
-RULE_COLUMNS: tuple[Column, ...] = tuple(c for c in COLUMNS if c.unit != "text")
-GROWING_KEYS: tuple[str, ...] = tuple(c.key for c in RULE_COLUMNS if c.better == "lower")
+TRAINING, LARGEST_BATCH, LATENCY = "training_memory_bytes", "largest_batch", "latency_ms"
+# What no Report holds: the model has to be trained, or timed, for it.
+FURTHER_COLUMNS = (
+    Column(TRAINING, "bytes", "peak of a training step", "lower", of="model"),
+    Column(LARGEST_BATCH, "number", "largest batch whose training step fits in `fits`", "higher",
+           of="model"),
+    Column(LATENCY, "ms", "median time of a call, measured, with its interval", "lower",
+           of="model"),
+)  # fmt: skip
+RULE_COLUMNS: tuple[Column, ...] = (*(c for c in COLUMNS if c.unit != "text"), *FURTHER_COLUMNS)
+GROWING_KEYS: tuple[str, ...] = tuple(
+    c.key for c in RULE_COLUMNS if c.better == "lower" and c.key != LATENCY
+)
 
 _RULE = re.compile(r"\s*(<=|>=|==|<|>)\s*(.*?)\s*")
 _QUANTITY = re.compile(r"([0-9.]+)\s*([A-Za-z]*)")
@@ -103,6 +114,8 @@ def parse_rule(key: str, text: str, line: int = 0) -> Rule:
     if match is None:
         raise SpecError(f"{_shown(text)} is not a rule; write {_example(column)}.")
     operator = next(known for known in OPERATORS if known == match[1])
+    if key == LATENCY and operator == "==":
+        raise SpecError(f"no two measurements are equal; write {_example(column)}.")
     return Rule(key, operator, _limit(column, match[2]), f"{match[1]} {match[2]}", line)
 
 
@@ -113,6 +126,8 @@ def parse_increase(key: str, text: str, line: int = 0) -> Rule:
         SpecError: not a percentage, or a column of which less is not better.
     """
     column = rule_column(key)
+    if key == LATENCY:
+        raise SpecError(f"{key} has no max_increase: a time is of one machine and is not locked.")
     if column.better != "lower":
         raise SpecError(
             f"{key} has no max_increase, since more of it is not a fault; "
@@ -128,16 +143,18 @@ def units_of(column: Column) -> dict[str, int]:
     """The units that a limit of a column may have, an empty one among them for none."""
     if column.unit == "bytes":
         return BYTE_UNITS
+    if column.unit == "ms":
+        return {"": 1, "ms": 1, "s": 1000}
     return COUNT_UNITS if column.unit == "count" else {"": 1}
 
 
 def _limit(column: Column, text: str) -> int | Fraction:
     if len(text) > _LONGEST:
         raise SpecError(f"{_shown(text)} is too long for a limit; write {_example(column)}.")
-    parse_bytes(text) if column.unit == "bytes" else parse_count(text)
-    match = _QUANTITY.fullmatch(text.strip())
+    units, match = units_of(column), _QUANTITY.fullmatch(text.strip())
+    if column.unit != "ms" or match is None:
+        parse_bytes(text) if column.unit == "bytes" else parse_count(text)
     assert match is not None  # or the parser of units had refused it
-    units = units_of(column)
     if match[2] not in units:
         raise SpecError(
             f"{text!r}: {column.key} is a plain number; write it in full, {_example(column)}."
@@ -154,7 +171,8 @@ def _example(column: Column) -> str:
     examples = {
         "bytes": '"<= 20MiB"',
         "pixels": '">= 224"',
-        "number": '"<= 50"',
+        "number": '">= 32"' if column.better == "higher" else '"<= 50"',
+        "ms": '"<= 20" or "<= 1.5s"',
         "count": '"<= 5.3M" or "== 5288548"',
     }
     return f"{column.key} = {examples.get(column.unit, examples['count'])}"
@@ -165,8 +183,29 @@ def _shown(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """How the model of a budget is run, in the words of `archstat memory` and `archstat bench`.
+
+    `module` is a wildcard: rules are about the modules that match it, and what is below them.
+    `largest_batch` is the largest that trains within `fits`; `latency_ms` is measured for
+    `measure_for`.
+    """
+
+    batch: int | None = None
+    module: str = ""
+    optimizer: str = "sgd"
+    dtype: str | None = None
+    amp: bool = False
+    kernels: str = "cpu"
+    fits: str = ""
+    device: str = "cpu"
+    threads: int | None = None
+    measure_for: str = "10s"
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """The rules of one model; `lines` are where its keys stand, `line` where it begins.
+    """The rules of one model; `line` is where it begins in its file.
 
     `input` holds shapes without the batch and is empty for the model's own. `max_increase` is the
     text of it; `rules` holds what it demands, too, as relative rules.
@@ -180,6 +219,7 @@ class Budget:
     informational: bool = False
     message: str = ""
     line: int = 0
+    setup: Setup = Setup()
 
 
 @dataclass(frozen=True, slots=True)

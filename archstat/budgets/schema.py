@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from archstat.budgets.rules import GROWING_KEYS, OPERATORS, RULE_COLUMNS, units_of
+from archstat.budgets.rules import GROWING_KEYS, LATENCY, OPERATORS, RULE_COLUMNS, units_of
+from archstat.budgets.setup import NUMBERS, SWITCHES
 from archstat.result import Column
 
 _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
@@ -20,6 +21,20 @@ _TEXTS = {
     ",KEY=VALUE options. Wildcards (*, ?, [...]) match several networks of the zoo, a file "
     "or a module.",
     "message": "What someone who breaks the budget should read.",
+}
+
+
+_SETTINGS = {
+    "batch": "Batch size of every input; 1 by default.",
+    "module": "A wildcard such as backbone.*: the rules are about the sum over these modules.",
+    "optimizer": "Of training_memory_bytes and largest_batch: sgd, momentum, adam or adamw.",
+    "dtype": "Of training (fp32, fp16, bf16, fp64) and of latency_ms (fp32, fp16, bf16, amp).",
+    "amp": "Train fp32 weights under autocast.",
+    "kernels": "Whose kernels training runs: cpu or cuda.",
+    "fits": "The memory that largest_batch must fit in, such as 24GiB.",
+    "device": "Where latency_ms is measured: cpu, cuda or cuda:NUMBER.",
+    "threads": "Threads of torch for latency_ms on a cpu.",
+    "measure_for": "How long latency_ms is measured; 10s by default.",
 }
 
 
@@ -37,7 +52,7 @@ def schema() -> dict[str, Any]:
 
 def _budget() -> dict[str, Any]:
     shape = {"type": "string", "examples": ["3x224x224", "tokens=128:int64"]}
-    own = {
+    own: dict[str, Any] = {
         **{k: {"type": "string", "minLength": 1, "description": v} for k, v in _TEXTS.items()},
         "input": {
             "description": "Shapes without the batch; the model's own if it has one.",
@@ -61,6 +76,7 @@ def _budget() -> dict[str, Any]:
             ],
         },
     }
+    own |= {key: _setting(key, text) for key, text in _SETTINGS.items()}
     rules = {column.key: _rule(column) for column in RULE_COLUMNS}
     return {
         "type": "object",
@@ -71,15 +87,23 @@ def _budget() -> dict[str, Any]:
     }
 
 
+def _setting(key: str, description: str) -> dict[str, Any]:
+    if key in NUMBERS:
+        return {"type": "integer", "minimum": 1, "description": description}
+    kind = "boolean" if key in SWITCHES else "string"
+    return {"type": kind, "description": description}
+
+
 def _rule(column: Column) -> dict[str, Any]:
     named = units_of(column)
     unit = "|".join(filter(None, named))
     unit = f"({unit}){'?' if '' in named else ''}" if unit else ""
-    examples = {"bytes": ["<= 20MiB"], "pixels": [">= 224"], "number": ["<= 50"]}
+    examples = {"bytes": ["<= 20MiB"], "pixels": [">= 224"], "number": ["<= 50"], "ms": ["<= 20"]}
+    operators = [sign for sign in OPERATORS if column.key != LATENCY or sign != "=="]
     return {
         "type": "string",
         "description": column.meaning,
-        "pattern": rf"^\s*({'|'.join(OPERATORS)})\s*{_NUMBER}\s*{unit}\s*$",
+        "pattern": rf"^\s*({'|'.join(operators)})\s*{_NUMBER}\s*{unit}\s*$",
         "examples": examples.get(column.unit, ["<= 5.3M", "== 5288548"]),
     }
 

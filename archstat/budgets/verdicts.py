@@ -13,9 +13,13 @@ from archstat.analyses.alignment import Layer as AlignedLayer
 from archstat.budgets.lock import Entry, Layer
 from archstat.budgets.rules import Rule, rule_column
 from archstat.errors import SpecError
+from archstat.measure.latency.measurement import LatencyRun
 from archstat.result import Cell, Column, Number, Report
 
-State = Literal["kept", "broken", "informational", "incomplete", "failed"]
+State = Literal["kept", "broken", "can't tell", "informational", "incomplete", "failed"]
+
+
+_MANY = 5  # times a limit, from which a percentage is hard to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Verdict:
     `cell` is the column as reported and `value` the number of it that counts (infinite where an
     axis sees everything). `limit` is absolute, also for a relative rule. `margin` is the room left
     before the rule breaks, negative by how much it is broken. `informational` is a rule that is
-    broken or incomplete but never fails anything; `failed` one that could not be asked.
+    broken or incomplete but never fails anything; `failed` one that could not be asked. Of a
+    measured figure nobody can tell where its interval holds the limit: that fails nothing either.
     """
 
     rule: Rule
@@ -71,6 +76,28 @@ def judge(
     margin = _margin(rule, value, limit)
     sentence = _sentence(rule, value, limit, margin, bound, uncertain, allowed)
     return Verdict(rule, cell, value, _plain(limit), margin, state, sentence, bound)
+
+
+def judge_latency(rule: Rule, run: LatencyRun, *, informational: bool = False) -> Verdict:
+    """The verdict on a measured time: broken only where its whole interval is beyond the limit.
+
+    Args:
+        run: of one model.
+        informational: turns broken into informational.
+    """
+    timing = run.measurements[0].main
+    interval, limit = timing.interval_ms, _plain(rule.limit)
+    inside = [rule.allows(end, rule.limit) for end in (interval.low, interval.high)]
+    state: State = "kept" if all(inside) else "can't tell" if any(inside) else "broken"
+    if state == "broken" and informational:
+        state = "informational"
+    low, value, high, wanted = (
+        rule.column.format(number) for number in (interval.low, timing.p50_ms, interval.high, limit)
+    )
+    said = f"{rule.key} is {value} [{low}, {high}], the budget says {rule.operator} {wanted}."
+    margin = _margin(rule, timing.p50_ms, rule.limit)
+    sentence = " ".join([said, *run.remarks])
+    return Verdict(rule, timing.p50_ms, timing.p50_ms, limit, margin, state, sentence)
 
 
 def _check_same(locked: Entry, report: Report, allowed: bool) -> None:
@@ -143,15 +170,24 @@ def _sentence(
         wanted += f" ({rule.text} above the lock file)"
     text = f"{rule.key} is {shown}, the budget says {wanted}"
     if not allowed and margin:
-        by = f"{exact(rule.column, abs(margin))}{_share(margin, limit)}"
-        text += f": {by} too {'much' if value > limit else 'little'}"
+        text += f": {_beyond(rule.column, value, margin, limit)}"
     if bound or uncertain:
         text += f"; {'the count' if bound else 'the locked count'} leaves out unknown operations"
     return f"{text}."
 
 
-def _share(margin: Number, limit: int | Fraction) -> str:
-    return f" ({percent(abs(margin), limit)})" if limit else ""
+def _beyond(column: Column, value: Number, margin: Number, limit: int | Fraction) -> str:
+    """By how much a limit is missed: ``8 (8.0%) too much``, ``1,900 too much, 20x the limit``."""
+    by, word = exact(column, abs(margin)), "much" if value > limit else "little"
+    if times := times_over(margin, limit):
+        return f"{by} too {word}, {times} the limit"
+    return f"{by}{f' ({percent(margin, limit)})' if limit else ''} too {word}"
+
+
+def times_over(margin: Number, limit: Number | Fraction) -> str:
+    """What is many times its limit as ``20x``, where a percentage would be hard to read."""
+    times = 1 - float(Fraction(margin) / Fraction(limit)) if limit else 0.0
+    return f"{times:,.0f}x" if times >= _MANY else ""
 
 
 def percent(part: Number, whole: Number | Fraction) -> str:
@@ -164,6 +200,8 @@ def exact(column: Column, number: Number) -> str:
     """A number in full, digits in groups, bytes with their unit."""
     if number == inf:
         return "everything"
+    if column.unit == "ms":
+        return column.format(number)
     text = f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
     return f"{text} B" if column.unit == "bytes" else text
 

@@ -6,7 +6,8 @@ from math import inf
 
 from archstat.analyses import CONVENTION
 from archstat.budgets.gate import Judged, Outcome
-from archstat.budgets.verdicts import Verdict, exact, percent
+from archstat.budgets.rules import LATENCY
+from archstat.budgets.verdicts import Verdict, exact, percent, times_over
 from archstat.result import Cell, Column, Table
 from archstat.tables.check_reasons import explanation, place
 
@@ -20,7 +21,7 @@ RAW_COLUMNS = (
     Column("lower_bound", "text", "yes if operations are unknown, so that the value may be more"),
     Column("limit", "number", "what the rule allows, raw"),
     Column("margin", "number", "room left before the rule breaks; negative if it is broken"),
-    Column("verdict", "text", "kept, broken, informational, incomplete or failed"),
+    Column("verdict", "text", "kept, broken, can't tell, informational, incomplete or failed"),
     Column("locked", "number", "what the lock file has, raw"),
     Column("file", "text", "file of the budget"),
     Column("line", "number", "line of the rule in it"),
@@ -33,7 +34,7 @@ _SHOWN = (
     Column("change", "figure", "by how much it changed since the lock file"),
     Column("limit", "figure", "what the rule allows"),
     Column("margin", "figure", "room left before the rule breaks"),
-    Column("verdict", "text", "kept, broken, informational, incomplete or failed"),
+    Column("verdict", "text", "kept, broken, can't tell, informational, incomplete or failed"),
 )
 
 
@@ -74,6 +75,8 @@ def since_lock(judged: Judged, verdict: Verdict) -> str:
     key = verdict.rule.key
     if verdict.state == "failed":
         return "-"
+    if key == LATENCY:
+        return "-"
     if judged.locked is None or key not in judged.locked.totals:
         return "new"
     before, after = judged.locked.totals[key], verdict.cell
@@ -113,14 +116,16 @@ def _value(verdict: Verdict) -> str:
 
 def _rule(verdict: Verdict) -> str:
     rule = verdict.rule
-    return f"{rule.key} lock+{rule.text}" if rule.relative else rule.key
+    if not rule.relative:
+        return rule.key
+    return f"{rule.key}, {f'at most {rule.text}' if rule.limit else 'not'} above lock"
 
 
 def _limit(verdict: Verdict) -> str:
     rule, limit = verdict.rule, verdict.limit
     if rule.operator == "==" or _hidden_by_rounding(verdict):
         return f"{rule.operator} {exact(rule.column, limit or 0)}"
-    if not rule.relative:
+    if not rule.relative and rule.column.unit != "ms":
         return rule.text
     return "-" if limit is None else f"{rule.operator} {rule.column.format(limit)}"
 
@@ -134,8 +139,9 @@ def _margin(verdict: Verdict) -> str:
     if margin == 0:
         return "exact" if rule.operator == "==" else "none left"
     side = "left" if margin > 0 else "over" if (verdict.value or 0) > limit else "short"
-    share = abs(margin) / limit if limit else inf
     countable = rule.column.unit in ("pixels", "number")
-    if rule.operator == "==" or share >= 100 or countable or _hidden_by_rounding(verdict):
+    if rule.operator == "==" or not limit or countable or _hidden_by_rounding(verdict):
         return f"{exact(rule.column, abs(margin))} {side}"
+    if times := times_over(margin, limit):
+        return f"{times} {side}"
     return f"{percent(margin, limit)} {side}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.rules import Config
-from archstat.budgets.verdicts import changed_layers, described
+from archstat.budgets.verdicts import State, changed_layers, described
 from archstat.errors import EXIT_DONE, Mistake
 from archstat.reporters.to_markdown import escaped, to_markdown
 from archstat.result import Column, Table
@@ -19,13 +19,14 @@ from archstat.tables.check import shown_table
 from archstat.tables.check_reasons import blocks, lock_remark, remarks, summary_line
 
 Level = Literal["error", "warning", "notice"]
+_LEVELS: Mapping[State, Level] = {"informational": "warning", "can't tell": "notice"}
 
 
 def annotate(outcome: Outcome, *, locked: bool = False) -> Iterator[str]:
     """A line for each rule that is not kept, and for a stale lock file where `locked`."""
     file = in_repository(outcome.config.path)
     for line, verdict, text in remarks(outcome):
-        level: Level = "warning" if verdict.state == "informational" else "error"
+        level = _LEVELS.get(verdict.state, "error")
         title = f"{verdict.rule.name}: {verdict.state}" if verdict.cell else verdict.state
         yield annotation(level, file, line, title, text)
     stale = outcome.stale()
@@ -43,9 +44,9 @@ def annotations_of_mistakes(mistakes: Sequence[Mistake]) -> Iterator[str]:
 
 
 def annotation(level: Level, file: str, line: int, title: str, message: str) -> str:
-    """One workflow command, with the escapes that GitHub's runner undoes."""
-    place = f"file={_property(file)},line={line},title={_property(title)}"
-    return f"::{level} {place}::{_data(message)}"
+    """One workflow command, with the escapes that GitHub's runner undoes; line 0 is in no file."""
+    place = f"file={_property(file)},line={line}," if line else ""
+    return f"::{level} {place}title={_property(title)}::{_data(message)}"
 
 
 def in_repository(path: Path) -> str:
@@ -70,7 +71,8 @@ def _property(text: str) -> str:
 
 
 HEADING = "## archstat budgets"
-_SIGNS = {"kept": "✅", "informational": "💬", "incomplete": "⚠️", "broken": "❌", "failed": "❌"}
+_SIGNS = {"kept": "✅", "can't tell": "❔", "informational": "💬", "incomplete": "⚠️",
+          "broken": "❌", "failed": "❌"}  # fmt: skip
 _MOST_ROWS = 20
 _MOST_LAYERS = 30
 # A comment on GitHub may have 65,536 characters.

@@ -13,7 +13,10 @@ _MOST_STALE = 3
 _EDIT = "Change the model or edit the rule."
 _ACCEPT = "Change the model, edit the rule, or accept it with `archstat check --update`."
 _INCOMPLETE = "A rule on an incomplete count is never kept."
-_ORDER: tuple[State, ...] = ("kept", "broken", "incomplete", "failed", "informational")
+_OPEN = 'The limit lies within the interval: that fails nothing. measure_for = "1min" narrows it.'
+_ORDER: tuple[State, ...] = (
+    "kept", "broken", "can't tell", "incomplete", "failed", "informational",
+)  # fmt: skip
 
 
 def place(config: Config, line: int = 0) -> str:
@@ -129,5 +132,7 @@ def _remedy(verdict: Verdict) -> str:
         return _ACCEPT if verdict.rule.relative else _EDIT
     if verdict.state == "failed":
         return ""
+    if verdict.state == "can't tell":
+        return _OPEN
     informational = verdict.state == "informational"
     return "Informational: it does not fail the check." if informational else _INCOMPLETE

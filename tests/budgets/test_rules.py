@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from archstat.analyses import COLUMNS
 from archstat.budgets.rules import (
+    FURTHER_COLUMNS,
     GROWING_KEYS,
     OPERATORS,
     RULE_COLUMNS,
@@ -96,7 +97,8 @@ def test_increase_of_what_is_better_when_larger_is_refused():
 
 
 def test_every_column_of_numbers_can_have_a_rule():
-    assert [c.key for c in RULE_COLUMNS] == [c.key for c in COLUMNS if c.unit != "text"]
+    counted = [c.key for c in COLUMNS if c.unit != "text"]
+    assert [c.key for c in RULE_COLUMNS] == [*counted, *(c.key for c in FURTHER_COLUMNS)]
     for column in RULE_COLUMNS:
         unit = "B" if column.unit == "bytes" else ""
         assert parse_rule(column.key, f"<= 7{unit}").limit == 7

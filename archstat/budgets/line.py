@@ -1,0 +1,92 @@
+"""Budgets without a file: models and rules typed in one line, ``net.py:Net params<=5M``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from archstat.budgets.entries import BUDGET_KEYS, RULE_KEYS, EntryReader
+from archstat.budgets.rules import Budget, Config
+from archstat.budgets.setup import NUMBERS, SETUP_KEYS, SWITCHES
+from archstat.errors import SpecError
+
+_RULE = re.compile(r"\s*(\w*)\s*([<>=]=|[<>]|=[<>])\s*(.*)", re.DOTALL)
+_SETTING = re.compile(r"(\w+)=(.*)", re.DOTALL)
+# What stands in the place of the file in tables and messages.
+NAME = "command line"
+
+
+def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | None) -> Config:
+    """The budgets of a command line: every rule, for every model.
+
+    Args:
+        words: models, rules such as ``params<=5M``, and settings such as ``optimizer=adam``, in
+            any order.
+        input, batch: the options of these names.
+
+    Raises:
+        SpecError: a word that is none of these, or no model or rule among them.
+    """
+    models: list[str] = []
+    rules: list[str] = []
+    content: dict[str, Any] = {}
+    for word in words:
+        rule, setting = _RULE.fullmatch(word), _SETTING.fullmatch(word)
+        if rule is not None:
+            rules.append(word)
+            _put(content, rule[1], f"{_operator(word, rule)} {rule[3]}", word)
+        elif setting is not None and setting[1] in (*SETUP_KEYS, "input"):
+            _put(content, setting[1], _value(setting[1], setting[2]), word)
+        elif setting is not None and setting[1] in RULE_KEYS:
+            limit = f"{setting[1]}<={setting[2]}' or '{setting[1]}=={setting[2]}"
+            raise SpecError(f"{word!r} is not a rule: write '{limit}'.")
+        elif setting is not None and setting[1] in BUDGET_KEYS:
+            raise SpecError(f"{word!r}: {setting[1]} is a key of budgets in a file alone.")
+        else:
+            models.append(word)
+    for key, value in (("input", list(input or ())), ("batch", batch)):
+        if value:
+            _put(content, key, value, f"--{key}")
+    if not models:
+        raise SpecError(f"{' '.join(words)}: name the model, too, such as mobilenet_v2.")
+    if not rules:
+        raise SpecError(
+            f"{models[0]} has no rule: write one in quotation marks, such as 'params<=5M', or let "
+            f"`archstat check --init {' '.join(models)}` write a file of budgets."
+        )
+    return Config(tuple(_budgets(dict.fromkeys(models), content)), Path(NAME))
+
+
+def _put(content: dict[str, Any], key: str, value: Any, word: str) -> None:
+    if not key:
+        raise SpecError(f"{word!r} has no column before it: write 'params<=5M' as one word.")
+    if key in content:
+        raise SpecError(f"{word!r}: {key} has a value already; a budget has one of each.")
+    content[key] = value
+
+
+def _operator(word: str, rule: re.Match[str]) -> str:
+    if rule[2].startswith("=") and rule[2] != "==":
+        raise SpecError(f"{word!r}: there is no {rule[2]}; write {rule[2][::-1]}.")
+    return rule[2]
+
+
+def _value(key: str, text: str) -> Any:
+    """A setting as a file of budgets would hold it; what does not fit is refused there."""
+    if key in NUMBERS and text.isdecimal() and len(text) < 10:
+        return int(text)
+    return {"true": True, "false": False}.get(text, text) if key in SWITCHES else text
+
+
+def _budgets(models: Iterable[str], content: dict[str, Any]) -> list[Budget]:
+    mistakes: dict[str, None] = {}
+    budgets = []
+    for model in models:
+        entry = EntryReader({"model": model, **content}, Path.cwd(), 0, lambda *place: 0,
+                            lambda line, text: mistakes.update({text: None}))  # fmt: skip
+        budgets += entry.budgets()
+    if mistakes:
+        raise SpecError("\n".join(mistakes))
+    return list({budget.name: budget for budget in budgets}.values())
