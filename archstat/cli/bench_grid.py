@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -19,7 +20,20 @@ from archstat.tables.compare import reference_row
 from archstat.units import parse_seconds
 
 BUDGET = "30s"
+# What processes take to start, models to warm up and a minimum of samples to be taken, at least.
+LEAST_S = 5.0
 _LEAST_S = 0.1  # of a budget that is used up: a minimum of samples is always taken
+
+
+def too_many(conditions: int, budget_s: float) -> str:
+    """A sentence where so many conditions are bound to take longer than the budget."""
+    least_s = conditions * LEAST_S
+    if least_s <= budget_s:
+        return ""
+    return (
+        f"{conditions} conditions need about {least_s:.0f} s or more, and --budget is "
+        f"{budget_s:g} s: each will get a minimum of samples. Better: --budget {2 * least_s:.0f}s."
+    )
 
 
 def grid_of(
@@ -96,6 +110,8 @@ class Sweep:
         """
         from archstat.measure.latency.runs import measure
 
+        if len(self.grid) > 1 and (warning := too_many(len(self.grid), self.budget_s)):
+            print(warning, file=sys.stderr)
         clock, left = WallClock(), self.budget_s
         series = Series(reference=self.reference)
         start = clock.now_ns()

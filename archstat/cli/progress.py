@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from archstat.measure.latency.measurement import Interval, Progress
 from archstat.units import format_milliseconds, format_share
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn, Task
 
 Teller = Callable[[Progress], None]
 
@@ -29,10 +34,9 @@ def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Tel
     # The text gives way on a narrow screen, the bar stays.
     text = TextColumn("{task.description}", markup=False,
                       table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))  # fmt: skip
-    spent = TextColumn("{task.fields[spent]}", markup=False)
     console = Console(stderr=True)
-    with Bar(text, BarColumn(20), spent, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("starting", total=float(runs), spent="")
+    with Bar(text, BarColumn(20), _spent(), console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("starting", total=float(runs), began=time.monotonic(), budget_s=0.0)
 
         def teller(run: int) -> Teller:
             def tell(progress: Progress) -> None:
@@ -40,7 +44,8 @@ def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Tel
                     task,
                     completed=run + progress.share,
                     description=described(models, runs, run, progress),
-                    spent=f"{progress.elapsed_s:.0f} of {progress.budget_s:.0f} s",
+                    began=time.monotonic() - progress.elapsed_s,
+                    budget_s=progress.budget_s,
                 )
 
             return tell
@@ -48,12 +53,32 @@ def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Tel
         yield teller
 
 
+def _spent() -> ProgressColumn:
+    """A column that goes on between two tellings: processes take seconds to start."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Spent(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            elapsed_s = time.monotonic() - task.fields["began"]
+            return Text(spent(elapsed_s, task.fields["budget_s"]))
+
+    return Spent()
+
+
+def spent(elapsed_s: float, budget_s: float) -> str:
+    """How much of a budget is used: ``3 of 10 s``, and beyond it ``12 s``."""
+    whole = round(elapsed_s)
+    return f"{whole} of {budget_s:.0f} s" if whole <= budget_s else f"{whole} s"
+
+
 def described(models: Sequence[str], runs: int, run: int, progress: Progress) -> str:
     """What stands before the bar: ``"measuring 2/4  resnet18 26.31 ms ±3.1%"``."""
     count = f" {run + 1}/{runs}" if runs > 1 else ""
     found = zip(models, progress.intervals, strict=False)
     shown = [f"{model} {_interval(interval)}" for model, interval in found]
-    return "  ".join([f"{progress.stage}{count}", *shown])
+    stage = "starting processes" if progress.stage == "starting" else progress.stage
+    return "  ".join([f"{stage}{count}", *shown])
 
 
 def _interval(interval: Interval) -> str:

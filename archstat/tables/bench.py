@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from archstat.measure.latency.conditions import Conditions
-from archstat.measure.latency.measurement import Interval, LatencyRun, Measurement, Timing
+from archstat.measure.latency.measurement import (
+    Interval,
+    LatencyRun,
+    Measurement,
+    Ratio,
+    Timing,
+    Verdict,
+)
 from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 
 _LATENCY = Column("latency_ms", "ms", "median time of a call (p50)", "lower")
@@ -195,6 +202,9 @@ def _notes(runs: Sequence[LatencyRun], reference: int) -> Iterator[str]:
         said[f"{place}{_noise(run, reference)}"] = None
         said.update(dict.fromkeys(f"{place}{remark}" for remark in run.remarks))
     yield from said
+    for run in runs:
+        place = f"{_condition(run.measurements[0])}: " if len(runs) > 1 else ""
+        yield from (f"{place}{closing(ratio)}" for ratio in run.ratios)
 
 
 def _machine(one: Measurement) -> str:
@@ -233,7 +243,20 @@ def _how(run: LatencyRun) -> str:
 
 def _noise(run: LatencyRun, reference: int) -> str:
     model = run.measurements[reference].model
-    return f"noise floor here and now, {model} against itself: {span(run.noise)}."
+    return f"noise floor in this run, {model} against itself: {span(run.noise)}."
+
+
+def closing(ratio: Ratio) -> str:
+    """What a ratio means, in a sentence: ``a is 3.0 ± 0.1 times faster than b.``"""
+    low, middle, high = ratio.interval.low, ratio.interval.middle, ratio.interval.high
+    if ratio.verdict == Verdict.OPEN:
+        return f"{ratio.model} and {ratio.reference}: can't tell which is faster."
+    if ratio.verdict == Verdict.FASTER:
+        low, middle, high = 1 / high, 1 / middle, 1 / low
+    reach = max(high - middle, middle - low)
+    digits = 1 if reach >= 0.1 or middle >= 2 else 2
+    times = f"{middle:.{digits}f} ± {reach:.{digits}f}"
+    return f"{ratio.model} is {times} times {ratio.verdict} than {ratio.reference}."
 
 
 def span(ratio: Interval) -> str:

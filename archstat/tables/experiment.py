@@ -29,7 +29,8 @@ COLUMNS = (
     Column("latency_ms_ratio", "ratio", "time over that of the first row of its size", "lower"),
     Column("latency_ms_ratio_low", "number", "lower 95 % limit of the ratio"),
     Column("latency_ms_ratio_high", "number", "upper 95 % limit of the ratio"),
-    Column("relative_speed", "share", "speed over that of the first row of its size", "higher"),
+    Column("relative_speed", "share", "speed over that of the first row of its size, by turns",
+           "higher"),
     Column("relative_speed_gtx1080ti", "share", "the same as published, on a GTX 1080 Ti"),
     Column("relative_speed_arm", "share", "the same as published, on an ARM, one thread"),
     Column("verdict", "text", "faster or slower than the first row of its size, or can't tell"),
@@ -92,7 +93,11 @@ def _notes(found: ExperimentRun) -> Iterator[str]:
     if found.experiment.cpu_remark and not first.conditions.on_cuda:
         yield found.experiment.cpu_remark
     yield _where(first)
-    yield f"noise floor here and now, {first.model} against itself: {span(found.run.noise)}."
+    yield (
+        "latency_ms_ratio and relative_speed are made turn by turn, of networks that ran in the "
+        "same rounds; so they need not be quotients of the times and speeds beside them."
+    )
+    yield f"noise floor in this run, {first.model} against itself: {span(found.run.noise)}."
     yield from found.run.remarks
 
 

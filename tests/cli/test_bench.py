@@ -71,8 +71,16 @@ def test_several_batches_and_threads_are_every_combination(archstat, asked, batc
     assert table[2]["throughput"] == 8 / 0.020
 
 
+def test_budget_too_small_for_its_conditions_is_said_before_they_start(archstat, asked):
+    ran = archstat("bench", "ab", "--batch", "1,2,4,8", "--budget", "10s")
+    assert ran.code == 0
+    assert ran.err.startswith("4 conditions need about 20 s or more, and --budget is 10 s")
+    assert archstat("bench", "ab", "--budget", "1s").err == ""
+
+
 def test_budget_is_shared_by_the_conditions(archstat, asked):
-    archstat("bench", "ab", "--batch", "1,8", "--budget", "40s")
+    ran = archstat("bench", "ab", "--batch", "1,8", "--budget", "40s")
+    assert ran.err == ""
     first, second = asked
     assert first.budget_s == 20.0
     # The stand-in took no time, so that all of the budget is left for the second.

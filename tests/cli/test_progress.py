@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from archstat.cli.progress import budget_bar, described, tracked
+from archstat.cli.progress import budget_bar, described, spent, tracked
 from archstat.measure.latency.measurement import Interval, Progress
 
 MODELS = ["a", "b", "c"]
@@ -43,6 +43,17 @@ def test_text_is_stage_run_and_interval_of_each_model(runs, text):
 
 def test_text_before_there_is_an_interval_is_the_stage():
     assert described(["ab"], 1, 0, Progress("warming up", 1.0, 10.0)) == "warming up"
+
+
+def test_start_up_is_named():
+    assert described(["ab"], 2, 0, Progress("starting", 1.0, 10.0)) == "starting processes 1/2"
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "text"), [(0.2, "0 of 12 s"), (12.4, "12 of 12 s"), (13.0, "13 s")]
+)
+def test_no_more_is_used_of_a_budget_than_it_has(elapsed_s, text):
+    assert spent(elapsed_s, 12.0) == text
 
 
 def test_nobody_is_told_without_a_terminal(capsys):

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from archstat.measure.latency.measurement import Interval, LatencyRun, Ratio
+from archstat.measure.latency.measurement import Interval, LatencyRun, Ratio, Verdict
 from archstat.tables.bench import (
     LATENCY_COLUMNS,
+    closing,
     latency_table,
     resolution_of,
     varying,
@@ -101,18 +102,33 @@ def test_sweep_has_its_rows_one_run_below_the_other_and_says_which_is_meant(run)
     assert table.column("latency_ms_ratio") == (1.0, 0.5, 1.0, 0.5)
     assert varying(table, ["threads", "batch", "dtype"]) == ["batch"]
     assert [note.text.partition(":")[0] for note in table.notes[1:]] == [
-        *["batch 1, 2 threads"] * 3, *["batch 8, 2 threads"] * 3]  # fmt: skip
+        *["batch 1, 2 threads"] * 3, *["batch 8, 2 threads"] * 3,
+        "batch 1, 2 threads", "batch 8, 2 threads"]  # fmt: skip
 
 
 def test_notes_say_machine_rule_noise_and_what_the_run_remarks(run):
-    where, how, noise, remark = map(str, latency_table([run()], 0).notes)
+    where, how, noise, remark, _ = map(str, latency_table([run()], 0).notes)
     assert where == (
         "Some CPU, 2 cores, torch 2.8.0, Python 3.12.1: fp32, contiguous, inference, eager, "
         "hot cache."
     )
     assert "over 3 processes; ended by: budget of 30 s used." in how
-    assert noise == "noise floor here and now, resnet18 against itself: 0.980x to 1.020x."
+    assert noise == "noise floor in this run, resnet18 against itself: 0.980x to 1.020x."
     assert remark == "3 processes runnable on 2 cores"
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict", "said"),
+    [
+        ((0.323, 1 / 3, 0.345), "faster", "a is 3.0 ± 0.1 times faster than b."),
+        ((1.9, 2.1, 2.4), "slower", "a is 2.1 ± 0.3 times slower than b."),
+        ((1.04, 1.05, 1.07), "slower", "a is 1.05 ± 0.02 times slower than b."),
+        ((0.9, 1.0, 1.1), "can't tell", "a and b: can't tell which is faster."),
+        ((0.5, 0.5, 0.5), "faster", "a is 2.0 ± 0.0 times faster than b."),
+    ],
+)
+def test_closing_sentence_says_which_is_faster_and_how_sure_that_is(limits, verdict, said):
+    assert closing(Ratio("a", "b", Interval(*limits), Verdict(verdict))) == said
 
 
 def test_batch_that_memory_halved_stands_beside_the_one_asked_for(run):

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archstat.measure.latency.conditions import Conditions
-from archstat.measure.latency.measurement import LatencyRun, Measurement, Ratio
+from archstat.measure.latency.intervals import FastMode
+from archstat.measure.latency.measurement import LatencyRun, Measurement, Ratio, Verdict
 from archstat.measure.latency.messages import Built, Request, Warmed
 from archstat.measure.latency.rounds import Tally, verdict
 from archstat.measure.latency.sampling import Plan
+from archstat.units import format_milliseconds, format_share
 
 INTERRUPTED = "interrupted"
 
@@ -44,13 +46,21 @@ def figures(
     )  # fmt: skip
     noise = tally.noise()
     reference = tally.reference
+    modes = {model: mode for model in range(len(measurements)) if (mode := tally.fast_mode(model))}
+    # With others about, the slow mode may be theirs.
+    doubted = set(modes) if _typical(others) else set()
     ratios = tuple(
-        Ratio(spec, request.specs[reference], interval, verdict(interval, noise))
+        Ratio(spec, request.specs[reference], interval,
+              Verdict.OPEN if {model, reference} & doubted else verdict(interval, noise))
         for model, spec in enumerate(request.specs)
         if model != reference
         for interval in [tally.ratio(model)]
+    )  # fmt: skip
+    said = (
+        *_batches(measurements),
+        *(_two_modes(measurements[model], mode) for model, mode in modes.items()),
+        *_crowd(built, request.conditions, others),
     )
-    said = (*_batches(measurements), *_crowd(built, request.conditions, others))
     if rule == INTERRUPTED:
         said = ("Interrupted: the figures cover what was finished.", *said)
     return LatencyRun(measurements, ratios, noise, said)
@@ -105,19 +115,31 @@ def _batches(measurements: Sequence[Measurement]) -> list[str]:
     return said
 
 
+def _two_modes(one: Measurement, fast: FastMode) -> str:
+    return (
+        f"{one.model}: two modes, {format_share(fast.share)} of the samples at "
+        f"{format_milliseconds(fast.middle_ms)}, the others at about "
+        f"{format_milliseconds(one.main.p50_ms)}; its interval holds both."
+    )
+
+
+def _typical(others: Sequence[int]) -> int:
+    """How many other processes were runnable, typically."""
+    return round(statistics.median(others)) if others else 0
+
+
 def _crowd(built: Built, conditions: Conditions, others: Sequence[int]) -> list[str]:
     """A word where more processes were runnable than there are cores."""
     own = 1 if conditions.on_cuda else built.threads
-    typical = round(statistics.median(others)) if others else 0
+    typical = _typical(others)
     if typical + own <= built.machine.cores:
         return []
     beside = f"{own} thread{'s' * (own > 1)} of the model"
     if not typical:
         return [f"{beside} shared {_cores(built.machine.cores)}: give fewer --threads."]
-    were = "processes were" if typical > 1 else "process was"
     return [
-        f"{typical} other {were} runnable beside {beside}, on "
-        f"{_cores(built.machine.cores)}: times are those of a busy machine."
+        f"Busy machine: {typical} other process{'es' * (typical > 1)} competed with {beside} for "
+        f"{_cores(built.machine.cores)}, so times may be inflated."
     ]
 
 

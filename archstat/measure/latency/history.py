@@ -105,14 +105,16 @@ def _verdict(ratio: Interval) -> Verdict:
 def _side(runs: Sequence[Measurement]) -> Side:
     intervals = _intervals(runs)
     days = [_day(one) for one in runs]
-    middle = math.exp(statistics.fmean(math.log(one.middle) for one in intervals))
+    levels = [one.middle for one in intervals]
+    middle = levels[0] if len(levels) == 1 else statistics.geometric_mean(levels)
     whole = Interval(min(one.low for one in intervals), middle, max(one.high for one in intervals))
     versions = tuple(dict.fromkeys(one.machine.torch for one in runs))
     return Side(whole, len(runs), days[0], days[-1], versions)
 
 
 def _intervals(runs: Sequence[Measurement]) -> list[Interval]:
-    return [one.main.interval_ms for one in runs]
+    """The intervals of runs around the medians that `bench` showed."""
+    return [replace(one.main.interval_ms, middle=one.main.p50_ms) for one in runs]
 
 
 def _day(one: Measurement) -> date:

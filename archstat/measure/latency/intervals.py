@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from archstat.measure.latency.measurement import Interval
@@ -45,6 +46,31 @@ def student(freedom: float) -> float:
     (below, high), (above, low) = next(pair for pair in pairs if freedom <= pair[1][0])
     share = (1 / below - 1 / freedom) / (1 / below - 1 / above)
     return high + share * (low - high)
+
+
+@dataclass(frozen=True, slots=True)
+class FastMode:
+    """The faster of two modes of samples: its share of them, and its median in ms."""
+
+    share: float
+    middle_ms: float
+
+
+_APART = 2.0  # between neighbouring samples, as a ratio, where two modes meet
+_LEAST_SHARE = 0.02
+
+
+def fast_mode(ordered: Sequence[float]) -> FastMode | None:
+    """The fast mode of ascending samples whose median is of a slow one; None where it is not.
+
+    Two modes are apart where a sample takes at least twice as long as the one before it.
+    """
+    first, half = max(1, math.ceil(_LEAST_SHARE * len(ordered))), len(ordered) // 2
+    gaps = {n: ordered[n] / ordered[n - 1] for n in range(first, half + 1)}
+    place = max(gaps, key=gaps.__getitem__, default=0)
+    if not place or gaps[place] < _APART:
+        return None
+    return FastMode(place / len(ordered), statistics.median(ordered[:place]))
 
 
 def interval_over(processes: Sequence[Sequence[float]]) -> Interval:

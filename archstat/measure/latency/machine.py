@@ -6,8 +6,8 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,20 +116,34 @@ def _host() -> str:
     return platform.node()
 
 
-def others_runnable(text: str | None = None) -> int | None:
-    """Processes and threads that could run now, this one aside; None where the system does not say.
+def others_runnable(own: Sequence[int] = (), proc: Path = Path("/proc")) -> int | None:
+    """Threads of other processes that could run now; None where the system does not say.
 
     Args:
-        text: what /proc/loadavg says, read there by default.
+        own: ids of the processes that do not count beside this one: measuring ones, whose threads
+            spin for a moment after their work.
+        proc: where the system tells of its processes.
     """
-    if text is None:
-        try:
-            text = Path("/proc/loadavg").read_text(encoding="utf-8")
-        except OSError:
-            return None
-    fields = text.split()
+    try:
+        fields = (proc / "loadavg").read_text(encoding="utf-8").split()
+    except OSError:
+        return None
     runnable = fields[3].partition("/")[0] if len(fields) > 3 else ""
-    return max(0, int(runnable) - 1) if runnable.isdecimal() else None
+    if not runnable.isdecimal():
+        return None
+    here = max(1, _runnable_threads(proc / "self"))  # the one that looks runs
+    workers = sum(_runnable_threads(proc / str(process)) for process in own)
+    return max(0, int(runnable) - here - workers)
+
+
+def _runnable_threads(process: Path) -> int:
+    count = 0
+    for thread in process.glob("task/*/stat"):
+        with suppress(OSError):  # it has ended
+            # The name before the state may hold anything, in brackets.
+            state = thread.read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+            count += state.split()[:1] == ["R"]
+    return count
 
 
 def switches() -> Mapping[str, Any]:

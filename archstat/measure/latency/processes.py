@@ -22,6 +22,10 @@ _GRACE_S = 5.0
 class Process(Protocol):
     """A measuring process: it answers each command once, in order."""
 
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
     def send(self, message: Message) -> None:
         """Give a command; the answer is not waited for."""
 
@@ -36,7 +40,7 @@ class Process(Protocol):
 
 
 class WorkerProcess:
-    """`latency_worker` in a Python of its own, with this one's import path and environment."""
+    """`worker` in a Python of its own, with this one's import path and environment."""
 
     def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -49,6 +53,11 @@ class WorkerProcess:
             env={**os.environ, "PYTHONPATH": path},
         )
         self._unread = b""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._process.pid
 
     def send(self, message: Message) -> None:
         """Give a command; the answer is not waited for.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from archstat.measure.latency.intervals import interval_over, percentile
+from archstat.measure.latency.intervals import FastMode, fast_mode, interval_over, percentile
 from archstat.measure.latency.measurement import Interval, Timing, Verdict
 
 # Of one model in one slot: ms a call, by phase.
@@ -101,10 +101,21 @@ class Tally:
             [list(self._samples(turn, model, phase)) for turn in turns]
             for turns in self._turns.values()
         ]
-        ordered = sorted(ms for turns in by_turn for found in turns for ms in found)
+        ordered = self._ordered(model, phase)
         p5, p25, p50, p75, p95 = (percentile(ordered, s) for s in (0.05, 0.25, 0.5, 0.75, 0.95))
         interval = interval_over([list(map(statistics.median, turns)) for turns in by_turn])
+        if fast := fast_mode(ordered):
+            # Turns that agree on the slow mode know nothing of how often the other one comes.
+            interval = replace(interval, low=min(interval.low, fast.middle_ms))
         return Timing(phase, p5, p50, p95, p75 - p25, interval, len(ordered), len(by_turn))
+
+    def fast_mode(self, model: int) -> FastMode | None:
+        """The fast mode of a model's samples of the main phase; see `intervals.fast_mode`."""
+        return fast_mode(self._ordered(model, self.main_phase))
+
+    def _ordered(self, model: int, phase: str) -> list[float]:
+        turns = (turn for turns in self._turns.values() for turn in turns)
+        return sorted(ms for turn in turns for ms in self._samples(turn, model, phase))
 
     def _each(self, value: Callable[[_Sum], float]) -> tuple[tuple[float, ...], ...]:
         return tuple(tuple(map(value, sums)) for sums in self._sums.values())

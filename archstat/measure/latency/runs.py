@@ -46,11 +46,14 @@ _NANO = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a run needs of the world; tests bring a virtual one."""
+    """What a run needs of the world; tests bring a virtual one.
+
+    `others_runnable` is given the ids of the processes that do not count.
+    """
 
     clock: Clock
     start: Callable[[], Process]
-    others_runnable: Callable[[], int | None]
+    others_runnable: Callable[[Sequence[int]], int | None]
     date: Callable[[], str]
 
 
@@ -146,7 +149,9 @@ class _Run:
             self.workers.append(self.outside.start())
         for worker in self.workers:
             worker.send(self.request.message())
-        self.built = [Built.of(worker.receive()) for worker in self.workers]
+        for worker in self.workers:
+            self._tell("starting")
+            self.built.append(Built.of(worker.receive()))
         self._warm_up()
         rule = self._measure()
         return figures(self.request, self.tally, self.built[0], self.warmed, self.plans, rule,
@@ -190,7 +195,8 @@ class _Run:
             ended = self.rule.reason(self.tally, began_s, turn_s)
             if ended is not None:
                 return ended
-            if (others := self.outside.others_runnable()) is not None:
+            own = [worker.pid for worker in self.workers]
+            if (others := self.outside.others_runnable(own)) is not None:
                 self.others.append(others)
             self.workers[process].send(command)
             self.waiting = process

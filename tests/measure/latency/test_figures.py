@@ -69,8 +69,8 @@ def test_training_has_its_phases_and_ratios_of_the_step():
         ((), 2, None),
         ((0, 0, 5), 2, None),
         ((1, 1, 1), 1, None),
-        ((1, 1, 4), 2, "1 other process was runnable beside 2 threads of the model, on 2 cores"),
-        ((3, 3, 0), 1, "3 other processes were runnable beside 1 thread of the model, on 2 cores"),
+        ((1, 1, 4), 2, "Busy machine: 1 other process competed with 2 threads of the model"),
+        ((3, 3, 0), 1, "Busy machine: 3 other processes competed with 1 thread of the model"),
         ((), 8, "8 threads of the model shared 2 cores: give fewer --threads."),
     ],
 )
@@ -78,6 +78,36 @@ def test_a_crowd_is_told_where_it_is_one(others, threads, told):
     remarks = made(others=others, threads=threads).remarks
     assert len(remarks) == (told is not None)
     assert all(remark.startswith(told) for remark in remarks)
+
+
+def two_modes(others=()):
+    """Two models of one process: of the second, 5 of 100 samples take 0.36 ms, the others 156."""
+    tally = Tally(2, 0, "forward")
+    slow = [156.0] * 95 + [0.36] * 5
+    slot = [{"forward": ms} for ms in ([200.0], slow, [200.0])]
+    for process in range(3):
+        tally.add(Turn(process, (Round(tuple(slot)),)))
+    machine = Machine("a cpu", None, "2.9.0", "3.12.1", "Linux", 2, "0123")
+    warmed = [[Warmed("2x3", 2, 30.0, 1e7)] * 2] * 3
+    request = Request(("one", "two"), (), Conditions(batch=2))
+    built = Built(machine, {}, 2, (2, 2))
+    plans = [Plan(1, 4, 1, 1e7)] * 2
+    return figures(request, tally, built, warmed, plans, "budget of 9 s used", others, "2030-01-01")
+
+
+def test_two_modes_are_named_and_their_interval_holds_both():
+    run = two_modes()
+    one, two = run.measurements
+    assert two.main.p50_ms == 156
+    assert (two.main.interval_ms.low, two.main.interval_ms.high) == (0.36, pytest.approx(156))
+    assert one.main.interval_ms.low == pytest.approx(200)
+    (said,) = run.remarks
+    assert said.startswith("two: two modes, 5.0% of the samples at 360.00 us")
+
+
+@pytest.mark.parametrize(("others", "verdict"), [((), "faster"), ((2, 2), "can't tell")])
+def test_verdict_on_two_modes_is_withheld_where_others_run(others, verdict):
+    assert two_modes(others).ratios[0].verdict == verdict
 
 
 def test_a_gpu_needs_one_thread_of_the_cpu():

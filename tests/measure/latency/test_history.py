@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -106,3 +107,10 @@ def test_versions_of_torch_are_told_apart(stored):
     runs = [*stored(("2026-11-01", 10.0), torch_version="2.7.0"), *stored(("2026-11-22", 10.0))]
     (change,) = changes(runs)
     assert (change.before.torch, change.today.torch) == (("2.7.0",), ("2.8.0",))
+
+
+def test_history_of_one_run_has_the_median_that_bench_showed(measurement):
+    one = measurement(ms=48.13)
+    timing = replace(one.main, interval_ms=Interval(47.0, 48.36, 49.8))
+    (change,) = changes([Stored("resnet18", replace(one, timings=(timing,)))])
+    assert change.today.interval_ms == Interval(47.0, 48.13, 49.8)

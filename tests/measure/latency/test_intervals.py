@@ -7,9 +7,12 @@ import random
 import statistics
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archstat.measure.latency.intervals import (
     clipped,
+    fast_mode,
     independent,
     interval_over,
     percentile,
@@ -104,3 +107,35 @@ def test_an_interval_is_not_wider_than_it_must_be():
         own = 4.303 * statistics.stdev(levels) / math.sqrt(3)
         reach.append(math.log(found.high / found.middle) / own)
     assert statistics.median(reach) == pytest.approx(1, abs=0.2)
+
+
+# -- two modes -------------------------------------------------------------------------------------
+
+
+def test_samples_of_a_busy_machine_have_a_fast_mode():
+    found = fast_mode([0.36, 0.361, 0.362, *sorted([77.0, 78.0, 79.0] * 19)])
+    assert found is not None
+    assert (found.share, found.middle_ms) == (3 / 60, 0.361)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [1.0],
+        [1.0, 1.0],
+        [float(n) for n in range(10, 60)],
+        [1.0] * 60 + [9.0] * 20,  # the median is of the fast mode: stalls are another matter
+        [1.0] + [9.0] * 99,  # one in a hundred is no mode
+    ],
+)
+def test_samples_of_one_mode_have_none(samples):
+    assert fast_mode(samples) is None
+
+
+@given(st.lists(st.floats(1.0, 1.9), min_size=2, max_size=50), st.integers(1, 50))
+def test_slow_mode_must_hold_the_median(fast, more):
+    slow = [20.0] * (len(fast) + more)
+    found = fast_mode(sorted([*fast, *slow]))
+    share = len(fast) / (len(fast) + len(slow))
+    assert (found is None) if share < 0.02 else (found.share == share)
+    assert fast_mode(sorted([*fast, *fast, 20.0])) is None

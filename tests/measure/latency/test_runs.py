@@ -35,12 +35,16 @@ class World:
     def now_ns(self) -> int:
         return self.ns
 
+    def look(self, own):
+        assert own == [process.pid for process in self.processes]
+        return self.others
+
     def start(self) -> VirtualProcess:
         self.processes.append(VirtualProcess(self, len(self.processes)))
         return self.processes[-1]
 
     def measure(self, *names: str, **options):
-        outside = Outside(self, self.start, lambda: self.others, lambda: DATE)
+        outside = Outside(self, self.start, self.look, lambda: DATE)
         conditions = options.pop("conditions", Conditions())
         return measure(names or tuple(self.costs_ms), conditions, outside=outside, **options)
 
@@ -63,7 +67,7 @@ class VirtualProcess:
     """Answers as `latency_worker` does."""
 
     def __init__(self, world: World, number: int) -> None:
-        self.world, self.number = world, number
+        self.world, self.number, self.pid = world, number, 70 + number
         self.asked: list[dict] = []
         self.interrupted = self.closed = False
 
@@ -183,7 +187,7 @@ def test_one_model_is_measured_against_itself(world):
 def test_progress_tells_the_stages_and_the_intervals(world):
     told = []
     world.measure(budget_s=6, noise_target=0, progress=told.append)
-    assert [entry.stage for entry in told[:5]] == ["starting", *["warming up"] * 3, "measuring"]
+    assert [entry.stage for entry in told[:5]] == ["starting"] * 4 + ["warming up"]
     assert told[4].intervals == ()
     assert [round(i.middle) for i in told[-1].intervals] == [5, 40]
     assert told[-1].elapsed_s <= told[-1].budget_s == 6
