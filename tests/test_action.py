@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-WORKFLOW = re.findall(r"^```yaml\n(on:.*?)^```", (ROOT / "docs/ci.md").read_text(), re.S | re.M)
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/ci.md").read_text(), re.S | re.M)
 
 NETS = """
 from torch import nn
@@ -34,10 +34,11 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.workspace, self.temporary = folder / "work space", folder / "temporary"
         self.notes, self.output = folder / "installed", folder / "output"
-        self.summary = folder / "summary.md"
+        self.summary, self.action = folder / "summary.md", folder / "arch stat"
         programs = folder / "bin"
-        for made in (self.workspace, self.temporary, programs):
+        for made in (self.workspace, self.temporary, programs, self.action):
             made.mkdir()
+        (self.action / "pyproject.toml").touch()
         for name, text in (
             ("python", PYTHON.format(notes=self.notes)),
             ("archstat", ARCHSTAT.format(python=sys.executable)),
@@ -66,21 +67,22 @@ class Runner:
         """The last step that ran, up to the first that fails."""
         known = {name: str(about["default"]) for name, about in ACTION["inputs"].items()} | inputs
         values = {f"inputs.{name}": text for name, text in known.items()}
-        values["github.action_path"] = "/actions/arch stat"
+        values["github.action_path"] = str(self.action)
         done = None
         for step in ACTION["runs"]["steps"]:
             if "run" not in step:
                 continue  # another action, which sets Python up
-            done = self._step(step, values)
+            done = self.step(step, values)
             if done.returncode:
                 break
         assert done is not None
         return done
 
-    def _step(
+    def step(
         self, step: dict[str, Any], values: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        assert step["shell"] == "bash"
+        """One step of a workflow or an action."""
+        assert step.get("shell", "bash") == "bash"
 
         def evaluated(text: str) -> str:
             return re.sub(r"\$\{\{ (\S+) \}\}", lambda match: values[match[1]], text)
@@ -106,12 +108,42 @@ def passed(tmp_path_factory):
     return runner, runner(install='-r requirements.txt "timm==1.0"')
 
 
-def test_workflow_needs_six_lines_at_most():
-    (text,) = WORKFLOW
-    assert len(text.splitlines()) <= 6
-    steps = yaml.safe_load(text)["jobs"]["budgets"]["steps"]
-    assert steps[0] == {"uses": "actions/checkout@v4"}
-    assert set(steps[1]["with"]) <= set(ACTION["inputs"])
+def test_workflow_of_the_guide_runs_as_it_stands(runner):
+    workflow = yaml.safe_load(BLOCKS[0])
+    runner.write("<= 100")
+    (runner.workspace / "requirements.txt").touch()
+    told = []
+    for step in workflow["jobs"]["budgets"]["steps"]:
+        assert not re.search(r"[A-Z]{5,}|<|\$\{", str(step))  # nothing to be filled in
+        if "run" in step:
+            told.append(runner.step({**step, "working-directory": "."}, {}))
+    *installed, checked = told
+    assert [done.returncode for done in installed] == [0, 0]
+    assert runner.notes.read_text().splitlines() == [
+        "-m",
+        "pip",
+        "install",
+        "-r",
+        "requirements.txt",
+    ]
+    assert checked.returncode == 1
+    assert "::error file=archstat.toml,line=4," in checked.stdout
+
+
+def test_steps_of_the_guide_use_the_copied_action():
+    for block in BLOCKS[1:]:
+        steps = [step for step in yaml.safe_load(block) if "archstat" in step.get("uses", "")]
+        assert [step["uses"] for step in steps] == ["./.github/actions/archstat"]
+        assert all(set(step.get("with", {})) <= set(ACTION["inputs"]) for step in steps)
+
+
+def test_copy_of_the_action_installs_archstat_by_name(runner):
+    (runner.action / "pyproject.toml").unlink()
+    runner.write("<= 108")
+    assert runner().returncode == 0
+    assert runner.notes.read_text().splitlines()[4:] == ["archstat"]
+    assert runner(archstat="archstat==0.1.0").returncode == 0
+    assert runner.notes.read_text().splitlines()[4:] == ["archstat==0.1.0"]
 
 
 def test_inputs_reach_the_shell_through_the_environment_alone():
@@ -149,7 +181,7 @@ def test_output_is_the_path_of_the_report(passed):
 
 def test_what_the_models_need_is_installed_beside_archstat(passed):
     words = passed[0].notes.read_text().splitlines()
-    assert words[:5] == ["-m", "pip", "install", "--quiet", "/actions/arch stat"]
+    assert words[:5] == ["-m", "pip", "install", "--quiet", str(passed[0].action)]
     assert words[5:7] == ["-r", "requirements.txt"]
 
 
@@ -160,7 +192,7 @@ def test_broken_budget_fails_with_an_annotation_and_a_summary(runner):
     assert "::error file=archstat.toml,line=4,title=params <= 100%3A broken::" in done.stdout
     assert "❌ broken" in runner.summary.read_text()
     # nothing else was asked for
-    assert runner.notes.read_text().splitlines()[4:] == ["/actions/arch stat"]
+    assert runner.notes.read_text().splitlines()[4:] == [str(runner.action)]
 
 
 def test_mistake_in_the_budgets_fails_with_an_annotation(runner):

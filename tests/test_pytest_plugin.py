@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +116,41 @@ def test_net(archstat_check):
     result.assert_outcomes(passed=1)
 
 
+def test_rules_may_be_about_some_modules_and_about_training(run):
+    result = run(f"""
+@pytest.mark.archstat(params="== {SECOND}", module="2", input="3x8x8")
+def test_module():
+    return Net()
+
+@pytest.mark.archstat(params="<= 1", module="neck.*", input="3x8x8")
+def test_no_module():
+    return Net()
+
+@pytest.mark.archstat(training_memory_bytes="<= 1GiB", largest_batch=">= 1", fits="1GiB")
+def test_training():
+    return "lenet5"
+
+@pytest.mark.archstat(training_memory_bytes="<= 1GiB", input="3x8x8")
+def test_module_in_training():
+    return Net()
+""")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["no module of Net is like 'neck.[*]'; it has 0, 1, 2."])
+    result.stdout.fnmatch_lines(["training_memory_bytes needs a spec such as 'nets.py:Net', *"])
+
+
+def test_guide_shows_what_its_suite_prints(pytester):
+    page = (Path(__file__).parents[1] / "docs" / "pytest.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r'^```python title="(.+?)"\n(.*?)^```', page, re.M | re.S))
+    for name, text in files.items():
+        pytester.path.joinpath(name).write_text(text, encoding="utf-8")
+    ran = pytester.runpytest_subprocess(*NAMED, "-q", "-p", "no:cacheprovider", "test_nets.py")
+    # What differs from run to run: the address of a function, the seconds, the width of lines.
+    told = [line for line in page.splitlines() if re.match(r"Net |E  |  \d ", line)]
+    assert len(told) == 10
+    assert [line for line in ran.outlines if re.match(r"Net |E  |  \d ", line)] == told
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
@@ -121,6 +158,8 @@ def test_net(archstat_check):
         ('params="5M"', "params: '5M' is not a rule; write params = *"),
         ('param_bytes="<= 5M"', "param_bytes: '5M' is not a size with a byte unit*"),
         ("params=5", "params: 5 is not text. *"),
+        ('params="<= 1M", batch=0', "batch = 0 is not a whole number from 1."),
+        ('params="<= 1M", fits="1GiB"', "fits is for largest_batch*"),
         ('input="3x8x8"', "there is no rule; write one, such as params=*"),
         ('global_from="== 2"', "global_from: global_from is text, which no rule can limit*"),
     ],
@@ -314,7 +353,9 @@ def test_plain():
 
 def test_marker_is_explained_by_pytest(run):
     result = run("", "--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.archstat(input=None, batch=None, **rules): *"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.archstat(input=None, batch=None, module=None, **rules): *"]
+    )
     run("", "--fixtures").stdout.fnmatch_lines(["*archstat_check*"])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,12 @@ def _of_training(key: str, budget: Budget) -> int:
     return row.fit.batch
 
 
-def timed(budget: Budget, bar: Bar) -> LatencyRun | ArchstatError | None:
+def no_bar(models: Sequence[str], runs: int) -> AbstractContextManager[Callable[[int], Any]]:
+    """A bar that nobody sees."""
+    return nullcontext(lambda run: None)
+
+
+def timed(budget: Budget, bar: Bar = no_bar) -> LatencyRun | ArchstatError | None:
     """The measured latency of a budget's model, or why it has none; None where no rule asks."""
     if all(rule.key != LATENCY for rule in budget.rules):
         return None

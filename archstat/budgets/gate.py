@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, chdir, nullcontext
+from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
 
-from archstat.budgets.figures import Bar, of_modules, timed, trained
+from archstat.budgets.figures import Bar, no_bar, of_modules, timed, trained
 from archstat.budgets.lock import Entry, LockFile, entry_of
 from archstat.budgets.rules import LATENCY, RULE_COLUMNS, Budget, Config, Rule
 from archstat.budgets.verdicts import State, Verdict, exact, judge, judge_latency
@@ -145,10 +144,6 @@ class Outcome:
         return EXIT_INCOMPLETE if counts.get("incomplete") else EXIT_DONE
 
 
-def _no_bar(models: Sequence[str], runs: int) -> AbstractContextManager[Callable[[int], Any]]:
-    return nullcontext(lambda run: None)
-
-
 def check(
     config: Config,
     lock: LockFile | None,
@@ -157,7 +152,7 @@ def check(
     watch: Watch | None = None,
     workers: int = 1,
     graphs: Graphs | None = None,
-    bar: Bar = _no_bar,
+    bar: Bar = no_bar,
 ) -> Outcome:
     """Every rule of every budget, judged; models are looked up from the folder of the file.
 
@@ -268,12 +263,23 @@ def _judge_group(task: _Task, update: bool, graphs: Graphs) -> list[Judged]:
 
 
 def _judge(task: _Task, found: Report | ArchstatError, update: bool) -> list[Judged]:
-    return [_judged(budget, found, locked, time, update) for budget, locked, time in task]
+    return [judged(budget, found, locked, time, update) for budget, locked, time in task]
 
 
-def _judged(
-    budget: Budget, found: Report | ArchstatError, locked: Entry | None, time: Timed, update: bool
+def judged(
+    budget: Budget,
+    found: Report | ArchstatError,
+    locked: Entry | None = None,
+    time: Timed = None,
+    update: bool = False,
 ) -> Judged:
+    """A budget held against the Report of its model, or against why there is none.
+
+    Args:
+        locked: what the lock file records of it.
+        time: its measured latency, or why there is none; None where no rule asks.
+        update: makes the Report's own figures the record.
+    """
     try:
         if isinstance(found, ArchstatError):
             raise found

@@ -43,7 +43,7 @@ def setup_of(
     for key in known:
         wanted = _FOR.get(key, ())
         if wanted and not set(wanted) & set(rules):
-            report(key, f"{key} is for {' and '.join(wanted)}, and this budget limits neither.")
+            report(key, f"{key} is for {' and '.join(wanted)}, which has no rule here.")
     for key, check in _CHECKS.items():
         try:
             if key in known:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, inf
-from typing import Literal
+from typing import Final, Literal
 
 from archstat.analyses.alignment import Change, aligned
 from archstat.analyses.alignment import Layer as AlignedLayer
@@ -17,6 +17,7 @@ from archstat.measure.latency.measurement import LatencyRun
 from archstat.result import Cell, Column, Number, Report
 
 State = Literal["kept", "broken", "can't tell", "informational", "incomplete", "failed"]
+CANT_TELL: Final = "can't tell"
 
 
 _MANY = 5  # times a limit, from which a percentage is hard to read
@@ -88,7 +89,7 @@ def judge_latency(rule: Rule, run: LatencyRun, *, informational: bool = False) -
     timing = run.measurements[0].main
     interval, limit = timing.interval_ms, _plain(rule.limit)
     inside = [rule.allows(end, rule.limit) for end in (interval.low, interval.high)]
-    state: State = "kept" if all(inside) else "can't tell" if any(inside) else "broken"
+    state: State = "kept" if all(inside) else CANT_TELL if any(inside) else "broken"
     if state == "broken" and informational:
         state = "informational"
     low, value, high, wanted = (

@@ -86,8 +86,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("diff", diff, "What differs between two models, layer by layer", (
             "diff resnet18 resnet34", "diff net.py:Net --base origin/main",
             "diff before.json after.json --top 5")),
-        Entry("check", check, "Budgets of archstat.toml, for a terminal or for CI", (
-            "check", "check --update", "check --locked --format github")),
+        Entry("check", check, "Budgets of models, for a terminal or for CI", (
+            "check --init net.py:Net", "check net.py:Net 'params<=5M' 'macs<=300M'",
+            "check --locked --format github")),
         Entry("crosscheck", crosscheck, "The same counts by fvcore and by PyTorch", (
             "crosscheck resnet18 mobilenet_v1", "crosscheck vgg16 --deep",
             "crosscheck net.py:Net --input 3x32x32")),

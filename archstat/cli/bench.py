@@ -148,7 +148,7 @@ def bench(
 
 def _known(history: bool, per_layer: bool, by_kind: bool) -> tuple[Column, ...]:
     if history:
-        from archstat.tables.bench_history import HISTORY_COLUMNS
+        from archstat.tables.bench import HISTORY_COLUMNS
 
         return HISTORY_COLUMNS
     if per_layer or by_kind:
@@ -201,8 +201,7 @@ def _past(
     from archstat.measure.latency.machine import this_machine
     from archstat.measure.latency.store import LatencyStore, store_path
     from archstat.measure.latency.subject import check_here
-    from archstat.tables.bench import varying
-    from archstat.tables.bench_history import history_table
+    from archstat.tables.bench import history_table, varying
 
     if grid[0].on_cuda:
         check_here(grid[0])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[MODEL|RULE]...", autocompletion=complete_model,
+    typer.Argument(metavar="MODEL|RULE", autocompletion=complete_model,
                    help="Models and rules to check without a file, such as mobilenet_v2 "
                    "'params<=5M' 'macs<=300M'; settings as KEY=VALUE."),
 ]  # fmt: skip
@@ -121,8 +121,8 @@ def _budgets(
         SpecError: words or options that do not go together.
         ConfigError: no file, or mistakes in it.
     """
-    from archstat.budgets.line import config_of
     from archstat.budgets.reading import find_config, load
+    from archstat.budgets.without_file import config_of
     from archstat.errors import SpecError
 
     if words:
@@ -147,8 +147,8 @@ def _write_first(
         SpecError: no model.
         OutputError: the file is there, or cannot be written.
     """
-    from archstat.budgets.first import first_budgets
     from archstat.budgets.reading import OWN_FILE
+    from archstat.budgets.without_file import first_budgets
     from archstat.cli.output import Destination
     from archstat.cli.progress import tracked
     from archstat.errors import OutputError, SpecError

@@ -29,7 +29,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
     "guidelines": ("tables.guidelines:COLUMNS",),
     "diff": ("analyses:COLUMNS",),
     "crosscheck": ("tables.crosscheck:CROSSCHECK_COLUMNS",),
-    "bench": ("tables.bench:LATENCY_COLUMNS", "tables.bench_history:HISTORY_COLUMNS",
+    "bench": ("tables.bench:LATENCY_COLUMNS", "tables.bench:HISTORY_COLUMNS",
               "tables.bench_layers:LAYER_COLUMNS", "tables.bench_layers:KIND_COLUMNS"),
     "experiment": ("tables.experiment:COLUMNS",),
     "list": ("cli.list:LIST_COLUMNS",),

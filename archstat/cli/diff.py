@@ -58,13 +58,14 @@ def diff(
     model or lock file at two git revisions (--base). A difference is not a failure: exit code 0.
     """
     from archstat.analyses import COLUMNS
+    from archstat.budgets.rules import FURTHER_COLUMNS
     from archstat.diff.difference import differences
     from archstat.tables.diff import raw_table, remarks
     from archstat.tables.diff_shown import USUAL, views
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
-    chosen, added = chosen_columns(columns, COLUMNS, first="")
+    chosen, added = chosen_columns(columns, (*COLUMNS, *FURTHER_COLUMNS), first="")
     keys = chosen[1:] if chosen else None
     if added and not destination.is_raw:
         keys = [*USUAL, *added]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from archstat.analyses import COLUMNS
 from archstat.analyses.alignment import Change, Layer, aligned
+from archstat.budgets.rules import FURTHER_COLUMNS
 from archstat.diff.snapshots import Snapshot
 from archstat.result import Cell, Column, Number
 
@@ -51,7 +52,7 @@ class Difference:
     def columns(self) -> tuple[Column, ...]:
         """The columns of which either side has a total."""
         known = _totals(self.before).keys() | _totals(self.after).keys()
-        return tuple(column for column in COLUMNS if column.key in known)
+        return tuple(column for column in (*COLUMNS, *FURTHER_COLUMNS) if column.key in known)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

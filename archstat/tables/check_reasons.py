@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.rules import Config
-from archstat.budgets.verdicts import State, Verdict, blame
+from archstat.budgets.verdicts import CANT_TELL, State, Verdict, blame
 
 _MOST_STALE = 3
 _EDIT = "Change the model or edit the rule."
@@ -15,7 +15,7 @@ _ACCEPT = "Change the model, edit the rule, or accept it with `archstat check --
 _INCOMPLETE = "A rule on an incomplete count is never kept."
 _OPEN = 'The limit lies within the interval: that fails nothing. measure_for = "1min" narrows it.'
 _ORDER: tuple[State, ...] = (
-    "kept", "broken", "can't tell", "incomplete", "failed", "informational",
+    "kept", "broken", CANT_TELL, "incomplete", "failed", "informational",
 )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def _remedy(verdict: Verdict) -> str:
         return _ACCEPT if verdict.rule.relative else _EDIT
     if verdict.state == "failed":
         return ""
-    if verdict.state == "can't tell":
+    if verdict.state == CANT_TELL:
         return _OPEN
     informational = verdict.state == "informational"
     return "Informational: it does not fail the check." if informational else _INCOMPLETE

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.alignment import Change, Layer
+from archstat.budgets.rules import FURTHER_COLUMNS
 from archstat.diff.difference import Difference
 from archstat.result import Cell, Column, Note, Table, notes_of
 
@@ -25,9 +26,17 @@ _IDENTITY = (
 )
 
 
+# Lock files may hold more than Reports do.
+_KNOWN = (*COLUMNS, *FURTHER_COLUMNS)
+
+
 def raw_columns(keys: Sequence[str] | None = None) -> tuple[Column, ...]:
     """The columns of `raw_table`: four for each figure, or for each of `keys`."""
-    return (*_IDENTITY, *(part for column in chosen_columns(keys) for part in _quarters(column)))
+    return _in_quarters(chosen_columns(keys))
+
+
+def _in_quarters(figures: Sequence[Column]) -> tuple[Column, ...]:
+    return (*_IDENTITY, *(part for column in figures for part in _quarters(column)))
 
 
 def raw_table(
@@ -38,6 +47,9 @@ def raw_table(
     `top` keeps the largest changes of each model.
     """
     chosen = chosen_columns(keys)
+    if keys is None:  # what only lock files hold
+        told = {column.key for difference in differences for column in difference.columns}
+        chosen = (*chosen, *(column for column in FURTHER_COLUMNS if column.key in told))
     rows: list[tuple[Cell, ...]] = []
     bounds: set[tuple[int, str]] = set()
     for difference in differences:
@@ -47,7 +59,7 @@ def raw_table(
         rows.append(_total_row(difference, chosen))
         rows += (_layer_row(difference, change, chosen) for change in difference.changes[:top])
     return table_of_differences(
-        differences, raw_columns(keys), rows, remarks(differences), frozenset(bounds)
+        differences, _in_quarters(chosen), rows, remarks(differences), frozenset(bounds)
     )
 
 
@@ -91,8 +103,8 @@ def table_of_differences(
 
 
 def chosen_columns(keys: Sequence[str] | None) -> tuple[Column, ...]:
-    """The columns of some keys, in the usual order; all of them for None."""
-    return tuple(c for c in COLUMNS if keys is None or c.key in keys)
+    """The columns of some keys, in the usual order; those of every Report for None."""
+    return COLUMNS if keys is None else tuple(c for c in _KNOWN if c.key in keys)
 
 
 def _quarters(column: Column) -> Iterator[Column]:

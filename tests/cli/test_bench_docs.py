@@ -10,8 +10,7 @@ import typer
 
 from archstat.cli.app import app
 from archstat.measure.latency.store import STORE_VARIABLE
-from archstat.tables.bench import LATENCY_COLUMNS
-from archstat.tables.bench_history import HISTORY_COLUMNS
+from archstat.tables.bench import HISTORY_COLUMNS, LATENCY_COLUMNS
 from archstat.tables.bench_layers import KIND_COLUMNS, LAYER_COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "latency.md").read_text(encoding="utf-8")
