@@ -242,8 +242,8 @@ def test_wrong_request_is_one_message_and_nothing_is_measured(archstat, asked, a
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [("vgg17", "Did you mean vgg"), ("vgg16,", "separate models by spaces"), ("vgg16,batch=0", "at least 1"),
-     ("absent.py", "There is no file absent.py")],
+    [("vgg17", "Did you mean vgg"), ("vgg16,", "separate models by spaces"),
+     ("vgg16,batch=0", "at least 1"), ("absent.py", "There is no file absent.py")],
 )  # fmt: skip
 def test_misspelt_model_is_told_before_processes_start(
     archstat, store, monkeypatch, model, message
