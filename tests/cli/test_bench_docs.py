@@ -21,7 +21,18 @@ KEYS = {
     for column in columns
 }
 # Of every command; the README tells of them.
-SHARED = {"--input", "--columns", "--sort", "--format", "--output", "--debug"}
+SHARED = {
+    "--input",
+    "--columns",
+    "--sort",
+    "--format",
+    "--output",
+    "--debug",
+    "--digits",
+    "--unit",
+    "--caption",
+    "--label",
+}
 
 
 def options() -> list[str]:
