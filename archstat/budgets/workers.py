@@ -1,7 +1,7 @@
-"""Models in other processes: many at once, and users' code where nobody but itself can be ended.
+"""Models in other processes: several at once, and users' code where it can end only itself.
 
-Forked processes share the parent's import of torch. A model of the zoo may run in any of them; code
-of a user's, which may end its process, runs in one of its own, whose death is seen.
+Forked processes share the parent's import of torch. A model of the zoo may run in any of them. A
+user's code may end its process, so it gets one of its own, and how that ends is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORTH_A_PROCESS = 4
 
 
 def useful_workers(tasks: int) -> int:
-    """How many processes are worth their start: 1 where there are few tasks or no safe fork."""
+    """How many processes pay for their start: 1 where there are few tasks or no safe fork."""
     if sys.platform != "linux" or threading.active_count() > 1:
         return 1
     return max(1, min(len(os.sched_getaffinity(0)), tasks // _WORTH_A_PROCESS, _MOST))
@@ -41,8 +41,8 @@ def in_order(
 ) -> Iterator[_Result]:
     """The result of each task, in the order of the tasks; what a process lost is done here.
 
-    The processes start at once, before the first result is asked for: a progress bar, which has a
-    thread of its own, must not be there when this process is forked.
+    The processes start before the first result is asked for: a progress bar has a thread of its
+    own, and must not exist yet when this process is forked.
     """
     return _results(work, tasks, _started(work, tasks, workers) if workers > 1 else None)
 
@@ -87,7 +87,7 @@ def _of_living(pool: ProcessPoolExecutor, futures: Sequence[Future[_Result]]) ->
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process gave no result; `how` it ended is the rest of a sentence about its model."""
+    """A process gave no result; `how` it ended completes a sentence about its model."""
 
     how: str
 

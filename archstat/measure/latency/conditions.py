@@ -59,7 +59,7 @@ class Conditions:
     def checked(self) -> Conditions:
         """The same conditions, if they can be met on some machine; torch is not asked.
 
-        Whether this machine has the device and the dtype is asked by `measured_latency.measure`.
+        Whether this machine has the device and the dtype is asked by `runs.measure`.
 
         Raises:
             DeviceError: neither a cpu nor a GPU by its name.

@@ -84,7 +84,7 @@ def run_experiment(
     Args:
         conditions: a batch of None is 8 on a GPU, 1 on a cpu.
         budget_s: of the measurement, start-up included.
-        measured: what measures, `measured_latency.measure`.
+        measured: what measures, `runs.measure`.
 
     Raises:
         LatencyError: the macs of its networks differ by more than 6 %; see also `measure`.
