@@ -53,6 +53,7 @@ class CaptureMode(DispatchMode):
         self.recorder = recorder
         self.on_meta = device.type == "meta"
         self.sees_functions, self.needs_functions = True, False
+        self.called_elsewhere = False  # a module, in another thread
         self._bases: dict[int, torch.Tensor] = {}
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}

@@ -34,11 +34,11 @@ from archstat.frontends.guard import (
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.packed import packed_in
-from archstat.frontends.process import process_kept, threads_since
+from archstat.frontends.process import deeper, process_kept, threads_noticed, threads_since
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL, without_modes
-from archstat.frontends.trees import module_paths, stood_in, tensor_paths, tensors
+from archstat.frontends.trees import finished, module_paths, stood_in, tensor_paths, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
 from archstat.units import format_shape
@@ -149,7 +149,7 @@ def _pass(
         return stood_in((args, dict(kwargs)), stand_in)
 
     running = set(threading.enumerate())
-    with collection_paused(), generators_kept(), process_kept(), without_modes():
+    with collection_paused(), generators_kept(), process_kept(), deeper(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
         with (
@@ -210,13 +210,16 @@ class _Pass:
                 if self.attention is not None:
                     modes.enter_context(self.attention)
                     modes.enter_context(NumbersKept(recorder.numbers))
+                threads = modes.enter_context(threads_noticed())
                 modes.enter_context(mode)
-                output = self.root(*args, **kwargs)
+                output = finished(self.root(*args, **kwargs))
         except Exception:
             if not mode.needs_functions:
                 raise
         if mode.needs_functions:
             return None
+        if threads or mode.called_elsewhere:
+            recorder.add_unseen(type(self.root).__name__)
         if holds:
             recorder.hold(_parameters(module_paths(self.root)))
         tree = [
@@ -336,8 +339,12 @@ def _intercept(mode: CaptureMode, module: nn.Module, path: str) -> None:
     inner: Callable[..., Any] = getattr(module, CALL)
     module_type = type(module).__name__
     recorder, shortcut = mode.recorder, shortcut_of(module, mode)
+    thread = threading.get_ident()
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != thread:
+            mode.called_elsewhere = True
+            return inner(*args, **kwargs)
         simple = len(args) == 1 and not kwargs
         if shortcut is not None and simple:
             output = at_once(shortcut, mode, module, (path, module_type), args[0])

@@ -16,10 +16,21 @@ import torch
 _Pair = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
-def _set_environment(before: dict[str, str]) -> None:
-    for name in os.environ.keys() - before.keys():
-        del os.environ[name]
-    os.environ.update(before)
+# As the system holds it, where Python tells: decoding all of it takes as long as a small capture.
+_environment: Any = getattr(os.environ, "_data", os.environ)
+
+
+def _set_environment(before: dict[Any, Any]) -> None:
+    now = dict(_environment)
+    for name in {**now, **before}:
+        if now.get(name) == before.get(name):
+            continue
+        key, value = (one if one is None or isinstance(one, str) else os.fsdecode(one)
+                      for one in (name, before.get(name)))  # fmt: skip
+        if value is None:
+            del os.environ[str(key)]
+        else:
+            os.environ[str(key)] = value
 
 
 def _set_filters(before: list[Any]) -> None:
@@ -67,7 +78,7 @@ _SETTINGS: tuple[_Pair, ...] = (
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (lambda: (torch.are_deterministic_algorithms_enabled(),
               torch.is_deterministic_algorithms_warn_only_enabled()), _set_deterministic),
-    (os.environ.copy, _set_environment),
+    (lambda: dict(_environment), _set_environment),
     (_cwd, _set_cwd),
     (sys.path.copy, lambda before: sys.path.__setitem__(slice(None), before)),
     (sys.getrecursionlimit, sys.setrecursionlimit),
@@ -87,6 +98,34 @@ def process_kept() -> Iterator[None]:
         for (read, put_back), was in zip(_SETTINGS, before, strict=True):
             if read() != was:
                 put_back(was)
+
+
+@contextmanager
+def deeper() -> Iterator[None]:
+    """Run the block with room for what a capture adds to the calls of nested modules."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@contextmanager
+def threads_noticed() -> Iterator[list[str]]:
+    """Names of threads that start to run while the block does: no mode sees their operations."""
+    ran: list[str] = []
+
+    def notice(*_: Any) -> None:
+        ran.append(threading.current_thread().name)
+        sys.settrace(None)
+
+    before: Any = threading.gettrace()
+    threading.settrace(notice)
+    try:
+        yield ran
+    finally:
+        threading.settrace(before)
 
 
 def threads_since(before: set[threading.Thread]) -> tuple[str, ...]:

@@ -297,6 +297,10 @@ class Recorder:
                 "stop needs a largest number of rounds, since its weights and inputs are random."
             )
 
+    def add_unseen(self, module_type: str) -> None:
+        """Record that other threads did what nobody saw, so that no total is exact."""
+        self._append("other", "python.thread", ("", module_type), (), (), {})
+
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]
     ) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+
+from archstat.errors import CaptureError
 
 # Asking torch whether one of them is lazy takes longer than all else that is asked of it.
 _NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
@@ -69,6 +71,30 @@ def _found(tree: Any) -> Iterator[torch.Tensor]:
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         for entry in dataclasses.fields(tree):
             yield from _found(getattr(tree, entry.name, None))
+
+
+def finished(output: Any) -> Any:
+    """What a forward returns, with all that it would only compute when asked.
+
+    Raises:
+        CaptureError: a coroutine that waits for something.
+    """
+    if isinstance(output, Coroutine):
+        try:
+            output.send(None)
+        except StopIteration as end:
+            return finished(end.value)
+        raise CaptureError(
+            "forward is a coroutine that waits for something outside of it: give a module whose "
+            "forward returns what it computes."
+        )
+    if isinstance(output, Iterator):
+        return [finished(item) for item in output]
+    if type(output) in (tuple, list):
+        return type(output)(map(finished, output))
+    if type(output) is dict:
+        return {key: finished(item) for key, item in output.items()}
+    return output
 
 
 def slots_of(one: Any) -> Iterator[tuple[str, Any]]:
