@@ -34,7 +34,7 @@ from archstat.frontends.guard import (
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.mode import CaptureMode
 from archstat.frontends.packed import packed_in
-from archstat.frontends.process import deeper, process_kept, threads_noticed, threads_since
+from archstat.frontends.process import process_kept, threads_noticed, threads_since
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL, without_modes
@@ -149,7 +149,7 @@ def _pass(
         return stood_in((args, dict(kwargs)), stand_in)
 
     running = set(threading.enumerate())
-    with collection_paused(), generators_kept(), process_kept(), deeper(), without_modes():
+    with collection_paused(), generators_kept(), process_kept(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
         with (

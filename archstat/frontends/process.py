@@ -72,7 +72,8 @@ def _set_cwd(before: str | None) -> None:
 # How to read a setting, and how to set it again.
 _SETTINGS: tuple[_Pair, ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.get_default_device, _set_default_device),
+    # Asking for it by name takes five times as long.
+    (lambda: torch.empty(0).device, _set_default_device),
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
@@ -90,25 +91,18 @@ _SETTINGS: tuple[_Pair, ...] = (
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Run the block, then put back what it changed of torch's, Python's and the system's."""
+    """Run the block, then put back what it changed of torch's, Python's and the system's.
+
+    It has room for what a capture adds to the calls of nested modules.
+    """
     before = [read() for read, _ in _SETTINGS]
+    sys.setrecursionlimit(2 * sys.getrecursionlimit())
     try:
         yield
     finally:
         for (read, put_back), was in zip(_SETTINGS, before, strict=True):
             if read() != was:
                 put_back(was)
-
-
-@contextmanager
-def deeper() -> Iterator[None]:
-    """Run the block with room for what a capture adds to the calls of nested modules."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(2 * limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 @contextmanager
