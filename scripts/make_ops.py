@@ -12,24 +12,25 @@ from archstat.measure.training import kernels
 from archstat.measure.training import mode as training
 
 PAGE = ROOT / "docs" / "ops.md"
-HEAD = """# Every op that archstat knows
+HEAD = """# Ops
 
-Written by `scripts/make_ops.py` from the tables in the code: one line for each name of the kind
-table in `archstat/frontends/aten.py` and of the cost tables in `archstat/analyses/costs.py`.
-"-" says that a table does not have the op, and what that means stands below.
-[add-an-op.md](add-an-op.md) says what to touch for a new one.
+`scripts/make_ops.py` writes this page from the tables in the code: a line for each name in the kind
+table of `archstat/frontends/aten.py` and the cost tables of `archstat/analyses/costs.py`.
+"-" means that a table does not have the op, with this effect:
 
 | column | table | "-" means |
 | --- | --- | --- |
 | kind | `frontends/aten.py` | `other`: no layer, no window |
 | shape | `frontends/aten.py`, rules in `shapes*.py` | torch runs the op on meta, which is slower |
 | cost | `analyses/costs.py`, `products.py` | unknown: it is named, totals are lower bounds |
-| field | `analyses/field/*.py` | what its positions see is unknown, and a finding says so |
+| field | `analyses/field/*.py` | what its positions see is unknown, and a note says so |
 | access | `analyses/accesses.py` | it reads its inputs and writes its outputs whole |
 | fusion | `analyses/fusion.py` | it stays by itself, or a batch norm folds into it |
 | gate | `analyses/depth.py` | its result never closes a gate |
 | training | `measure/training/mode.py` | no macs in `training_macs` |
 | autocast | `measure/training/kernels.py` | `--amp` leaves its dtype alone |
+
+To add an op, see [Add an op](add-an-op.md).
 
 """
 COLUMNS = ("kind", "shape", "cost", "field", "access", "fusion", "gate", "training", "autocast")
