@@ -23,15 +23,13 @@ def main() -> int:
 
 
 def picture() -> str:
-    """The drawing and, below it, a line a room: its layer, what it is for, its files."""
+    """The drawing and, below it, a line for each room: its layer and what it is for."""
     arrows = reduced({room: set(imported(room)) - {room} for room in rooms()})
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"    {a} --> {b}" for a in rooms() for b in rooms() if b in arrows[a]]
-    lines += ["```", "", "| layer | room | what it is for | files |", "| --- | --- | --- | --- |"]
+    lines += ["```", "", "| layer | room | what it is for |", "| --- | --- | --- |"]
     for number, layer in enumerate(layers(), 1):
-        lines += [
-            f"| {number} | `{room}` | {purpose(room)} | {len(files(room))} |" for room in layer
-        ]
+        lines += [f"| {number} | `{room}` | {purpose(room)} |" for room in layer]
     return "\n".join(lines)
 
 
