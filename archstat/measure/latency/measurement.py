@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from archstat.measure.latency.conditions import Conditions
+from archstat.result import Tone
 
 
 class Verdict(StrEnum):
@@ -16,6 +17,11 @@ class Verdict(StrEnum):
     FASTER = "faster"
     SLOWER = "slower"
     OPEN = "can't tell"
+
+    @property
+    def tone(self) -> Tone:
+        """How a screen colours it."""
+        return "open" if self is Verdict.OPEN else "good" if self is Verdict.FASTER else "bad"
 
 
 Stage = Literal["starting", "warming up", "measuring"]
