@@ -37,7 +37,10 @@ def crosscheck(
     from archstat.tables.crosscheck import crosscheck as check
 
     view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
-    attempts, shapes = Attempts(models), options.shapes(input, resolution)
+    attempts, shapes = (
+        Attempts(models, "fvcore and PyTorch count"),
+        options.shapes(input, resolution),
+    )
     found = attempts(lambda model: check([model], shapes, batch, deep=deep))
     parts = [part for each in found for part in each]
     table = attempts.told(crosscheck_table(parts), view)

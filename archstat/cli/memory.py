@@ -93,7 +93,7 @@ def memory(
     settings = Plan(optimizer, dtype, amp, kernels).settings()
     shapes = options.shapes(input, resolution)
     check_plot(plot)
-    attempts = Attempts(models)
+    attempts = Attempts(models, "running a training step of")
     rows = attempts(
         lambda model: memory_row(model, settings, shapes, batch, budget, measure=measure)
     )

@@ -16,6 +16,7 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import INPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, page_or_print
+from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import DisagreementError, InputError, SpecError
 from archstat.result import Table
@@ -148,12 +149,11 @@ def rf(
         raise SpecError("rf needs a MODEL or --layers LIST, such as --layers 3x3,3x3/2,3x3d2.")
     destination, place = Destination(format, output), _position(position)
     check_plot(plot)
-    graphs = graphs_for(no_cache) if models else None
+    graphs = graphs_for(no_cache)
     networks = [_of_list(text, input or [], channels) for text in layers or ()]
     attempts = Attempts(models or ())
     shapes = options.shapes(input, resolution)
-    if graphs is not None:
-        networks += attempts(lambda spec: _of_model(spec, graphs(spec, shapes, batch)))
+    networks += attempts(lambda spec: _of_model(spec, graphs(spec, shapes, batch)))
     if check:
         table, finish = _checked(networks[0], at)
     elif effective:
@@ -168,8 +168,7 @@ def rf(
     show(table, view, attempts.keys(table.keys()), attempts.keys(needs))
     finish()
     attempts.refuse()
-    if graphs is not None:
-        tell_of_cache(graphs, len(models or ()), view.is_raw)
+    tell_of_cache(graphs, len(models or ()), view.is_raw)
     unknown = sum(not row.known for network in networks for row in network.fields.rows)
     refuse_incomplete(unknown, strict, table.notes)
 
@@ -225,7 +224,7 @@ def _table(
 
 
 def _needs(table: Table, is_list: bool) -> Sequence[str]:
-    """The columns by need: those of layers and rules; other tables go on below."""
+    """The columns, the most needed first."""
     known = table.keys()
     if "rule" in known:
         return [key for key in _ADVICE_NEEDS if key in known]
@@ -241,7 +240,8 @@ def _checked(network: Network, at: str | None) -> tuple[Table, Callable[[], None
     from archstat.measure.field.measured import measured_field
     from archstat.tables.rf_measured import check_table
 
-    found = measured_field(network.title, network.fields, network.row(at))
+    with working(f"checking {network.title}", 1.0) as tell:
+        found = measured_field(network.title, network.fields, network.row(at), tell)
 
     def finish() -> None:
         if not found.agrees:
@@ -258,7 +258,9 @@ def _effective(
     from archstat.measure.field.effective import effective_field
     from archstat.tables.rf_measured import effective_table
 
-    found = effective_field(network.title, network.fields, network.row(at), weights=weights)
+    row = network.row(at)
+    with working(f"differentiating {network.title}", 1.0) as tell:
+        found = effective_field(network.title, network.fields, row, weights=weights, watch=tell)
 
     def finish() -> None:
         if destination.is_screen and destination.path is None:

@@ -34,7 +34,7 @@ def test_console_shows_peak_parts_and_what_was_assumed(archstat):
     assert first.split()[:2] == ["resnet18", "2x3x224x224"]
     assert second.split()[0] == "mobilenet_v2"
     assert "loss cross-entropy, adam (one parameter at a time)" in notes[0]
-    assert "do not sum to the peak" in notes[0]
+    assert "do not add up to the peak" in notes[0]
     assert "library workspaces are not included" in notes[1]
 
 
