@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from archstat.measure.latency.conditions import Conditions
-from archstat.result import Tone
 
 
 class Verdict(StrEnum):
@@ -19,7 +18,7 @@ class Verdict(StrEnum):
     OPEN = "can't tell"
 
     @property
-    def tone(self) -> Tone:
+    def tone(self) -> Literal["good", "bad", "open"]:
         """How a screen colours it."""
         return "open" if self is Verdict.OPEN else "good" if self is Verdict.FASTER else "bad"
 
