@@ -65,8 +65,10 @@ def gemm_of(op: Op, values: tuple[Value, ...]) -> Gemm | None:
     return None
 
 
-@lru_cache(maxsize=4096)  # networks repeat their layers
-def _convolution(x: Shape, weight: Shape, out: Shape, groups: int, transposed: bool) -> Gemm:
+def convolution_as_product(
+    x: Shape, weight: Shape, out: Shape, groups: int, transposed: bool
+) -> Gemm:
+    """The products that a convolution of these shapes is, one a group."""
     axes = len(weight) - 2
     copied, side = (out, x) if transposed else (x, out)
     batch = side[0] if len(side) == axes + 2 else 1
@@ -77,6 +79,9 @@ def _convolution(x: Shape, weight: Shape, out: Shape, groups: int, transposed: b
     factor = groups * window * columns / elements if elements else None
     m, k = (window, others) if transposed else (others, window)
     return Gemm(groups, m, columns, k, (window, columns), factor)
+
+
+_convolution = lru_cache(maxsize=4096)(convolution_as_product)  # networks repeat their layers
 
 
 def _product(name: str, shapes: list[Shape]) -> Gemm | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from archstat.cli.compare import compare
 from archstat.cli.crosscheck import crosscheck
 from archstat.cli.diff import diff
 from archstat.cli.experiment import experiment
+from archstat.cli.explain import explain
 from archstat.cli.guidelines import guidelines
 from archstat.cli.help import Command, Group
 from archstat.cli.list import list_networks
@@ -70,6 +71,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("summary", summary, "One model as a tree of modules, with shares", (
             "summary resnet18 --depth 2", "summary vgg16 --by stage",
             "summary net.py:Net --input 3x32x32 --columns params,im2col")),
+        Entry("explain", explain, "Each figure with its formula, the numbers filled in", (
+            "explain vgg16 features.2", "explain resnet50",
+            "explain --layers 3x3,3x3/2 2 --input 224 --channels 64")),
         Entry("rf", rf, "Receptive field, stride and padding of every layer", (
             "rf vgg16", "rf --layers 7x7/2,max3x3/2,3x3 --input 224", "rf resnet50 --at layer2")),
         Entry("memory", memory, "Memory of training and inference, and what fits", (
@@ -116,12 +120,47 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
 
 _PACKAGES = ("torch", "typer", "rich", "fvcore", "pandas", "torchvision", "timm")
 
+
+class _Commands(Group):
+    """The commands; a first word that is none of them is a model, and shows its overview."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word, or `summary` of the model that it names.
+
+        Raises:
+            UnknownModelError: it is neither a command nor a model.
+        """
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            _check_model(args[0], self.commands)
+            args = ["summary", *args]
+        return super().resolve_command(ctx, args)
+
+
+def _check_model(word: str, commands: Iterable[str]) -> None:
+    """Refuse what is neither a command nor in the zoo; files and packages speak for themselves."""
+    from archstat import zoo
+    from archstat.errors import UnknownModelError
+    from archstat.hints import did_you_mean
+    from archstat.models.specs import parse_spec
+
+    spec = parse_spec(word)
+    try:
+        if spec.scheme == "zoo":
+            zoo.entry(spec.target)
+    except UnknownModelError as error:
+        hint = did_you_mean(word, (*commands, *zoo.catalogue()))
+        raise UnknownModelError(
+            f"{word}: there is no such command, and no such model.{hint} "
+            "`archstat --help` and `archstat list` show what there is."
+        ) from error
+
+
 app = typer.Typer(
     name="archstat",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    cls=Group,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _panel, _entries in COMMANDS.items():
@@ -145,8 +184,8 @@ def _archstat(
     """What a network costs (parameters, MACs, memory, time) and how much of the input it sees.
 
     A model is a zoo name (vgg16, mobilenet_v1,width=0.5), FILE.py:NAME, MODULE:NAME, timm:NAME or
-    torchvision:NAME, with options as KEY=VALUE after commas. `archstat COMMAND -h` shows what a
-    command takes.
+    torchvision:NAME, with options as KEY=VALUE after commas. `archstat MODEL` shows its overview,
+    as `archstat summary MODEL` does; `archstat COMMAND -h` shows what a command takes.
     """
     if version:
         _tell_version(verbose)

@@ -20,6 +20,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
     "compare": ("tables.compare:COMPARISON_COLUMNS", "tables.bench:COMPARED",
                 "tables.sliding:SLIDING_COLUMNS"),
     "summary": ("tables.summary:KNOWN_COLUMNS",),
+    "explain": ("tables.explain:COLUMNS",),
     "rf": ("tables.rf:POSITION_COLUMNS", "tables.rf:NETWORK_COLUMNS", "tables.rf:ADVICE_COLUMNS",
            "tables.rf_measured:CHECK_COLUMNS", "tables.rf_measured:EFFECTIVE_COLUMNS"),
     "memory": ("tables.memory:MEMORY_COLUMNS", "tables.memory:MEASURED_COLUMNS",
