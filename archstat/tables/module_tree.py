@@ -44,8 +44,10 @@ class Node:
 
     @property
     def name(self) -> str:
-        """The last part of its path; of several, the first and the last."""
+        """The last part of its path; of several, the first and the last, as ``layer_0..11``."""
         first, last = (path.rpartition(".")[2] for path in (self.path, self.last))
+        stem = first.rstrip("0123456789")
+        last = last.removeprefix(stem) if last[len(stem) :].isdigit() else last
         return f"{first}..{last}" if self.count > 1 else first
 
     @property

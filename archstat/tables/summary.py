@@ -5,6 +5,7 @@ Rows of the tree add up (see `module_tree`); `summary_groups` adds them up other
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
@@ -122,7 +123,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def for_screen(table: Table, report: Report) -> Table:
-    """The table for a reader: shares with bars, a dot for zero, totals below, a named root."""
+    """The table for a reader: shares with bars, a dot for zero, totals below, a named root.
+
+    Attention goes by that name, whichever kernel torch has for it.
+    """
     columns = tuple(replace(c, unit="text") if c.unit == "share" else c for c in table.columns)
     rows = (
         tuple(
@@ -138,6 +142,8 @@ def for_screen(table: Table, report: Report) -> Table:
 def _shown(cell: Cell, column: Column, title: str) -> Cell:
     if column.key == "module" and not cell:
         return title
+    if column.key in ("tree", "type"):
+        return re.sub(r"_scaled_dot_product_\w+", "attention", str(cell))
     if column.unit == "share":
         return _bar(cell) if isinstance(cell, (int, float)) else cell
     return "·" if cell == 0 and column.unit in ("count", "bytes") else cell

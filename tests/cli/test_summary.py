@@ -41,6 +41,12 @@ def test_totals_stand_below_with_units(archstat):
         "params", "macs", "flops", "activations", "peak memory 296.78 KiB", "input"]  # fmt: skip
 
 
+def test_attention_goes_by_its_name(archstat):
+    out = archstat("summary", "vit_b_16", "--full").out
+    assert "scaled_dot_product" not in out
+    assert "attention" in out
+
+
 def test_sorted_rows_show_paths_and_the_root_has_a_name(archstat):
     lines = body(archstat("summary", "vgg16", "--sort=-macs_share", "--columns", "macs").out)
     assert [line.split()[0] for line in lines[:3]] == ["vgg16", "features", "features.2"]

@@ -55,6 +55,14 @@ def test_equal_modules_within_equal_blocks_are_folded_too():
     assert found == ["0..2 Sequential x3", "0..1 ReLU x2", "2 Conv2d"]
 
 
+def test_numbered_names_are_shortened():
+    layers = {f"layer_{n}": nn.ReLU() for n in range(12)}
+    model = nn.Sequential()
+    for name, layer in layers.items():
+        model.add_module(name, layer)
+    assert labels(folded(tree(model, (4, 8, 8)))) == ["layer_0..11 ReLU x12"]
+
+
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "mobilenet_v3_small", "googlenet"])
 def test_folding_loses_no_figure(name):
     whole = tree(name)
