@@ -35,7 +35,9 @@ Module = Annotated[
     typer.Argument(metavar="MODULE", help="Path of a module, such as features.2; by default the "
                    "whole model, as sums over its modules."),
 ]  # fmt: skip
-Channels = Annotated[int | None, typer.Option(help="Channels that enter a layer list.")]
+Channels = Annotated[
+    int | None, typer.Option(metavar="N", help="Channels that enter a layer list.")
+]
 
 
 def explain(
