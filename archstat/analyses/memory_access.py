@@ -60,7 +60,7 @@ def checked_fusion(name: str) -> Fusion:
         SpecError: no such fusion.
     """
     for known in get_args(Fusion):
-        if known == name:
+        if known == name.lower():
             return cast(Fusion, known)
     hint = did_you_mean(name, FUSIONS)
     raise SpecError(f"There is no fusion {name!r}.{hint} Known: {', '.join(FUSIONS)}.")

@@ -18,6 +18,7 @@ from archstat.cli.output import Destination
 from archstat.cli.screen import View, filled, show
 from archstat.errors import LatencyStoreError, SpecError
 from archstat.result import Column, Table, notes_of
+from archstat.units import short_dtype
 
 if TYPE_CHECKING:
     from archstat.cli.bench_grid import Series
@@ -130,6 +131,7 @@ def bench(
     from archstat.cli.bench_grid import Series, Sweep, grid_of
 
     check_options(context, *_RULES)
+    dtype = dtype and short_dtype(dtype)
     grid = grid_of(device, dtype, batch, threads, channels_last=channels_last, compile=compile,
                    backward=backward, cuda_graph=cuda_graph, cold=cold)  # fmt: skip
     view = View(Destination(format, output), _known(history, per_layer, by_kind), columns, sort)

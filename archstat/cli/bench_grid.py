@@ -17,7 +17,7 @@ from archstat.measure.latency.sampling import WallClock
 from archstat.measure.latency.store import LatencyStore, store_path
 from archstat.models.specs import parse_spec
 from archstat.tables.compare import reference_row
-from archstat.units import parse_seconds
+from archstat.units import parse_seconds, short_dtype
 
 BUDGET = "30s"
 # What processes take to start, models to warm up and a minimum of samples to be taken, at least.
@@ -49,7 +49,7 @@ def grid_of(
         SpecError: no positive whole number, or the same one twice.
         LatencyError, DeviceError: conditions that cannot be.
     """
-    base = Conditions(device or "cpu", dtype or "fp32", None, **flags)
+    base = Conditions(device or "cpu", short_dtype(dtype or "fp32"), None, **flags)
     counts = numbers("--threads", threads or ()) or (None,)
     sizes = numbers("--batch", batches or ()) or (None,)
     return tuple(

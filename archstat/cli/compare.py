@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,8 @@ from archstat.cli.join import Joined, joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, filled, refuse_incomplete, show
-from archstat.result import Column, Report, Table
+from archstat.cli.where import conditions, kept
+from archstat.result import RATIO_SUFFIX, Column, Report, Table
 
 if TYPE_CHECKING:
     from archstat.cli.bench_grid import Sweep
@@ -25,6 +27,7 @@ _ON_SCREEN = ("model", "input", "params", "macs", "flops", "activations", "depth
 _LATENCY = ("latency_ms", "latency_ms_low", "latency_ms_high", "verdict", "throughput")
 _RULES = (
     Rule("--device", needs="--latency"),
+    Rule("--join-on", needs="--join"),
     Rule("--budget", needs="--latency"),
     Rule("--latency", excludes=("--variants", "--fully-convolutional", "--resolution"),
          hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
@@ -36,6 +39,21 @@ _RULES = (
 Join = Annotated[
     str | None,
     typer.Option(metavar="FILE.csv", help="Add columns from a CSV, matched by its `model` column.",
+                 rich_help_panel=CHOOSE),
+]  # fmt: skip
+JoinOn = Annotated[
+    str | None,
+    typer.Option("--join-on", metavar="NAME", help="The column of --join that names the models "
+                 "(default: model, else name).", rich_help_panel=CHOOSE),
+]  # fmt: skip
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="CONDITION", help="Only models like 'params<5M'; repeat, or "
+                 "join by and.", rich_help_panel=CHOOSE),
+]  # fmt: skip
+NoRatios = Annotated[
+    bool,
+    typer.Option("--no-ratios", help="Leave out the ratios, as above 8 models on a screen.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Transpose = Annotated[
@@ -88,7 +106,10 @@ def compare(
     batch: options.Batch = None,
     columns: options.Columns = None,
     sort: options.Sort = None,
+    where: Where = None,
+    no_ratios: NoRatios = False,
     join: Join = None,
+    join_on: JoinOn = None,
     transpose: Transpose = False,
     fusion: options.FusionName = "none",
     no_cache: options.NoCache = False,
@@ -104,22 +125,36 @@ def compare(
     """
     check_options(context, *_RULES)
     known = _known(fully_convolutional, latency)
-    extra = read_joined(join, [column.key for column in known])
-    view = View(Destination(format, output), (*known, *extra.columns), columns, sort)
+    extra = read_joined(join, [column.key for column in known], join_on)
+    known = (*known, *extra.columns)
+    view = View(Destination(format, output), known, columns, sort)
+    asked, missing = conditions(where or (), known), extra.missing(models)
     sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
     table, unknown = _table(attempts, reference, counted, fully_convolutional)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
-    table = attempts.told(joined(table, extra), view)
+    table = kept(joined(table, extra), asked)
+    if no_ratios or table.reference is None:
+        table = _without_ratios(table, view)
+    table = attempts.told(table, view)
     shown = attempts.keys(_shown(table, unknown, extra))
     show(table, view, shown, (), conventions=True, transpose=transpose)
     tell_of_cache(graphs, len(models), view.is_raw)
+    if missing:
+        print(f"archstat: {missing}", file=sys.stderr)
     if is_interrupted:
         raise KeyboardInterrupt
     attempts.refuse()
     refuse_incomplete(unknown, strict, table.notes)
+
+
+def _without_ratios(table: Table, view: View) -> Table:
+    """The table without the ratios that were not asked for by their keys."""
+    asked = (*(view.chosen or ()), *view.added)
+    return table.select([key for key in table.keys()  # noqa: SIM118
+                         if key in asked or not key.endswith(RATIO_SUFFIX)])  # fmt: skip
 
 
 def _known(fully_convolutional: bool, latency: bool) -> tuple[Column, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Zoo names, and after a comma the options of the one already typed."""
+    """Zoo names; after a comma the options of the one typed, after ``FILE.py:`` its names."""
     from archstat import zoo
 
+    path, colon, begun = incomplete.rpartition(":")
+    if colon and path.endswith(".py"):
+        return [f"{path}:{name}" for name in _names_in(path) if name.startswith(begun)]
     known = zoo.catalogue()
     name, comma, typed = incomplete.partition(",")
     if not comma:
@@ -17,6 +20,31 @@ def complete_model(incomplete: str) -> list[str]:
     head = ",".join([name, *before])
     options = (*known[name].options, "resolution", "batch", "input")
     return [f"{head},{option}=" for option in options if option.startswith(last)]
+
+
+def _names_in(path: str) -> list[str]:
+    from pathlib import Path
+
+    from archstat.errors import LookupFailedError
+    from archstat.models.users_code import candidates
+
+    try:
+        return candidates(Path(path))
+    except LookupFailedError:
+        return []
+
+
+def complete_category(incomplete: str) -> list[str]:
+    """Categories of the zoo's networks."""
+    from archstat import zoo
+
+    known = sorted({entry.category for entry in zoo.catalogue().values()})
+    return [name for name in known if name.startswith(incomplete.lower())]
+
+
+def complete_optimizer(incomplete: str) -> list[str]:
+    """Optimizers that `archstat memory` knows."""
+    return [one for one in ("adam", "adamw", "momentum", "sgd") if one.startswith(incomplete)]
 
 
 def complete_columns(incomplete: str) -> list[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archstat.errors import ColumnError
+from archstat.hints import did_you_mean, spelled_alike
 from archstat.result import Cell, Column, Table
+
+_KEYS = ("model", "name")
+_SUFFIX = "_joined"
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +23,54 @@ class Joined:
     columns: tuple[Column, ...] = ()
     cells: dict[str, tuple[Cell, ...]] = field(default_factory=dict)
 
+    def matches(self, model: str) -> list[str]:
+        """The names in the file that may be this model.
 
-def read_joined(path: str | None, taken: Collection[str]) -> Joined:
-    """The columns of a CSV file with a `model` column; none without a file.
+        They are its spec, or its name without ``timm:`` or ``torchvision:`` in any spelling; else
+        the same but for the tag behind the dot, in timm's names.
+        """
+        name = model.removeprefix("timm:").removeprefix("torchvision:")
+        found = [model] if model in self.cells else spelled_alike(name, self.cells)
+        if found or {":", "/", ","} & set(name):
+            return found
+        bare, _, tag = name.partition(".")
+        # a model with a tag is no model with another one
+        return [
+            one for one in self.cells if one.partition(".")[0] == bare and not (tag and "." in one)
+        ]
+
+    def missing(self, models: Sequence[str]) -> str:
+        """What is to be said of models that the file does not have, "" where it has all.
+
+        Raises:
+            ColumnError: it has none of them.
+        """
+        if not self.columns:
+            return ""
+        found = {model: self.matches(model) for model in dict.fromkeys(models)}
+        absent = [model for model, names in found.items() if not names]
+        unclear = [
+            f"{model} may be {' or '.join(names[:_MOST_NAMED])}"
+            for model, names in found.items()
+            if len(names) > 1
+        ]
+        known = ", ".join(list(self.cells)[:_MOST_NAMED])
+        of_all = f"{len(found) - len(absent) - len(unclear)} of {len(found)} models found"
+        said = [f"not there: {', '.join(absent)}"] if absent else []
+        text = f"--join: {'; '.join([of_all, *said, *unclear])}."
+        if len(absent) + len(unclear) == len(found):
+            raise ColumnError(f"{text} The file has {known or 'no rows'}, ...")
+        return text if said or unclear else ""
+
+
+def read_joined(path: str | None, taken: Collection[str], on: str | None = None) -> Joined:
+    """The columns of a CSV file; none without a file. A key that is taken gets a suffix.
+
+    Args:
+        on: the column that names the models; by default `model`, else `name`.
 
     Raises:
-        ColumnError: unreadable, no `model` column, a model twice, or a key that archstat has.
+        ColumnError: unreadable, no such column, a model twice, or a key twice.
     """
     if path is None:
         return Joined()
@@ -31,16 +78,16 @@ def read_joined(path: str | None, taken: Collection[str]) -> Joined:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             head, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ColumnError(f"--join {path} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ColumnError(f"--join {path} cannot be read: {reason}.") from error
     keys = [key.strip() for key in head]
-    if "model" not in keys:
-        raise ColumnError(f"--join {path} has no column `model`; its first line must name one.")
-    own = [key for key in keys if key != "model"]
+    first = _first(path, keys, on)
+    own = [key + _SUFFIX if key in taken else key for key in keys if key != first]
     clashes = [key for key in own if key in taken or own.count(key) > 1]
     if clashes:
         raise ColumnError(f"--join {path}: the column {clashes[0]!r} exists already; rename it.")
     cells: dict[str, tuple[Cell, ...]] = {}
-    place = keys.index("model")
+    place = keys.index(first)
     for row in rows:
         if len(row) != len(keys):
             raise ColumnError(f"--join {path}: {','.join(row)!r} does not have {len(keys)} cells.")
@@ -55,13 +102,26 @@ def read_joined(path: str | None, taken: Collection[str]) -> Joined:
     return Joined(tuple(columns), cells)
 
 
+def _first(path: str, keys: Sequence[str], on: str | None) -> str:
+    """The column that names the models."""
+    for key in _KEYS if on is None else (on,):
+        if key in keys:
+            return key
+    wanted = " or ".join(f"`{key}`" for key in _KEYS) if on is None else f"`{on}`"
+    hint = did_you_mean(on or _KEYS[0], keys)
+    raise ColumnError(
+        f"--join {path} has no column {wanted}.{hint} It has {', '.join(keys) or 'none'}: "
+        "--join-on NAME says which names the models."
+    )
+
+
 def joined(table: Table, extra: Joined) -> Table:
     """The table with the file's columns behind its own; a model it does not name has none."""
     nothing: tuple[Cell, ...] = (None,) * len(extra.columns)
-    names = table.column("model")
+    found = [extra.matches(str(name)) for name in table.column("model")]
     rows = tuple(
-        (*row, *extra.cells.get(str(name), nothing))
-        for row, name in zip(table.rows, names, strict=True)
+        (*row, *(extra.cells[names[0]] if len(names) == 1 else nothing))
+        for row, names in zip(table.rows, found, strict=True)
     )
     return replace(table, columns=(*table.columns, *extra.columns), rows=rows)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import typer
 
 from archstat import zoo
 from archstat.cli import options
+from archstat.cli.completion import complete_category
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, show
 from archstat.errors import SpecError, UnknownModelError
-from archstat.hints import did_you_mean
-from archstat.result import Column, Table
-from archstat.units import parse_count
+from archstat.hints import as_known, did_you_mean, like, natural
+from archstat.models.specs import PACKAGES
+from archstat.result import Cell, Column, Table
+from archstat.units import format_exactly, parse_count
 
 LIST_COLUMNS = (
     Column("model", "text", "name of the network"),
@@ -36,17 +37,25 @@ LIST_COLUMNS = (
 _NEEDED = ("model", "params", "macs", "year", "paper", "category", "published_params",
            "published_macs", "family", "input")  # fmt: skip
 
+_BLOCK = "block"
 _YEARS = re.compile(r"([0-9]{4})(?:-([0-9]{4}))?")
 
 Pattern = Annotated[
     str | None,
-    typer.Argument(metavar="PATTERN", help="Part of a name, or a glob such as vgg*_bn."),
+    typer.Argument(
+        metavar="PATTERN", help="Part of a name, or a glob such as vgg*_bn or timm:mobilenet*."
+    ),
 ]
 Family = Annotated[
     str | None, typer.Option(metavar="TITLE", help="Only families whose title contains this.")
 ]
 Category = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Such as lightweight, width or block.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Such as lightweight, width or block.",
+        autocompletion=complete_category,
+    ),
 ]
 Year = Annotated[
     str | None, typer.Option(metavar="YEAR[-YEAR]", help="Year of the paper, or first and last.")
@@ -73,8 +82,62 @@ def list_networks(
     Blocks, which are models as well, come last. csv and json hold every column.
     """
     view = View(Destination(format, output), LIST_COLUMNS, columns, sort)
-    table = networks(Filters(pattern, family, category, year, max_params, max_macs))
+    filters = Filters(pattern, family, category, year, max_params, max_macs)
+    scheme, colon, glob = (pattern or "").partition(":")
+    if colon and scheme in PACKAGES:
+        show(
+            _of_package("timm" if scheme == "timm" else "torchvision", glob, filters),
+            view,
+            ["model"],
+        )
+        return
+    table, view.order = _blocks_last(networks(filters), view.order), None
+    if view.destination.format.name in ("console", "markdown"):
+        table = _as_printed(table)
     show(table, view, [column.key for column in LIST_COLUMNS[:-1]], _NEEDED)
+
+
+def _of_package(package: Literal["timm", "torchvision"], glob: str, filters: Filters) -> Table:
+    """The names that timm or torchvision has; their figures take a capture each.
+
+    Raises:
+        SpecError: a filter, which takes figures.
+        UnknownModelError: no such name.
+        MissingExtraError: the package is absent or does not import.
+    """
+    from archstat.models.sources import names_of
+
+    if filters != Filters(filters.pattern):
+        raise SpecError(
+            f"{filters.pattern}: only networks of the zoo are filtered; give no option."
+        )
+    known = names_of(package)
+    names = sorted(like(_glob(glob), known), key=natural)
+    if not names:
+        hint = did_you_mean(glob, known)
+        raise UnknownModelError(f"{package} has no model like {glob!r}.{hint}")
+    empty: tuple[Cell, ...] = (None,) * (len(LIST_COLUMNS) - 1)
+    return Table(LIST_COLUMNS, tuple((f"{package}:{name}", *empty) for name in names))
+
+
+def _blocks_last(table: Table, order: tuple[str, bool] | None) -> Table:
+    """The table in an order of networks, blocks behind them in the same."""
+    ordered = table if order is None else table.sort(*order)
+    place = table.index("category")
+    return replace(ordered, rows=tuple(sorted(ordered.rows, key=lambda row: row[place] == _BLOCK)))
+
+
+def _as_printed(table: Table) -> Table:
+    """The table with published figures on the digits that were printed, such as ``4.2 M``."""
+    places = [number for number, key in enumerate(table.keys()) if key.startswith("published_")]
+    rows = tuple(
+        tuple(
+            format_exactly(cell) if number in places and isinstance(cell, int) else cell
+            for number, cell in enumerate(row)
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
 
 
 def networks(filters: Filters) -> Table:
@@ -116,11 +179,11 @@ class Filters:
         first, last = _years(self.year)
         most_params = _count("--max-params", self.max_params)
         most_macs = _count("--max-macs", self.max_macs)
-        glob = _glob(self.pattern)
+        names = set(like(_glob(self.pattern), (entry.name for entry in entries)))
         left = [
             entry
             for entry in entries
-            if fnmatchcase(entry.name, glob)
+            if entry.name in names
             and entry.family in titles
             and category in (None, entry.category)
             and first <= entry.year <= last
@@ -147,7 +210,7 @@ class Filters:
 
 
 def _glob(pattern: str | None) -> str:
-    wanted = (pattern or "*").lower()
+    wanted = pattern or "*"
     return wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
 
 
@@ -169,6 +232,7 @@ def _unbracketed(title: str) -> str:
 
 
 def _category(wanted: str | None, categories: set[str]) -> str | None:
+    wanted = wanted and as_known(wanted, categories)
     if wanted is not None and wanted not in categories:
         raise SpecError(
             f"--category {wanted!r}: there is no such category; known: {_joined(categories)}."

@@ -9,21 +9,22 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
+from archstat.cli.completion import complete_optimizer
 from archstat.cli.output import Destination, check_plot
-from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.cli.screen import View, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
               "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
-_NEEDED = ("model", "largest_batch", "training_memory_bytes", "measured_training_bytes",
-           "peak_memory_bytes", "measured_peak_bytes", "saved_activation_bytes", "param_bytes",
-           "gradient_bytes", "optimizer_bytes", "peak_module", "peak_phase", "beyond_bytes",
-           "training_macs", "ideal_peak_bytes", "input")  # fmt: skip
 _BESIDE = {
     "measured_training_bytes": "training_memory_bytes", "measured_peak_bytes": "peak_memory_bytes"
 }  # fmt: skip
 
-Optimizer = Annotated[str, typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw.")]
+Optimizer = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw.",
+                 autocompletion=complete_optimizer),
+]  # fmt: skip
 DType = Annotated[
     str | None,
     typer.Option("--dtype", metavar="NAME", help="fp32, fp16, bf16 or fp64; by default the "
@@ -60,13 +61,9 @@ def memory(
     plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
-    resolution: options.Resolution = None,
     columns: options.Columns = None,
-    sort: options.Sort = None,
-    top: options.Top = None,
     format: options.FormatName = None,
     output: options.Output = None,
-    strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
     """Show the memory of a training step, its parts, and of inference; find the batch that fits.
@@ -85,27 +82,26 @@ def memory(
         memory_table,
         timeline,
     )
-    from archstat.units import parse_bytes
+    from archstat.units import parse_bytes, short_dtype
 
     budget = None if fits is None else parse_bytes(fits)
     on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
-    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort, top=top)
-    settings = Plan(optimizer, dtype, amp, kernels).settings()
-    shapes = options.shapes(input, resolution)
+    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns)
+    settings = Plan(
+        optimizer.lower(), dtype and short_dtype(dtype), amp, kernels.lower()
+    ).settings()
     check_plot(plot)
-    attempts = Attempts(models, "running a training step of")
+    attempts = Attempts(models)
     rows = attempts(
-        lambda model: memory_row(model, settings, shapes, batch, budget, measure=measure)
+        lambda model: memory_row(model, settings, input, batch, budget, measure=measure)
     )
     shown = attempts.keys(_on_screen([column.key for column in on_request]))
-    table = attempts.told(memory_table(rows, settings, fits or ""), view)
-    show(table, view, shown, attempts.keys(_NEEDED))
+    show(attempts.told(memory_table(rows, settings), view), view, shown, ())
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)
     attempts.refuse()
-    refuse_incomplete(sum(len(row.uncounted) for row in rows), strict, table.notes)
 
 
 def _on_screen(on_request: list[str]) -> list[str]:

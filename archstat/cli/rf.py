@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +13,12 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.help import INPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, page_or_print
-from archstat.cli.progress import working
-from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError, InputError, SpecError
-from archstat.result import Table
-from archstat.units import format_shape
+from archstat.result import Table, notes_of
+from archstat.units import format_shape, parse_shape
 
 if TYPE_CHECKING:
     from archstat.analyses.field import FieldRow, Fields
@@ -31,8 +29,6 @@ _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output",
 _MODEL_NEEDS = ("layer", "receptive_field", "effective_stride", "output", "kernel", "stride",
                 "effective_padding", "padding", "type", "global_from", "weights", "macs",
                 "dilation", "lost")  # fmt: skip
-_NETWORK_NEEDS = ("model", "receptive_field", "effective_stride", "output", "global_from", "layer",
-                  "effective_padding", "input")  # fmt: skip
 _ADVICE_NEEDS = ("rule", "verdict", "figure", "layers")
 _MOST_NAMED = 3
 _NO_MODULE = "a layer list has no module to run; give a MODEL"
@@ -43,7 +39,6 @@ _RULES = (
     Rule("--effective", excludes=("--every",), takes_one_model=True),
     *(Rule(option, takes_one_model=True) for option in ("--every", "--at", "--position")),
     Rule("--layers", excludes=("--check", "--effective"), hint=_NO_MODULE),
-    Rule("--layers", excludes=("--batch", "--resolution"), hint="--input gives its size"),
     Rule("--channels", needs="--layers", hint="a model knows its own channels"),
     Rule("--weights", needs="--effective", hint="no other figure depends on weights"),
 )  # fmt: skip
@@ -57,7 +52,7 @@ Layers = Annotated[
 Input = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="SHAPE", help="Input without the batch, such as 3x224x224; for "
-                 "a layer list also 224 or 224x160.", rich_help_panel=INPUT),
+                 "a layer list also 224 or 224x160."),
 ]  # fmt: skip
 Channels = Annotated[
     int | None,
@@ -76,7 +71,7 @@ Advise = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="Verify by running the module (slow); exit 1 on a difference."),
+    typer.Option("--check", help="Measure it on the real module; exit code 1 if it disagrees."),
 ]
 Effective = Annotated[
     bool, typer.Option("--effective", help="The effective field: where the gradient's mass lies.")
@@ -96,6 +91,7 @@ class Network:
     is_list: bool
     sized: bool = True
     costed: bool = True
+    slips: Sequence[str] = ()
 
     @property
     def input_text(self) -> str:
@@ -126,15 +122,10 @@ def rf(
     effective: Effective = False,
     weights: Weights = None,
     plot: options.Plot = None,
-    batch: options.Batch = None,
-    resolution: options.Resolution = None,
     columns: options.Columns = None,
-    sort: options.Sort = None,
-    top: options.Top = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
     output: options.Output = None,
-    strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
     """Show the receptive field, effective stride and effective padding of every layer.
@@ -149,11 +140,11 @@ def rf(
         raise SpecError("rf needs a MODEL or --layers LIST, such as --layers 3x3,3x3/2,3x3d2.")
     destination, place = Destination(format, output), _position(position)
     check_plot(plot)
-    graphs = graphs_for(no_cache)
+    graphs = graphs_for(no_cache) if models else None
     networks = [_of_list(text, input or [], channels) for text in layers or ()]
     attempts = Attempts(models or ())
-    shapes = options.shapes(input, resolution)
-    networks += attempts(lambda spec: _of_model(spec, graphs(spec, shapes, batch)))
+    if graphs is not None:
+        networks += attempts(lambda spec: _of_model(spec, graphs(spec, input or None)))
     if check:
         table, finish = _checked(networks[0], at)
     elif effective:
@@ -162,29 +153,30 @@ def rf(
         several = len(networks) + len(attempts.failed) > 1
         table = _table(networks, several, at, place, advise, every, destination.is_raw)
         finish = partial(_draw, plot, networks, at, place)
-    view = View(destination, table.columns, columns, sort, top=top)
+    view = View(destination, table.columns, columns)
+    slips = [slip for network in networks for slip in network.slips]
+    table = replace(table, notes=(*table.notes, *notes_of(slips)))
     table = attempts.told(for_screen(table) if view.leaves_choice else table, view)
-    needs = _needs(table, networks[0].is_list)
-    show(table, view, attempts.keys(table.keys()), attempts.keys(needs))
+    show(table, view, attempts.keys(table.keys()), _needs(table, networks[0].is_list))
     finish()
     attempts.refuse()
-    tell_of_cache(graphs, len(models or ()), view.is_raw)
-    unknown = sum(not row.known for network in networks for row in network.fields.rows)
-    refuse_incomplete(unknown, strict, table.notes)
+    if graphs is not None:
+        tell_of_cache(graphs, len(models or ()), view.is_raw)
 
 
 def _of_list(text: str, input: Sequence[str], channels: int | None) -> Network:
     from archstat.analyses.field import receptive_field
     from archstat.frontends.layers import layers
+    from archstat.frontends.layers.slips import slips
 
     if len(input) > 1:
         raise SpecError("a layer list has one input: give --input once.")
     given = input[0] if input else None
     graph = layers(text, given, channels)
     axes = len(graph.values[graph.inputs[0]].shape) - 2
-    named = given is not None and given.count("x") == axes
+    named = given is not None and len(parse_shape(given)) == axes + 1
     return Network(graph.name, receptive_field(graph), True, given is not None,
-                   channels is not None or named)  # fmt: skip
+                   channels is not None or named, slips(text, given))  # fmt: skip
 
 
 def _of_model(spec: str, graph: Graph) -> Network:
@@ -224,12 +216,12 @@ def _table(
 
 
 def _needs(table: Table, is_list: bool) -> Sequence[str]:
-    """The columns, the most needed first."""
+    """The columns by need: those of layers and rules; other tables go on below."""
     known = table.keys()
     if "rule" in known:
         return [key for key in _ADVICE_NEEDS if key in known]
     if "kernel" not in known:
-        return _NETWORK_NEEDS
+        return ()
     needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
     # What was asked for by name, such as a position, comes first.
     return [*(key for key in known if key not in needs), *(key for key in needs if key in known)]
@@ -240,8 +232,7 @@ def _checked(network: Network, at: str | None) -> tuple[Table, Callable[[], None
     from archstat.measure.field.measured import measured_field
     from archstat.tables.rf_measured import check_table
 
-    with working(f"checking {network.title}", 1.0) as tell:
-        found = measured_field(network.title, network.fields, network.row(at), tell)
+    found = measured_field(network.title, network.fields, network.row(at))
 
     def finish() -> None:
         if not found.agrees:
@@ -258,9 +249,7 @@ def _effective(
     from archstat.measure.field.effective import effective_field
     from archstat.tables.rf_measured import effective_table
 
-    row = network.row(at)
-    with working(f"differentiating {network.title}", 1.0) as tell:
-        found = effective_field(network.title, network.fields, row, weights=weights, watch=tell)
+    found = effective_field(network.title, network.fields, network.row(at), weights=weights)
 
     def finish() -> None:
         if destination.is_screen and destination.path is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archstat.cli.output import Destination
 from archstat.errors import ColumnError, IncompleteCountError
-from archstat.hints import did_you_mean
+from archstat.hints import as_known, did_you_mean
 from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of
 
 
@@ -47,8 +47,8 @@ def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | No
 
 def _known(key: str, known: Sequence[Column]) -> str:
     names = [column.key for column in known]
-    if key in names:
-        return key
+    if as_known(key, names) in names:
+        return as_known(key, names)
     hint = did_you_mean(key, names)
     raise ColumnError(
         f"There is no column {key!r}.{hint} `archstat columns COMMAND` lists those of a command."
@@ -61,7 +61,7 @@ class View:
     Args:
         destination: the checked format and file.
         known: the columns that the table will have.
-        columns, sort, top: the options of these names.
+        columns, sort: the options of these names.
         first: the key that stands in front of chosen ones; by default the first column's.
 
     Raises:
@@ -75,12 +75,11 @@ class View:
         columns: str | None = None,
         sort: str | None = None,
         first: str | None = None,
-        top: int | None = None,
     ) -> None:
         self.destination = destination
         first = known[0].key if first is None else first
         self.chosen, self.added = chosen_columns(columns, known, first)
-        self.order, self.top = sort_key(sort, known), top
+        self.order = sort_key(sort, known)
 
     @property
     def is_raw(self) -> bool:
@@ -97,37 +96,34 @@ def show(
     table: Table,
     view: View,
     shown: Sequence[str] | None = None,
-    needed: Sequence[str] = (),
+    needed: Sequence[str] | None = None,
     *,
-    totals: int = 0,
     conventions: bool = False,
     transpose: bool = False,
 ) -> None:
-    """Sort a table, take its first rows, select its columns and write it.
+    """Sort a table, select its columns, fit them to the screen, and write it.
 
     Args:
         shown: the columns that a reader gets who chose none, in this order; by default all.
-        needed: those that a narrow screen keeps, the most needed first; by default in the order in
-            which they are shown.
-        totals: how many rows at the end stay there.
+        needed: those that a narrow screen keeps, the most needed first, by default in the order in
+            which they are shown; none if what is too wide is to go on below.
         conventions: whether a sentence below says which conventions the columns go by.
         transpose: one column a row.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    if view.order is not None or view.top is not None:
-        end = len(table) - totals
-        order = table.order(*view.order) if view.order else range(len(table))
-        body = [row for row in order if row < end][: view.top]
-        table = table.take([*body, *range(end, len(table))])
+    if view.order is not None:
+        table = table.sort(*view.order)
     if not view.leaves_choice:
         shown, needed = view.chosen, ()
     keys = table.keys() if shown is None else shown
     keys = [*keys, *(key for key in view.added if key not in keys)]
-    selected = replace(table.select(keys), needed=(*needed, *view.added))
+    selected = table.select(keys)
     if view.destination.is_screen:
-        selected = _with_ratios(selected, table)
+        order = keys if needed is None else needed
+        width = screen_width(view.destination.path)
+        selected = _with_ratios(on_screen(selected, order, width) if order else selected, table)
     if conventions and not view.is_raw:
         selected = with_conventions(selected)
     view.destination.write(transposed(selected, raw=view.is_raw) if transpose else selected)
@@ -139,9 +135,13 @@ def _with_ratios(shown: Table, whole: Table) -> Table:
         return shown
     keys, known = shown.keys(), whole.keys()
     ratios = [ratio for key in keys if (ratio := key + RATIO_SUFFIX) in known and ratio not in keys]
-    if not ratios:
-        return shown
-    return replace(whole.select([*keys, *ratios]), notes=shown.notes, needed=shown.needed)
+    if len(whole) > _MOST_WITH_RATIOS and ratios:
+        note = f"Above {_MOST_WITH_RATIOS} models without ratios; --columns +{ratios[0]} shows one."
+        return replace(shown, notes=(*shown.notes, *notes_of([note])))
+    return replace(whole.select([*keys, *ratios]), notes=shown.notes) if ratios else shown
+
+
+_MOST_WITH_RATIOS = 8
 
 
 def filled(table: Table, keys: Sequence[str]) -> list[str]:
@@ -149,16 +149,37 @@ def filled(table: Table, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if any(cell is not None for cell in table.column(key))]
 
 
-def held(table: Table, keys: Sequence[str]) -> list[str]:
-    """Those of the keys that the table has."""
-    known = table.keys()
-    return [key for key in keys if key in known]
+_GAP = 2
 
 
 def screen_width(path: Path | None) -> int | None:
     """The columns of the terminal that a table goes to; None for a file or a pipe."""
     to_terminal = path is None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if to_terminal else None
+
+
+def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
+    """The columns among `needed` that stand side by side in `width`; a note names the others.
+
+    Where a name leaves no room for a second column, all of them: the console folds the name then,
+    and goes on below.
+    """
+    lines = [table.keys(), *table.formatted()]
+    taken, left = -_GAP, []
+    kept = set()
+    for key in needed:
+        index = table.index(key)
+        taken += _GAP + max(len(line[index]) for line in lines)
+        if width is None or taken <= width:
+            kept.add(key)
+        else:
+            left.append(key)
+            width = 0 if width is None else min(width, taken - 1)
+    if len(kept) < min(2, len(needed)):
+        return table.select([column.key for column in table.columns if column.key in needed])
+    shown = table.select([column.key for column in table.columns if column.key in kept])
+    note = f"A wider screen or --columns also shows {', '.join(left)}."
+    return replace(shown, notes=(*shown.notes, *notes_of([note]))) if left else shown
 
 
 # The convention that a column goes by; csv has none, json holds all of them.

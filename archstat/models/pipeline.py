@@ -247,7 +247,7 @@ def _meant(given: InputSpec, working: InputSpec, hint: str) -> str:
     if given.shape[1:] == working.shape:
         batch = f" --batch {given.shape[0]}" if given.shape[0] > 1 else ""
         return f"Leave the batch out: {hint}{batch}"
-    if given.shape == (*working.shape[1:], *working.shape[:1]):
+    if given.shape != working.shape and given.shape == (*working.shape[1:], *working.shape[:1]):
         return f"{format_shape(given.shape)} looks like channels last: did you mean {hint}?"
     return f"This model runs with: {hint}"
 

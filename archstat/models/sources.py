@@ -22,7 +22,7 @@ from archstat.models.specs import Spec
 from archstat.models.users_code import load_attribute
 from archstat.units import InputSpec, parse_input
 
-_NOT_A_MODULE = "is a {type}, not a torch.nn.Module; name a module class, instance or factory."
+_NOT_A_MODULE = "is of type {type}, not a torch.nn.Module; name a class, instance or factory."
 
 
 @dataclass(frozen=True, slots=True)

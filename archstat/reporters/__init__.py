@@ -52,7 +52,7 @@ def format_named(name: str) -> Format:
         OutputError: no such format.
     """
     for known in FORMATS:
-        if known.name == name:
+        if known.name == name.lower():
             return known
     names = [known.name for known in FORMATS]
     raise OutputError(

@@ -9,6 +9,7 @@ from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
+from archstat.hints import did_you_mean
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
 from archstat.result import IDENTITY, Cell, Column, Report, Table
 from archstat.tables import of_graphs
@@ -117,6 +118,7 @@ def reference_row(names: Sequence[str], reference: int | str) -> int:
     if reference not in names:
         raise SpecError(
             f"The reference {reference!r} is not one of the models: {', '.join(names)}."
+            f"{did_you_mean(reference, names)}"
         )
     return names.index(reference)
 

@@ -79,9 +79,7 @@ def layers_table(
         *(part for column in figures for part in _change_and_share(column)),
     )
     notes = (*remarks(differences), *notes_of(said))
-    table = table_of_differences(differences, columns, rows, notes)
-    kept = ("model", "layer", "status", *(f"{one.key}_change" for one in figures), "structure")
-    return replace(table, needed=kept)
+    return table_of_differences(differences, columns, rows, notes)
 
 
 def _change_and_share(column: Column) -> Iterator[Column]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from archstat.cli.completion import (
+    complete_category,
     complete_columns,
     complete_format,
     complete_measured_device,
     complete_measured_dtype,
     complete_model,
+    complete_optimizer,
 )
 from archstat.reporters import FORMATS
 
@@ -29,6 +31,16 @@ def test_model_names_begin_with_what_is_typed():
 )
 def test_options_follow_a_comma(typed, completed):
     assert complete_model(typed) == completed
+
+
+def test_names_of_a_file_follow_its_colon(nets):
+    assert "nets.py:Net" in complete_model("nets.py:N")
+    assert complete_model("absent.py:") == []
+
+
+def test_categories_and_optimizers_complete():
+    assert complete_category("Light") == ["lightweight"]
+    assert complete_optimizer("adam") == ["adam", "adamw"]
 
 
 def test_columns_complete_after_commas_and_a_sign():

@@ -21,6 +21,8 @@ def test_every_error_has_its_exit_code_and_stands_in_the_tree():
         assert re.search(rf"\b{error.__name__} +{error.exit_code} ", errors.__doc__)
 
 
+TEXT = "from torch import nn\ndef Text():\n    return nn.Sequential(nn.Embedding(9, 4))\n"
+
 MISTAKES = [
     (["vgg17"], "Did you mean vgg"),
     (["resnet"], "Did you mean resnet18, 34, 50, 101, 152"),
@@ -46,6 +48,8 @@ MISTAKES = [
     (["nets.py:Nett"], "Did you mean Net"),
     (["nets.py:Net"], "this model runs with: --input 3x224x224"),
     (["nets.py:Pair", "--input", "3x8x8"], "--input left=3x8x8 --input right=3x8x8"),
+    (["vgg16", "--reference", "vgg"], "is not one of the models: vgg16. Did you mean vgg16?"),
+    (["text.py:Text", "--input", "40"], "This model runs with: --input 40:int64"),
     (["nets.py:raising"], "RuntimeError: no such table (nets.py:"),
     (["nets.py:leaving"], "nets.py:leaving does not build"),
     (["absent.py:Net"], "There is no file absent.py"),
@@ -64,9 +68,10 @@ MISTAKES = [
 )
 @pytest.mark.parametrize("good", [[], ["mobilenet_v1"]], ids=["alone", "after another"])
 def test_mistake_is_one_message_and_nothing_on_stdout(archstat, nets, good, arguments, message):
+    (nets / "text.py").write_text(TEXT, encoding="utf-8")
     (nets / "broken.py").write_text("\n\nimport absent_dependency\n", encoding="utf-8")
     if good and "not one of the models" in message:
-        message = "'resnet50' is not one of the models"
+        message = "is not one of the models"
     ran = archstat("compare", *good, *arguments)
     assert ran.code == 2
     said = ran.out if good and ran.out else ran.err

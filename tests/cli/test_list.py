@@ -7,14 +7,13 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from archstat import zoo
 from archstat.cli.list import _NEEDED, LIST_COLUMNS, Filters, networks
+from archstat.cli.screen import on_screen
 from archstat.errors import SpecError
-from archstat.reporters.to_console import to_console
 
 
 def names(text: str) -> list[str]:
@@ -154,11 +153,12 @@ def test_published_figures_stand_beside_the_measured():
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_list_fits_the_screen_and_names_what_it_leaves_out(width):
-    text = to_console(replace(networks(Filters()), needed=_NEEDED), width, colour=False)
-    table, _, note = text.partition("\n\n")
-    assert max(map(len, text.splitlines())) <= width
-    assert {"model", "year", "params", "macs", "paper"} <= set(table.split("\n")[0].split())
-    assert all(key in table or key in note for key in LIST_COLUMN_KEYS)
+    table = on_screen(networks(Filters()), _NEEDED, width)
+    lines = table.__repr__().splitlines()[: len(table) + 1]
+    assert max(map(len, lines)) <= width
+    assert {"model", "year", "params", "macs", "paper"} <= set(table.keys())
+    (note,) = map(str, table.notes or ("",))
+    assert all(key in table.keys() or key in note for key in LIST_COLUMN_KEYS)  # noqa: SIM118
 
 
 def test_bad_value_is_one_message_and_exit_code_2():
@@ -176,3 +176,47 @@ def test_list_with_filters_imports_no_torch():
         "assert not {'torch', 'pandas', 'numpy'} & sys.modules.keys(), 'imported'"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_names_of_a_package_are_listed_in_natural_order(archstat, torchvision):
+    ran = archstat("list", "torchvision:ResNet1*")
+    assert ran.code == 0
+    assert [line.strip() for line in ran.out.splitlines()[2:]] == [
+        "torchvision:resnet18", "torchvision:resnet101", "torchvision:resnet152"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["torchvision:resnet", "--year", "2015"], "give no option"),
+     (["torchvision:resnte18?"], "no model like")],
+)  # fmt: skip
+def test_names_of_a_package_have_no_figures_to_filter_by(archstat, torchvision, arguments, said):
+    ran = archstat("list", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("sort", ["macs", "-macs", "params", "model"])
+def test_blocks_come_last_in_any_order(archstat, sort):
+    ran = archstat("list", f"--sort={sort}", "-f", "csv", "--columns", "category")
+    is_block = [line.endswith(",block") for line in ran.out.splitlines()[1:]]
+    assert is_block == sorted(is_block)
+    assert True in is_block
+
+
+def test_published_figures_are_shown_on_the_digits_that_were_printed(archstat):
+    row = archstat("list", "mobilenet_v1").out.splitlines()[2]
+    assert "4.2 M" in row
+    assert "569 M" in row
+    raw = archstat("list", "mobilenet_v1", "-f", "csv", "--columns", "published_params")
+    assert raw.out == "model,published_params\nmobilenet_v1,4200000\n"
+
+
+@pytest.mark.parametrize("pattern", ["VGG-16", "vgg 16", "Vgg16"])
+def test_pattern_minds_neither_case_nor_separators(archstat, pattern):
+    assert "vgg16_bn" in archstat("list", pattern).out
+
+
+def test_category_minds_no_case(archstat):
+    assert archstat("list", "--category", "Lightweight").code == 0

@@ -351,7 +351,7 @@ def test_unknown_option_of_a_factory_gets_the_nearest(nets):
     [("number", "int"), ("nothing", "NoneType"), ("sys", "module"), ("Outer", "Outer")],
 )
 def test_target_that_gives_no_module_says_what_it_gives(nets, target, type_name):
-    with pytest.raises(BuildError, match=f"is an? {type_name}, not a torch.nn.Module"):
+    with pytest.raises(BuildError, match=f"is of type {type_name}, not a torch.nn.Module"):
         built(f"nets.py:{target}")
 
 

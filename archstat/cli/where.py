@@ -1,0 +1,98 @@
+"""``--where 'params<5M'``: the rows of a table whose figures fulfil a condition."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from archstat.errors import SpecError
+from archstat.hints import as_known, did_you_mean
+from archstat.result import Cell, Column, Table
+from archstat.units import parse_bytes, parse_count
+
+_CONDITION = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|==|=|<|>)\s*(\S.*)")
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
+    **{"=": operator.eq, "==": operator.eq, "!=": operator.ne},
+}
+_EXAMPLE = "such as 'params<5M' or 'macs<=600M and depth>18'"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A column, how it must stand to a value, and the value."""
+
+    key: str
+    holds: Callable[[Any, Any], bool]
+    value: Any
+
+    def is_met(self, cell: Cell) -> bool:
+        """Whether a cell fulfils it; an empty one does not."""
+        if cell is None:
+            return False
+        return self.holds(cell.casefold() if isinstance(cell, str) else cell, self.value)
+
+
+def conditions(texts: Sequence[str], known: Sequence[Column]) -> list[Condition]:
+    """The conditions that texts hold, several in one joined by ``and``.
+
+    Raises:
+        SpecError: not ``KEY<VALUE`` with a column, a sign and a value of its unit.
+    """
+    return [_condition(part, known) for text in texts for part in re.split(r"\band\b", text)]
+
+
+def _condition(text: str, known: Sequence[Column]) -> Condition:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise SpecError(f"--where {text.strip()!r} is no condition; write one {_EXAMPLE}.")
+    names = [column.key for column in known]
+    key, sign, value = as_known(match[1], names), match[2], match[3].strip()
+    if key not in names:
+        raise SpecError(f"--where: there is no column {key!r}.{did_you_mean(key, names)}")
+    column = known[names.index(key)]
+    if column.unit == "pixels":
+        raise SpecError(f"--where: {key} has a number an axis, which is not compared.")
+    if column.unit == "text":
+        if sign not in ("=", "==", "!="):
+            raise SpecError(f"--where: {key} is a text; compare it by = or !=.")
+        return Condition(key, _SIGNS[sign], value.casefold())
+    try:
+        return Condition(key, _SIGNS[sign], _value(value, column.unit))
+    except ValueError:
+        raise SpecError(f"--where {text.strip()!r}: {value!r} is no number.") from None
+
+
+def _value(text: str, unit: str) -> float:
+    if unit == "count":
+        return parse_count(text)
+    if unit == "bytes":
+        return parse_bytes(text)
+    return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+
+def kept(table: Table, conditions: Sequence[Condition]) -> Table:
+    """The rows that fulfil every condition.
+
+    Raises:
+        SpecError: none does.
+    """
+    if not conditions:
+        return table
+    rows = [
+        number
+        for number, record in enumerate(table.records())
+        if all(one.is_met(record[one.key]) for one in conditions)
+    ]
+    if not rows:
+        raise SpecError("--where leaves no model; loosen a condition.")
+    place = {old: new for new, old in enumerate(rows)}
+    return replace(
+        table,
+        rows=tuple(table.rows[number] for number in rows),
+        bounds=frozenset((place[row], key) for row, key in table.bounds if row in place),
+        reference=place.get(-1 if table.reference is None else table.reference),
+    )

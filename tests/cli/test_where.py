@@ -1,0 +1,128 @@
+"""Conditions on rows: what they keep, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archstat.cli.where import conditions, kept
+from archstat.errors import SpecError
+from archstat.result import Column, Table
+
+COLUMNS = (
+    Column("model", "text", ""),
+    Column("params", "count", ""),
+    Column("param_bytes", "bytes", ""),
+    Column("params_share", "share", ""),
+    Column("receptive_field", "pixels", ""),
+)
+ROWS = (
+    ("a", 1_000, 4_000, 0.1, (3, 3)),
+    ("b", 5_000_000, 2**20, 0.5, (5, 5)),
+    ("c", None, None, None, None),
+)
+TABLE = Table(COLUMNS, ROWS, bounds=frozenset({(1, "params")}), reference=0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ([], "abc"),
+        (["params<5M"], "a"),
+        (["params<=5M"], "ab"),
+        (["Params >= 1k"], "ab"),
+        (["params=1000"], "a"),
+        (["params == 1 k"], "a"),
+        (["params!=1k"], "b"),
+        (["param bytes > 1"], None),
+        (["param_bytes>4kB"], "b"),
+        (["params_share<20%"], "a"),
+        (["params_share<0.2"], "a"),
+        (["model=A"], "a"),
+        (["model!=a"], "bc"),
+        (["params>1", "params<2k"], "a"),
+        (["params>1 and params<2k"], "a"),
+        (["params>9M"], None),
+    ],
+)
+def test_rows_that_fulfil_every_condition_are_kept(texts, names):
+    if names is None:
+        with pytest.raises(SpecError):
+            kept(TABLE, conditions(texts, COLUMNS))
+    else:
+        assert "".join(kept(TABLE, conditions(texts, COLUMNS)).column("model")) == names
+
+
+def test_bounds_and_reference_move_with_their_rows():
+    table = kept(TABLE, conditions(["params>1k"], COLUMNS))
+    assert table.bounds == {(0, "params")}
+    assert table.reference is None
+    assert kept(TABLE, conditions(["params<2k"], COLUMNS)).reference == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no condition; write one such as 'params<5M'"),
+        ("params", "is no condition"),
+        ("params<", "is no condition"),
+        ("params<5Q", "known units"),
+        ("params<5M and", "is no condition"),
+        ("parms<5M", "Did you mean params"),
+        ("params<five", "is not a count"),
+        ("param_bytes<5", "byte unit"),
+        ("params_share<much", "'much' is no number"),
+        ("model<b", "compare it by = or !="),
+        ("receptive_field>5", "a number an axis"),
+    ],
+)
+def test_condition_that_is_none_is_refused(text, said):
+    with pytest.raises(SpecError, match=re.escape(said)):
+        conditions([text], COLUMNS)
+
+
+@given(st.text() | st.text(alphabet="params<>=! 0159kM%and_model", max_size=20))
+def test_any_text_is_a_condition_or_an_error_of_ours(text):
+    try:
+        found = conditions([text], COLUMNS)
+    except SpecError as error:
+        assert str(error)
+    else:
+        assert [one.is_met(None) for one in found] == [False] * len(found)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(["<", "<=", ">", ">=", "="]))
+def test_numbers_compare_as_python_compares_them(one, other, sign):
+    (condition,) = conditions([f"params{sign}{other}"], COLUMNS)
+    assert condition.is_met(one) is eval(f"{one} {'==' if sign == '=' else sign} {other}")
+
+
+def test_command_keeps_the_models_that_fulfil_it(archstat):
+    ran = archstat("compare", "lenet5*", "vgg16", "--where", "params<1M", "-f", "csv", "--columns",
+                   "params")  # fmt: skip
+    assert ran.out.splitlines() == ["model,params", "lenet5,60000", "lenet5_modern,61706"]
+
+
+def test_command_shows_no_ratios_without_their_reference(archstat):
+    ran = archstat("compare", "vgg16", "lenet5", "lenet5", "--where", "params<1M")
+    assert "less" not in ran.out + ran.err
+    assert "same" not in ran.out
+
+
+def test_ratios_can_be_left_out(archstat):
+    ran = archstat("compare", "lenet5", "vgg16", "--no-ratios")
+    assert "more" not in ran.out
+    assert len(ran.out.splitlines()) == 4
+    raw = archstat("compare", "lenet5", "vgg16", "--no-ratios", "-f", "csv")
+    assert "_ratio" not in raw.out.splitlines()[0]
+
+
+def test_ratios_stay_out_above_eight_models_but_in_files(archstat):
+    nine = ["compare", *["lenet5"] * 8, "vgg16", "--columns", "params"]
+    shown = archstat(*nine)
+    assert " more" not in shown.out
+    assert "Above 8 models without ratios; --columns +params_ratio shows one." in shown.out
+    assert "params_ratio" in archstat("compare", *["lenet5"] * 9, "-f", "csv").out
