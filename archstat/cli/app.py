@@ -21,6 +21,7 @@ from archstat.cli.guidelines import guidelines
 from archstat.cli.help import Command, Group
 from archstat.cli.list import list_networks
 from archstat.cli.memory import memory
+from archstat.cli.reconcile import reconcile
 from archstat.cli.rf import rf
 from archstat.cli.roofline import roofline
 from archstat.cli.style import with_style
@@ -96,6 +97,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("crosscheck", crosscheck, "The same counts by fvcore and by PyTorch", (
             "crosscheck resnet18 mobilenet_v1", "crosscheck vgg16 --deep",
             "crosscheck net.py:Net --input 3x32x32")),
+        Entry("reconcile", reconcile, "Whose number is that: a printed figure explained", (
+            "reconcile resnet50 --macs 4.12G", "reconcile resnet50 --flops 8.5G --params 25.6M",
+            "reconcile mobilenet_v2 --figure 0.319G --source fvcore")),
         Entry("guidelines", guidelines, "The four guidelines of ShuffleNet V2, kept or broken", (
             "guidelines mobilenet_v1", "guidelines shufflenet_v2 mobilenet_v2",
             "guidelines net.py:Net --top 10")),

@@ -151,6 +151,39 @@ def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
     return found
 
 
+# -- mmcv, a copy of an early ptflops --------------------------------------------------------------
+
+
+def _biased(layer: Layer) -> int:
+    weight = layer.parameters["weight"]
+    side = layer.x if "Transpose" in layer.type else layer.y
+    positions = side[0] * prod(side[2:]) if "Conv" in layer.type else prod(layer.y[:-1])
+    return positions * weight.numel + ("bias" in layer.parameters) * prod(layer.y)
+
+
+def _scaled(layer: Layer) -> int:
+    return prod(layer.x) * (2 if layer.parameters else 1)
+
+
+MMCV: Mapping[str, Formula] = MappingProxyType({
+    **{f"{name}{axes}": _biased for name in ("Conv", "ConvTranspose") for axes in _AXES},
+    "Linear": _biased,
+    **dict.fromkeys(("ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6"), lambda layer: prod(layer.y)),
+    **{
+        f"{adaptive}{kind}Pool{axes}": lambda layer: prod(layer.x)
+        for adaptive in ("", "Adaptive") for kind in ("Max", "Avg") for axes in _AXES
+    },
+    **{f"{name}{axes}": _scaled for name in ("BatchNorm", "InstanceNorm") for axes in _AXES},
+    **dict.fromkeys(("GroupNorm", "LayerNorm"), _scaled),
+    "Upsample": lambda layer: prod(layer.y),
+})  # fmt: skip
+
+
+def mmcv(graph: Graph) -> Counter[str]:
+    """By module, what mmcv calls FLOPs."""
+    return _by_type(graph, MMCV)
+
+
 # -- torchinfo -------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,8 @@ TOOLS: tuple[Tool, ...] = (
          partial(by_op, formulas=TORCHPROFILE, prunes=True)),
     Tool("thop", "MACs", "macs of layers, 4 an element of norms, averages; no functions",
          by_module.thop),
+    Tool("mmcv", "FLOPs", "macs of layers with bias, norms, activations, pooling; no functions",
+         by_module.mmcv),
     Tool("torchinfo", "mult-adds", "each parameter of a layer once a position; no functions",
          by_module.torchinfo),
 )  # fmt: skip

@@ -1,0 +1,330 @@
+"""`reconcile`: which network, input and way of counting give a figure that somebody printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from math import prod
+from typing import Any
+
+from archstat.analyses.conventions.measures import MEASURES, Measure, Quantity
+from archstat.analyses.conventions.printed import Printed
+from archstat.errors import ArchstatError, SpecError
+from archstat.graph import Graph
+from archstat.models.forms import forms_of, reparameterised
+from archstat.models.pipeline import GraphOf, report
+from archstat.result import Column, Table, notes_of
+from archstat.units import format_count, format_shape
+
+COLUMNS = (
+    Column("figure", "text", "the figure as printed"),
+    Column("quantity", "text", "what the way counts"),
+    Column("exact", "text", "yes where it gives every printed digit"),
+    Column("convention", "text", "the way of counting"),
+    Column("source", "text", "who counts and prints so"),
+    Column("input", "text", "shape of each input, batch first"),
+    Column("form", "text", "what of the network is counted"),
+    Column("value", "figure", "what the way gives"),
+    Column("difference_percent", "number", "value over figure, in percent"),
+    Column("arithmetic", "text", "how the value comes about, and as what it prints"),
+)
+# The sides at which tables are made, height and width.
+SIDES = ((224, 224), (256, 256), (299, 299), (384, 384), (512, 512), (640, 640), (800, 1280),
+         (512, 2048))  # fmt: skip
+_OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
+_NEAREST = 3
+_MISPRINTS = (
+    (Fraction(2), "twice"), (Fraction(1, 2), "half of"), (Fraction(10), "ten times"),
+    (Fraction(1, 10), "a tenth of"), (Fraction(1000), "1000 times"), (Fraction(1, 1000),
+    "a thousandth of"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A printed figure and the quantity that its reader takes it for; None where nobody knows."""
+
+    printed: Printed
+    quantity: Quantity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to a figure; `assumptions` counts what it takes beside the network as it is."""
+
+    asked: Asked
+    measure: Measure
+    input: str
+    form: str
+    value: Fraction
+    is_exact: bool
+    arithmetic: str
+    assumptions: int
+
+    @property
+    def off(self) -> float:
+        """Per cent by which it misses the figure."""
+        return self.asked.printed.off_percent(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ways that give the figures, the nearest that do not, and whether all are explained.
+
+    `shared` are the sources of which each explains all of several figures.
+    """
+
+    ways: tuple[Way, ...]
+    misses: tuple[Way, ...]
+    is_explained: bool
+    shared: frozenset[str]
+
+
+def reconcile(
+    model: str, figures: Sequence[Asked], input: Any, source: str | None, graphs: GraphOf
+) -> Found:
+    """Search what a printed figure depends on, the likeliest first, until each is explained.
+
+    Raises:
+        SpecError: no figure, or a source that nobody knows; see also `analyze`.
+    """
+    measures = [measure for measure in MEASURES if _is_of(measure, source)]
+    if not measures:
+        known = sorted({name for measure in MEASURES for name in measure.sources})
+        raise SpecError(f"nobody called {source!r} is known; known sources: {', '.join(known)}.")
+    own = graphs(model, input, None)
+    ways: list[Way] = []
+    tried: list[Way] = []
+    for stage in (_as_it_is, _in_other_forms, _at_other_inputs, _misprinted):
+        for way in stage(_Search(model, own, input, measures, figures, graphs)):
+            (ways if way.is_exact else tried).append(way)
+        shared = _shared(ways, figures)
+        if _explained(ways, figures, shared):
+            break
+    if shared:
+        ways = [way for way in ways if shared & {*way.measure.sources}]
+    ways.sort(key=lambda way: (way.assumptions, figures.index(way.asked)))
+    tried.sort(key=lambda way: abs(way.off))
+    misses = [miss for asked in figures for miss in _nearest(asked, tried, ways)]
+    is_explained = _explained(ways, figures, shared)
+    return Found(tuple(ways), tuple(misses), is_explained, shared)
+
+
+def _is_of(measure: Measure, source: str | None) -> bool:
+    return source is None or any(source.lower() == name.lower() for name in measure.sources)
+
+
+def _shared(ways: Iterable[Way], figures: Sequence[Asked]) -> frozenset[str]:
+    """The sources that explain every figure, where there are several, in one form at one input."""
+    if len(figures) < 2:
+        return frozenset()
+    found: dict[tuple[str, str, str], set[Asked]] = {}
+    for way in ways:
+        for source in way.measure.sources:
+            found.setdefault((source, way.input, _network(way.form)), set()).add(way.asked)
+    return frozenset(key[0] for key, asked in found.items() if len(asked) == len({*figures}))
+
+
+def _network(form: str) -> str:
+    return form if "=" in form else ""
+
+
+def _explained(ways: Iterable[Way], figures: Sequence[Asked], shared: frozenset[str]) -> bool:
+    if len(figures) > 1 and not shared:
+        return False
+    return {way.asked for way in ways} == {*figures}
+
+
+def _nearest(asked: Asked, tried: Sequence[Way], ways: Sequence[Way]) -> list[Way]:
+    if any(way.asked == asked for way in ways):
+        return []
+    found: dict[Fraction, Way] = {}
+    for way in tried:
+        if way.asked == asked:
+            found.setdefault(way.value, way)
+    return list(found.values())[:_NEAREST]
+
+
+# -- the stages ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What the stages work on."""
+
+    model: str
+    own: Graph
+    input: Any
+    measures: Sequence[Measure]
+    figures: Sequence[Asked]
+    graphs: GraphOf
+
+    def ways(self, graph: Graph, form: str = "", assumed: int = 0) -> Iterator[Way]:
+        """Every measure of a Graph at its own input against every figure."""
+        counted = report(graph, self.model)
+        for measure in self.measures:
+            if measure.square is None:
+                value = Fraction(measure.count(counted))
+                said = f"{measure.convention}: {format_count(float(value))}"
+                yield from self._held(measure, graph, form, assumed, value, said)
+
+    def scaled(self) -> Iterator[Way]:
+        """The measures of sources that count at a small square and scale to the input's size."""
+        size = _size(self.own)
+        for measure in self.measures:
+            if measure.square is None or size is None:
+                continue
+            side = measure.square
+            small = _at(self, (side, side))
+            if small is not None:
+                factor = Fraction(prod(size), side * side)
+                counted = report(small, self.model)
+                value = measure.count(counted) * factor
+                said = (f"{measure.convention} by {format_count(float(factor))}: "
+                        f"{format_count(float(value))}")  # fmt: skip
+                yield from self._held(measure, self.own, "", 0, value, said)
+
+    def _held(
+        self, measure: Measure, graph: Graph, form: str, assumed: int, value: Fraction, said: str
+    ) -> Iterator[Way]:
+        forms = [text for text in (form, measure.form) if text and text != "as trained"]
+        assumed += _OTHER_FORM * (measure.form != "as trained")
+        for asked in self.figures:
+            if not value or (
+                {asked.quantity, measure.quantity} & _APART
+                and (asked.quantity not in (None, measure.quantity))
+            ):
+                continue
+            other = _OTHER_QUANTITY * (asked.quantity not in (None, measure.quantity))
+            shown = asked.printed.shows(value)
+            cut = _CUT_OFF * (shown == "cut off")
+            ending = f", prints as {asked.printed.text}" + " (cut off)" * bool(cut) if shown else ""
+            yield Way(asked, measure, graph.input_text, ", ".join(forms) or "as trained", value,
+                      bool(shown), said + ending, assumed + other + cut)  # fmt: skip
+
+
+# A reader mistakes macs for FLOPs, but nobody mistakes either for parameters or activations.
+_APART = frozenset({"params", "activations"})
+
+
+def _as_it_is(search: _Search) -> Iterator[Way]:
+    yield from search.ways(search.own)
+
+
+def _in_other_forms(search: _Search) -> Iterator[Way]:
+    yield from search.scaled()
+    for form, spec in forms_of(search.model):
+        graph = _attempted(partial(search.graphs, spec, search.input, None))
+        if graph is not None and graph.input_text == search.own.input_text:
+            yield from search.ways(graph, form, _OTHER_FORM)
+    graph = _attempted(partial(reparameterised, search.model, search.input))
+    if graph is not None:
+        yield from search.ways(graph, "reparameterised", _OTHER_FORM)
+
+
+def _at_other_inputs(search: _Search) -> Iterator[Way]:
+    if search.input is not None:
+        return
+    for size in SIDES:
+        graph = None if size == _size(search.own) else _at(search, size)
+        if graph is not None:
+            yield from search.ways(graph, "", _OTHER_INPUT)
+    batches = _attempted(partial(search.graphs, search.model, None, 2))
+    if batches is not None:  # a batch of two, or an image and its mirror
+        yield from search.ways(batches, "", _OTHER_INPUT)
+
+
+def _misprinted(search: _Search) -> Iterator[Way]:
+    plain = report(search.own, search.model)
+    for measure in search.measures:
+        if measure.square is not None or measure.form != "as trained":
+            continue
+        value = Fraction(measure.count(plain))
+        for factor, words in _MISPRINTS:
+            said = f"{words} {measure.convention}: {format_count(float(value * factor))}"
+            for way in search._held(measure, search.own, "", _MISPRINT, value * factor, said):
+                if way.is_exact and not way.assumptions - _MISPRINT:
+                    yield way
+        yield from _swapped(search, measure, value)
+
+
+def _swapped(search: _Search, measure: Measure, value: Fraction) -> Iterator[Way]:
+    """A column of parameters among those of operations, or the other way round."""
+    for asked in search.figures:
+        apart = {asked.quantity, measure.quantity} & _APART
+        if asked.quantity and apart and asked.quantity != measure.quantity and value:
+            digits = asked.printed
+            for factor in (Fraction(1), Fraction(1, 1000), Fraction(1000)):
+                if digits.shows(value * factor) == "rounded":
+                    said = (f"{measure.convention}: {format_count(float(value))}: the columns "
+                            "are swapped")  # fmt: skip
+                    yield Way(asked, measure, search.own.input_text, "as trained", value * factor,
+                              True, said, _MISPRINT)  # fmt: skip
+
+
+def _size(graph: Graph) -> tuple[int, ...] | None:
+    """The height and width of the one image that a network takes."""
+    shapes = [graph.values[value].shape for value in graph.inputs]
+    return shapes[0][2:] if len(shapes) == 1 and len(shapes[0]) == 4 else None
+
+
+def _at(search: _Search, size: tuple[int, int]) -> Graph | None:
+    if _size(search.own) is None:
+        return None
+    channels = search.own.values[search.own.inputs[0]].shape[1]
+    shape = format_shape((channels, *size))
+    return _attempted(partial(search.graphs, search.model, shape, None))
+
+
+def _attempted(capture: Callable[[], Graph | None]) -> Graph | None:
+    """A Graph, None where the network does not run so."""
+    try:
+        return capture()
+    except ArchstatError:
+        return None
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+def reconcile_table(found: Found, most: int | None = None) -> Table:
+    """A row a way, those with the fewest assumptions first, then the nearest misses.
+
+    With `most`, ways to one value are one row with all their sources, and so many are shown.
+    """
+    ways = [(way, way.measure.sources) for way in found.ways]
+    if most is not None:
+        ways = _of_one_value(found.ways)
+    left = 0 if most is None else max(0, len(ways) - most)
+    shown = [*ways[:most], *((miss, miss.measure.sources) for miss in found.misses)]
+    rows = tuple(
+        (way.asked.printed.text, way.measure.quantity, "yes" if way.is_exact else "no",
+         way.measure.convention, ", ".join(sources), way.input, way.form,
+         int(way.value) if way.value.denominator == 1 else float(way.value),
+         round(way.off, 4), way.arithmetic)
+        for way, sources in shown
+    )  # fmt: skip
+    more = (f"{left} more ways: --columns all or csv show them.",) if left else ()
+    return Table(COLUMNS, rows, notes=notes_of((*_said(found), *more)))
+
+
+def _of_one_value(ways: Iterable[Way]) -> list[tuple[Way, tuple[str, ...]]]:
+    first: dict[tuple[Asked, Fraction, str], Way] = {}
+    sources: dict[tuple[Asked, Fraction, str], dict[str, None]] = {}
+    for way in ways:
+        key = (way.asked, way.value, way.input)
+        first.setdefault(key, way)
+        sources.setdefault(key, {}).update(dict.fromkeys(way.measure.sources))
+    return [(way, tuple(sources[key])) for key, way in first.items()]
+
+
+def _said(found: Found) -> Iterator[str]:
+    if found.shared:
+        yield f"Explains all figures at once: {', '.join(sorted(found.shared))}."
+    missed = dict.fromkeys(way.asked.printed.text for way in found.misses)
+    for text in missed:
+        yield f"Nothing that was tried gives {text}; the nearest are above."
+    if not found.is_explained and not missed:
+        yield "No one source explains all figures."

@@ -1,0 +1,107 @@
+"""Printed figures explained: by convention, form, input and misprint, and refused if by none."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from archstat.analyses.conventions.printed import parse_printed
+from archstat.errors import SpecError
+from archstat.models.pipeline import graph_of_spec
+from archstat.tables.reconcile import Asked, reconcile, reconcile_table
+
+
+def found(model, *, source=None, input=None, **figures):
+    """The ways to figures; `any_` is of an unknown quantity."""
+    asked = [
+        Asked(parse_printed(text), None if quantity == "any_" else quantity)
+        for quantity, text in figures.items()
+    ]
+    return reconcile(model, asked, input, source, graph_of_spec)
+
+
+def conventions(result):
+    return [way.measure.convention for way in result.ways]
+
+
+def test_papers_figure_is_macs_as_they_are():
+    result = found("vgg16", macs="15.47G")
+    assert conventions(result)[0] == "macs"
+    assert result.ways[0].assumptions == 0
+    assert result.is_explained
+
+
+def test_macs_that_somebody_calls_flops_are_one_assumption_more():
+    way = found("resnet50", flops="4.09G").ways[0]
+    assert (way.measure.convention, way.assumptions) == ("macs", 1)
+
+
+def test_figure_of_another_tool_names_it():
+    assert "FLOPs of mmcv" in conventions(found("resnet50", macs="4.12G"))
+
+
+def test_stride_of_the_paper_is_found_among_the_options():
+    way = found("resnet50", macs="3.86G", source="papers").ways[0]
+    assert (way.measure.convention, way.form) == ("macs", "stride=first")
+
+
+def test_figure_at_a_small_square_is_scaled_to_the_input():
+    way = found("resnet50", flops="8.5G").ways[0]
+    assert way.measure.sources == ("Ultralytics",)
+    assert way.arithmetic.startswith("2 x MACs of thop at 32x32, scaled by 49: ")
+    assert way.arithmetic.endswith("prints as 8.5G")
+
+
+def test_figure_at_another_size_names_the_size():
+    macs = 5_340_000_000  # resnet50 at 256x256, on three digits
+    way = found("resnet50", macs=f"{macs / 1e9:.2f}G", source="papers").ways[0]
+    assert way.input == "1x3x256x256"
+
+
+def test_input_that_is_given_is_the_only_one():
+    assert not found("resnet50", input="3x224x224", macs="5.34G").ways
+
+
+def test_two_figures_are_explained_by_one_source():
+    result = found("vgg16", macs="15.5G", params="138.36M")
+    assert result.is_explained
+    assert "torchvision" in result.shared
+    assert {way.asked.quantity for way in result.ways} == {"macs", "params"}
+
+
+def test_two_figures_of_no_one_source_are_not_explained():
+    keras = 25_636_712  # with running statistics and biases of every convolution
+    result = found("resnet50", macs="4.09G", params=str(keras))
+    assert not result.is_explained
+    assert {way.asked.quantity for way in result.ways} == {"macs", "params"}
+    assert "No one source" in str(reconcile_table(result).notes[-1])
+
+
+def test_swapped_columns_are_found():
+    result = found("regnet_x_3_2gf", macs="15.3M", params="3.2G")
+    assert result.is_explained
+    assert all("swapped" in way.arithmetic for way in result.ways)
+
+
+def test_slipped_comma_is_found():
+    way = found("resnet34", params="2.18M").ways[0]
+    assert way.arithmetic == "a tenth of params: 2.18 M, prints as 2.18M"
+
+
+def test_figure_of_nothing_shows_the_nearest_and_explains_nothing():
+    result = found("resnet50", macs="5.1G")
+    assert not result.ways and not result.is_explained
+    off = [abs(way.off) for way in result.misses]
+    assert off == sorted(off) and len(off) == 3
+
+
+def test_source_that_nobody_knows_is_refused():
+    with pytest.raises(SpecError, match="known sources: "):
+        found("lenet5", macs="1M", source="nobody")
+
+
+def test_raw_table_has_a_row_a_way_and_a_screen_a_row_a_value():
+    result = found("resnet50", any_="3.86G")
+    assert len(reconcile_table(result).rows) == len(result.ways)
+    assert len(reconcile_table(result, 3).rows) == 3
