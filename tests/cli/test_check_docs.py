@@ -1,4 +1,4 @@
-"""What README and docs/ci.md say of budgets is what happens."""
+"""What docs/ci.md says of budgets is what happens."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ from archstat.budgets.entries import BUDGET_KEYS
 from archstat.budgets.reading import parse_config
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
     found = re.findall(r"^```([a-z]*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [block for name, block in found if name == language]
-
-
-def test_readme_shows_what_a_check_prints(archstat, nets):
-    (budgets,) = blocks(README, "toml")
-    (nets / "archstat.toml").write_text(budgets, encoding="utf-8")
-    (shown,) = [block for block in blocks(README, "") if block.startswith("$ archstat check\n")]
-    ran = archstat("check")
-    assert ran.code == 1
-    assert shown == f"$ archstat check\n{ran.out}"
 
 
 def test_examples_of_the_guide_are_one_file_of_budgets():

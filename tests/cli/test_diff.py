@@ -108,14 +108,6 @@ def test_console_shows_totals_and_the_layers_that_make_the_difference(archstat):
     assert "smaller changes not shown" in ran.out
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/diff.md"])
-def test_documents_show_what_the_command_prints(archstat, page):
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    command = "archstat diff resnet18 resnet34 --columns params,macs --top 3"
-    shown = text.partition(f"$ {command}\n")[2].partition("```")[0]
-    assert archstat(*command.split()[1:]).out == shown
-
-
 def test_json_and_csv_hold_the_same_rows(archstat):
     arguments = ("diff", "lenet5", "lenet5_modern", "--columns", "params,macs")
     rows = json.loads(archstat(*arguments, "--format", "json").out)["rows"]
