@@ -16,11 +16,25 @@ from archstat.version import __version__
 Number = int | float
 PerAxis = tuple[Number | None, ...]
 Cell = Number | str | PerAxis | None
+Tone = Literal["good", "bad", "open"]
 Unit = Literal["count", "bytes", "ratio", "share", "text", "number", "pixels", "ms", "figure"]
 
 RATIO_SUFFIX = "_ratio"
 # The last part of the path of what a module with children runs itself.
 FUNCTIONAL = "(functional)"
+
+
+class Mark(str):
+    """A verdict as a cell: its text, and whether that is good news, bad news or neither."""
+
+    __slots__ = ("tone",)
+    tone: Tone
+
+    def __new__(cls, text: str, tone: Tone) -> Mark:
+        """The text with its tone."""
+        mark = super().__new__(cls, text)
+        mark.tone = tone
+        return mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,9 @@ class Column:
 
     def format(self, cell: Cell, lower_bound: bool = False) -> str:
         """A cell for a screen: rounded, with its unit, ``>=`` before a lower bound."""
+        if isinstance(cell, tuple) and not any(number is not None for number in cell):
+            # what sees everything has no size and no stride
+            return "global" if self.key == "receptive_field" else "-"
         text = format_cell(cell, self.unit)
         return f">= {text}" if lower_bound and isinstance(cell, Number) else text
 
@@ -111,7 +128,8 @@ class Table:
 
     `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
     ratios refer to; `notes` are the sentences printed below, and `inputs` are the models' inputs,
-    for a footnote where no column shows them.
+    for a footnote where no column shows them. `needed` are the keys that a narrow page keeps, the
+    most needed first; by default the columns in their order.
     """
 
     columns: tuple[Column, ...]
@@ -123,6 +141,7 @@ class Table:
     torch_version: str = ""
     archstat_version: str = __version__
     inputs: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
     def keys(self) -> tuple[str, ...]:
         """The column keys, in order."""
@@ -162,15 +181,22 @@ class Table:
         Raises:
             ColumnError: no such column.
         """
+        return self.take(self.order(key, descending))
+
+    def order(self, key: str, descending: bool = False) -> list[int]:
+        """The numbers of the rows in the order that `sort` gives them."""
         index = self.index(key)
         cells: dict[int, Any] = {n: _sortable(row[index]) for n, row in enumerate(self.rows)}
         filled = [n for n, cell in cells.items() if cell is not None]
         empty = [n for n, cell in cells.items() if cell is None]
         # A stable order: equal cells stay as they stood, either way.
-        order = sorted(filled, key=cells.__getitem__, reverse=descending) + empty
+        return sorted(filled, key=cells.__getitem__, reverse=descending) + empty
+
+    def take(self, order: Sequence[int]) -> Table:
+        """The rows of these numbers, in this order."""
         place = {old: new for new, old in enumerate(order)}
-        bounds = frozenset((place[row], name) for row, name in self.bounds)
-        reference = None if self.reference is None else place[self.reference]
+        bounds = frozenset((place[row], name) for row, name in self.bounds if row in place)
+        reference = None if self.reference is None else place.get(self.reference)
         rows = tuple(self.rows[old] for old in order)
         return replace(self, rows=rows, bounds=bounds, reference=reference)
 

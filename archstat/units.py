@@ -67,15 +67,15 @@ def format_bytes(number: float) -> str:
 
 
 def format_ratio(ratio: float) -> str:
-    """A row over its reference in words: ``0.0368`` is ``"27.2x less"``."""
+    """A row over its reference in words: ``0.0368`` is ``"27.2x less"``; ``"1.001x"`` is near."""
     if ratio == 1:
         return "same"
     factor, word = (1 / ratio, "less") if 0 < ratio < 1 else (ratio, "more")
     if ratio <= 0:
         return "none" if ratio == 0 else f"{ratio:.3g}x"
-    digits = 1 if factor >= 10 else 2
-    text = f"{factor:.{digits}f}"
-    return f"about the same ({ratio:.5g}x)" if text == "1.00" else f"{text}x {word}"
+    digits = 0 if factor >= 100 else 1 if factor >= 10 else 2
+    text = f"{factor:,.{digits}f}"
+    return f"{ratio:.5g}x" if text == "1.00" else f"{text}x {word}"
 
 
 def format_share(share: float) -> str:

@@ -218,8 +218,8 @@ def test_every_byte_unit_is_its_factor(unit, factor):
         (27.2, "27.2x more"),
         (1.5, "1.50x more"),
         (0, "none"),
-        (0.99999, "about the same (0.99999x)"),
-        (1.001, "about the same (1.001x)"),
+        (0.99999, "0.99999x"),
+        (1.001, "1.001x"),
     ],
 )
 def test_ratio_is_put_into_words(ratio, text):
@@ -230,7 +230,7 @@ def test_ratio_is_put_into_words(ratio, text):
 @given(st.floats(1e-6, 1e6))
 def test_ratio_and_its_inverse_say_more_and_less(ratio):
     words = format_ratio(ratio), format_ratio(1 / ratio)
-    if "same" not in words[0]:
+    if not any(word.endswith("x") or word == format_ratio(1) for word in words):
         assert {w.rpartition(" ")[2] for w in words} == {"more", "less"}
 
 

@@ -185,7 +185,7 @@ def _element_wise(
             moved += elements
     shares = [row._replace(figure=row.access / whole) for row in rows.values()]
     own, least = _sums(shares)
-    text = f"{moved / whole:.1%} more only moves data" if moved else "nothing only moves data"
+    text = f"pure data movement: {f'{moved / whole:.1%}' if moved else 'none'}"
     figure = own / whole if whole else None
     return Guideline("G4", text, figure, limit, own, least, _worst_first(shares))
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from archstat.cli.progress import tracked
 from archstat.cli.screen import View
 from archstat.errors import ArchstatError, FailedModelsError
-from archstat.result import Cell, Column, Table, notes_of
+from archstat.result import Cell, Column, Mark, Table, notes_of
 
 FAILED = Column("failed", "text", "why a model has no figures")
 _Made = TypeVar("_Made")
@@ -18,8 +18,8 @@ _Made = TypeVar("_Made")
 class Attempts:
     """Does something for each of several models, and remembers those of which it failed."""
 
-    def __init__(self, models: Sequence[str]) -> None:
-        self.models = models
+    def __init__(self, models: Sequence[str], stage: str = "capturing") -> None:
+        self.models, self.stage = models, stage
         self.failed: dict[int, ArchstatError] = {}
 
     def __call__(self, make: Callable[[str], _Made]) -> list[_Made]:
@@ -30,7 +30,7 @@ class Attempts:
             FailedModelsError: all failed.
         """
         made = []
-        for number, model in enumerate(tracked(self.models)):
+        for number, model in enumerate(tracked(self.models, self.stage)):
             try:
                 made.append(make(model))
             except ArchstatError as error:
@@ -70,10 +70,11 @@ class Attempts:
             view.chosen.append(FAILED.key)
         empty: tuple[Cell, ...] = (None,) * (len(table.columns) - 1)
         rows = tuple(
-            (model, *empty, str(error) if view.is_raw else error.brief)
+            (model, *empty, str(error) if view.is_raw else Mark(error.brief, "bad"))
             for model, error in self._reasons()
         )
-        notes = notes_of([f"{model} failed: {error}" for model, error in self._reasons()])
+        said = [f"{model} failed: {error}" for model, error in self._reasons()]
+        notes = notes_of(said, "failed")
         return replace(
             table,
             columns=(*table.columns, FAILED),

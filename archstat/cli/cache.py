@@ -11,6 +11,7 @@ from archstat.cli import options
 from archstat.cli.output import Destination
 from archstat.errors import SpecError
 from archstat.result import Column, Table, notes_of
+from archstat.units import format_bytes
 
 if TYPE_CHECKING:
     from archstat.models.cache import Graphs
@@ -30,10 +31,10 @@ def cache(
     output: options.Output = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show or clear the cache of Graphs, from which a second run is answered without torch.
+    """Show or clear the cache, which lets a second run answer without torch.
 
-    It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off does
-    without it, and so does --no-cache in a command.
+    It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off turns it
+    off, and so does --no-cache for one command.
     """
     from archstat.models.cache import default_store
 
@@ -53,7 +54,8 @@ def cache(
     )
     folder, limit = (None, None) if kept is None else (str(kept.folder), kept.limit)
     off = "The cache is off: ARCHSTAT_CACHE says so, or there is no home folder."
-    notes = (off,) if kept is None else ("Taken out.",) if action == "clear" else ()
+    removed = f"Removed {entries} entr{'y' if entries == 1 else 'ies'} ({format_bytes(size)})."
+    notes = (off,) if kept is None else (removed,) if action == "clear" else ()
     row = (folder, entries, size, limit)
     destination.write(Table(columns, (row,), notes=notes_of(notes)))
 

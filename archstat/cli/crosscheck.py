@@ -12,6 +12,8 @@ from archstat.cli.output import Destination
 from archstat.cli.screen import View, show
 from archstat.errors import CaptureError, DisagreementError
 
+_NEEDED = ("model", "part", "archstat_macs", "fvcore_macs", "flop_counter_macs", "verdict")
+
 Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
 
 
@@ -20,25 +22,29 @@ def crosscheck(
     deep: Deep = False,
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     format: options.FormatName = None,
     output: options.Output = None,
     debug: options.Debug = False,
 ) -> None:
-    """Check macs against fvcore and torch's FlopCounterMode, by kind or by module.
+    """Check macs against fvcore and PyTorch's FlopCounterMode, by kind of operation or by module.
 
-    Both run a real model on cpu in a separate process. Exit code 1 if a product (conv, linear,
-    matmul, attention) differs without a known reason.
+    Each tool counts its own copy of the model in a separate process, on cpu. Exit code 1 if a
+    product (conv, linear, matmul, attention) differs without a known reason.
     """
     from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table
     from archstat.tables.crosscheck import crosscheck as check
 
     view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
-    attempts = Attempts(models)
-    found = attempts(lambda model: check([model], input or None, batch, deep=deep))
+    attempts, shapes = (
+        Attempts(models, "fvcore and PyTorch count"),
+        options.shapes(input, resolution),
+    )
+    found = attempts(lambda model: check([model], shapes, batch, deep=deep))
     parts = [part for each in found for part in each]
     table = attempts.told(crosscheck_table(parts), view)
-    show(table, view, attempts.keys(table.keys()), ())
+    show(table, view, attempts.keys(table.keys()), attempts.keys(_NEEDED))
     attempts.refuse()
     alone = [model for model in models if not any(p.compared for p in parts if p.model == model)]
     if alone:

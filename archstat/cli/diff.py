@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from archstat.diff.snapshots import Snapshot
     from archstat.models.cache import Graphs
 
-_RULES = (Rule("--head", needs="--base"),)
+_RULES = (
+    Rule("--head", needs="--base"),
+    Rule("--resolution", excludes=("--base",), hint="write MODEL,resolution=SIZE"),
+)
 
 Sides = Annotated[
     list[str],
@@ -45,6 +48,7 @@ def diff(
     top: options.Top = None,
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
@@ -70,7 +74,7 @@ def diff(
     if added and not destination.is_raw:
         keys = [*USUAL, *added]
     graphs = graphs_for(no_cache)
-    before, after = _both(sides, base, head, input, batch, graphs)
+    before, after = _both(sides, base, head, options.shapes(input, resolution), batch, graphs)
     found = differences(before, after)
     raw = destination.is_raw
     destination.write(*([raw_table(found, keys, top)] if raw else views(found, keys, top)))
@@ -79,8 +83,8 @@ def diff(
 
 
 def _both(
-    sides: Sequence[str], base: str | None, head: str | None, input: Sequence[str] | None,
-    batch: int | None, graphs: Graphs,
+    sides: Sequence[str], base: str | None, head: str | None, input: Any, batch: int | None,
+    graphs: Graphs,
 ) -> tuple[tuple[Snapshot, ...], tuple[Snapshot, ...]]:  # fmt: skip
     """The models before and after.
 
@@ -108,16 +112,14 @@ def _both(
     return before, snapshots_at(sides[0], head, input, batch)
 
 
-def _here(
-    text: str, input: Sequence[str] | None, batch: int | None, graphs: Graphs
-) -> tuple[Snapshot, ...]:
+def _here(text: str, input: Any, batch: int | None, graphs: Graphs) -> tuple[Snapshot, ...]:
     from archstat.diff.saved import is_file_of_models, saved_snapshots
     from archstat.diff.snapshots import snapshot_of
     from archstat.models.pipeline import report
 
     if is_file_of_models(text):
         return saved_snapshots(text)
-    return (snapshot_of(report(graphs(text, input or None, batch), text)),)
+    return (snapshot_of(report(graphs(text, input, batch), text)),)
 
 
 def _unknown_ops(snapshots: Sequence[Snapshot]) -> int:

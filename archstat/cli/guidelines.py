@@ -12,7 +12,7 @@ from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE
 from archstat.cli.output import Destination
-from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.cli.screen import View, held, refuse_incomplete, show
 from archstat.errors import SpecError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def guidelines(
     fusion: options.FusionName = "inference",
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
@@ -83,7 +84,8 @@ def guidelines(
     view = View(Destination(format, output), COLUMNS, columns)
     limits, fused, graphs = _limits(g1, g2, g3, g4), checked_fusion(fusion), graphs_for(no_cache)
     attempts, several = Attempts(models), len(models) > 1
-    found = attempts(lambda spec: judged(spec, graphs(spec, input or None, batch), limits, fused))
+    shapes = options.shapes(input, resolution)
+    found = attempts(lambda spec: judged(spec, graphs(spec, shapes, batch), limits, fused))
     most = _ON_SCREEN if view.leaves_choice and top is None else top
     needed: list[str] = []
     if view.leaves_choice and several and not top:
@@ -92,7 +94,7 @@ def guidelines(
         table = guideline_table(found, fused, most)
         if view.leaves_choice:
             table = for_screen(table, several=several)
-            needed = attempts.keys([key for key in _NEEDED if key in table.keys()])  # noqa: SIM118
+            needed = attempts.keys(held(table, _NEEDED))
     table = attempts.told(table, view)
     # A screen keeps the order of the columns.
     show(table, view, needed if needed and not view.destination.is_screen else None, needed)

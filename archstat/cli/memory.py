@@ -11,11 +11,15 @@ from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.completion import complete_optimizer
 from archstat.cli.output import Destination, check_plot
-from archstat.cli.screen import View, show
+from archstat.cli.screen import View, refuse_incomplete, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
               "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
+_NEEDED = ("model", "largest_batch", "training_memory_bytes", "measured_training_bytes",
+           "peak_memory_bytes", "measured_peak_bytes", "saved_activation_bytes", "param_bytes",
+           "gradient_bytes", "optimizer_bytes", "peak_module", "peak_phase", "beyond_bytes",
+           "training_macs", "ideal_peak_bytes", "input")  # fmt: skip
 _BESIDE = {
     "measured_training_bytes": "training_memory_bytes", "measured_peak_bytes": "peak_memory_bytes"
 }  # fmt: skip
@@ -61,9 +65,13 @@ def memory(
     plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
     format: options.FormatName = None,
     output: options.Output = None,
+    strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
     """Show the memory of a training step, its parts, and of inference; find the batch that fits.
@@ -86,22 +94,25 @@ def memory(
 
     budget = None if fits is None else parse_bytes(fits)
     on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
-    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns)
+    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort, top=top)
     settings = Plan(
         optimizer.lower(), dtype and short_dtype(dtype), amp, kernels.lower()
     ).settings()
+    shapes = options.shapes(input, resolution)
     check_plot(plot)
-    attempts = Attempts(models)
+    attempts = Attempts(models, "running a training step of")
     rows = attempts(
-        lambda model: memory_row(model, settings, input, batch, budget, measure=measure)
+        lambda model: memory_row(model, settings, shapes, batch, budget, measure=measure)
     )
     shown = attempts.keys(_on_screen([column.key for column in on_request]))
-    show(attempts.told(memory_table(rows, settings), view), view, shown, ())
+    table = attempts.told(memory_table(rows, settings, fits or ""), view)
+    show(table, view, shown, attempts.keys(_NEEDED))
     if plot is not None:
         from archstat.reporters.plots.memory_timeline import plot_memory_timeline
 
         plot_memory_timeline([timeline(row) for row in rows], plot)
     attempts.refuse()
+    refuse_incomplete(sum(len(row.uncounted) for row in rows), strict, table.notes)
 
 
 def _on_screen(on_request: list[str]) -> list[str]:

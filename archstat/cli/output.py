@@ -15,17 +15,25 @@ from archstat.files import write_whole
 from archstat.reporters import format_for, format_named
 from archstat.result import Table
 
+# What ASCII has for the signs of a table.
+_PLAIN = str.maketrans(
+    {**dict(zip("─│├└✓✗·±█", "-||`vx.+#", strict=True)), "²": "^2", "…": "...", "→": "->"}
+)
+
 
 def page_or_print(text: str) -> None:
     """Print; on a terminal too short for it, through $PAGER or less, as git does.
 
     A reader that closes its end early has seen enough: that is no error.
     """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
     long = sys.stdout.isatty() and text.count("\n") >= shutil.get_terminal_size().lines
     if long and _paged(text):
         return
-    encoding = sys.stdout.encoding or "utf-8"
-    text = text.encode(encoding, "replace").decode(encoding)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

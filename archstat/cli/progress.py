@@ -1,12 +1,13 @@
-"""A progress bar on standard error, where somebody looks at it and it is worth it."""
+"""A progress bar on standard error, where somebody looks at it and has to wait."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from threading import Timer
+from typing import TYPE_CHECKING, Any, Protocol
 
 from archstat.measure.latency.measurement import Interval, Progress
 from archstat.units import format_milliseconds, format_share
@@ -87,22 +88,71 @@ def _interval(interval: Interval) -> str:
     return f"{middle} ±{format_share(interval.half_width)}" if interval.half_width else middle
 
 
-_WORTH_A_BAR = 3
-
-
-def tracked(models: Sequence[str]) -> Iterable[str]:
-    """The models in order, with a bar on a terminal when there are more than two."""
-    return _with_bar(models) if len(models) >= _WORTH_A_BAR and sys.stderr.isatty() else models
-
-
-def _with_bar(models: Sequence[str]) -> Iterator[str]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(models))
-        for model in models:
-            progress.update(task, description=model)
+def tracked(models: Sequence[str], stage: str = "capturing") -> Iterator[str]:
+    """The models in order, with a bar on a terminal that has to wait."""
+    with working(stage, len(models) if len(models) > 1 else None) as tell:
+        for number, model in enumerate(models):
+            tell(number, f"{stage} {model}")
             yield model
-            progress.advance(task)
+
+
+_PATIENCE_S = 0.5  # what is done sooner shows nothing
+
+
+@contextmanager
+def working(text: str, total: float | None = None) -> Iterator[Tell]:
+    """Give whom to tell what is done of a total, which shows on a terminal that has to wait."""
+    if not sys.stderr.isatty():
+        yield _Bar(text, total).tell
+        return
+    bar = _Bar(text, total)
+    timer = Timer(_PATIENCE_S, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield bar.tell
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+class Tell(Protocol):
+    """Who is told how much is done and, where that changes, what is being done."""
+
+    def __call__(self, done: float, text: str | None = None) -> None:
+        """Take note."""
+
+
+class _Bar:
+    """A bar that another thread may start; without a total it moves to and fro."""
+
+    def __init__(self, text: str, total: float | None) -> None:
+        self.text, self.total, self.done = text, total, 0.0
+        self.bar: Any = None
+
+    def tell(self, done: float, text: str | None = None) -> None:
+        """Take note of what is done, and show it if the bar is there."""
+        self.done, self.text = done, text or self.text
+        if self.bar is not None:
+            self.bar.update(0, completed=done, description=self.text)
+
+    def start(self) -> None:
+        """Show the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        # A spinner of ASCII, and streams that stay as they are while the command redirects them.
+        columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False),
+                   BarColumn(20), TimeElapsedColumn())  # fmt: skip
+        bar = Progress(*columns, console=Console(stderr=True), transient=True,
+                       redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+        task = bar.add_task(self.text, total=self.total)
+        bar.update(task, completed=self.done)
+        bar.start()
+        self.bar = bar
+
+    def stop(self) -> None:
+        """Take it away, if it is there."""
+        if self.bar is not None:
+            self.bar.stop()

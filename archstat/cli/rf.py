@@ -13,9 +13,11 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.help import INPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, page_or_print
-from archstat.cli.screen import View, show
+from archstat.cli.progress import working
+from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import DisagreementError, InputError, SpecError
 from archstat.result import Table, notes_of
 from archstat.units import format_shape, parse_shape
@@ -29,6 +31,8 @@ _LIST_NEEDS = ("layer", "type", "receptive_field", "effective_stride", "output",
 _MODEL_NEEDS = ("layer", "receptive_field", "effective_stride", "output", "kernel", "stride",
                 "effective_padding", "padding", "type", "global_from", "weights", "macs",
                 "dilation", "lost")  # fmt: skip
+_NETWORK_NEEDS = ("model", "receptive_field", "effective_stride", "output", "global_from", "layer",
+                  "effective_padding", "input")  # fmt: skip
 _ADVICE_NEEDS = ("rule", "verdict", "figure", "layers")
 _MOST_NAMED = 3
 _NO_MODULE = "a layer list has no module to run; give a MODEL"
@@ -39,6 +43,7 @@ _RULES = (
     Rule("--effective", excludes=("--every",), takes_one_model=True),
     *(Rule(option, takes_one_model=True) for option in ("--every", "--at", "--position")),
     Rule("--layers", excludes=("--check", "--effective"), hint=_NO_MODULE),
+    Rule("--layers", excludes=("--batch", "--resolution"), hint="--input gives its size"),
     Rule("--channels", needs="--layers", hint="a model knows its own channels"),
     Rule("--weights", needs="--effective", hint="no other figure depends on weights"),
 )  # fmt: skip
@@ -52,7 +57,7 @@ Layers = Annotated[
 Input = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="SHAPE", help="Input without the batch, such as 3x224x224; for "
-                 "a layer list also 224 or 224x160."),
+                 "a layer list also 224 or 224x160.", rich_help_panel=INPUT),
 ]  # fmt: skip
 Channels = Annotated[
     int | None,
@@ -71,7 +76,7 @@ Advise = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="Measure it on the real module; exit code 1 if it disagrees."),
+    typer.Option("--check", help="Verify by running the module (slow); exit 1 on a difference."),
 ]
 Effective = Annotated[
     bool, typer.Option("--effective", help="The effective field: where the gradient's mass lies.")
@@ -122,10 +127,15 @@ def rf(
     effective: Effective = False,
     weights: Weights = None,
     plot: options.Plot = None,
+    batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
     output: options.Output = None,
+    strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
     """Show the receptive field, effective stride and effective padding of every layer.
@@ -140,11 +150,11 @@ def rf(
         raise SpecError("rf needs a MODEL or --layers LIST, such as --layers 3x3,3x3/2,3x3d2.")
     destination, place = Destination(format, output), _position(position)
     check_plot(plot)
-    graphs = graphs_for(no_cache) if models else None
+    graphs = graphs_for(no_cache)
     networks = [_of_list(text, input or [], channels) for text in layers or ()]
     attempts = Attempts(models or ())
-    if graphs is not None:
-        networks += attempts(lambda spec: _of_model(spec, graphs(spec, input or None)))
+    shapes = options.shapes(input, resolution)
+    networks += attempts(lambda spec: _of_model(spec, graphs(spec, shapes, batch)))
     if check:
         table, finish = _checked(networks[0], at)
     elif effective:
@@ -153,15 +163,17 @@ def rf(
         several = len(networks) + len(attempts.failed) > 1
         table = _table(networks, several, at, place, advise, every, destination.is_raw)
         finish = partial(_draw, plot, networks, at, place)
-    view = View(destination, table.columns, columns)
+    view = View(destination, table.columns, columns, sort, top=top)
     slips = [slip for network in networks for slip in network.slips]
     table = replace(table, notes=(*table.notes, *notes_of(slips)))
     table = attempts.told(for_screen(table) if view.leaves_choice else table, view)
-    show(table, view, attempts.keys(table.keys()), _needs(table, networks[0].is_list))
+    needs = _needs(table, networks[0].is_list)
+    show(table, view, attempts.keys(table.keys()), attempts.keys(needs))
     finish()
     attempts.refuse()
-    if graphs is not None:
-        tell_of_cache(graphs, len(models or ()), view.is_raw)
+    tell_of_cache(graphs, len(models or ()), view.is_raw)
+    unknown = sum(not row.known for network in networks for row in network.fields.rows)
+    refuse_incomplete(unknown, strict, table.notes)
 
 
 def _of_list(text: str, input: Sequence[str], channels: int | None) -> Network:
@@ -216,12 +228,12 @@ def _table(
 
 
 def _needs(table: Table, is_list: bool) -> Sequence[str]:
-    """The columns by need: those of layers and rules; other tables go on below."""
+    """The columns, the most needed first."""
     known = table.keys()
     if "rule" in known:
         return [key for key in _ADVICE_NEEDS if key in known]
     if "kernel" not in known:
-        return ()
+        return _NETWORK_NEEDS
     needs = _LIST_NEEDS if is_list else _MODEL_NEEDS
     # What was asked for by name, such as a position, comes first.
     return [*(key for key in known if key not in needs), *(key for key in needs if key in known)]
@@ -232,7 +244,8 @@ def _checked(network: Network, at: str | None) -> tuple[Table, Callable[[], None
     from archstat.measure.field.measured import measured_field
     from archstat.tables.rf_measured import check_table
 
-    found = measured_field(network.title, network.fields, network.row(at))
+    with working(f"checking {network.title}", 1.0) as tell:
+        found = measured_field(network.title, network.fields, network.row(at), tell)
 
     def finish() -> None:
         if not found.agrees:
@@ -249,7 +262,9 @@ def _effective(
     from archstat.measure.field.effective import effective_field
     from archstat.tables.rf_measured import effective_table
 
-    found = effective_field(network.title, network.fields, network.row(at), weights=weights)
+    row = network.row(at)
+    with working(f"differentiating {network.title}", 1.0) as tell:
+        found = effective_field(network.title, network.fields, row, weights=weights, watch=tell)
 
     def finish() -> None:
         if destination.is_screen and destination.path is None:

@@ -13,10 +13,10 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot
-from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.cli.screen import View, held, refuse_incomplete, show
 from archstat.errors import SpecError
 from archstat.hints import did_you_mean
-from archstat.result import Column, Table
+from archstat.result import Column
 from archstat.units import short_dtype
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _DEVICE_NEEDS = ("device", "memory_bytes", "bandwidth", "vector_float32", "tenso
                  "tensor_tfloat32", "tensor_float16", "tensor_int8", "title")  # fmt: skip
 _MODEL_NEEDS = ("model", "input", "time_floor_ms", "bound", "compute_bound_share",
                 "arithmetic_intensity", "flops", "memory_access_bytes")  # fmt: skip
-_RULES = (Rule("--every", takes_one_model=True), Rule("--top", takes_one_model=True))
+_RULES = (Rule("--every", takes_one_model=True),)
 
 DeviceName = Annotated[
     str | None,
@@ -64,7 +64,9 @@ def roofline(
     plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
+    sort: options.Sort = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
     output: options.Output = None,
@@ -73,27 +75,34 @@ def roofline(
 ) -> None:
     """Show the least time of every layer on a device, and whether compute or memory bounds it.
 
-    An op takes at least its flops over the peak, and its memory access over the bandwidth.
-    Several models get a row each, with ratios to the first. Times are floors, not forecasts.
+    An operation takes at least its flops over the peak, and its memory access over the bandwidth.
+    Several models get a row each, with ratios to the first. Times are lower bounds.
     """
-    from archstat.tables.roofline import device_table, layer_table, model_table
+    from archstat.tables.roofline import device_table, layer_table, model_table, named_total
 
     destination = Destination(format, output)
     if list_devices:
         table = device_table(_devices(device_file))
-        show(table, View(destination, table.columns, columns), _held(table, _DEVICE_NEEDS))
+        show(table, View(destination, table.columns, columns, sort), held(table, _DEVICE_NEEDS))
         return
     check_options(context, *_RULES)
     roof = _roof(models, device, device_file, short_dtype(dtype), fusion, measure)
     specs = models or []
     several = len(specs) > 1
-    view = View(destination, _known(several, every), columns)
+    order = sort or ("-time_floor_ms" if top else None)
+    view = View(destination, _known(several, every), columns, order, top=top)
     check_plot(plot)
-    graphs, attempts = graphs_for(no_cache), Attempts(specs)
-    found = attempts(lambda spec: roof(spec, graphs(spec, input or None, batch)))
-    table = model_table(found) if several else layer_table(found[0], every, top)
+    graphs, shapes, attempts = (
+        graphs_for(no_cache),
+        options.shapes(input, resolution),
+        Attempts(specs),
+    )
+    found = attempts(lambda spec: roof(spec, graphs(spec, shapes, batch)))
+    table = model_table(found) if several else layer_table(found[0], every)
+    table = named_total(table) if view.leaves_choice and not several else table
     table = attempts.told(table, view)
-    show(table, view, attempts.keys(_held(table, _MODEL_NEEDS if several else _LAYER_NEEDS)))
+    needs = attempts.keys(held(table, _MODEL_NEEDS if several else _LAYER_NEEDS))
+    show(table, view, needs, totals=0 if several else 1)
     tell_of_cache(graphs, len(found), view.is_raw)
     if plot is not None:
         _draw(plot, found)
@@ -105,11 +114,6 @@ def _devices(own: str | None) -> list[Device]:
     from archstat.analyses.device_files import built_in, read_devices
 
     return list({**built_in(), **(read_devices(own) if own is not None else {})}.values())
-
-
-def _held(table: Table, keys: Sequence[str]) -> list[str]:
-    known = table.keys()
-    return [key for key in keys if key in known]
 
 
 def _known(several: bool, every: bool) -> tuple[Column, ...]:

@@ -61,7 +61,7 @@ class View:
     Args:
         destination: the checked format and file.
         known: the columns that the table will have.
-        columns, sort: the options of these names.
+        columns, sort, top: the options of these names.
         first: the key that stands in front of chosen ones; by default the first column's.
 
     Raises:
@@ -75,11 +75,12 @@ class View:
         columns: str | None = None,
         sort: str | None = None,
         first: str | None = None,
+        top: int | None = None,
     ) -> None:
         self.destination = destination
         first = known[0].key if first is None else first
         self.chosen, self.added = chosen_columns(columns, known, first)
-        self.order = sort_key(sort, known)
+        self.order, self.top = sort_key(sort, known), top
 
     @property
     def is_raw(self) -> bool:
@@ -96,34 +97,37 @@ def show(
     table: Table,
     view: View,
     shown: Sequence[str] | None = None,
-    needed: Sequence[str] | None = None,
+    needed: Sequence[str] = (),
     *,
+    totals: int = 0,
     conventions: bool = False,
     transpose: bool = False,
 ) -> None:
-    """Sort a table, select its columns, fit them to the screen, and write it.
+    """Sort a table, take its first rows, select its columns and write it.
 
     Args:
         shown: the columns that a reader gets who chose none, in this order; by default all.
-        needed: those that a narrow screen keeps, the most needed first, by default in the order in
-            which they are shown; none if what is too wide is to go on below.
+        needed: those that a narrow screen keeps, the most needed first; by default in the order in
+            which they are shown.
+        totals: how many rows at the end stay there.
         conventions: whether a sentence below says which conventions the columns go by.
         transpose: one column a row.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    if view.order is not None:
-        table = table.sort(*view.order)
+    if view.order is not None or view.top is not None:
+        end = len(table) - totals
+        order = table.order(*view.order) if view.order else range(len(table))
+        body = [row for row in order if row < end][: view.top]
+        table = table.take([*body, *range(end, len(table))])
     if not view.leaves_choice:
         shown, needed = view.chosen, ()
     keys = table.keys() if shown is None else shown
     keys = [*keys, *(key for key in view.added if key not in keys)]
-    selected = table.select(keys)
+    selected = replace(table.select(keys), needed=(*needed, *view.added))
     if view.destination.is_screen:
-        order = keys if needed is None else needed
-        width = screen_width(view.destination.path)
-        selected = _with_ratios(on_screen(selected, order, width) if order else selected, table)
+        selected = _with_ratios(selected, table)
     if conventions and not view.is_raw:
         selected = with_conventions(selected)
     view.destination.write(transposed(selected, raw=view.is_raw) if transpose else selected)
@@ -135,10 +139,12 @@ def _with_ratios(shown: Table, whole: Table) -> Table:
         return shown
     keys, known = shown.keys(), whole.keys()
     ratios = [ratio for key in keys if (ratio := key + RATIO_SUFFIX) in known and ratio not in keys]
-    if len(whole) > _MOST_WITH_RATIOS and ratios:
+    if not ratios:
+        return shown
+    if len(whole) > _MOST_WITH_RATIOS:
         note = f"Above {_MOST_WITH_RATIOS} models without ratios; --columns +{ratios[0]} shows one."
         return replace(shown, notes=(*shown.notes, *notes_of([note])))
-    return replace(whole.select([*keys, *ratios]), notes=shown.notes) if ratios else shown
+    return replace(whole.select([*keys, *ratios]), notes=shown.notes, needed=shown.needed)
 
 
 _MOST_WITH_RATIOS = 8
@@ -149,37 +155,16 @@ def filled(table: Table, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if any(cell is not None for cell in table.column(key))]
 
 
-_GAP = 2
+def held(table: Table, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that the table has."""
+    known = table.keys()
+    return [key for key in keys if key in known]
 
 
 def screen_width(path: Path | None) -> int | None:
     """The columns of the terminal that a table goes to; None for a file or a pipe."""
     to_terminal = path is None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if to_terminal else None
-
-
-def on_screen(table: Table, needed: Sequence[str], width: int | None) -> Table:
-    """The columns among `needed` that stand side by side in `width`; a note names the others.
-
-    Where a name leaves no room for a second column, all of them: the console folds the name then,
-    and goes on below.
-    """
-    lines = [table.keys(), *table.formatted()]
-    taken, left = -_GAP, []
-    kept = set()
-    for key in needed:
-        index = table.index(key)
-        taken += _GAP + max(len(line[index]) for line in lines)
-        if width is None or taken <= width:
-            kept.add(key)
-        else:
-            left.append(key)
-            width = 0 if width is None else min(width, taken - 1)
-    if len(kept) < min(2, len(needed)):
-        return table.select([column.key for column in table.columns if column.key in needed])
-    shown = table.select([column.key for column in table.columns if column.key in kept])
-    note = f"A wider screen or --columns also shows {', '.join(left)}."
-    return replace(shown, notes=(*shown.notes, *notes_of([note]))) if left else shown
 
 
 # The convention that a column goes by; csv has none, json holds all of them.

@@ -1,24 +1,41 @@
-"""The screen: rounded numbers with units, ratios below them, no number lost when it is narrow."""
+"""The screen: rounded numbers with units, ratios below them, and as many columns as it is wide."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from archstat.result import RATIO_SUFFIX, Cell, Column, Table
+from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, Tone
 
 _GAP = 2
-_NARROWEST_NAME = 12
+_NARROWEST_TEXT = 12
+# What stands above a column whose key is wider than its figures.
+HEADINGS: Mapping[str, str] = {
+    "activations": "activ.", "receptive_field": "rf", "smallest_receptive_field": "least rf",
+    "effective_stride": "rf stride", "effective_padding": "rf pad", "padding": "pad",
+    "dilation": "dil.", "memory_access": "mem access", "memory_access_bytes": "mem access",
+    "arithmetic_intensity": "int.", "peak_memory_bytes": "peak", "ideal_peak_bytes": "ideal peak",
+    "training_memory_bytes": "training", "gradient_bytes": "gradients",
+    "optimizer_bytes": "optimizer", "saved_activation_bytes": "saved",
+    "measured_training_bytes": "measured", "measured_peak_bytes": "measured peak",
+    "param_bytes": "param bytes", "time_floor_ms": "least time", "time_share": "share",
+    "compute_bound_share": "compute-bound", "attainable_flops": "flops/s",
+    "archstat_macs": "archstat", "fvcore_macs": "fvcore", "flop_counter_macs": "FlopCounter",
+}  # fmt: skip
+_SIGNS: Mapping[Tone, tuple[str, str]] = {
+    "good": ("✓", "green"), "bad": ("✗", "red"), "open": ("~", "yellow")
+}  # fmt: skip
 
 
 def to_console(table: Table, width: int | None = None, colour: bool | None = None) -> str:
     """The table as text; by default as wide, and as colourful, as standard output allows.
 
-    A table too wide for the screen goes on below, its first column repeated.
+    The columns that a screen has no room for are named below; the first column is always there.
     """
     from rich.console import Console
 
@@ -27,26 +44,34 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
         width = shutil.get_terminal_size().columns
     if colour is None:
         colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    columns = _shown(table)
+    cells = {column.key: _lines(table, column) for column in columns}
+    room = _room(columns, cells, table.needed, width)
     text = io.StringIO()
     console = Console(
         file=text,
-        width=width or 100_000,
+        # A name and the most needed figure are shown on any screen.
+        width=max(width, sum(room.values()) + _GAP * (len(room) - 1)) if width else 100_000,
         force_terminal=colour,
         highlight=False,
         markup=False,
         emoji=False,
         legacy_windows=False,
     )
-    columns = _shown(table)
-    cells = {column.key: _lines(table, column) for column in columns}
-    room = _room(columns, cells, width)
-    for number, part in enumerate(_parts(columns, cells, room)):
-        if number:
-            console.print()
-        console.print(_rich_table(table, part, cells, room.text))
-    for note in table.notes:
-        console.print(note.text)
+    console.print(_rich_table([c for c in columns if c.key in room], cells, room))
+    hidden = [column.key for column in columns if column.key not in room]
+    said = f"Hidden for width: {', '.join(hidden)} (widen the terminal or use --columns)."
+    notes = (*table.notes, *([Note("note", "", said)] if hidden else ()))
+    if notes and notes[0].text:
+        console.print()
+    for note in notes:
+        console.print(note.text, style="dim" if note.topic == "note" else "")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def heading(column: Column) -> str:
+    """What stands above a column."""
+    return HEADINGS.get(column.key, column.key)
 
 
 def _shown(table: Table) -> list[Column]:
@@ -55,21 +80,29 @@ def _shown(table: Table) -> list[Column]:
     return [c for c in table.columns if c.key.removesuffix(RATIO_SUFFIX) not in keys - {c.key}]
 
 
-# A cell, the ratio below it, and whether that is better than the reference.
-_Lines = tuple[str, str, bool]
-_APART = 1.005  # less is said to be about the same
+class _Lines(NamedTuple):
+    """A cell with its style, and the ratio below it with its own."""
+
+    value: str
+    style: str = ""
+    below: str = ""
+    style_below: str = ""
+
+
+_APART = 1.005  # less has no colour
 
 
 def _lines(table: Table, column: Column) -> list[_Lines]:
     """Each row's cell, and the ratio to print below it."""
-    values = [
-        column.format(cell, (row, column.key) in table.bounds)
-        for row, cell in enumerate(table.column(column.key))
-    ]
+    cells = table.column(column.key)
+    values = [column.format(cell, (row, column.key) in table.bounds)
+              for row, cell in enumerate(cells)]  # fmt: skip
+    if column.key == _INPUT and all(map(_ONE_IMAGE.fullmatch, values)):
+        values = [value.removeprefix("1x") for value in values]
+    lines = [_marked(cell, value) for cell, value in zip(cells, values, strict=True)]
     key = column.key + RATIO_SUFFIX
-    known = table.keys()
-    if key not in known:
-        return [(value, "", False) for value in values]
+    if key not in table.keys():  # noqa: SIM118
+        return lines
     ratio = table.columns[table.index(key)]
     silent = {row for row, bounded in table.bounds if bounded == column.key}
     if table.reference in silent:
@@ -78,11 +111,25 @@ def _lines(table: Table, column: Column) -> list[_Lines]:
         silent.add(table.reference)
     return [
         # What is only a lower bound has no ratio to speak of.
-        (value, "", False)
+        line
         if cell is None or row in silent
-        else (value, ratio.format(cell), _is_better(column, cell))
-        for row, (value, cell) in enumerate(zip(values, table.column(key), strict=True))
+        else line._replace(
+            below=ratio.format(cell), style_below="green" if _is_better(column, cell) else ""
+        )
+        for row, (line, cell) in enumerate(zip(lines, table.column(key), strict=True))
     ]
+
+
+_INPUT = "input"
+_ONE_IMAGE = re.compile("1x[0-9]+(x[0-9]+){2,}")
+
+
+def _marked(cell: Cell, text: str) -> _Lines:
+    tone: Tone | None = getattr(cell, "tone", None)
+    if tone is None:
+        return _Lines(text)
+    sign, style = _SIGNS[tone]
+    return _Lines(f"{sign} {text}", style)
 
 
 def _is_better(column: Column, ratio: Cell) -> bool:
@@ -92,47 +139,42 @@ def _is_better(column: Column, ratio: Cell) -> bool:
         column.better == "higher" and ratio >= _APART)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """The width of the screen (None: endless) and the most that a text column may take of it."""
+def _room(
+    columns: Sequence[Column], cells: dict[str, list[_Lines]], needed: Sequence[str],
+    width: int | None,
+) -> dict[str, int]:  # fmt: skip
+    """How wide each column is that has room, by key: the first, and then the most needed.
 
-    width: int | None
-    text: int | None
-
-    def of(self, column: Column, cells: dict[str, list[_Lines]]) -> int:
-        natural = _width(column, cells)
-        return min(natural, self.text) if self.text and column.unit == "text" else natural
-
-
-def _room(columns: Sequence[Column], cells: dict[str, list[_Lines]], width: int | None) -> _Room:
-    natural = sum(_width(column, cells) + _GAP for column in columns) - _GAP
-    if width is None or natural <= width:
-        return _Room(width, None)
-    return _Room(width, max(_NARROWEST_NAME, width // 3))
-
-
-def _parts(
-    columns: Sequence[Column], cells: dict[str, list[_Lines]], room: _Room
-) -> Iterator[list[Column]]:
-    """The columns in groups that fit the width, the first column in each of them."""
-    first, *rest = columns
-    if room.width is None:
-        yield list(columns)
-        return
-    part, used = [first], room.of(first, cells)
-    for column in rest:
-        needed = _GAP + room.of(column, cells)
-        if len(part) > 1 and used + needed > room.width:
-            yield part
-            part, used = [first], room.of(first, cells)
-        part.append(column)
-        used += needed
-    yield part
+    A text may be folded to a third of the screen.
+    """
+    natural = {column.key: _width(column, cells) for column in columns}
+    if width is None or sum(natural.values()) + _GAP * (len(columns) - 1) <= width:
+        return natural
+    texts = {column.key for column in columns if column.unit == "text"}
+    most = max(_NARROWEST_TEXT, width // 3)
+    least = {k: min(size, most) if k in texts else size for k, size in natural.items()}
+    room: dict[str, int] = {}
+    left = width + _GAP
+    order = dict.fromkeys([columns[0].key, *(key for key in needed if key in natural), *natural])
+    for key in order:
+        if len(room) < 2 or least[key] + _GAP <= left:
+            room[key] = least[key]
+            left -= least[key] + _GAP
+    for key in room:
+        more = max(0, min(natural[key] - room[key], left))
+        room[key] += more
+        left -= more
+    return room
 
 
-def _broken(text: str, width: int | None) -> str:
+def _width(column: Column, cells: dict[str, list[_Lines]]) -> int:
+    lines = cells[column.key]
+    return max([len(heading(column)), *(max(len(one.value), len(one.below)) for one in lines)])
+
+
+def _broken(text: str, width: int) -> str:
     """A spec too long for its column, broken after commas."""
-    if width is None or len(text) <= width:
+    if len(text) <= width:
         return text
     lines = [""]
     for piece in text.replace(",", ",\n").split("\n"):
@@ -142,13 +184,8 @@ def _broken(text: str, width: int | None) -> str:
     return "\n".join(lines)
 
 
-def _width(column: Column, cells: dict[str, list[_Lines]]) -> int:
-    lines = (line for *texts, _ in cells[column.key] for line in texts)
-    return max([len(column.key), *(len(line) for line in lines)])
-
-
 def _rich_table(
-    table: Table, part: Sequence[Column], cells: dict[str, list[_Lines]], room: int | None
+    columns: Sequence[Column], cells: dict[str, list[_Lines]], room: Mapping[str, int]
 ) -> object:
     from rich import box
     from rich.table import Table as RichTable
@@ -157,24 +194,23 @@ def _rich_table(
     # The box draws one column of the gap itself.
     padding = (0, _GAP - 1, 0, 0)
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-    for column in part:
-        text = column.unit == "text"
+    for column in columns:
+        is_text = column.unit == "text"
         grid.add_column(
-            column.key,
-            justify="left" if text else "right",
+            heading(column),
+            justify="left" if is_text else "right",
             overflow="fold",
-            no_wrap=not text,
-            max_width=room if text else None,
+            no_wrap=not is_text,
+            max_width=room[column.key],
             header_style="bold",
         )
-    for row in range(len(table)):
-        line = []
-        for column in part:
-            value, below, is_better = cells[column.key][row]
-            shown = _broken(value, room) if column.unit == "text" else value
-            cell = Text(shown, style="bold" if column is part[0] else "")
-            if below:
-                cell.append(f"\n{below}", style="green" if is_better else "")
-            line.append(cell)
-        grid.add_row(*line)
+    for line in zip(*(cells[column.key] for column in columns), strict=True):
+        texts = []
+        for column, cell in zip(columns, line, strict=True):
+            value = _broken(cell.value, room[column.key]) if column.unit == "text" else cell.value
+            text = Text(value, style="bold" if column is columns[0] else cell.style)
+            if cell.below:
+                text.append(f"\n{cell.below}", style=cell.style_below)
+            texts.append(text)
+        grid.add_row(*texts)
     return grid

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 
 from archstat.analyses import CONVENTION
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.rules import LATENCY
-from archstat.budgets.verdicts import Verdict, exact, percent, times_over
-from archstat.result import Cell, Column, Table
+from archstat.budgets.verdicts import State, Verdict, exact, percent, times_over
+from archstat.result import Cell, Column, Mark, Table, Tone
 from archstat.tables.check_reasons import explanation, place
 
 RAW_COLUMNS = (
@@ -37,6 +39,11 @@ _SHOWN = (
     Column("verdict", "text", "kept, broken, can't tell, informational, incomplete or failed"),
 )
 
+_TONES: Mapping[State, Tone] = {
+    "kept": "good", "broken": "bad", "failed": "bad", "informational": "open",
+    "incomplete": "open", "can't tell": "open",
+}  # fmt: skip
+
 
 def raw_table(outcome: Outcome) -> Table:
     """One row a rule with exact numbers; an axis that sees everything is None."""
@@ -62,9 +69,9 @@ def shown_table(outcome: Outcome) -> Table:
         for verdict in judged.verdicts:
             rows.append(
                 (judged.budget.name, _rule(verdict), _value(verdict), since_lock(judged, verdict),
-                 _limit(verdict), _margin(verdict), verdict.state)
+                 _limit(verdict), _margin(verdict), Mark(verdict.state, _TONES[verdict.state]))
             )  # fmt: skip
-    table = _table(outcome, _SHOWN, rows)
+    table = replace(_table(outcome, _SHOWN, rows), needed=("budget", "rule", "verdict"))
     if outcome.lock is not None:
         return table
     return table.select([column.key for column in _SHOWN if column.key != "change"])

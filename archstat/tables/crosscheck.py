@@ -10,7 +10,7 @@ from typing import Any
 from archstat.analyses import CONVENTION
 from archstat.measure.other_tools import PeerCount, counted_elsewhere
 from archstat.models.pipeline import analyze
-from archstat.result import Cell, Column, Report, Table
+from archstat.result import Cell, Column, Mark, Report, Table
 from archstat.tables.summary import module_totals
 
 _TOOLS = ("fvcore", "flop_counter")
@@ -176,4 +176,6 @@ def _figures(part: Part) -> Iterator[Cell]:
 
 def _said(part: Part) -> str:
     said = "; ".join(peer.remark for peer in part.peers if peer.remark)
-    return said or ("" if part.name == _TOTAL else "agrees")
+    if said:
+        return Mark(said, "bad" if part.disagrees else "open")
+    return "" if part.name == _TOTAL else Mark("agrees", "good")

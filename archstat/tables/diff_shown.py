@@ -79,7 +79,9 @@ def layers_table(
         *(part for column in figures for part in _change_and_share(column)),
     )
     notes = (*remarks(differences), *notes_of(said))
-    return table_of_differences(differences, columns, rows, notes)
+    table = table_of_differences(differences, columns, rows, notes)
+    kept = ("model", "layer", "status", *(f"{one.key}_change" for one in figures), "structure")
+    return replace(table, needed=kept)
 
 
 def _change_and_share(column: Column) -> Iterator[Column]:

@@ -11,7 +11,7 @@ from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.operations import operations
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
-from archstat.result import Cell, Column, Number, Table, notes_of
+from archstat.result import Cell, Column, Mark, Number, Table, notes_of
 from archstat.tables import of_graphs
 from archstat.units import format_share
 
@@ -126,7 +126,9 @@ def _rows(judged: Judged, top: int | None) -> Iterator[tuple[Cell, ...]]:
             )  # fmt: skip
 
 
-_WORDS: Mapping[bool | None, str] = {True: "broken", False: "kept", None: ""}
+_WORDS: Mapping[bool | None, str] = {
+    True: Mark("broken", "bad"), False: Mark("kept", "good"), None: ""
+}  # fmt: skip
 
 
 def _verdict(guideline: Guideline) -> str:
@@ -140,8 +142,9 @@ def _shown(guideline: Guideline, top: int | None) -> Sequence[Breach]:
 
 
 def _short(guideline: Guideline) -> str:
-    figure = _written(guideline.name, guideline.figure)
-    return f"{figure} {_verdict(guideline)}".strip() if figure else "-"
+    figure, verdict = _written(guideline.name, guideline.figure), _verdict(guideline)
+    text = f"{figure} {verdict}".strip() or "-"
+    return Mark(text, verdict.tone) if isinstance(verdict, Mark) else text
 
 
 def _written(name: str, figure: Cell) -> str:

@@ -35,8 +35,8 @@ MEMORY_COLUMNS = (
 )  # fmt: skip
 
 
-def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
-    """The rows with the sentences that say what the figures leave out."""
+def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") -> Table:
+    """The rows with the sentences that say what the figures leave out; `room` as it was typed."""
     searched = any(row.fit is not None for row in rows)
     measured = any(row.real is not None for row in rows)
     columns = (
@@ -44,7 +44,7 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings) -> Table:
         *(MEASURED_COLUMNS if measured else ()),
         *(FIT_COLUMNS if searched else ()),
     )
-    found = [note for row in rows if (note := _found(row))]
+    found = [note for row in rows if (note := _found(row, room))]
     return Table(
         columns=columns,
         rows=tuple(_cells(row) for row in rows),
@@ -83,11 +83,11 @@ def _cells(row: MemoryRow) -> tuple[Cell, ...]:
     return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
 
 
-def _found(row: MemoryRow) -> str | None:
+def _found(row: MemoryRow, room: str) -> str | None:
     """The sentence about the search."""
     if row.fit is None or row.budget is None:
         return None
-    room, peak = format_bytes(row.budget), format_bytes(row.fit.peak)
+    room, peak = room or format_bytes(row.budget), format_bytes(row.fit.peak)
     if not row.fit.batch:
         return (
             f"{row.model} does not fit {room}: a batch of {row.fit.smallest}, "
@@ -101,6 +101,9 @@ def _found(row: MemoryRow) -> str | None:
     )
 
 
+_KERNELS = {"cpu": "CPU kernels (--kernels cuda for a GPU)", "cuda": "CUDA kernels"}
+
+
 def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     losses = " or ".join(dict.fromkeys(row.step.loss for row in rows))
     one = "all parameters at once" if settings.kernels == "cuda" else "one parameter at a time"
@@ -110,8 +113,9 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         precision = f"float32 weights with {half} autocast (inference without)"
     yes = [
         f"training: a step after the first, loss {losses}, {settings.optimizer} ({one}), "
-        f"{precision}; input, output and loss stay alive. The parts do not sum to the peak.",
-        f"Kernels of {settings.kernels} are assumed; library workspaces are not included.",
+        f"{precision}; input, output and loss stay alive. The parts "
+        "reach their maxima at different times, so they do not add up to the peak.",
+        f"Assumes PyTorch's {_KERNELS[settings.kernels]}; library workspaces are not included.",
     ]
     if any(row.real is not None for row in rows):
         yes.append(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archstat.analyses.field import FieldRow, Fields
-from archstat.analyses.field.advice import advice
+from archstat.analyses.field.advice import Verdict, advice
 from archstat.analyses.field.remarks import interval_text, one_kernel, remarks
 from archstat.analyses.field.steps import LayerStep, layer_steps, row_label, some
 from archstat.analyses.operations import operations
 from archstat.errors import LookupFailedError
 from archstat.hints import did_you_mean
-from archstat.result import Cell, Column, Table, notes_of
+from archstat.result import Cell, Column, Mark, Table, notes_of
 
 ADVICE_COLUMNS = (
     Column("rule", "text", "the rule"),
@@ -25,10 +25,16 @@ ADVICE_COLUMNS = (
 def advice_table(fields: Fields, sized: bool = True, most: int | None = None) -> Table:
     """The rules as rows, with no more than `most` layers of each spelled out."""
     rows = tuple(
-        (entry.rule, entry.verdict, some(list(entry.layers), most), entry.figure)
+        (entry.rule, _marked(entry.verdict), some(list(entry.layers), most), entry.figure)
         for entry in advice(fields, sized)
     )
     return Table(ADVICE_COLUMNS, rows, torch_version=fields.graph.torch_version)
+
+
+def _marked(verdict: Verdict) -> str:
+    if verdict == "kept":
+        return Mark(verdict, "good")
+    return Mark(verdict, "bad") if verdict == "broken" else verdict
 
 
 _FIELD = (

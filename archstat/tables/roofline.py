@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from archstat.analyses.devices import Device
 from archstat.analyses.memory_access import FUSIONS
@@ -38,20 +39,21 @@ MODEL_COLUMNS = (
 )  # fmt: skip
 
 
-def layer_table(found: Roofline, every: bool = False, top: int | None = None) -> Table:
-    """A row a layer, or with `every` a row an op, and the model's row behind them.
-
-    With `top`, just as many rows, those that take longest first.
-    """
+def layer_table(found: Roofline, every: bool = False) -> Table:
+    """A row a layer, or with `every` a row an op, and the model's row behind them."""
     parts = found.kernels if every else found.layers
-    if top is not None:
-        parts = tuple(sorted(parts, key=lambda part: -part.seconds)[:top])
     total = found.total
     shown = [part for part in parts if part.work.flops or part.work.nbytes or part.incomplete]
     rows = [_row(part, total) for part in shown]
     rows.append(("", total.name, *_row(total, total)[2:]))
     columns = OP_COLUMNS if every else LAYER_COLUMNS
     return _table(columns, rows, (found,), _bounds((*shown, total)))
+
+
+def named_total(table: Table) -> Table:
+    """The layers for a reader: the model's row, which is the last, has its name in front."""
+    *layers, (layer, name, *figures) = table.rows
+    return replace(table, rows=(*layers, (name, layer, *figures)))
 
 
 def model_table(found: Sequence[Roofline]) -> Table:
@@ -137,8 +139,8 @@ def remarks(found: Roofline) -> Iterator[str]:
     if device.memory is not None and needed > device.memory:
         yield f"its weights, {format_bytes(needed)}, exceed the memory of {device.title}."
     yield (
-        f"the least time of {found.model}, {format_milliseconds(1000 * found.total.seconds)}, is "
-        "not a forecast: a run adds launches, and reaches neither peak."
+        f"{found.model}: {format_milliseconds(1000 * found.total.seconds)} is a lower bound; real "
+        "runs are slower (launch overhead, unreached peaks)."
     )
 
 

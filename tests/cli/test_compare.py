@@ -27,12 +27,12 @@ def test_main_job_prints_the_table(archstat):
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert lines[0].split() == [
-        "model", "input", "params", "macs", "flops", "activations", "depth",
+        "model", "input", "params", "macs", "flops", "activ.", "depth",
     ]  # fmt: skip
     assert lines[2].split() == [
-        "vgg16", "1x3x224x224", "138.36", "M", "15.47", "G", "30.97", "G", "13.56", "M", "16",
+        "vgg16", "3x224x224", "138.36", "M", "15.47", "G", "30.97", "G", "13.56", "M", "16",
     ]  # fmt: skip
-    assert lines[3].split()[:6] == ["mobilenet_v1", "1x3x224x224", "4.23", "M", "568.74", "M"]
+    assert lines[3].split()[:6] == ["mobilenet_v1", "3x224x224", "4.23", "M", "568.74", "M"]
     assert lines[4].split()[:4] == ["32.7x", "less", "27.2x", "less"]
 
 

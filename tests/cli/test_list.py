@@ -7,13 +7,14 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from archstat import zoo
 from archstat.cli.list import _NEEDED, LIST_COLUMNS, Filters, networks
-from archstat.cli.screen import on_screen
 from archstat.errors import SpecError
+from archstat.reporters.to_console import to_console
 
 
 def names(text: str) -> list[str]:
@@ -153,12 +154,11 @@ def test_published_figures_stand_beside_the_measured():
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_list_fits_the_screen_and_names_what_it_leaves_out(width):
-    table = on_screen(networks(Filters()), _NEEDED, width)
-    lines = table.__repr__().splitlines()[: len(table) + 1]
-    assert max(map(len, lines)) <= width
-    assert {"model", "year", "params", "macs", "paper"} <= set(table.keys())
-    (note,) = map(str, table.notes or ("",))
-    assert all(key in table.keys() or key in note for key in LIST_COLUMN_KEYS)  # noqa: SIM118
+    text = to_console(replace(networks(Filters()), needed=_NEEDED), width, colour=False)
+    table, _, note = text.partition("\n\n")
+    assert max(map(len, text.splitlines())) <= width
+    assert {"model", "year", "params", "macs", "paper"} <= set(table.split("\n")[0].split())
+    assert all(key in table or key in note for key in LIST_COLUMN_KEYS)
 
 
 def test_bad_value_is_one_message_and_exit_code_2():

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from archstat.cli.progress import budget_bar, described, spent, tracked
+from archstat.cli import progress
+from archstat.cli.progress import budget_bar, described, spent, tracked, working
 from archstat.measure.latency.measurement import Interval, Progress
 
 MODELS = ["a", "b", "c"]
@@ -17,13 +18,33 @@ def test_models_come_in_order_without_a_terminal(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("count", "bar"), [(2, False), (3, True)])
-def test_bar_shows_for_more_than_two_models_on_a_terminal(count, bar, monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert list(tracked(MODELS[:count])) == MODELS[:count]
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal as standard error, with as much patience in seconds."""
+
+    def make(patience: float) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr(progress, "_PATIENCE_S", patience)
+
+    return make
+
+
+def test_what_is_done_soon_shows_nothing(terminal, capsys):
+    terminal(60)
+    assert list(tracked(MODELS)) == MODELS
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("total", [None, 1.0])
+def test_what_takes_long_shows_its_stage_on_standard_error(total, terminal, capsys):
+    terminal(0)
+    with working("checking net", total) as tell:
+        while not tell.__self__.bar:
+            pass
+        tell(0.5, "checking more")
     out, err = capsys.readouterr()
     assert out == ""
-    assert bool(err) == bar
+    assert "checking net" in err or "checking more" in err
 
 
 # -- the bar of a measurement ----------------------------------------------------------------------

@@ -237,4 +237,4 @@ def test_narrow_terminal_keeps_the_most_needed_columns(archstat, monkeypatch):
     head = out.splitlines()[0]
     assert len(head) <= 80
     assert head.split()[:2] == ["layer", "kernel"]
-    assert "A wider screen or --columns also shows" in out
+    assert "Hidden for width: " in out

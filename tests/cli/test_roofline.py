@@ -32,7 +32,7 @@ def test_screen_says_peaks_and_that_it_is_a_floor(archstat, nets):
     assert done.code == 0
     assert "NVIDIA T4, fp16: products (2 x macs) at 65 TFLOP/s on tensor units" in done.out
     assert "--fusion inference" in done.out
-    assert "is not a forecast" in done.out.replace("\n", " ")
+    assert "is a lower bound" in done.out.replace("\n", " ")
 
 
 def test_several_models_have_ratios(archstat, nets):

@@ -233,9 +233,7 @@ def test_layers_that_add_nothing_are_named():
 
 
 def test_stride_that_loses_a_border_is_told_with_its_fraction():
-    assert "(W-F+2P)/S is not whole at 1 (7x7/2): for 1 (7x7/2), (224 - 7 + 2*3)/2 = 111.5" in told(
-        "7/2", 224
-    )
+    assert "Layer 1 (7x7/2) does not tile its input: (224 - 7 + 2*3)/2 = 111.5" in told("7/2", 224)
     assert "whole" not in told("2/2", 224)
 
 

@@ -160,11 +160,11 @@ def _lost(steps: Sequence[LayerStep]) -> Iterator[str]:
     losing = [step for step in steps if any(step.lost or ())]
     if losing:
         first = losing[0]
-        names = some([step.label for step in losing])
-        yield (
-            f"(W-F+2P)/S is not whole at {names}: for {first.label}, {first.lost_text}; "
-            "the last pixels of the padded input go unread."
-        )
+        who = f"Layer {first.label} does not tile its input"
+        if len(losing) > 1:
+            names = some([step.label for step in losing])
+            who = f"{len(losing)} layers do not tile their input ({names}): in {first.label}"
+        yield f"{who}: {first.lost_text}, so the last pixels of the padded input are never read."
 
 
 def _adds_nothing(steps: Sequence[LayerStep]) -> Iterator[str]:

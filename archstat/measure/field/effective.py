@@ -21,6 +21,7 @@ from archstat.analyses.field.steps import row_label
 from archstat.errors import CaptureError, InputError
 from archstat.frontends.probing import followed
 from archstat.hints import shortened
+from archstat.measure.field.poisoning import Watch, ignored
 from archstat.measure.field.real_runs import as_it_runs, positions_on, refuse_unknown
 from archstat.models.real import given_tensors, ordinary, real_module
 from archstat.models.weights import load_weights, read_weights
@@ -109,6 +110,7 @@ def effective_field(
     weights: str | Path | None = None,
     samples: int = 16,
     seed: int = 0,
+    watch: Watch = ignored,
 ) -> EffectiveField:
     """The effective field of the centre position of one value, on cpu.
 
@@ -119,6 +121,7 @@ def effective_field(
         row: the value to differentiate; by default the final one of the fields.
         weights: a file with a state_dict for a spec's module.
         samples: how many random inputs to average over.
+        watch: is told which share is done.
 
     Raises:
         BuildError: the spec does not build for real.
@@ -138,7 +141,7 @@ def effective_field(
     root = real_module(model, seed)
     if state is not None:
         load_weights(root, state, str(weights))
-    density = _density(root, *as_it_runs(root, fields, row), samples, seed)
+    density = _density(root, *as_it_runs(root, fields, row), samples, seed, watch)
     centre = _centre(row)
     intervals = row.interval(centre)
     known = [
@@ -176,7 +179,7 @@ def _centre(row: FieldRow) -> tuple[int, ...]:
 
 
 def _density(
-    root: nn.Module, fields: Fields, row: FieldRow, samples: int, seed: int
+    root: nn.Module, fields: Fields, row: FieldRow, samples: int, seed: int, watch: Watch
 ) -> torch.Tensor:
     """The mean absolute gradient at each pixel, summed over channels, as float64."""
     number = fields.graph.inputs.index(fields.root)
@@ -189,11 +192,12 @@ def _density(
         made = torch.randn(shape, generator=generator).to(dtype)
         return made.requires_grad_(position == number)
 
-    for _ in range(samples):
+    for number in range(samples):
         args, kwargs = given_tensors(fields.graph, make)
         image = [*args, *kwargs.values()][number]
         found = _gradient(root, args, kwargs, image, fields, row).abs()
         total += found.sum([dim for dim in range(found.dim()) if dim not in fields.dims])
+        watch((number + 1) / samples)
     if not (total.isfinite().all() and total.sum() > 0):
         raise CaptureError(
             f"{fields.graph.name}: no finite gradient other than zero reaches the input from "

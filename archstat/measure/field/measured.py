@@ -9,6 +9,7 @@ not pass is a comparison (`argmax`, `x > 0` as a mask): behind one of those too 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 from archstat.analyses.field import Fields
 from archstat.analyses.field.rows import FieldRow, Interval
 from archstat.graph import Graph
-from archstat.measure.field.poisoning import Poisoning
+from archstat.measure.field.poisoning import Poisoning, Watch, ignored
 from archstat.measure.field.real_runs import as_it_runs, refuse_unknown
 from archstat.models.real import real_module
 
@@ -81,7 +82,7 @@ class FieldCheck:
 
 
 def measured_field(
-    model: nn.Module | str, fields: Fields, row: FieldRow | None = None
+    model: nn.Module | str, fields: Fields, row: FieldRow | None = None, watch: Watch = ignored
 ) -> FieldCheck:
     """What one value sees on the real module, on cpu, compared with what `fields` says.
 
@@ -89,6 +90,7 @@ def measured_field(
         model: the module, which is left untouched, or the spec that it is built from.
         fields: the receptive fields of its Graph, whose input shapes are used.
         row: the value to watch; by default the final one of the fields.
+        watch: is told which share is done.
 
     Raises:
         BuildError: the spec does not build for real.
@@ -107,8 +109,12 @@ def measured_field(
     for axis in range(fields.axes):
         cuts = gates_of(theirs, axis)
         names.update(dict.fromkeys(_named(theirs.graph, op) for op in cuts))
-        for gates in (False, True) if cuts else (False,):
-            reached = poisoning.seen(axis, {} if gates else cuts)
+        passes = (False, True) if cuts else (False,)
+        for number, gates in enumerate(passes):
+            before, parts = axis * len(passes) + number, fields.axes * len(passes)
+            reached = poisoning.seen(
+                axis, {} if gates else cuts, partial(_of_all, watch, before, parts)
+            )
             seen = _along(row, axis, reached, poisoning.each)
             (through if gates else local).append(seen)
             wrong, same = _compared(row, axis, seen, gates)
@@ -121,6 +127,10 @@ def measured_field(
     return FieldCheck(title, row.module or row.name, fields.input_sizes, tuple(positions),
                       tuple(exact), tuple(names), tuple(found), tuple(local),
                       tuple(through))  # fmt: skip
+
+
+def _of_all(watch: Watch, before: int, parts: int, share: float) -> None:
+    watch((before + share) / parts)
 
 
 def _named(graph: Graph, op: int) -> str:

@@ -27,6 +27,13 @@ _MOST_PLACES = 2**18
 _Make = Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
 
 
+Watch = Callable[[float], None]
+
+
+def ignored(share: float) -> None:
+    """Tell nobody which share is done."""
+
+
 class Poisoning:
     """Runs a module with one input index NaN after the other, many in one batch where it can."""
 
@@ -49,15 +56,16 @@ class Poisoning:
         # Where positions are few each is looked at, else those of one index on the axis together.
         self.each = prod(row.size) * max(fields.input_sizes) <= _MOST_PLACES
 
-    def seen(self, axis: int, cuts: Cuts) -> torch.Tensor:
+    def seen(self, axis: int, cuts: Cuts, watch: Watch = ignored) -> torch.Tensor:
         """Input indices of one axis x positions of the value: whether these see those.
 
-        Positions are all of them, in order, or only those along the axis: see `each`.
+        Positions are all of them, in order, or only those along the axis: see `each`. `watch` is
+        told which share is done.
 
         Raises:
             CaptureError: forward raised, or gives NaN for an ordinary input.
         """
-        reached = self._reached_together(axis, cuts) if self.together else None
+        reached = self._reached_together(axis, cuts, watch) if self.together else None
         if reached is None:
             self.together = False
             if self._one(axis, None, cuts).any():
@@ -66,10 +74,14 @@ class Poisoning:
                     "a NaN from the input arrives cannot be told."
                 )
             size = self.fields.input_sizes[axis]
-            reached = torch.stack([self._one(axis, index, cuts) for index in range(size)])
+            rows = []
+            for index in range(size):
+                rows.append(self._one(axis, index, cuts))
+                watch((index + 1) / size)
+            reached = torch.stack(rows)
         return reached
 
-    def _reached_together(self, axis: int, cuts: Cuts) -> torch.Tensor | None:
+    def _reached_together(self, axis: int, cuts: Cuts, watch: Watch) -> torch.Tensor | None:
         """Input indices x positions; None if the entries of a batch do not run apart."""
         parts = []
         size = self.fields.input_sizes[axis]
@@ -83,6 +95,7 @@ class Poisoning:
             if nan.shape[0] != len(indices) + 1 or nan[-1].any():
                 return None
             parts.append(self._by_position(nan[:-1], axis, self.row.layout[1:]))
+            watch(indices.stop / size)
         return torch.cat(parts)
 
     def _batch_maker(self, axis: int, indices: range) -> _Make:

@@ -17,6 +17,11 @@ class Verdict(StrEnum):
     SLOWER = "slower"
     OPEN = "can't tell"
 
+    @property
+    def tone(self) -> Literal["good", "bad", "open"]:
+        """How a screen colours it."""
+        return "open" if self is Verdict.OPEN else "good" if self is Verdict.FASTER else "bad"
+
 
 Stage = Literal["starting", "warming up", "measuring"]
 

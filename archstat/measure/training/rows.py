@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -82,7 +83,7 @@ class MemoryRow:
 def memory_row(
     model: str,
     settings: Settings,
-    input: Sequence[str] | None = None,
+    input: Any = None,
     batch: int | None = None,
     budget: int | None = None,
     *,
@@ -96,24 +97,23 @@ def memory_row(
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
         CaptureError: the step raised, or the model has no backward pass.
     """
-    given = list(input) if input else None
     if budget is None:
-        graph = graph_of_spec(model, given, batch)
+        graph = graph_of_spec(model, input, batch)
         return _row(model, _module(model, graph), graph, settings, measure)
     if batch is not None:
         raise SpecError("--fits looks for the batch: leave --batch out.")
     if parse_spec(model).batch:
         raise SpecError(f"{model} fixes the batch that --fits looks for: leave batch= out.")
-    graph = graph_of_spec(model, given, 1)
+    graph = graph_of_spec(model, input, 1)
     module = _module(model, graph)
-    grows = _growing(graph, graph_of_spec(model, given, 2))
+    grows = _growing(graph, graph_of_spec(model, input, 2))
 
     def peak_of(samples: int) -> int:
         args, kwargs = _at_batch(graph, grows, samples)
         return _step(module, (args, kwargs), settings, model).training_memory_bytes
 
     fit = largest_batch(peak_of, budget)
-    shown = graph_of_spec(model, given, fit.batch or fit.smallest)
+    shown = graph_of_spec(model, input, fit.batch or fit.smallest)
     return replace(_row(model, module, shown, settings, measure), fit=fit, budget=budget)
 
 
