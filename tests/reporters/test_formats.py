@@ -37,7 +37,7 @@ def test_format_is_found_by_its_name_and_its_suffixes(form):
         assert format_for(Path(f"results.v2/OUT{suffix.upper()}")) is form
 
 
-@pytest.mark.parametrize(("name", "near"), [("jsn", "json"), ("CSV", "csv"), ("consol", "console")])
+@pytest.mark.parametrize(("name", "near"), [("jsn", "json"), ("cvs", "csv"), ("consol", "console")])
 def test_unknown_name_gets_the_nearest_and_all(name, near):
     with pytest.raises(OutputError) as refusal:
         format_named(name)
