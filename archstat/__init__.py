@@ -16,7 +16,6 @@ from archstat.version import __version__
 
 if TYPE_CHECKING:
     from archstat import zoo as zoo
-    from archstat.analyses.field import receptive_field as receptive_field
     from archstat.errors import ArchstatError as ArchstatError
     from archstat.frontends.layers import layers as layers
     from archstat.frontends.module import capture as capture
@@ -25,6 +24,16 @@ if TYPE_CHECKING:
     from archstat.result import Report as Report
     from archstat.result import Table as Table
     from archstat.tables.compare import compare as compare
+    from archstat.tables.functions import bench as bench
+    from archstat.tables.functions import check as check
+    from archstat.tables.functions import crosscheck as crosscheck
+    from archstat.tables.functions import diff as diff
+    from archstat.tables.functions import explain as explain
+    from archstat.tables.functions import guidelines as guidelines
+    from archstat.tables.functions import memory as memory
+    from archstat.tables.functions import receptive_field as receptive_field
+    from archstat.tables.functions import roofline as roofline
+    from archstat.tables.functions import summary as summary
 
 _HOMES = {
     "ArchstatError": "archstat.errors",
@@ -35,7 +44,21 @@ _HOMES = {
     "capture": "archstat.frontends.module",
     "compare": "archstat.tables.compare",
     "layers": "archstat.frontends.layers",
-    "receptive_field": "archstat.analyses.field",
+    **dict.fromkeys(
+        (
+            "bench",
+            "check",
+            "crosscheck",
+            "diff",
+            "explain",
+            "guidelines",
+            "memory",
+            "receptive_field",
+            "roofline",
+            "summary",
+        ),
+        "archstat.tables.functions",
+    ),
 }
 
 __all__ = [
@@ -45,10 +68,19 @@ __all__ = [
     "Table",
     "__version__",
     "analyze",
+    "bench",
     "capture",
+    "check",
     "compare",
+    "crosscheck",
+    "diff",
+    "explain",
+    "guidelines",
     "layers",
+    "memory",
     "receptive_field",
+    "roofline",
+    "summary",
     "zoo",
 ]
 

@@ -32,7 +32,8 @@ A message says what was given, what was expected and what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from contextvars import ContextVar
+from typing import NamedTuple, Protocol
 
 EXIT_DONE = 0
 EXIT_DISAGREES = 1
@@ -88,8 +89,34 @@ class FailedModelsError(ArchstatError):
     """Some of several models failed, and the others were shown; or all of them did."""
 
 
+class Wanted(Protocol):
+    """What to give instead, as a person types it in a shell and as a person writes it in Python."""
+
+    def typed(self) -> str: ...
+
+    def written(self) -> str: ...
+
+
+# Whether a message is for somebody at a command line, who is told of options, not of arguments.
+AT_COMMAND_LINE: ContextVar[bool] = ContextVar("at_command_line", default=False)
+
+
 class InputError(ArchstatError):
-    """An input does not parse, or the model refuses its shape or type."""
+    """An input does not parse, or the model refuses its shape or type.
+
+    Between `message` and `end` stands what is `wanted`, if that is known.
+    """
+
+    def __init__(self, message: str, wanted: Wanted | None = None, end: str = "") -> None:
+        super().__init__(message, *((wanted, end) if wanted else ()))
+        self.message, self.wanted, self.end = message, wanted, end
+
+    def __str__(self) -> str:
+        wanted = self.wanted
+        if wanted is None:
+            return self.message
+        shown = wanted.typed() if AT_COMMAND_LINE.get() else wanted.written()
+        return f"{self.message}{shown}{self.end}"
 
     brief = "wrong input"
 

@@ -11,7 +11,6 @@ test asks for it.
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -96,7 +95,7 @@ def _checked(model: Any, **demands: Any) -> Report:
         report, verdicts = _judged(model, demands)
     except ArchstatError as error:
         # with a traceback of its own, which ends at the line of the test
-        refusal: ArchstatError = type(error)(_for_python(str(error)))
+        refusal: ArchstatError = type(error)(str(error))
     else:
         message = _broken(report, verdicts)
         if message:
@@ -118,7 +117,7 @@ def _check_returned(model: Any, demands: Mapping[str, Any]) -> None:
     try:
         report, verdicts = _judged(model, demands)
     except ArchstatError as error:
-        message = _for_python(str(error))
+        message = str(error)
     else:
         message = _broken(report, verdicts)
     if message:
@@ -232,11 +231,6 @@ def _heaviest(report: Report, verdict: Verdict) -> Generator[str]:
     width = max(len(path) for _, path, _ in heaviest)
     for own, path, kind in heaviest:
         yield f"  {(path or '(root)').ljust(width)}  {own:,} ({100 * own / total:.1f}%)  {kind}"
-
-
-def _for_python(message: str) -> str:
-    """A message for the command line with its options as a call writes them."""
-    return re.sub(r"--input (\S+)", r'input="\1"', message)
 
 
 def _listed(title: str, lines: list[str]) -> str:

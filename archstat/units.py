@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from archstat.errors import InputError, SpecError
@@ -203,6 +203,28 @@ class InputSpec:
         name = f"{self.name}=" if self.name else ""
         dtype = f":{self.dtype}" if self.dtype else ""
         return f"{name}{format_shape(self.shape)}{dtype}{'' if self.batched else ':nobatch'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Inputs, and a batch above 1, as somebody gives them who runs a model."""
+
+    inputs: tuple[InputSpec, ...]
+    batch: int = 1
+
+    def typed(self) -> str:
+        """As options: ``--input 3x224x224 --batch 8``."""
+        batch = [f"--batch {self.batch}"] if self.batch > 1 else []
+        return " ".join([*(f"--input {spec}" for spec in self.inputs), *batch])
+
+    def written(self) -> str:
+        """As arguments: ``input=(3, 224, 224), batch=8``."""
+        values = [spec.shape if spec.batched and spec.dtype is None
+                  else str(replace(spec, name=None)) for spec in self.inputs]  # fmt: skip
+        named = {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
+        several = named if None not in named else values
+        shown = values[0] if len(values) == 1 and None in named else several
+        return f"input={shown!r}" + (f", batch={self.batch}" if self.batch > 1 else "")
 
 
 def parse_input(text: str) -> InputSpec:

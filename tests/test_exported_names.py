@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import archstat
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_public_names_are_these():
@@ -21,10 +24,19 @@ def test_public_names_are_these():
         "Table",
         "__version__",
         "analyze",
+        "bench",
         "capture",
+        "check",
         "compare",
+        "crosscheck",
+        "diff",
+        "explain",
+        "guidelines",
         "layers",
+        "memory",
         "receptive_field",
+        "roofline",
+        "summary",
         "zoo",
     ]
 
@@ -52,6 +64,15 @@ CALLS = {
     "receptive_field": lambda receptive_field: (
         receptive_field(archstat.layers("3x3,3x3")).final.receptive_field == (5, 5)
     ),
+    "bench": lambda bench: callable(bench),  # tests/tables/test_functions.py measures
+    "check": lambda check: set(check(ROOT / "archstat.toml").column("verdict")) == {"kept"},
+    "crosscheck": lambda crosscheck: "agrees" in crosscheck("lenet5_modern").column("verdict"),
+    "diff": lambda diff: diff(nn.Linear(6, 2), nn.Linear(6, 4), "6").column("macs_change")[0] == 12,
+    "explain": lambda explain: "params" in explain(nn.Linear(6, 2), input="6").column("figure"),
+    "guidelines": lambda guidelines: len(guidelines(nn.Conv2d(3, 4, 3), "3x8x8")) == 4,
+    "memory": lambda memory: memory("lenet5_modern").column("param_bytes") == (4 * 61_706,),
+    "roofline": lambda roofline: len(roofline(nn.Linear(6, 2), "a100-40gb", "6")) == 2,
+    "summary": lambda summary: summary(nn.Linear(6, 2), "6").column("macs") == (6 * 2,),
 }
 
 
@@ -80,7 +101,11 @@ def test_every_callable_name_has_a_docstring_of_its_own(name):
     assert not inspect.getdoc(public).startswith(f"{name}(")
 
 
-@pytest.mark.parametrize("name", ["analyze", "compare", "capture"])
+@pytest.mark.parametrize(
+    "name",
+    ["analyze", "compare", "capture", "summary", "receptive_field", "memory", "roofline", "bench",
+     "diff", "check", "crosscheck"],
+)  # fmt: skip
 def test_docstring_of_a_function_names_the_errors_it_raises(name):
     assert "Raises:" in inspect.getdoc(getattr(archstat, name))
 

@@ -258,7 +258,7 @@ def test_fixture(archstat_check):
     archstat_check(Net(), params="<= 5M")
 """)
     result.assert_outcomes(failed=2)
-    said = 'Net has no default input; this model runs with: input="3x224x224"'
+    said = "Net has no default input; this model runs with: input=(3, 224, 224)"
     result.stdout.fnmatch_lines([said, f"E       archstat.errors.InputError: {said}"])
     result.stdout.no_fnmatch_line("*another exception*")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from archstat.analyses import COLUMNS
-from archstat.errors import ColumnError
+from archstat.errors import ColumnError, OutputError
 from archstat.hints import unknown_column
 from archstat.result import Column, Table, notes_of
 
@@ -182,5 +184,40 @@ def test_page_of_a_table_escapes_what_users_named():
 
 
 def test_page_of_a_table_escapes_the_mark_of_a_bound():
-    assert "<td>&gt;= 15.47 G</td>" in TABLE._repr_html_()
+    assert ">&gt;=&nbsp;15.47&nbsp;G</td>" in TABLE._repr_html_()
     assert TABLE._repr_html_().count("<tr>") == 1 + 3
+
+
+def test_columns_are_chosen_by_words_or_by_a_list():
+    assert TABLE.select("macs", "model") == TABLE.select(["macs", "model"])
+
+
+def test_reader_gets_the_shown_columns_and_files_of_numbers_every_one(tmp_path):
+    table = replace(TABLE, shown=("model", "macs"))
+    assert table.for_reader().keys() == ("model", "macs")
+    assert "param_bytes" not in repr(table) + table.to_markdown() + table.to_latex()
+    assert table.select("model").for_reader().keys() == ("model",)
+    for suffix, expected in ((".csv", True), (".json", True), (".md", False), (".tex", False)):
+        table.save(tmp_path / f"t{suffix}")
+        assert ("param" in (tmp_path / f"t{suffix}").read_text()) is expected
+
+
+def test_style_reaches_latex_and_markdown():
+    assert "15470.26 M" in TABLE.to_markdown(units=("M",))
+    assert r"\label{tab:x}" in TABLE.to_latex(label="tab:x")
+
+
+@pytest.mark.parametrize("name", ["t.xyz", "no/t.csv"])
+def test_table_that_cannot_be_saved_is_refused(name, tmp_path):
+    with pytest.raises(OutputError):
+        TABLE.save(tmp_path / name)
+
+
+def test_table_without_a_picture_is_drawn_as_bars(tmp_path):
+    TABLE.plot(tmp_path / "t.svg")
+    assert "527.79" not in (tmp_path / "t.svg").read_text()
+    drawn = []
+    replace(TABLE, picture=drawn.append).plot("x.png")
+    assert drawn == ["x.png"]
+    with pytest.raises(OutputError, match="no numbers"):
+        TABLE.select("model").plot(tmp_path / "t.svg")

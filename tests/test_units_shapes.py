@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from archstat.errors import InputError
 from archstat.units import (
     DTYPES,
+    Call,
     InputSpec,
     dtype_named,
     format_shape,
@@ -166,3 +167,19 @@ def test_any_text_is_an_input_or_an_input_error(text):
 def test_size_of_thousands_of_digits_is_refused(parse, form):
     with pytest.raises(InputError):
         parse(form.format("9" * 5000))
+
+
+@pytest.mark.parametrize(
+    ("texts", "batch", "typed", "written"),
+    [
+        (["3x8x8"], 1, "--input 3x8x8", "input=(3, 8, 8)"),
+        (["3x8x8"], 4, "--input 3x8x8 --batch 4", "input=(3, 8, 8), batch=4"),
+        (["128:int64"], 1, "--input 128:int64", "input='128:int64'"),
+        (["a=6", "b=128:int64"], 1, "--input a=6 --input b=128:int64",
+         "input={'a': (6,), 'b': '128:int64'}"),
+        (["6", "8"], 1, "--input 6 --input 8", "input=[(6,), (8,)]"),
+    ],
+)  # fmt: skip
+def test_call_is_typed_in_a_shell_and_written_in_python(texts, batch, typed, written):
+    call = Call(tuple(map(parse_input, texts)), batch)
+    assert (call.typed(), call.written()) == (typed, written)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from archstat.errors import EXIT_DONE, EXIT_FAILED, ArchstatError
+from archstat.errors import AT_COMMAND_LINE, EXIT_DONE, EXIT_FAILED, ArchstatError
 
 
 def main() -> int:
     """Run the command line; errors become one message on stderr and an exit code."""
+    token = AT_COMMAND_LINE.set(True)
+    try:
+        return _run()
+    finally:
+        AT_COMMAND_LINE.reset(token)
+
+
+def _run() -> int:
     from archstat.cli.app import app
 
     debug = "--debug" in sys.argv

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from archstat.cli.bench_grid import Sweep
     from archstat.models.cache import Graphs
 
-_ON_SCREEN = ("model", "input", "params", "macs", "flops", "activations", "depth")
 _LATENCY = ("latency_ms", "latency_ms_low", "latency_ms_high", "verdict", "throughput")
 _RULES = (
     Rule("--device", needs="--latency"),
@@ -225,9 +224,10 @@ def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table
 
 def _shown(table: Table, unknown: int, extra: Joined) -> list[str]:
     """What a reader gets: the usual columns, and all that were asked for by an option."""
+    from archstat.tables.compare import ON_SCREEN
     from archstat.tables.sliding import SLIDING_COLUMNS
 
     keys = table.keys()
     measured = filled(table, [key for key in _LATENCY if key in keys])
     asked = [column.key for column in (*SLIDING_COLUMNS, *extra.columns) if column.key in keys]
-    return [*_ON_SCREEN, *(["unknown_ops"] if unknown else []), *measured, *asked]
+    return [*ON_SCREEN, *(["unknown_ops"] if unknown else []), *measured, *asked]

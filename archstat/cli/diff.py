@@ -17,7 +17,7 @@ from archstat.cli.screen import chosen_columns, refuse_incomplete
 from archstat.errors import SpecError
 
 if TYPE_CHECKING:
-    from archstat.diff.snapshots import Snapshot
+    from archstat.differences.snapshots import Snapshot
     from archstat.models.cache import Graphs
 
 _RULES = (
@@ -63,7 +63,7 @@ def diff(
     """
     from archstat.analyses import COLUMNS
     from archstat.budgets.rules import FURTHER_COLUMNS
-    from archstat.diff.difference import differences
+    from archstat.differences.difference import differences
     from archstat.tables.diff import raw_table, remarks
     from archstat.tables.diff_shown import USUAL, views
 
@@ -101,8 +101,8 @@ def _both(
         return before, after
     if len(sides) != 1:
         raise SpecError(f"--base takes one model; {len(sides)} were given.")
-    from archstat.diff.repository import repository_of
-    from archstat.diff.revisions import snapshots_at
+    from archstat.differences.repository import repository_of
+    from archstat.differences.revisions import snapshots_at
 
     if head is not None:
         repository_of(Path.cwd()).commit(head)  # a typo is told before the work
@@ -113,8 +113,8 @@ def _both(
 
 
 def _here(text: str, input: Any, batch: int | None, graphs: Graphs) -> tuple[Snapshot, ...]:
-    from archstat.diff.saved import is_file_of_models, saved_snapshots
-    from archstat.diff.snapshots import snapshot_of
+    from archstat.differences.saved import is_file_of_models, saved_snapshots
+    from archstat.differences.snapshots import snapshot_of
     from archstat.models.pipeline import report
 
     if is_file_of_models(text):

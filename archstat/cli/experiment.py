@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archstat.cli import options
 from archstat.cli.completion import complete_experiment
-from archstat.cli.output import Destination, check_plot
+from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, filled, show
 
 if TYPE_CHECKING:
@@ -82,12 +84,12 @@ def experiment(
     table = experiment_table(found)
     show(table, view, filled(table, _NEEDS if asked.has_equal_macs else _UNEQUAL_NEEDS))
     if plot is not None:
-        _draw(plot, found)
+        draw(plot, partial(_draw, found))
     if found.is_interrupted:
         raise KeyboardInterrupt
 
 
-def _draw(path: str, found: ExperimentRun) -> None:
+def _draw(found: ExperimentRun, path: str | Path) -> None:
     from archstat.reporters.plots import SpeedGroup, SpeedPicture, plot_experiment
     from archstat.tables.experiment import conclusion
 

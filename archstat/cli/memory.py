@@ -10,7 +10,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.completion import complete_optimizer
-from archstat.cli.output import Destination, check_plot
+from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, refuse_incomplete, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
@@ -88,7 +88,7 @@ def memory(
         MEASURED_COLUMNS,
         MEMORY_COLUMNS,
         memory_table,
-        timeline,
+        timelines,
     )
     from archstat.units import parse_bytes, short_dtype
 
@@ -108,9 +108,7 @@ def memory(
     table = attempts.told(memory_table(rows, settings, fits or ""), view)
     show(table, view, shown, attempts.keys(_NEEDED))
     if plot is not None:
-        from archstat.reporters.plots.memory_timeline import plot_memory_timeline
-
-        plot_memory_timeline([timeline(row) for row in rows], plot)
+        draw(plot, timelines(rows))
     attempts.refuse()
     refuse_incomplete(sum(len(row.uncounted) for row in rows), strict, table.notes)
 

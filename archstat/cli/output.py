@@ -13,7 +13,7 @@ from archstat.cli.style import style_for
 from archstat.errors import OutputError
 from archstat.files import write_whole
 from archstat.reporters import format_for, format_named
-from archstat.result import Table
+from archstat.result import Picture, Table
 
 # What ASCII has for the signs of a table.
 _PLAIN = str.maketrans(
@@ -117,6 +117,12 @@ def check_plot(path: str | None) -> None:
         from archstat.reporters.plots import check_plot_path
 
         check_plot_path(path)
+
+
+def draw(path: str, picture: Picture) -> None:
+    """Draw into a file, and say on standard error that it is there."""
+    picture(path)
+    print(f"archstat: wrote {path}", file=sys.stderr)
 
 
 def _check_writable(path: Path) -> None:

@@ -15,7 +15,7 @@ from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import INPUT
 from archstat.cli.options import Rule, check_options
-from archstat.cli.output import Destination, check_plot, page_or_print
+from archstat.cli.output import Destination, check_plot, draw, page_or_print
 from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import DisagreementError, InputError, SpecError
@@ -274,7 +274,7 @@ def _effective(
         if plot is not None:
             from archstat.cli.rf_pictures import draw_effective
 
-            draw_effective(plot, found)
+            draw(plot, partial(draw_effective, found))
 
     return effective_table(found, network.fields), finish
 
@@ -288,8 +288,8 @@ def _draw(
 
     first = networks[0]
     if at is None and place is None:
-        draw_by_depth(plot, [(n.title, n.fields, n.sized) for n in networks])
+        draw(plot, partial(draw_by_depth, [(n.title, n.fields, n.sized) for n in networks]))
         return
     if not first.sized:
         raise SpecError("a picture of what a position sees needs the input's size: give --input.")
-    draw_on_input(plot, first.title, first.fields, first.row(at), place)
+    draw(plot, partial(draw_on_input, first.title, first.fields, first.row(at), place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archstat.analyses.field import FieldRow, Fields
@@ -12,27 +13,16 @@ if TYPE_CHECKING:
     from archstat.measure.field.effective import EffectiveField
 
 
-def draw_by_depth(path: str, networks: Sequence[tuple[str, Fields, bool]]) -> None:
+def draw_by_depth(networks: Sequence[tuple[str, Fields, bool]], path: str | Path) -> None:
     """Draw field and stride by depth: a title, the fields, whether the input size was given."""
-    from archstat.reporters.plots import FieldSeries, plot_field_by_depth
+    from archstat.reporters.plots import plot_field_by_depth
+    from archstat.tables.rf import field_series
 
-    series = []
-    for title, fields, sized in networks:
-        local = [row for row in fields.layers if None not in row.receptive_field]
-        series.append(
-            FieldSeries(
-                title,
-                tuple(row_label(row) for row in local),
-                tuple(_largest(row.receptive_field) for row in local),
-                tuple(_largest(row.effective_stride) for row in local),
-                max(fields.input_sizes) if sized else None,
-            )
-        )
-    plot_field_by_depth(series, path)
+    plot_field_by_depth([field_series(*network) for network in networks], path)
 
 
 def draw_on_input(
-    path: str, title: str, fields: Fields, row: FieldRow, position: Sequence[int] | None
+    title: str, fields: Fields, row: FieldRow, position: Sequence[int] | None, path: str | Path
 ) -> None:
     """Draw the rectangle of the input that one position sees, by default the centre."""
     from archstat.errors import InputError
@@ -49,7 +39,7 @@ def draw_on_input(
     plot_field_on_input(rectangle, path)
 
 
-def draw_effective(path: str, found: EffectiveField) -> None:
+def draw_effective(found: EffectiveField, path: str | Path) -> None:
     """Draw the map of an effective field with the theoretical one around it."""
     from archstat.reporters.plots import HeatMap, plot_effective_field
 
@@ -75,7 +65,3 @@ def _unclipped(
         first.append(index * step - padding)
         last.append(index * step - padding + side - 1)
     return tuple(first), tuple(last)
-
-
-def _largest(sizes: Sequence[int | float | None]) -> float | None:
-    return max((size for size in sizes if size is not None), default=None)

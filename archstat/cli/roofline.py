@@ -12,7 +12,7 @@ from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.options import Rule, check_options
-from archstat.cli.output import Destination, check_plot
+from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, held, refuse_incomplete, show
 from archstat.errors import SpecError
 from archstat.hints import did_you_mean
@@ -78,7 +78,13 @@ def roofline(
     An operation takes at least its flops over the peak, and its memory access over the bandwidth.
     Several models get a row each, with ratios to the first. Times are lower bounds.
     """
-    from archstat.tables.roofline import device_table, layer_table, model_table, named_total
+    from archstat.tables.roofline import (
+        device_table,
+        layer_table,
+        model_table,
+        named_total,
+        picture,
+    )
 
     destination = Destination(format, output)
     if list_devices:
@@ -105,7 +111,7 @@ def roofline(
     show(table, view, needs, totals=0 if several else 1)
     tell_of_cache(graphs, len(found), view.is_raw)
     if plot is not None:
-        _draw(plot, found)
+        draw(plot, picture(found))
     attempts.refuse()
     refuse_incomplete(sum(sum(one.unknown) for one in found), strict, table.notes)
 
@@ -164,21 +170,3 @@ def _device(name: str, own: str | None, measure: bool) -> Device:
     from archstat.measure.latency.local_device import local_device
 
     return local_device("cuda" if name == "local-cuda" else "cpu", measure)
-
-
-def _draw(path: str, found: Sequence[Roofline]) -> None:
-    """Draw the models, which share a device and a dtype, into a file."""
-    from archstat.reporters.plots import RoofLines, RoofPoint, RoofSeries, plot_roofline
-
-    def series(one: Roofline) -> RoofSeries:
-        points = tuple(
-            RoofPoint(part.name or part.type, part.work.intensity, part.rate,
-                      part.seconds / one.total.seconds)
-            for part in one.layers
-            if part.work.intensity is not None and part.rate is not None
-        )  # fmt: skip
-        return RoofSeries(one.model, points)
-
-    device, roof = found[0].device, found[0].roof
-    lines = RoofLines(device.title, found[0].dtype, roof.bandwidth, roof.products, roof.others)
-    plot_roofline(lines, [series(one) for one in found], path)

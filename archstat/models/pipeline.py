@@ -18,7 +18,7 @@ from archstat.hints import shortened
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
-from archstat.units import InputSpec, format_bytes, format_shape
+from archstat.units import Call, InputSpec, format_bytes, format_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,16 +56,21 @@ def analyze(
         InputError: the model refuses the input, or none is known for it.
         CaptureError: forward raised for another reason.
     """
-    if batch is not None:
-        batch = parse_batch(str(batch))
     chosen = checked_fusion(fusion)
     with collection_paused():
-        if isinstance(model, Graph):
-            return report(model, model.name, chosen)
-        if isinstance(model, str):
-            return report(graph_of_spec(model, input, batch), model, chosen)
-        graph = _graph_of_module(model, input, batch or 1)
-        return report(graph, graph.name, chosen)
+        graph = graph_of(model, input, batch)
+        return report(graph, model if isinstance(model, str) else graph.name, chosen)
+
+
+def graph_of(model: nn.Module | Graph | str, input: Any = None, batch: int | None = None) -> Graph:
+    """The Graph of whatever `analyze` takes, with its errors."""
+    if batch is not None:
+        batch = parse_batch(str(batch))
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, str):
+        return graph_of_spec(model, input, batch)
+    return _graph_of_module(model, input, batch or 1)
 
 
 def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
@@ -75,7 +80,7 @@ def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
     root = unwrapped(module)
     title = type(root).__name__
     if input is None:
-        raise InputError(_no_input(root, title, batch))
+        raise _no_input(root, title, batch)
     return _captured(root, title, input_specs(input), batch, None)
 
 
@@ -173,7 +178,7 @@ def _graph_of_source(
     if sizes:
         specs = _at_resolution(text, specs, sizes)
     if not specs:
-        raise InputError(_no_input(module, text, batch))
+        raise _no_input(module, text, batch)
     return _captured(module, title or text, specs, batch, source)
 
 
@@ -199,10 +204,11 @@ def _captured(
         working = working_inputs(root, batch, specs)
         if working is None or working == specs:
             raise refused from cause
-        hint = _typed(working)
+        meaning, wanted, end = _meant(specs[0], working)
         if source is not None and (source.spec.input or source.spec.resolution):
-            hint = f"{hint.replace('--input ', 'input=')} in place of the spec's own"
-        raise InputError(f"{error}. {_meant(specs[0], working[0], hint)}") from cause
+            own = " ".join(f"input={spec}" for spec in working)
+            raise InputError(f"{error}. {meaning}{own} in place of the spec's own{end}") from cause
+        raise InputError(f"{error}. {meaning}", wanted, end) from cause
 
 
 def _for_real(
@@ -228,28 +234,25 @@ def _for_real(
     return capture_call(unwrapped(source.build_for_real()), args, kwargs, title)
 
 
-def _no_input(module: nn.Module, title: str, batch: int) -> str:
+def _no_input(module: nn.Module, title: str, batch: int) -> InputError:
     from archstat.frontends.inputs import working_inputs
 
     working = working_inputs(module, batch)
-    remedy = "give its shape, such as --input 3x224x224"
-    if working is not None:
-        remedy = f"this model runs with: {_typed(working)}"
-    return f"{title} has no default input; {remedy}"
+    if working is None:
+        usual = Call((InputSpec((3, 224, 224)),))
+        return InputError(f"{title} has no default input; give its shape, such as ", usual)
+    return InputError(f"{title} has no default input; this model runs with: ", Call(working))
 
 
-def _typed(specs: tuple[InputSpec, ...]) -> str:
-    return " ".join(f"--input {spec}" for spec in specs)
-
-
-def _meant(given: InputSpec, working: InputSpec, hint: str) -> str:
-    """What was probably meant by an input, beside one that works."""
-    if given.shape[1:] == working.shape:
-        batch = f" --batch {given.shape[0]}" if given.shape[0] > 1 else ""
-        return f"Leave the batch out: {hint}{batch}"
-    if given.shape != working.shape and given.shape == (*working.shape[1:], *working.shape[:1]):
-        return f"{format_shape(given.shape)} looks like channels last: did you mean {hint}?"
-    return f"This model runs with: {hint}"
+def _meant(given: InputSpec, working: tuple[InputSpec, ...]) -> tuple[str, Call, str]:
+    """What was probably meant by an input, beside what works, in a sentence of three parts."""
+    first = working[0]
+    if given.shape[1:] == first.shape:
+        return "Leave the batch out: ", Call(working, given.shape[0]), ""
+    if given.shape != first.shape and given.shape == (*first.shape[1:], *first.shape[:1]):
+        shape = format_shape(given.shape)
+        return f"{shape} looks like channels last: did you mean ", Call(working), "?"
+    return "This model runs with: ", Call(working), ""
 
 
 def _at_resolution(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from archstat.errors import OutputError
+from archstat.files import write_whole
 from archstat.hints import did_you_mean
 from archstat.reporters.numbers import PLAIN, Style
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_csv import to_csv
+from archstat.reporters.to_html import to_html as to_html
 from archstat.reporters.to_json import to_json
 from archstat.reporters.to_latex import to_latex, too_large
 from archstat.reporters.to_markdown import to_markdown
@@ -74,3 +77,17 @@ def format_for(path: Path) -> Format:
         f"{path}: the suffix {path.suffix!r} names no format; use one of {suffixes}, "
         "or name a --format."
     )
+
+
+def save(table: Table, path: Path, **style: Any) -> None:
+    """Write a table in the format of a path's suffix, whole or not at all; csv and json exactly.
+
+    Raises:
+        OutputError: a suffix that chooses no format, or a file that cannot be written.
+    """
+    form = format_for(path)
+    shown = table if form.name in ("csv", "json") else table.for_reader()
+    try:
+        write_whole(path, form.render(shown, Style(**style)))
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from archstat.reporters.numbers import PLAIN, Scale, Style, scale_of
 from archstat.result import Cell, Column, Table
-from archstat.units import format_axes
 
 # Points of one and of both columns of the narrowest common page, with some room since widths are
 # estimated, and lines that a page holds.
@@ -165,7 +164,7 @@ def _cell(column: Column, cell: Cell, scale: Scale, bounded: bool) -> str:
     if isinstance(cell, str):
         return escaped(cell)
     if isinstance(cell, tuple):
-        return format_axes(cell).replace("x", r"$\times$")
+        return column.format(cell).replace("x", r"$\times$")
     text = f"$-${scale.text(-cell)}" if cell < 0 else escaped(scale.text(cell))
     return f"$\\geq$ {text}" if bounded else text
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
@@ -17,6 +18,9 @@ from archstat.tables import of_graphs
 if TYPE_CHECKING:
     from torch import nn
 
+Model: TypeAlias = "nn.Module | Graph | str"
+Models: TypeAlias = "Model | Sequence[Model] | Mapping[str, Model]"
+
 # Every cheap column has its ratio, but for texts, for numbers an axis, and for what a count of
 # unknown operations is to another.
 _COMPARED = tuple(
@@ -25,11 +29,13 @@ _COMPARED = tuple(
     if column.key != "unknown_ops" and column.unit not in ("text", "pixels")
 )
 _RATIOS = tuple(column.ratio() for column in _COMPARED)
+# What a reader gets who chose no columns.
+ON_SCREEN = ("model", "input", "params", "macs", "flops", "activations", "depth")
 COMPARISON_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, *_RATIOS)
 
 
 def compare(
-    models: Sequence[nn.Module | Graph | str],
+    models: Models,
     input: Any = None,
     batch: int | None = None,
     *,
@@ -40,10 +46,10 @@ def compare(
     """One row a model, in the order given, with every ratio to the reference row.
 
     Args:
-        models: modules, specs or Graphs, as `analyze` takes them.
+        models: modules, specs or Graphs, as `analyze` takes them, or a dict of them by name.
         input: shapes without the batch, for the models that bring none of their own.
         batch: put before every shape.
-        reference: the model that ratios refer to, by number or by spec.
+        reference: the model that ratios refer to, by number or by name.
         variants: below each model a row for each of its variants: depthwise-separable, grouped
             and factorised convolutions, strided convolutions instead of pooling.
         fusion: how memory access is counted, ``"none"`` or ``"inference"``.
@@ -51,9 +57,34 @@ def compare(
     Raises:
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
-    position = reference_row([_name(model) for model in models], reference)
-    groups = [reports_of(model, input, batch, variants, fusion) for model in models]
-    return table_of_groups(groups, position)
+    together = named(models)
+    position = reference_row([name for name, _ in together], reference)
+    groups = [
+        _renamed(name, reports_of(model, input, batch, variants, fusion))
+        for name, model in together
+    ]
+    return replace(table_of_groups(groups, position), shown=ON_SCREEN)
+
+
+def named(models: Models) -> list[tuple[str, Model]]:
+    """Each model with its name: that of a dict, the spec, or the class; no name comes twice."""
+    if isinstance(models, Mapping):
+        return list(models.items())
+    several = isinstance(models, Sequence) and not isinstance(models, str)
+    together: list[Model] = list(cast("Sequence[Model]", models)) if several else [
+        cast("Model", models)]  # fmt: skip
+    names = [_name(model) for model in together]
+    return [
+        (name if isinstance(model, str) or names.index(name) == number else
+         f"{name} #{names[: number + 1].count(name)}", model)
+        for number, (name, model) in enumerate(zip(names, together, strict=True))
+    ]  # fmt: skip
+
+
+def _renamed(name: str, reports: Sequence[Report]) -> list[Report]:
+    """The Reports of a model and its variants under the model's name."""
+    own = reports[0].model
+    return [replace(one, model=name + one.model.removeprefix(own)) for one in reports]
 
 
 def reports_of(
@@ -97,7 +128,7 @@ def table_of(reports: Sequence[Report], position: int) -> Table:
     )
 
 
-def _name(model: nn.Module | Graph | str) -> str:
+def _name(model: Model) -> str:
     if isinstance(model, str):
         return model
     return model.name if isinstance(model, Graph) else type(model).__name__

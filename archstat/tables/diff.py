@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.alignment import Change, Layer
 from archstat.budgets.rules import FURTHER_COLUMNS
-from archstat.diff.difference import Difference
+from archstat.differences.difference import Difference
 from archstat.result import Cell, Column, Note, Table, notes_of
 
 _IDENTITY = (

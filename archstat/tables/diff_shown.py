@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from archstat.analyses.alignment import Change, Layer
-from archstat.diff.difference import Difference
+from archstat.differences.difference import Difference
 from archstat.result import Cell, Column, Number, Table, notes_of
 from archstat.tables.diff import chosen_columns, remarks, table_of_differences
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
 from archstat.measure.training.rows import MemoryRow
 from archstat.measure.training.step import Settings
-from archstat.reporters.plots import MemoryTimeline
-from archstat.result import Cell, Column, Table, notes_of
+from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
+from archstat.result import Cell, Column, Picture, Table, notes_of
 from archstat.units import format_bytes
 
 FIT_COLUMNS = (
@@ -54,6 +55,11 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
         torch_version=rows[0].torch_version if rows else "",
         inputs=tuple(dict.fromkeys(row.input for row in rows)),
     )
+
+
+def timelines(rows: Sequence[MemoryRow]) -> Picture:
+    """What draws the rows' steps below each other."""
+    return partial(plot_memory_timeline, [timeline(row) for row in rows])
 
 
 def timeline(row: MemoryRow) -> MemoryTimeline:

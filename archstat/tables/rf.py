@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from archstat.analyses.field import FieldRow, Fields
+from archstat.analyses.field import FieldRow, Fields, receptive_field
 from archstat.analyses.field.advice import Verdict, advice
 from archstat.analyses.field.remarks import interval_text, one_kernel, remarks
 from archstat.analyses.field.steps import LayerStep, layer_steps, row_label, some
 from archstat.analyses.operations import operations
 from archstat.errors import LookupFailedError
+from archstat.graph import Graph
 from archstat.hints import did_you_mean
+from archstat.reporters.plots import FieldSeries, plot_field_by_depth
 from archstat.result import Cell, Column, Mark, Table, notes_of
 
 ADVICE_COLUMNS = (
@@ -259,3 +265,69 @@ def _table(fields: Fields, columns: tuple[Column, ...], rows: Sequence[tuple[Cel
         convention=CONVENTION,
         torch_version=fields.graph.torch_version,
     )
+
+
+class FieldTable(Fields):
+    """Fields that are indexed by layer, and shown, saved and drawn as a table a row a layer."""
+
+    def __getitem__(self, layer: int | str) -> FieldRow:
+        """A layer by its number in `layers`, or the last value that a module makes.
+
+        Raises:
+            LookupFailedError: no module of that path takes part.
+            IndexError: no layer of that number.
+        """
+        return row_of(self, layer) if isinstance(layer, str) else self.layers[layer]
+
+    def __iter__(self) -> Iterator[FieldRow]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def table(self) -> Table:
+        """A row a layer, every column."""
+        table = layer_table(self)
+        usual = for_screen(table).keys()
+        picture = partial(plot_field_by_depth, [field_series(self.graph.name, self)])
+        return replace(table, shown=usual, picture=picture)
+
+    def to_dataframe(self) -> Any:
+        """Every column as a pandas DataFrame."""
+        return self.table().to_dataframe()
+
+    def plot(self, path: str | Path) -> None:
+        """Draw field and stride by depth into a .pdf, .svg or .png file; see `Table.plot`."""
+        self.table().plot(path)
+
+    def __repr__(self) -> str:
+        return repr(for_screen(self.table()))
+
+    def _repr_html_(self) -> str:
+        return for_screen(self.table())._repr_html_()
+
+
+def field_table(graph: Graph) -> FieldTable:
+    """The fields of a Graph, as a table.
+
+    Raises:
+        SpatialAxesError: no input has spatial axes.
+    """
+    found = receptive_field(graph)
+    return FieldTable(**{one.name: getattr(found, one.name) for one in dataclasses.fields(found)})
+
+
+def field_series(title: str, found: Fields, sized: bool = True) -> FieldSeries:
+    """Field and stride by depth, for a picture; `sized` tells whether the input was given."""
+    local = [row for row in found.layers if None not in row.receptive_field]
+    return FieldSeries(
+        title,
+        tuple(row_label(row) for row in local),
+        tuple(_largest(row.receptive_field) for row in local),
+        tuple(_largest(row.effective_stride) for row in local),
+        max(found.input_sizes) if sized else None,
+    )
+
+
+def _largest(sizes: Sequence[int | float | None]) -> float | None:
+    return max((size for size in sizes if size is not None), default=None)

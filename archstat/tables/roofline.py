@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from archstat.analyses.devices import Device
 from archstat.analyses.memory_access import FUSIONS
 from archstat.analyses.roofline import Part, Roofline
 from archstat.graph import Graph
-from archstat.result import IDENTITY, Cell, Column, Table, notes_of
+from archstat.reporters.plots import RoofLines, RoofPoint, RoofSeries, plot_roofline
+from archstat.result import IDENTITY, Cell, Column, Picture, Table, notes_of
 from archstat.tables import of_graphs
 from archstat.units import format_bytes, format_milliseconds, format_rate
 
@@ -181,3 +183,20 @@ def device_table(devices: Sequence[Device]) -> Table:
 
 def _peaks(devices: Sequence[Device], unit: str) -> list[str]:
     return list(dict.fromkeys(key for device in devices for key in getattr(device, unit)))
+
+
+def picture(found: Sequence[Roofline]) -> Picture:
+    """What draws the models, which share a device and a dtype."""
+    device, roof = found[0].device, found[0].roof
+    lines = RoofLines(device.title, found[0].dtype, roof.bandwidth, roof.products, roof.others)
+    return partial(plot_roofline, lines, [_series(one) for one in found])
+
+
+def _series(one: Roofline) -> RoofSeries:
+    points = tuple(
+        RoofPoint(part.name or part.type, part.work.intensity, part.rate,
+                  part.seconds / one.total.seconds)
+        for part in one.layers
+        if part.work.intensity is not None and part.rate is not None
+    )  # fmt: skip
+    return RoofSeries(one.model, points)

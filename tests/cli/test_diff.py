@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from archstat.diff.repository import repository_of
+from archstat.differences.repository import repository_of
 from archstat.models.pipeline import analyze
 
 NETS = """

@@ -149,7 +149,7 @@ def test_effective_field_is_a_row_and_a_map(archstat):
 def test_picture_is_drawn_beside_the_table(archstat, tmp_path, arguments):
     pytest.importorskip("matplotlib")
     ran = archstat("rf", *arguments, "--plot", str(tmp_path / "field.svg"))
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (0, f"archstat: wrote {tmp_path / 'field.svg'}\n")
     assert ran.out
     assert (tmp_path / "field.svg").read_text(encoding="utf-8").startswith("<?xml")
 

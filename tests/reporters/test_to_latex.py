@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archstat
-from archstat.diff.difference import differences
-from archstat.diff.snapshots import snapshot_of
+from archstat.differences.difference import differences
+from archstat.differences.snapshots import snapshot_of
 from archstat.reporters.numbers import Style
 from archstat.reporters.to_latex import escaped, to_latex, too_large
 from archstat.result import Column, Table

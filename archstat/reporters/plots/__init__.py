@@ -1,5 +1,6 @@
 """Pictures, drawn by matplotlib (extra ``plots``) from plain numbers; one file a picture."""
 
+from archstat.reporters.plots.bars import plot_bars as plot_bars
 from archstat.reporters.plots.effective_field import HeatMap as HeatMap
 from archstat.reporters.plots.effective_field import plot_effective_field as plot_effective_field
 from archstat.reporters.plots.experiment import SpeedBar as SpeedBar

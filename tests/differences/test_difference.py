@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from archstat.budgets import LockFile, entry_of
-from archstat.diff.difference import differences
-from archstat.diff.saved import saved_snapshots
-from archstat.diff.snapshots import snapshot_of
+from archstat.differences.difference import differences
+from archstat.differences.saved import saved_snapshots
+from archstat.differences.snapshots import snapshot_of
 from archstat.errors import GraphFileError, LockFileError
 from archstat.models.pipeline import analyze
 from archstat.reporters import FORMATS

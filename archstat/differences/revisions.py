@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archstat.diff import capture_elsewhere
-from archstat.diff.repository import Repository, repository_of
-from archstat.diff.saved import is_file_of_models, saved_snapshots
-from archstat.diff.snapshots import Snapshot, snapshot_of
-from archstat.errors import ArchstatError, GraphFileError, RevisionError, SpecError
+from archstat.differences import capture_elsewhere
+from archstat.differences.repository import Repository, repository_of
+from archstat.differences.saved import is_file_of_models, saved_snapshots
+from archstat.differences.snapshots import Snapshot, snapshot_of
+from archstat.errors import AT_COMMAND_LINE, ArchstatError, GraphFileError, RevisionError, SpecError
 from archstat.graph import Graph
 from archstat.models.pipeline import report
 from archstat.models.specs import parse_spec
@@ -50,6 +50,7 @@ def snapshots_at(
             "batch": batch,
             "repository": str(repository.root),
             "checkout": str(checkout),
+            "at_command_line": AT_COMMAND_LINE.get(),
         }
         reply = _asked(asked, folder, f"{text} at {revision}")
     return (_snapshot(reply, text, revision),)

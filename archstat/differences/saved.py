@@ -10,7 +10,7 @@ from typing import Any
 from archstat.analyses import COLUMNS
 from archstat.analyses.alignment import Layer
 from archstat.budgets import parse_lock
-from archstat.diff.snapshots import Snapshot, snapshot_of
+from archstat.differences.snapshots import Snapshot, snapshot_of
 from archstat.errors import GraphFileError, LockFileError
 from archstat.graph import Graph
 from archstat.models.pipeline import report

@@ -41,9 +41,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The Graph of a spec as JSON, or the message and exit code of what went wrong."""
     repository, checkout = Path(request["repository"]), Path(request["checkout"])
     sys.path[:] = relocated(sys.path, repository, checkout)
-    from archstat.errors import ArchstatError
+    from archstat.errors import AT_COMMAND_LINE, ArchstatError
     from archstat.models.pipeline import graph_of_spec
 
+    AT_COMMAND_LINE.set(request["at_command_line"])
     try:
         graph = graph_of_spec(request["spec"], request["input"], request["batch"])
     except ArchstatError as error:

@@ -10,7 +10,7 @@ from typing import Literal
 from archstat.analyses import COLUMNS
 from archstat.analyses.alignment import Change, Layer, aligned
 from archstat.budgets.rules import FURTHER_COLUMNS
-from archstat.diff.snapshots import Snapshot
+from archstat.differences.snapshots import Snapshot
 from archstat.result import Cell, Column, Number
 
 # A layer counts as large for its part in any of these.

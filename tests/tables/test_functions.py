@@ -1,0 +1,104 @@
+"""The commands as functions: the tables of the commands, for modules, specs and Graphs."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+import archstat
+from archstat.errors import LookupFailedError, SpecError
+
+SHAPE = (3, 32, 32)
+
+
+def net(width: int = 8) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3, stride=2))
+
+
+def test_models_of_a_dict_have_its_names_and_those_of_one_class_are_told_apart():
+    named = archstat.compare({"wide": net(16), "narrow": net(4)}, SHAPE)
+    assert named.column("model") == ("wide", "narrow")
+    alike = archstat.compare([net(16), net(4), net(2)], SHAPE, reference="Sequential #2")
+    assert alike.column("model") == ("Sequential", "Sequential #2", "Sequential #3")
+    assert alike.reference == 1
+
+
+def test_variants_go_by_the_name_of_their_model():
+    table = archstat.compare({"mine": net()}, SHAPE, variants=True)
+    assert all(str(name).startswith("mine") for name in table.column("model"))
+    assert len(table) > 1
+
+
+def test_summary_of_a_module_shows_its_tree_and_holds_every_column():
+    table = archstat.summary(net(), SHAPE)
+    assert table.column("macs")[0] == 30 * 30 * 8 * 27 + 14 * 14 * 4 * 8 * 9
+    assert table.for_reader().keys()[:3] == ("tree", "output", "params")
+    assert len(archstat.summary(net(), SHAPE, top=1)) == 1
+
+
+def test_fields_are_indexed_by_number_and_by_path_and_iterated():
+    fields = archstat.receptive_field(net(), SHAPE)
+    assert [row.module for row in fields] == ["0", "2"]
+    assert len(fields) == 2
+    assert fields[0].receptive_field == (3, 3)
+    assert fields["2"].receptive_field == (3 + 2, 3 + 2)
+    assert list(fields.to_dataframe()["layer"])[:2] == ["0", "2"]
+    assert "5x5" in repr(fields) and "5x5" in fields._repr_html_()
+    with pytest.raises(LookupFailedError):
+        fields["3"]
+
+
+def test_fields_of_a_layer_list_are_those_of_its_graph():
+    assert archstat.receptive_field(archstat.layers("3x3,3x3/2,3x3"))[2].receptive_field == (9, 9)
+
+
+def test_guidelines_of_one_model_name_modules_and_of_several_do_not():
+    one = archstat.guidelines("shufflenet_v1")
+    assert 4 < len(one) <= 4 * (1 + 3)
+    assert len(archstat.guidelines(["shufflenet_v1", "mobilenet_v1"])) == 2 * 4
+    assert archstat.guidelines("mobilenet_v1", g1=9.0).column("verdict")[0] == "kept"
+
+
+def test_rooflines_of_several_models_are_a_row_a_model():
+    table = archstat.roofline({"a": net(), "b": net(16)}, "a100-40gb", SHAPE)
+    assert table.column("model") == ("a", "b")
+    assert table.picture is not None
+
+
+def test_difference_has_a_row_of_totals_and_one_a_layer():
+    table = archstat.diff(net(8), net(16), SHAPE)
+    assert set(table.column("layer")[1:]) == {"0", "1", "2"}
+    assert table.column("params_change")[0] == 8 * (27 + 1) + 8 * 4 * 9
+    assert len(archstat.diff(net(8), net(16), SHAPE, top=1)) == 2
+
+
+@pytest.mark.parametrize("sides", [{}, {"after": "lenet5", "base": "main"}, {"head": "main"}])
+def test_difference_takes_two_models_or_a_revision(sides):
+    with pytest.raises(SpecError, match="base="):
+        archstat.diff("lenet5", **sides)
+
+
+def test_budgets_are_checked_and_locked(tmp_path):
+    budgets = tmp_path / "archstat.toml"
+    budgets.write_text('[[budget]]\nmodel = "lenet5_modern"\nparams = "<= 10k"\nmacs = "<= 1G"\n')
+    table = archstat.check(budgets, update=True)
+    assert table.column("verdict") == ("broken", "kept")
+    assert (tmp_path / "archstat.lock").exists()
+
+
+@pytest.mark.parametrize("function", [archstat.memory, archstat.bench, archstat.crosscheck])
+def test_what_builds_a_model_anew_takes_specs_alone(function):
+    with pytest.raises(SpecError, match="give a spec"):
+        function(net(), SHAPE)
+
+
+def test_memory_of_a_spec_at_an_input_of_python():
+    table = archstat.memory("lenet5_modern", input=(1, 32, 32), fits="1GiB")
+    assert table.column("largest_batch")[0] > 1
+
+
+@pytest.mark.slow
+def test_latency_of_specs_is_measured():
+    table = archstat.bench(["lenet5", "lenet5_modern"], budget="2s")
+    assert all(latency > 0 for latency in table.column("latency_ms"))
+    assert "verdict" in table.for_reader().keys()  # noqa: SIM118
