@@ -127,6 +127,7 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten._softmax.default": shapes.softmax,
     "aten._safe_softmax.default": shapes.softmax,
     "aten._scaled_dot_product_flash_attention_for_cpu.default": shapes.attention,
+    "aten.mkldnn_rnn_layer.default": shapes.onednn_lstm,
     "aten.add.Tensor": shapes.broadcast,
     "aten.sub.Tensor": shapes.broadcast,
     "aten.mul.Tensor": shapes.broadcast,

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import torch
 from torch.overrides import TorchFunctionMode
 
+from archstat.frontends.recurrent import MODES, recurrence_on_meta
+
 Kernels = Literal["cpu", "cuda"]
 Kernel = Literal["flash", "memory-efficient", "math"]
 
@@ -162,10 +164,13 @@ class AttentionKernels(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") == "scaled_dot_product_attention":
+        name, result = getattr(func, "__name__", ""), None
+        if name == "scaled_dot_product_attention":
             result = self._attention(*args, **kwargs)
-            if result is not None:
-                return result
+        elif name in MODES and func.__module__ == "torch":
+            result = recurrence_on_meta(self.kernels, name, args)
+        if result is not None:
+            return result
         return self.seen_through(func, args, kwargs)
 
     def seen_through(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -143,7 +143,7 @@ class CaptureMode(DispatchMode):
         if len(outputs) == 1:
             return made(*outputs[0])
         # What inference leaves empty (batch norm's statistics) is one and the same tensor.
-        return tuple([made(*o) if o[0] != (0,) else self._nothing for o in outputs])
+        return tuple([o and (made(*o) if o[0] != (0,) else self._nothing) for o in outputs])
 
     def _run(self, func: Any, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         originals: dict[int, torch.Tensor] = {}

@@ -119,7 +119,8 @@ def capture_on(
     to the tensors given. On meta, attention runs by the kernels of `kernels`.
     """
     given = (device, root, args, kwargs, title, notes, mode_of, keeps_gradients)
-    if device.type == "meta":
+    recurs = any(isinstance(module, nn.RNNBase) for module in root.modules())
+    if device.type == "meta" and not recurs:
         # Most forwards need no look at functions, which takes as long as they do.
         graph = _pass(*given)
         if graph is not None:

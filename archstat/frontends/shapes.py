@@ -16,7 +16,7 @@ import torch
 
 Shape = tuple[int, ...]
 Output = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Shape]
-Rule = Callable[..., "tuple[Output, ...] | None"]
+Rule = Callable[..., "tuple[Output | None, ...] | None"]
 
 
 def convolution(
@@ -126,6 +126,19 @@ def attention(query: torch.Tensor, *_: Any, **__: Any) -> tuple[Output, ...]:
     single = torch.float64 if query.dtype is torch.float64 else torch.float32
     logarithm = ((batch, heads, length), single, (length * heads, 1, heads))
     return ((tuple(query.shape), query.dtype, torch.empty_like(query).stride()), logarithm)
+
+
+def onednn_lstm(x: torch.Tensor, *arguments: Any) -> tuple[Output | None, ...] | None:
+    """(t, b, h) of one layer and direction and its last states; inference has no workspace."""
+    if torch.is_grad_enabled():
+        return None
+    return (*recurrent_states(x, *arguments[4:6]), None)
+
+
+def recurrent_states(x: torch.Tensor, *states: torch.Tensor) -> tuple[Output, ...]:
+    """The states of all steps of x (t, b, i), and the last of each sort."""
+    every = ((*x.shape[:2], states[0].shape[-1]), x.dtype)
+    return (every, *((tuple(state.shape), x.dtype) for state in states))
 
 
 def broadcast(a: torch.Tensor, b: Any) -> tuple[Output, ...] | None:
