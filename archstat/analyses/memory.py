@@ -2,16 +2,17 @@
 
 Parameters, buffers and constants are there throughout. An activation lives from the op that makes
 it to the op after which eager Python let go of it; the input, which the caller holds, to the end.
-What a library allocates inside an op (workspaces) and what an allocator rounds up is not seen.
+What a kernel takes while it runs counts for cpu's attention and LSTM alone; what else a library
+allocates inside an op and what an allocator rounds up is not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from archstat.graph import Graph, Op
+from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
+from archstat.graph import ITEM_SIZES, Graph, Op
 from archstat.result import Analysis, Analyzer, Cell, Column, Report
 
 COLUMNS = (
@@ -72,26 +73,20 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
     return [here + inside for here, inside in zip(held, taken, strict=True)]
 
 
-def attention_workspace(query: Sequence[int], source: int, width: int, *, backward: bool) -> int:
-    """Bytes that one thread of cpu's flash kernel takes for a block of scores.
-
-    The block is up to 256 (64, 32 for less than 768, 192) of the l queries of (b, h, l, e) by 512
-    of the `source` keys; backward holds its gradient too, forward a maximum, a sum and the output
-    of each query. `width` is that of a number that accumulates.
-    """
-    length = query[-2]
-    rows = min(length, 256 if length >= 768 else 64 if length >= 192 else 32)
-    scores = rows * min(source, 512)
-    return width * (2 * scores if backward else scores + rows * (2 + query[-1]))
-
-
 def _taken(op: Op, graph: Graph) -> int:
     """Bytes that a kernel takes while it runs, where it is known how many."""
-    if op.name != "_scaled_dot_product_flash_attention_for_cpu":
-        return 0
-    query, key = (graph.values[index] for index in op.inputs[:2])
-    width = 8 if query.dtype == "float64" else 4
-    return attention_workspace(query.shape, key.shape[-2], width, backward=False)
+    given = [graph.values[index] for index in op.inputs[:2]]
+    if op.name == "_scaled_dot_product_flash_attention_for_cpu":
+        query, key = given
+        width = 8 if query.dtype == "float64" else 4
+        return attention_workspace(query.shape, key.shape[-2], width, backward=False)
+    if op.name == "mkldnn_rnn_layer":
+        x = given[0]
+        during: Pass = "forward" if len(op.outputs) > 3 else "inference"
+        return lstm_scratch(
+            x.shape, op.attributes["hidden_size"], during, ITEM_SIZES.get(x.dtype, 4)
+        )
+    return 0
 
 
 def _last_uses(graph: Graph) -> list[int | None]:

@@ -166,6 +166,8 @@ def _recurrent(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     """A fused LSTM layer: both weight matrices once for each step of each sequence."""
     if op.name in _QUANTIZED_STATES:
         return _quantized_recurrent(op, inputs, outputs)
+    if op.name == "_cudnn_rnn":
+        return _all_layers(op, inputs)
     if op.name != "mkldnn_rnn_layer" or op.attributes.get("mode") != 2:
         return UNKNOWN
     x, w_input, w_hidden = inputs[:3]
@@ -179,12 +181,27 @@ def _recurrent(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
 _SIGMOID, _TANH = costs.PER_OUTPUT["sigmoid"], costs.PER_OUTPUT["tanh"]
 _LSTM = 4 * 3 + 3 * _SIGMOID + 2 * _TANH + 4
 _GRU = 3 * 2 + 2 + 2 * _SIGMOID + 1 + 1 + _TANH + 3
+# By the mode of cuDNN's kernel.
+_OF_MODES = 3 + costs.PER_OUTPUT["relu"], 3 + _TANH, _LSTM, _GRU
 _QUANTIZED_STATES: Mapping[str, int] = MappingProxyType({
     "quantized_lstm": _LSTM, "quantized_lstm_cell_dynamic": _LSTM,
     "quantized_gru": _GRU, "quantized_gru_cell_dynamic": _GRU,
     "quantized_rnn_tanh_cell_dynamic": 3 + _TANH,
     "quantized_rnn_relu_cell_dynamic": 3 + costs.PER_OUTPUT["relu"],
 })  # fmt: skip
+
+
+def _all_layers(op: Op, inputs: list[Value]) -> Cost:
+    """cuDNN's kernel: every matrix of every layer and direction once for each step."""
+    told, x = op.attributes, inputs[0]
+    cells = told["num_layers"] * (2 if told["bidirectional"] else 1)
+    weights = inputs[1 : 1 + cells * told["weight_stride0"]]
+    matrices = [weight for weight in weights if len(weight.shape) > 1]
+    steps = x.numel // x.shape[-1]
+    macs = steps * sum(matrix.numel for matrix in matrices)
+    states = steps * cells * told["hidden_size"]
+    made = steps * sum(matrix.shape[0] for matrix in matrices)
+    return Cost("counted", macs, 2 * macs + states * _OF_MODES[told["mode"]], made)
 
 
 def _quantized_recurrent(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:

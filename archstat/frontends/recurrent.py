@@ -91,9 +91,7 @@ def _by_onednn(call: _Call, hidden: torch.Tensor, cell: torch.Tensor) -> tuple[A
             number = layer * call.directions + direction
             weights, begin = cells[number], (hidden[number], cell[number])
             if not call.biases:
-                spare = [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for w in weights[::-1]]
-                weights += tuple(spare[::-1])
-                del spare
+                weights += _nothing(weights)
             y, *end = torch.ops.aten.mkldnn_rnn_layer(
                 x, *weights, *begin, direction > 0, [], MODES["lstm"], hidden.shape[-1],
                 call.layers, call.biases, call.bidirectional, call.batch_first, call.train,
@@ -106,6 +104,12 @@ def _by_onednn(call: _Call, hidden: torch.Tensor, cell: torch.Tensor) -> tuple[A
     return (x.transpose(0, 1) if call.batch_first else x, *last)
 
 
+def _nothing(weights: _Weights) -> _Weights:
+    """What oneDNN is given for biases: zeros, as many as there are weights."""
+    made = [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for w in reversed(weights)]
+    return tuple(made[::-1])
+
+
 def _unrolled(cell: Callable[..., _States], call: _Call, states: _States) -> tuple[Any, ...]:
     x = call.x.transpose(0, 1) if call.batch_first else call.x
     begins = list(zip(*(state.unbind(0) for state in states), strict=True))
@@ -116,8 +120,8 @@ def _unrolled(cell: Callable[..., _States], call: _Call, states: _States) -> tup
         ends += last
         x = call.dropped(x, layer)
         del last
-    last = [torch.stack(states, 0) for states in reversed(list(zip(*ends, strict=True)))]
-    return (x, *last[::-1])
+    stacks = [torch.stack(every, 0) for every in reversed(list(zip(*ends, strict=True)))]
+    return (x, *stacks[::-1])
 
 
 def _layer(

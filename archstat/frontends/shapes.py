@@ -16,7 +16,7 @@ import torch
 
 Shape = tuple[int, ...]
 Output = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Shape]
-Rule = Callable[..., "tuple[Output | None, ...] | None"]
+Rule = Callable[..., "tuple[Output, ...] | None"]
 
 
 def convolution(
@@ -128,7 +128,7 @@ def attention(query: torch.Tensor, *_: Any, **__: Any) -> tuple[Output, ...]:
     return ((tuple(query.shape), query.dtype, torch.empty_like(query).stride()), logarithm)
 
 
-def onednn_lstm(x: torch.Tensor, *arguments: Any) -> tuple[Output | None, ...] | None:
+def onednn_lstm(x: torch.Tensor, *arguments: Any) -> Any:
     """(t, b, h) of one layer and direction and its last states; inference has no workspace."""
     if torch.is_grad_enabled():
         return None

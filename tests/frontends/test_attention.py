@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention as attend
 
-from archstat.analyses.memory import attention_of, attention_workspace, memory
+from archstat.analyses.memory import attention_of, memory
 from archstat.analyses.operations import operations
+from archstat.analyses.workspaces import attention_workspace
 from archstat.frontends.attention import kernel_of
 from archstat.frontends.module import capture_call, capture_on
 from archstat.measure.training.real_peaks import measured_inference_bytes

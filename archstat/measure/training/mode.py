@@ -7,13 +7,15 @@ a common CNN make their outputs by a shape rule; the rest is torch's.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from archstat.analyses.memory import attention_workspace
+from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
 from archstat.frontends.aten import signature
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
@@ -30,9 +32,9 @@ from archstat.measure.training.products import FORMULAS, may_hold_products
 from archstat.measure.training.shapes import IN_PLACE, ON_CPU, RULES
 
 _Args = tuple[Any, ...]
-_CPU_FLASH = "_scaled_dot_product_flash_attention_for_cpu"
 _META = torch.device("meta")
 _Made = Callable[..., Any]
+_Handler = tuple[str, _Made | None, Any, bool, Callable[[_Args, Any], int] | None]
 
 
 class CountingMode(DispatchMode):
@@ -47,7 +49,7 @@ class CountingMode(DispatchMode):
         self.module: Callable[[], str] = lambda: ""
         self._on_meta = device.type == "meta"
         self._as_on_cpu = kernels == "cpu"
-        self._handlers: dict[int, tuple[str, _Made | None, Any, bool]] = {}
+        self._handlers: dict[int, _Handler] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -55,7 +57,7 @@ class CountingMode(DispatchMode):
         handler = self._handlers.get(id(func))
         if handler is None:
             handler = self._handlers[id(func)] = _handler(func, self._as_on_cpu)
-        target, rule, formula, may_multiply = handler
+        target, rule, formula, may_multiply, taken = handler
         kwargs = kwargs or {}
         result = None
         if self._on_meta:
@@ -70,20 +72,35 @@ class CountingMode(DispatchMode):
         elif may_multiply:
             self.uncounted[target] = None
         self.account.add(result)
-        taken = _workspace(target, args) if _CPU_FLASH in target else 0
-        self.account.mark(self.phase, self.module(), target, taken)
+        inside = taken(args, result) if taken is not None else 0
+        self.account.mark(self.phase, self.module(), target, inside)
         return result
 
 
-def _workspace(target: str, args: _Args) -> int:
-    backward = "backward" in target
+def _attention(args: _Args, result: Any, backward: bool) -> int:
     query, key = args[backward : backward + 2]
     width = 8 if query.dtype is torch.float64 else 4
     return attention_workspace(query.shape, key.shape[-2], width, backward=backward)
 
 
-def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, _Made | None, Any, bool]:
-    """An overload's target, how meta makes its output, its macs, and whether it may have more."""
+def _lstm(args: _Args, result: Any, backward: bool) -> int:
+    x, weights_of_state = args[0], args[2]
+    during: Pass = "inference" if result[3] is None else "backward" if backward else "forward"
+    return lstm_scratch(x.shape, weights_of_state.shape[-1], during, x.element_size())
+
+
+# The bytes that a kernel takes while it runs, given its arguments and results.
+_TAKES: Mapping[str, Callable[..., int]] = MappingProxyType({
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "mkldnn_rnn_layer": _lstm,
+})  # fmt: skip
+
+
+def _handler(func: Any, as_on_cpu: bool = False) -> _Handler:
+    """An overload's target, how meta makes its output, its macs and whether it may have more.
+
+    Last stands what its kernel takes while it runs.
+    """
     target = str(func)
     name = target.split(".")[1]
     known = signature(func)
@@ -96,7 +113,9 @@ def _handler(func: Any, as_on_cpu: bool = False) -> tuple[str, _Made | None, Any
     elif known.rule is not None:
         rule = _by_rule(known.rule)
     formula = FORMULAS.get(name)
-    return target, rule, formula, formula is None and may_hold_products(target)
+    takes = _TAKES.get(name.removesuffix("_backward"))
+    taken = partial(takes, backward=name.endswith("_backward")) if takes else None
+    return target, rule, formula, formula is None and may_hold_products(target), taken
 
 
 def _by_rule(*rules: Any) -> _Made:
@@ -118,9 +137,11 @@ def _by_rule(*rules: Any) -> _Made:
     return made
 
 
-def _empty(output: Any) -> torch.Tensor | None:
+def _empty(output: Any) -> Any:
     if output is None:
         return None
+    if isinstance(output, list):
+        return [_empty(part) for part in output]
     shape, dtype, *order = output
     if order:
         return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)

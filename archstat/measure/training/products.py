@@ -99,6 +99,17 @@ def _recurrent(args: _Args, result: Any) -> int:
     return int(x.numel() // x.shape[-1] * (of_input.numel() + of_state.numel()))
 
 
+def _all_layers(args: _Args, result: Any) -> int:
+    # x and the weights of all layers and directions
+    x, weights = args[:2]
+    matrices = sum(int(weight.numel()) for weight in weights if weight.dim() > 1)
+    return int(x.numel()) // int(x.shape[-1]) * matrices
+
+
+def _all_layers_backward(args: _Args, result: Any) -> int:
+    return 2 * _all_layers(args, result)
+
+
 def _recurrent_backward(args: _Args, result: Any) -> int:
     # the gradients of what is multiplied on either side
     return 2 * _recurrent(args, result)
@@ -134,6 +145,8 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType({
     "_grouped_mm": _grouped,
     "mkldnn_rnn_layer": _recurrent,
     "mkldnn_rnn_layer_backward": _recurrent_backward,
+    "_cudnn_rnn": _all_layers,
+    "_cudnn_rnn_backward": _all_layers_backward,
     **dict.fromkeys(_ATTENTION, _attention),
     **{f"{name}_backward": _attention_backward for name in _ATTENTION},
 })  # fmt: skip

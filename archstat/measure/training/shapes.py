@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from archstat.frontends.shapes import layer_norm
+from archstat.analyses.workspaces import lstm_reserve
+from archstat.frontends.shapes import layer_norm, onednn_lstm, recurrent_states
 
 Made = tuple[tuple[int, ...], torch.dtype]
 Ordered = tuple[tuple[int, ...], torch.dtype, tuple[int, ...]]
-Rule = Callable[..., Sequence[Made | Ordered | None] | None]
+Rule = Callable[..., Sequence[Made | Ordered | list[Made] | None] | None]
 
 
 def _plain(*given: Any) -> bool:
@@ -133,6 +134,41 @@ def _attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **
     return tuple(_heads_inside(t) for t in (query, key, value))
 
 
+def _lstm(x: Any, *arguments: Any) -> Any:
+    """One layer and direction by oneDNN, with what it keeps for backward."""
+    made = onednn_lstm(x, *arguments)
+    if made is not None:
+        return made
+    hidden, cell = arguments[4:6]
+    reserve = lstm_reserve(tuple(x.shape), hidden.shape[-1], x.element_size())
+    return (*recurrent_states(x, hidden, cell), ((reserve,), torch.uint8))
+
+
+def _lstm_backward(x: Any, of_input: Any, of_state: Any, _b: Any, _c: Any, hidden: Any, cell: Any,
+                   *_: Any) -> Sequence[Made]:  # fmt: skip
+    bias = (tuple(of_input.shape[:1]), x.dtype)
+    return (_like(x), _like(of_input), _like(of_state), bias, bias, _like(hidden), _like(cell))
+
+
+def _cudnn(x: Any, weights: Any, each: int, flat: Any, hidden: Any, cell: Any, *settings: Any) -> (
+    Sequence[Made | None]
+):  # fmt: skip
+    """All layers by cuDNN; of its reserve, whose size it does not publish, gates and cells."""
+    mode, size, projected, _, _, _, train, both = settings[:8]
+    rows, width = x.shape[0] * x.shape[1], x.element_size()
+    output = ((*x.shape[:2], (projected or size) * (1 + both)), x.dtype)
+    last = _like(hidden), ((0,), x.dtype) if cell is None else _like(cell)
+    kept = {0: 1, 1: 1, 2: 5, 3: 4}[mode] * size * rows * hidden.shape[0] * width
+    graded = train and torch.is_grad_enabled()
+    return (output, *last, ((kept if graded else 0,), torch.uint8), ((0,), x.dtype))
+
+
+def _cudnn_backward(x: Any, weights: Any, each: int, flat: Any, hidden: Any, cell: Any,
+                    *_: Any) -> Sequence[Made | list[Made] | None]:  # fmt: skip
+    last = None if cell is None else _like(cell)
+    return (_like(x), _like(hidden), last, [_like(weight) for weight in weights])
+
+
 def _heads_inside(x: Any) -> Ordered:
     _, heads, length, size = x.shape
     return tuple(x.shape), x.dtype, (length * heads * size, size, heads * size, 1)
@@ -209,6 +245,10 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "aten.nll_loss_backward.default": _nll_loss_backward,
     **dict.fromkeys(("aten._log_softmax.default", "aten._softmax.default"), _log_softmax),
     "aten._scaled_dot_product_flash_attention_for_cpu_backward.default": _attention_backward,
+    "aten.mkldnn_rnn_layer.default": _lstm,
+    "aten.mkldnn_rnn_layer_backward.default": _lstm_backward,
+    "aten._cudnn_rnn.default": _cudnn,
+    "aten._cudnn_rnn_backward.default": _cudnn_backward,
     "aten.clone.default": _clone,
     "aten._to_copy.default": _cast,
 })  # fmt: skip

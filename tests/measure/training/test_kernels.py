@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
 from archstat import zoo
@@ -130,3 +132,40 @@ def test_rules_for_cuda_have_every_op_of_torchs_list(macro, policy):
     kernels = {n for n in names if n.startswith(("_thnn", "_scaled_dot"))}
     policies = AUTOCAST["cuda"].policies
     assert {n for n in names - kernels if policies.get(n) != policy} == set()
+
+
+RECURRENT = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "projected": lambda *sizes, **options: nn.LSTM(*sizes, proj_size=2, **options),
+}
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@hypothesis.given(
+    st.sampled_from(list(RECURRENT)), st.integers(1, 3), st.booleans(), st.booleans(),
+    st.booleans(), st.sampled_from([0.0, 0.5]), st.booleans(),
+)  # fmt: skip
+@hypothesis.settings(max_examples=30, deadline=None)
+def test_recurrent_layers_train_on_meta_as_on_cpu(kind, layers, both, first, bias, drop, unbatched):
+    net = RECURRENT[kind](
+        3, 4, layers, bidirectional=both, batch_first=first, bias=bias,
+        dropout=drop if layers > 1 else 0.0,
+    )  # fmt: skip
+    call = ((torch.rand((5, 3) if unbatched else (5, 2, 3)),), {})
+    meta = training_step(net, *call, settings=Settings("adam"))
+    real = step_on(torch.device("cpu"), net, call, Settings("adam"), "net")
+    assert [m.live_bytes for m in meta.moments] == [m.live_bytes for m in real.moments]
+    assert meta.saved_activation_bytes == real.saved_activation_bytes
+    assert meta.training_macs == real.training_macs
+    assert not meta.uncounted
+
+
+@pytest.mark.parametrize("kind", list(RECURRENT))
+def test_gpu_trains_recurrent_layers_by_one_kernel(kind):
+    net = RECURRENT[kind](3, 4, 2)
+    step = training_step(net, (torch.rand(5, 2, 3),), settings=Settings(kernels="cuda"))
+    matrices = sum(p.numel() for p in net.parameters() if p.dim() > 1)
+    assert step.training_macs == 3 * 5 * 2 * matrices
+    assert step.gradient_bytes == step.param_bytes
