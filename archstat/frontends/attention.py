@@ -149,15 +149,16 @@ def _bias(mask: Any, query: Any, key: Any) -> Any:
 
 
 class AttentionKernels(TorchFunctionMode):
-    """Lets attention of meta tensors run by the kernel that a device would take.
+    """Lets attention and recurrent layers of meta tensors run by the kernels of a device.
 
-    `chosen` names the kernels that ran, each once.
+    `chosen` names the kernels that ran, each once, and `recurrent` those of recurrent layers.
     """
 
     def __init__(self, kernels: Kernels = "cpu") -> None:
         super().__init__()
         self.kernels: Kernels = kernels
         self.chosen: dict[Kernel, None] = {}
+        self.recurrent: dict[str, None] = {}
         self._inner: dict[Any, Callable[..., Any]] = {}
 
     def __torch_function__(
@@ -168,7 +169,8 @@ class AttentionKernels(TorchFunctionMode):
         if name == "scaled_dot_product_attention":
             result = self._attention(*args, **kwargs)
         elif name in MODES and func.__module__ == "torch":
-            result = recurrence_on_meta(self.kernels, name, args)
+            result, kernel = recurrence_on_meta(self.kernels, name, args)
+            self.recurrent[kernel] = None
         if result is not None:
             return result
         return self.seen_through(func, args, kwargs)

@@ -51,29 +51,33 @@ class _Call(NamedTuple):
         return dropout(x, self.dropout) if drops else x
 
 
-def recurrence_on_meta(kernels: str, name: str, args: tuple[Any, ...]) -> Any:
-    """What a function of `MODES` returns; None for packed sequences, whose lengths meta lacks."""
+def recurrence_on_meta(kernels: str, name: str, args: tuple[Any, ...]) -> tuple[Any, str]:
+    """What a function of `MODES` returns, and the name of the kernel.
+
+    None for packed sequences, whose lengths meta lacks, and for what is not on meta.
+    """
     if len(args) != len(_Call._fields) or not isinstance(args[3], bool) or not args[0].is_meta:
-        return None
+        return None, "the device's own"
     call = _Call(*args)
     states: _States = tuple(call.states) if name == "lstm" else (call.states,)
     projected = name == "lstm" and len(call.of_cells()[0]) % 2 == 1
     if kernels == "cuda":
-        return _by_cudnn(MODES[name], call, states, projected)
+        return _by_cudnn(MODES[name], call, states, projected), "cuDNN"
     if name == "lstm" and not projected and call.x.dtype in (torch.float32, torch.bfloat16):
-        return _by_onednn(call, *states)
+        return _by_onednn(call, *states), "oneDNN"
     y, *last = _unrolled(_CELLS[name], call, states)
     if call.batch_first:
         y = y.transpose(0, 1) if name == "lstm" else y.transpose_(0, 1)
-    return (y, *last)
+    return (y, *last), "unrolled"
 
 
 def _by_cudnn(mode: int, call: _Call, states: _States, projected: bool) -> tuple[Any, ...]:
     hidden, cell = states[0], states[1] if len(states) > 1 else None
     cells = call.of_cells()
     size = (hidden if cell is None else cell).shape[-1]
+    flat = call.weights[0].detach()  # stands for the one block that a GPU keeps all weights in
     made = torch.ops.aten._cudnn_rnn(
-        call.x, list(call.weights), len(cells[0]), call.weights[0], hidden, cell, mode, size,
+        call.x, list(call.weights), len(cells[0]), flat, hidden, cell, mode, size,
         hidden.shape[-1] if projected else 0, call.layers, call.batch_first, call.dropout,
         call.train, call.bidirectional, [], None,
     )  # fmt: skip

@@ -131,6 +131,9 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     inference = list(dict.fromkeys(name for row in rows for name in row.attention))
     if training or inference:
         yes.append(f"{attention_kernels(settings.kernels, training, inference)}.")
+    recurrent = list(dict.fromkeys(name for row in rows for name in row.step.recurrent))
+    if recurrent:
+        yes.append(_recurrent_kernels(settings.kernels, recurrent))
     yes += [
         f"{row.model}: training_macs is a lower bound; {', '.join(row.uncounted)} may multiply "
         "and has no formula."
@@ -157,6 +160,13 @@ def attention_kernels(kernels: str, training: Sequence[str], inference: Sequence
         used += f"{' and '.join(inference)} in inference"
     stores = "math stores" if "math" in (*training, *inference) else "a math kernel would store"
     return f"Attention by the kernels that torch takes on {kernels}: {used}; {stores} the scores"
+
+
+def _recurrent_kernels(kernels: str, names: Sequence[str]) -> str:
+    said = f"Recurrent layers by the kernels that torch takes on {kernels}: {' and '.join(names)}"
+    if kernels == "cuda":
+        return f"{said}; of cuDNN's reserve, whose size is not published, gates and cells count."
+    return f"{said}; what oneDNN keeps and takes is included." if "oneDNN" in names else f"{said}."
 
 
 def _convention(settings: Settings) -> dict[str, str]:

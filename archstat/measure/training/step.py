@@ -64,6 +64,7 @@ class TrainingStep:
     loss: str
     uncounted: tuple[str, ...]
     attention: tuple[Kernel, ...]
+    recurrent: tuple[str, ...]
     own_train: tuple[str, ...]
     device: str
     steady_bytes: int
@@ -234,6 +235,7 @@ class _Run:
             uncounted=tuple(self.mode.uncounted),
             loss=kind,
             attention=tuple(self.kernels.chosen),
+            recurrent=tuple(self.kernels.recurrent),
             own_train=_own_train(self.root),
             device=self.device.type,
             steady_bytes=steady_bytes,

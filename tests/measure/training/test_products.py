@@ -66,10 +66,10 @@ def test_frozen_layer_has_no_gradient_of_its_weight():
             (2, 3, 11, 11),
         ),
         (nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 4)), (3, 7, 4)),
-        (nn.LSTM(6, 5, batch_first=True), (2, 4, 6)),
+        (nn.GRU(6, 5, batch_first=True), (2, 4, 6)),
         (nn.Conv1d(3, 8, 3, dilation=2), (2, 3, 20)),
     ],
-    ids=["convolutions", "batched linear", "lstm", "dilated"],
+    ids=["convolutions", "batched linear", "gru", "dilated"],
 )
 def test_ungrouped_products_are_those_of_torchs_counter(net, shape):
     class First(nn.Module):
@@ -153,8 +153,7 @@ def test_lstm_trains_with_three_times_its_products(layers, device):
     steps, batch, width = 6, 3, 8
     step = stepped(nn.LSTM(width, width, layers), torch.rand(steps, batch, width), device=device)
     forward = layers * steps * batch * 2 * 4 * width * width
-    of_first_input = steps * batch * 4 * width * width
-    assert 3 * forward - of_first_input - forward // steps <= step.training_macs <= 3 * forward
+    assert step.training_macs == 3 * forward
     assert step.uncounted == ()
 
 
