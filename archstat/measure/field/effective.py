@@ -192,12 +192,12 @@ def _density(
         made = torch.randn(shape, generator=generator).to(dtype)
         return made.requires_grad_(position == number)
 
-    for number in range(samples):
+    for sample in range(samples):
         args, kwargs = given_tensors(fields.graph, make)
         image = [*args, *kwargs.values()][number]
         found = _gradient(root, args, kwargs, image, fields, row).abs()
         total += found.sum([dim for dim in range(found.dim()) if dim not in fields.dims])
-        watch((number + 1) / samples)
+        watch((sample + 1) / samples)
     if not (total.isfinite().all() and total.sum() > 0):
         raise CaptureError(
             f"{fields.graph.name}: no finite gradient other than zero reaches the input from "
