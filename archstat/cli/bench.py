@@ -123,7 +123,7 @@ def bench(
     output: options.Output = None,
     debug: options.Debug = False,
 ) -> None:
-    """Measure how long models take here: median, 95 % interval, and a verdict that may be doubt.
+    """Measure latency on this machine: median, 95 % interval, and a verdict (or can't tell).
 
     Models take turns, in at least three fresh processes; intervals are over these. What is measured
     is kept in a store on this machine, for --history. Ctrl-C prints what is finished.

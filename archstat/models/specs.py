@@ -158,7 +158,7 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
         return _without_colon(head)
     if not (before and after and all(part.isidentifier() for part in after.split("."))):
         raise SpecError(
-            f"{text!r}: {after!r} is not an attribute; write FILE.py:NAME or MODULE:NAME."
+            f"{text!r}: {after!r} is not a name; write FILE.py:NAME,KEY=VALUE or MODULE:NAME."
         )
     if before.lower().endswith(_WEIGHTS):
         raise SpecError(_of_weights(before))

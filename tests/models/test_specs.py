@@ -218,7 +218,7 @@ def test_package_without_a_model_is_refused(scheme):
 
 @pytest.mark.parametrize("text", ["mine.py:", ":build", "mine.py:3", "mine.py:a b", "mine.py:a..b"])
 def test_attribute_that_is_no_name_is_refused(text):
-    with pytest.raises(SpecError, match="is not an attribute"):
+    with pytest.raises(SpecError, match="is not a name"):
         parse_spec(text)
 
 

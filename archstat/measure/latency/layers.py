@@ -206,8 +206,8 @@ def _crowd(conditions: Conditions, threads: int) -> tuple[str, ...]:
     if others + (1 if conditions.on_cuda else threads) <= cores():
         return ()
     return (
-        f"{others} other processes or threads were runnable beside it, on {cores()} cores: times "
-        "are those of a busy machine.",
+        f"Busy machine: {others} other processes or threads competed for {cores()} cores, so times "
+        "may be inflated.",
     )
 
 

@@ -146,7 +146,7 @@ def test_slow_model_makes_few_passes():
 def test_busy_machine_is_told(monkeypatch, others, said):
     monkeypatch.setattr("archstat.measure.latency.layers.others_runnable", lambda: others)
     timed = measured_layers("conv,in=4,resolution=8", Conditions(threads=1), device=SLOW, passes=1)
-    assert any("busy machine" in note.text for note in layer_time_table(timed).notes) == said
+    assert any("Busy machine" in note.text for note in layer_time_table(timed).notes) == said
 
 
 def test_layer_table_gives_layers_or_kinds(monkeypatch):
