@@ -189,8 +189,8 @@ class _Search:
     def _held(
         self, measure: Measure, graph: Graph, form: str, assumed: int, value: Fraction, said: str
     ) -> Iterator[Way]:
-        forms = [text for text in (form, measure.form) if text and text != "as trained"]
-        assumed += _OTHER_FORM * (measure.form != "as trained")
+        forms = [text for text in (form, measure.form) if text]
+        assumed += _OTHER_FORM * bool(measure.form)
         for asked in self.figures:
             if not value or (
                 {asked.quantity, measure.quantity} & _APART
@@ -199,9 +199,9 @@ class _Search:
                 continue
             other = _OTHER_QUANTITY * (asked.quantity not in (None, measure.quantity))
             shown = asked.printed.shows(value)
-            cut = _CUT_OFF * (shown == "cut off")
+            cut = _CUT_OFF * (shown == "truncated")
             ending = f", prints as {asked.printed.text}" + " (cut off)" * bool(cut) if shown else ""
-            yield Way(asked, measure, graph.input_text, ", ".join(forms) or "as trained", value,
+            yield Way(asked, measure, graph.input_text, ", ".join(forms), value,
                       bool(shown), said + ending, assumed + other + cut)  # fmt: skip
 
 
@@ -239,7 +239,7 @@ def _at_other_inputs(search: _Search) -> Iterator[Way]:
 def _misprinted(search: _Search) -> Iterator[Way]:
     plain = report(search.own, search.model)
     for measure in search.measures:
-        if measure.square is not None or measure.form != "as trained":
+        if measure.square is not None or measure.form:
             continue
         value = Fraction(measure.count(plain))
         for factor, words in _MISPRINTS:
@@ -260,7 +260,7 @@ def _swapped(search: _Search, measure: Measure, value: Fraction) -> Iterator[Way
                 if digits.shows(value * factor) == "rounded":
                     said = (f"{measure.convention}: {format_count(float(value))}: the columns "
                             "are swapped")  # fmt: skip
-                    yield Way(asked, measure, search.own.input_text, "as trained", value * factor,
+                    yield Way(asked, measure, search.own.input_text, "", value * factor,
                               True, said, _MISPRINT)  # fmt: skip
 
 
@@ -301,7 +301,7 @@ def reconcile_table(found: Found, most: int | None = None) -> Table:
     shown = [*ways[:most], *((miss, miss.measure.sources) for miss in found.misses)]
     rows = tuple(
         (way.asked.printed.text, way.measure.quantity, "yes" if way.is_exact else "no",
-         way.measure.convention, ", ".join(sources), way.input, way.form,
+         way.measure.convention, ", ".join(sources), way.input, way.form or "as trained",
          int(way.value) if way.value.denominator == 1 else float(way.value),
          round(way.off, 4), way.arithmetic)
         for way, sources in shown

@@ -34,10 +34,10 @@ def test_rules_that_are_kept(archstat, budget):
     assert ran.out == (
         "budget  rule              value     limit      margin  verdict\n"
         "──────────────────────────────────────────────────────────────\n"
-        "net     params              108     <= 1k  89.2% left  kept\n"
-        "net     macs             3.89 k     <= 4k   2.8% left  kept\n"
-        "net     receptive_field     3x3      >= 3   none left  kept\n"
-        "net     param_bytes       432 B  == 432 B       exact  kept\n"
+        "net     params              108     <= 1k  89.2% left  ✓ kept\n"
+        "net     macs             3.89 k     <= 4k   2.8% left  ✓ kept\n"
+        "net     receptive_field     3x3      >= 3   none left  ✓ kept\n"
+        "net     param_bytes       432 B  == 432 B       exact  ✓ kept\n"
         "4 rules: 4 kept.\n"
     )
 
@@ -66,7 +66,7 @@ def test_narrow_terminal_loses_no_verdict_and_indents_the_reasons(archstat, budg
     monkeypatch.setattr(check_output, "screen_width", lambda path: 60)
     out = archstat("check").out
     assert "change" not in out
-    assert "net params 108 <= 100 8.0% over broken" in [
+    assert "net params 108 <= 100 8.0% over ✗ broken" in [
         " ".join(x.split()) for x in out.split("\n")
     ]
     assert (
@@ -79,9 +79,9 @@ def test_narrow_terminal_loses_no_verdict_and_indents_the_reasons(archstat, budg
 
 def test_exact_numbers_where_rounding_would_hide_the_difference(archstat, budget):
     budget('macs = "<= 3.887k"', options="")
-    assert "3,888  <= 3,887  1 over  broken" in archstat("check").out
+    assert "3,888  <= 3,887  1 over  ✗ broken" in archstat("check").out
     budget('macs = "<= 3.95k"')
-    assert "3.89 k  <= 3.95k  1.6% left  kept" in archstat("check").out
+    assert "3.89 k  <= 3.95k  1.6% left  ✓ kept" in archstat("check").out
 
 
 def test_informational_rule_fails_nothing(archstat, budget):
@@ -109,7 +109,7 @@ def test_model_that_fails_is_2_and_the_others_are_judged(archstat, budget, model
     budget('params = "<= 100"', more=more + "informational = true\n")
     ran = archstat("check")
     assert ran.code == 2
-    assert "8.0% over  broken" in ran.out
+    assert "8.0% over  ✗ broken" in ran.out
     assert "archstat.toml:7: the model cannot be measured: " in ran.out
     assert said in ran.out
     assert "2 rules: 1 broken, 1 failed." in ran.out
@@ -273,7 +273,7 @@ def test_broken_rule_names_the_layers_that_grew_since(archstat, budget):
     budget('params = "<= 120"', 'max_increase = "10%"', options=",width=5")
     ran = archstat("check")
     assert ran.code == 1
-    assert "params, at most 10% above lock    135  +25.0%  <= 118  14.4% over  broken" in ran.out
+    assert "params, at most 10% above lock    135  +25.0%  <= 118  14.4% over  ✗ broken" in ran.out
     said = "archstat.toml:6: params is 135, the budget says <= 118 (10% above the lock file)"
     assert said in ran.out
     assert ran.out.count("Grew since the lock file: conv (Conv2d) +27 (108 -> 135).") == 1

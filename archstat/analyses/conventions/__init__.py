@@ -27,7 +27,7 @@ class Convention:
 
     meaning: str
     measure: Callable[[Report], int]
-    printed: Literal["rounded", "cut off"] = "rounded"
+    printed: Literal["rounded", "truncated"] = "rounded"
     decimals: int | None = None
     ceiling: Callable[[Report], int] | None = None
 
@@ -37,7 +37,7 @@ class Convention:
         measured = self.measure(report)
         if self.ceiling is not None:
             return measured - step / 2 <= figure <= self.ceiling(report) + step / 2
-        if self.printed == "cut off":
+        if self.printed == "truncated":
             return figure <= measured < figure + step
         return abs(measured - figure) <= step / 2
 

@@ -18,7 +18,7 @@ Quantity = Literal["macs", "flops", "params", "activations"]
 class Measure:
     """A way to count: what is printed as which quantity, by whom, and as what arithmetic.
 
-    `form` is what was done to the network first; `square` is a side at which the source counts
+    `form` is what was done to the network first, if anything; `square` is a side at which the source counts
     before it scales to the input's, None where it counts at the input itself.
     """
 
@@ -26,7 +26,7 @@ class Measure:
     quantity: Quantity
     sources: tuple[str, ...]
     count: Callable[[Report], int]
-    form: str = "as trained"
+    form: str = ""
     square: int | None = None
 
 

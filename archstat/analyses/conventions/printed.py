@@ -25,11 +25,11 @@ class Printed:
     value: Fraction
     step: Fraction
 
-    def shows(self, exact: Fraction | int) -> Literal["", "rounded", "cut off"]:
+    def shows(self, exact: Fraction | int) -> Literal["", "rounded", "truncated"]:
         """How an exact number would be printed so, empty if it would not."""
         if abs(exact - self.value) <= self.step / 2:
             return "rounded"
-        return "cut off" if self.value <= exact < self.value + self.step else ""
+        return "truncated" if self.value <= exact < self.value + self.step else ""
 
     def off_percent(self, exact: Fraction | int) -> float:
         """Per cent by which an exact number is above the figure."""

@@ -55,7 +55,7 @@ KERAS: Mapping[str, Convention] = {
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
     "params": Convention("parameters, batch norm's scale and shift included", total("params")),
     "params to 2 decimals": Convention("params, to two decimals", total("params"), decimals=2),
-    "params, cut off": Convention("params, further digits cut off", total("params"), "cut off"),
+    "params, cut off": Convention("params, further digits cut off", total("params"), "truncated"),
     **KERAS,
     "running statistics": Convention("running means and variances alone", running_statistics),
     "params without norm": Convention(
@@ -64,7 +64,7 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
     "params without norm, cut off": Convention(
         "weights and biases of conv and linear, further digits cut off",
         without_norm_params,
-        "cut off",
+        "truncated",
     ),
     "params with folded norm": Convention(
         "a bias a channel in place of batch norm's scale and shift", with_folded_norms
@@ -74,7 +74,7 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
     ),
     "macs": Convention("multiply-accumulates of conv, linear, attention", total("macs")),
     "macs to 3 decimals": Convention("macs, to three decimals", total("macs"), decimals=3),
-    "macs, cut off": Convention("macs, further digits cut off", total("macs"), "cut off"),
+    "macs, cut off": Convention("macs, further digits cut off", total("macs"), "truncated"),
     "macs with bias": Convention("macs and one for each bias added", macs_and_bias),
     "macs without classifier": Convention("macs but for the last layer", macs_without_classifier),
     "FLOPs/2": Convention(
