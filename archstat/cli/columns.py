@@ -29,6 +29,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
                  "tables.roofline:LAYER_COLUMNS"),
     "guidelines": ("tables.guidelines:COLUMNS",),
     "diff": ("analyses:COLUMNS",),
+    "reconcile": ("tables.reconcile:COLUMNS",),
     "crosscheck": ("tables.crosscheck:CROSSCHECK_COLUMNS",),
     "bench": ("tables.bench:LATENCY_COLUMNS", "tables.bench:HISTORY_COLUMNS",
               "tables.bench_layers:LAYER_COLUMNS", "tables.bench_layers:KIND_COLUMNS"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archstat import cli
-from archstat.cli import screen
 from archstat.measure.field.measured import FieldCheck
 
 
@@ -27,8 +27,8 @@ def test_layer_list_shows_a_row_a_layer(archstat):
     ran = archstat("rf", "--layers", "3x3,3x3,3x3")
     assert (ran.code, ran.err) == (0, "")
     head, _, *lines = ran.out.splitlines()
-    assert head.split() == ["layer", "type", "kernel", "stride", "padding", "receptive_field",
-                            "effective_stride", "effective_padding"]  # fmt: skip
+    assert head.split() == ["layer", "type", "kernel", "stride", "pad", "rf", "rf", "stride", "rf",
+                            "pad"]  # fmt: skip
     assert lines[2].split() == ["3", "3x3", "3x3", "1x1", "1x1", "7x7", "1x1", "3x3"]
     assert "27 C^2 weights; a single 7x7 with the same field holds 49 C^2" in lines[-1]
 
@@ -232,7 +232,9 @@ def test_no_text_of_any_kind_gives_a_traceback(
 
 
 def test_narrow_terminal_keeps_the_most_needed_columns(archstat, monkeypatch):
-    monkeypatch.setattr(screen, "screen_width", lambda path: 80)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    for name, value in {"COLUMNS": "80", "PAGER": "", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
     out = archstat("rf", "resnet18").out
     head = out.splitlines()[0]
     assert len(head) <= 80

@@ -33,6 +33,8 @@ LINES = [
     "summary mobilenet_v1 --depth 1",
     "summary resnet50 --top 10",
     "crosscheck lenet5",
+    "explain lenet5",
+    "reconcile lenet5 --params 60k",
     "rf vgg16",
     "rf resnet18",
     "rf vgg16 resnet50 alexnet",

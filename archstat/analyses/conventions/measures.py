@@ -18,8 +18,8 @@ Quantity = Literal["macs", "flops", "params", "activations"]
 class Measure:
     """A way to count: what is printed as which quantity, by whom, and as what arithmetic.
 
-    `form` is what was done to the network first, if anything; `square` is a side at which the source counts
-    before it scales to the input's, None where it counts at the input itself.
+    `form` is what was done to the network first, if anything; `square` is a side at which the
+    source counts before it scales to the input's, None where it counts at the input itself.
     """
 
     convention: str
