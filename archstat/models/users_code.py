@@ -17,6 +17,7 @@ from typing import Any
 
 from archstat.errors import LookupFailedError
 from archstat.files import read_regular
+from archstat.frontends.garbage import collection_paused
 from archstat.hints import did_you_mean, shortened
 
 
@@ -80,7 +81,10 @@ _MODULES = ("Module", "Sequential", "ModuleList", "ModuleDict")
 def _reading(path: Path) -> Iterator[ast.Module]:
     """The statements of a file; whatever is wrong with them is the file's fault."""
     try:
-        yield ast.parse(read_regular(path), str(path))
+        # Python 3.11 loses count of its depth where a collection runs somebody's hook meanwhile.
+        with collection_paused():
+            tree = ast.parse(read_regular(path), str(path))
+        yield tree
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise LookupFailedError(f"{path} cannot be read: {shortened(error)}") from error
 
