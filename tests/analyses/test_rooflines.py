@@ -85,13 +85,6 @@ def test_layer_table_ends_with_the_model(graphs):
     assert "whitepaper" in table.convention["device_sources"]
 
 
-def test_top_rows_are_the_longest(graphs):
-    found = roofline(graphs["densenet121"], "densenet121", A100)
-    *longest, _ = layer_table(found, top=3).column("time_floor_ms")
-    *every, _ = layer_table(found).column("time_floor_ms")
-    assert longest == sorted(every, reverse=True)[:3]
-
-
 def test_row_an_op_names_what_was_merged(graphs):
     found = roofline(graphs["resnet18"], "resnet18", A100, fusion="inference")
     table = layer_table(found, every=True)
