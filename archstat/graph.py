@@ -27,6 +27,8 @@ Kind = Literal[
 ]
 # fmt: on
 KINDS: tuple[str, ...] = get_args(Kind)
+# The attribute of an op that holds the flops of a formula registered with torch's flop counter.
+REGISTERED = "registered flops"
 Role = Literal["input", "parameter", "buffer", "constant", "activation"]
 
 ITEM_SIZES = {

@@ -12,7 +12,7 @@ from math import log2, prod
 
 from archstat.analyses import costs
 from archstat.analyses.products import NO_PRODUCT, PRODUCTS, PRODUCTS_OF_NAMES, UNKNOWN, Cost
-from archstat.graph import Graph, Op, Value
+from archstat.graph import REGISTERED, Graph, Op, Value
 from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
@@ -67,6 +67,11 @@ def _cost(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     formula = PRODUCTS_OF_NAMES.get(name) or PRODUCTS.get(op.kind)
     if formula is not None:
         return formula(op, inputs, outputs)
+    if REGISTERED in op.attributes:
+        # torch counts two for a multiplication and its addition, and nothing else
+        flops = op.attributes[REGISTERED]
+        made = sum(out.numel for out in outputs)
+        return Cost("counted", flops // 2, flops, made, "by the formula registered for it")
     reason = costs.FREE.get(name)
     if reason is not None and not (name == "index_put" and op.attributes.get("accumulate")):
         return Cost("free", reason=reason)

@@ -24,7 +24,10 @@ from archstat.graph import Kind
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What the capture must know of one overload, read once from its schema."""
+    """What the capture must know of one overload, read once from its schema.
+
+    `packet` is the operator of a library's overload, under which a formula may be registered.
+    """
 
     target: str
     kind: Kind
@@ -41,6 +44,7 @@ class Signature:
     takes_tensors: bool
     composite: bool
     indexed: str | None
+    packet: Any = None
 
 
 _KINDS: Mapping[Kind, str] = MappingProxyType({
@@ -200,7 +204,20 @@ def signature(func: Any) -> Signature:
             ),
             None,
         ),
+        packet=None if namespace in _TORCHS_OWN else getattr(func, "overloadpacket", None),
     )
+
+
+# Libraries whose ops have formulas here, or none that anybody would register.
+_TORCHS_OWN = frozenset({"aten", "prim", "prims", "quantized", "torchvision", "profiler"})
+
+
+def registered_flops(packet: Any, args: Any, kwargs: Any, result: Any) -> int | None:
+    """What the formula says that was registered for an op by `torch.utils.flop_counter`."""
+    from torch.utils.flop_counter import flop_registry
+
+    formula = flop_registry.get(packet)
+    return None if formula is None else int(formula(*args, **kwargs, out_val=result))
 
 
 def _rule(target: str, base: str) -> shapes.Rule | None:

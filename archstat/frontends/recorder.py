@@ -16,11 +16,11 @@ from typing import Any, Literal
 import torch
 
 from archstat.errors import CaptureError
-from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain
+from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain, registered_flops
 from archstat.frontends.packed import Contents, contents, opened, settings_of
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
-from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Value, record
+from archstat.graph import REGISTERED, Graph, Kind, Module, ModuleCall, Op, Role, Value, record
 
 # A hundred times what the longest forwards take.
 MOST_OPS = 1_000_000
@@ -232,6 +232,10 @@ class Recorder:
             at = signature.names.index(signature.indexed)
             index = args[at] if at < given else kwargs.get(signature.indexed)
             attributes[signature.indexed] = self.numbers.plain(index)
+        if signature.packet is not None:
+            flops = registered_flops(signature.packet, args, kwargs, result)
+            if flops is not None:
+                attributes[REGISTERED] = flops
         kind = self._kind(signature, inputs, attributes)
         if self._storages.nonzeros:
             numbers = tuple([self._storages.nonzeros.get(self.values[i].storage) for i in inputs])

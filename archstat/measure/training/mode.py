@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
-from archstat.frontends.aten import signature
+from archstat.frontends.aten import registered_flops, signature
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
 from archstat.frontends.torch_private import (
@@ -112,10 +112,19 @@ def _handler(func: Any, as_on_cpu: bool = False) -> _Handler:
         rule = _by_rule(first, RULES[target], known.rule)
     elif known.rule is not None:
         rule = _by_rule(known.rule)
-    formula = FORMULAS.get(name)
+    formula = FORMULAS.get(name) if known.packet is None else _registered(known.packet)
     takes = _TAKES.get(name.removesuffix("_backward"))
     taken = partial(takes, backward=name.endswith("_backward")) if takes else None
     return target, rule, formula, formula is None and may_hold_products(target), taken
+
+
+def _registered(packet: Any) -> Callable[[_Args, Any], int] | None:
+    """The macs of a library's op by the formula registered for it, None where there is none."""
+    from torch.utils.flop_counter import flop_registry
+
+    if packet not in flop_registry:
+        return None
+    return lambda args, result: (registered_flops(packet, args, {}, result) or 0) // 2
 
 
 def _by_rule(*rules: Any) -> _Made:
