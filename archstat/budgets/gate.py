@@ -30,7 +30,7 @@ from archstat.models.cache import Graphs
 from archstat.models.pipeline import report
 from archstat.models.specs import parse_spec
 from archstat.models.users_code import load_attribute
-from archstat.result import Cell, Report
+from archstat.result import COLUMNS_OF_TOPIC, Cell, Note, Report
 from archstat.units import format_axes
 
 
@@ -294,10 +294,15 @@ def judged(
         _verdict(rule, report, base, budget, time if rule.key == LATENCY else errors.get(rule.key))
         for rule in budget.rules
     )
-    of_fields = any(rule.column.unit == "pixels" for rule in budget.rules)
-    topics = ("unknown_ops", "receptive_field") if of_fields else ("unknown_ops",)
-    notes = tuple(f.text for f in report.findings if f.topic in topics)
+    notes = tuple(finding.text for finding in report.findings if _concerns(finding, budget))
     return Judged(budget, verdicts, entry, locked, report.graph.torch_version, notes)
+
+
+def _concerns(finding: Note, budget: Budget) -> bool:
+    """Whether a finding says why a figure that a rule asks for is not whole."""
+    if finding.topic in ("unknown_ops", "failed"):
+        return True
+    return any(rule.key in COLUMNS_OF_TOPIC.get(finding.topic, ()) for rule in budget.rules)
 
 
 def _verdict(

@@ -1,5 +1,6 @@
 """What analyses give and reporters get: columns, analyses, findings, reports and tables."""
 
+from archstat.result.columns import COLUMNS_OF_TOPIC as COLUMNS_OF_TOPIC
 from archstat.result.columns import FUNCTIONAL as FUNCTIONAL
 from archstat.result.columns import RATIO_SUFFIX as RATIO_SUFFIX
 from archstat.result.columns import Analysis as Analysis

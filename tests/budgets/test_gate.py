@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from archstat import zoo
+from archstat import analyze, zoo
 from archstat.budgets import gate
 from archstat.budgets.workers import in_order, useful_workers
+from archstat.result import Note
 
 FOUR = """
 [[budget]]
@@ -105,6 +107,24 @@ def test_no_lock_file_is_made_where_a_model_fails(config_of):
     assert outcome.new_lock() is None
     assert (outcome.exit_code(), outcome.counts()) == (2, {"broken": 1, "failed": 1})
     assert "There is no file none.py" in outcome.judged[1].verdicts[0].message
+
+
+@pytest.mark.parametrize(
+    ("topic", "rule", "is_told"),
+    [
+        ("unknown_ops", 'params = "<= 61M"', True),
+        ("failed", 'params = "<= 61M"', True),
+        ("packed_weights", 'params = "<= 61M"', True),
+        ("packed_weights", 'macs = "<= 1G"', False),
+        ("receptive_field", 'receptive_field = ">= 195"', True),
+        ("receptive_field", 'macs = "<= 1G"', False),
+        ("note", 'macs = "<= 1G"', False),
+    ],
+)
+def test_findings_are_told_where_a_rule_asks_for_their_figures(config_of, topic, rule, is_told):
+    config = config_of(f'[[budget]]\nmodel = "alexnet"\n{rule}\n')
+    found = replace(analyze("alexnet"), findings=(Note(topic, "", "Something."),))
+    assert gate.judged(config.budgets[0], found).notes == (("Something.",) if is_told else ())
 
 
 # -- workers ---------------------------------------------------------------------------------------
