@@ -14,7 +14,7 @@ from archstat.analyses.memory import live_bytes
 from archstat.analyses.operations import operations
 from archstat.frontends.module import capture_on
 
-# Those that take a large part of a second or more for real.
+# One or two of many families, which run by default.
 _QUICK = """
     lenet5 squeezenet1_1 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 ghostnet resnet18
     preact_resnet20_cifar10 seresnet18 cbam_resnet18 convnext_tiny
