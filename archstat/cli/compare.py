@@ -12,7 +12,7 @@ from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE, INPUT, MEASURING
-from archstat.cli.join import Joined, joined, read_joined
+from archstat.cli.join import joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, filled, refuse_incomplete, show
@@ -20,6 +20,7 @@ from archstat.cli.where import conditions, kept
 from archstat.result import RATIO_SUFFIX, Column, Report, Table
 
 if TYPE_CHECKING:
+    from archstat.analyses.conventions.tools import Tool
     from archstat.cli.bench_grid import Sweep
     from archstat.models.cache import Graphs
 
@@ -53,6 +54,12 @@ Where = Annotated[
 NoRatios = Annotated[
     bool,
     typer.Option("--no-ratios", help="Leave out the ratios, as above 8 models on a screen.",
+                 rich_help_panel=CHOOSE),
+]  # fmt: skip
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="TOOL,TOOL...", help="Add what these tools would print: fvcore, "
+                 "flop_counter, ptflops_aten, torchprofile, thop, mmcv, torchinfo.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Transpose = Annotated[
@@ -109,6 +116,7 @@ def compare(
     no_ratios: NoRatios = False,
     join: Join = None,
     join_on: JoinOn = None,
+    as_: As = None,
     transpose: Transpose = False,
     fusion: options.FusionName = "none",
     no_cache: options.NoCache = False,
@@ -123,7 +131,9 @@ def compare(
     everything else. csv and json hold exact numbers and every column.
     """
     check_options(context, *_RULES)
-    known = _known(fully_convolutional, latency)
+    tools = _tools(as_)
+    as_printed = tuple(tool.column for tool in tools)
+    known = (*_known(fully_convolutional, latency), *as_printed)
     extra = read_joined(join, [column.key for column in known], join_on)
     known = (*known, *extra.columns)
     view = View(Destination(format, output), known, columns, sort)
@@ -132,13 +142,13 @@ def compare(
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
-    table, unknown = _table(attempts, reference, counted, fully_convolutional)
+    table, unknown = _table(attempts, reference, counted, fully_convolutional, tools)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
     table = kept(joined(table, extra), asked)
     if no_ratios or table.reference is None:
         table = _without_ratios(table, view)
     table = attempts.told(table, view)
-    shown = attempts.keys(_shown(table, unknown, extra))
+    shown = attempts.keys(_shown(table, unknown, (*as_printed, *extra.columns)))
     show(table, view, shown, (), conventions=True, transpose=transpose)
     tell_of_cache(graphs, len(models), view.is_raw)
     if missing:
@@ -147,6 +157,14 @@ def compare(
         raise KeyboardInterrupt
     attempts.refuse()
     refuse_incomplete(unknown, strict, table.notes)
+
+
+def _tools(text: str | None) -> tuple[Tool, ...]:
+    if text is None:
+        return ()
+    from archstat.analyses.conventions.tools import tools_named
+
+    return tools_named(text)
 
 
 def _without_ratios(table: Table, view: View) -> Table:
@@ -199,17 +217,18 @@ def _counter(
 
 def _table(
     attempts: Attempts, reference: str | None, counted: Callable[[str], tuple[Report, ...]],
-    fully_convolutional: bool,
+    fully_convolutional: bool, tools: Sequence[Tool],
 ) -> tuple[Table, int]:  # fmt: skip
     """The comparison, and how many operations are unknown."""
-    from archstat.tables.compare import reference_row, table_of_groups
+    from archstat.tables.compare import reference_row, table_of_groups, with_tools
     from archstat.tables.sliding import with_sliding
 
     base = reference_row(attempts.models, reference or 0)
     groups = attempts(counted)
     table = table_of_groups(groups, attempts.place(base) if reference else 0)
     unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
-    return with_sliding(table, groups) if fully_convolutional else table, unknown
+    table = with_sliding(table, groups) if fully_convolutional else table
+    return with_tools(table, groups, tools), unknown
 
 
 def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:
@@ -222,12 +241,12 @@ def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table
     return with_latency(table, series.runs[0], series.reference), series.is_interrupted
 
 
-def _shown(table: Table, unknown: int, extra: Joined) -> list[str]:
+def _shown(table: Table, unknown: int, extra: Sequence[Column]) -> list[str]:
     """What a reader gets: the usual columns, and all that were asked for by an option."""
     from archstat.tables.compare import ON_SCREEN
     from archstat.tables.sliding import SLIDING_COLUMNS
 
     keys = table.keys()
     measured = filled(table, [key for key in _LATENCY if key in keys])
-    asked = [column.key for column in (*SLIDING_COLUMNS, *extra.columns) if column.key in keys]
+    asked = [column.key for column in (*SLIDING_COLUMNS, *extra) if column.key in keys]
     return [*ON_SCREEN, *(["unknown_ops"] if unknown else []), *measured, *asked]

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
+from archstat.analyses.conventions.tools import Tool
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
-from archstat.result import IDENTITY, Cell, Column, Report, Table
+from archstat.result import IDENTITY, Cell, Column, Report, Table, notes_of
 from archstat.tables import of_graphs
 
 if TYPE_CHECKING:
@@ -162,3 +163,17 @@ def _cells(report: Report, base: Report) -> Iterator[Cell]:
     for column in _COMPARED:
         mine, theirs = report.totals[column.key], base.totals[column.key]
         yield None if mine is None or not theirs else mine / theirs
+
+
+def with_tools(table: Table, groups: Sequence[Sequence[Report]], tools: Sequence[Tool]) -> Table:
+    """The comparison with a column for each tool: what it would print for each model."""
+    if not tools:
+        return table
+    reports = [report for group in groups for report in group]
+    cells = [tuple(tool.total(report.graph) for tool in tools) for report in reports]
+    return replace(
+        table,
+        columns=(*table.columns, *(tool.column for tool in tools)),
+        rows=tuple((*row, *more) for row, more in zip(table.rows, cells, strict=True)),
+        notes=(*table.notes, *notes_of(f"{t.column.key}: {t.column.meaning}." for t in tools)),
+    )

@@ -12,12 +12,20 @@ from torch import nn
 
 import archstat
 from archstat.analyses import COLUMNS
+from archstat.analyses.conventions.tools import tools_named
 from archstat.errors import ArchstatError, SpecError, UnknownModelError
-from archstat.models.pipeline import analyze
+from archstat.models.pipeline import analyze, graph_of_spec
 from archstat.reporters.to_console import to_console
 from archstat.reporters.to_csv import to_csv
 from archstat.reporters.to_json import to_json
-from archstat.tables.compare import COMPARISON_COLUMNS, compare, table_of
+from archstat.tables.compare import (
+    COMPARISON_COLUMNS,
+    compare,
+    reports_of,
+    table_of,
+    table_of_groups,
+    with_tools,
+)
 
 KEYS = [column.key for column in COLUMNS]
 # Texts and numbers an axis have no ratio, nor has what a count of unknown operations is to another.
@@ -252,3 +260,17 @@ def test_note_on_a_column_goes_with_that_column():
     (note,) = [n for n in table.notes if n.topic == "receptive_field"]
     assert note in table.select(["model", "receptive_field"]).notes
     assert note not in table.select(["model", "params"]).notes
+
+
+def test_tools_columns_hold_what_they_would_print():
+    groups = [reports_of("resnet18", None, None, False, "none", graph_of_spec)]
+    table = with_tools(table_of_groups(groups, 0), groups, tools_named("thop,torchinfo"))
+    norm, pooled = groups[0][0].totals["activations"] - 1000, 512
+    macs = groups[0][0].totals["macs"]
+    assert table.column("as_thop") == (macs + 4 * norm + (7 * 7 + 1) * pooled,)
+    assert [note.text[:8] for note in table.notes] == ["as_thop:", "as_torch"]
+
+
+def test_tool_that_is_not_known_is_refused_with_the_nearest():
+    with pytest.raises(SpecError, match="Did you mean fvcore"):
+        tools_named("thop,fvcor")

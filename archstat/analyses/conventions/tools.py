@@ -14,7 +14,10 @@ from archstat.analyses.conventions.by_op import (
     TORCHPROFILE,
     by_op,
 )
+from archstat.errors import SpecError
 from archstat.graph import Graph
+from archstat.hints import did_you_mean
+from archstat.result import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Tool:
     figure: str
     meaning: str
     count: Callable[[Graph], Mapping[str, int]]
+
+    @property
+    def column(self) -> Column:
+        """The column of what it prints."""
+        return Column(f"as_{self.name}", "count", f"{self.figure} of {self.name}: {self.meaning}")
 
     def total(self, graph: Graph) -> int:
         """What it prints for the whole model, before any rounding."""
@@ -47,3 +55,18 @@ TOOLS: tuple[Tool, ...] = (
     Tool("torchinfo", "mult-adds", "each parameter of a layer once a position; no functions",
          by_module.torchinfo),
 )  # fmt: skip
+
+
+def tools_named(text: str) -> tuple[Tool, ...]:
+    """The tools of ``"fvcore,thop"``, in this order.
+
+    Raises:
+        SpecError: a name that no tool has.
+    """
+    known = {tool.name: tool for tool in TOOLS}
+    names = [name.strip().lower() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            nearest = did_you_mean(name, known)
+            raise SpecError(f"no tool {name!r} is known here.{nearest} Known: {', '.join(known)}.")
+    return tuple(known[name] for name in dict.fromkeys(names))
