@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Imported here, so that a run in this process finds them and does not drop them again.
-import torch  # noqa: F401
+import torch._dynamo  # noqa: F401
 
 import archstat.budgets
 import archstat.models.pipeline  # noqa: F401
