@@ -119,8 +119,7 @@ def capture_on(
     to the tensors given. On meta, attention runs by the kernels of `kernels`.
     """
     given = (device, root, args, kwargs, title, notes, mode_of, keeps_gradients)
-    recurs = any(isinstance(module, nn.RNNBase) for module in root.modules())
-    if device.type == "meta" and not recurs:
+    if device.type == "meta":
         # Most forwards need no look at functions, which takes as long as they do.
         graph = _pass(*given)
         if graph is not None:
@@ -153,6 +152,8 @@ def _pass(
     with collection_paused(), generators_kept(), process_kept(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
+        if attention is None and any(issubclass(t, nn.RNNBase) for t in set(map(type, modules))):
+            return None
         with (
             torch.inference_mode(False),
             untouched(modules) as lazy,
@@ -223,8 +224,10 @@ class _Pass:
             recorder.add_unseen(type(self.root).__name__)
         if holds:
             recorder.hold(_parameters(module_paths(self.root)))
+        libraries = {kind: kind.__module__.partition(".")[0] for kind in
+                     {type(module) for module, _ in self.paths}}  # fmt: skip
         tree = [
-            record(Module, (n[0], type(m).__name__, tuple(n[1:]), type(m).__module__.split(".")[0]))
+            record(Module, (n[0], type(m).__name__, tuple(n[1:]), libraries[type(m)]))
             for m, n in self.paths
         ]
         return recorder.graph(title, tuple(tree), tuple(inputs), output, self.device.type, notes)
