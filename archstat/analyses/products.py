@@ -95,7 +95,10 @@ def _matrix_product(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
         return _sparse_product(op, inputs, outputs)
     adds = name.startswith(("add", "badd", "_addmm"))
     a, b = inputs[1:3] if adds else inputs[:2]
-    if name.startswith(("linear", "mkldnn_linear")):
+    if name == "_grouped_mm":  # rows or columns are dealt out: each meets one group's matrix
+        groups = a.shape[0] if len(a.shape) == len(b.shape) == 3 else 1
+        macs = groups * a.shape[-2] * a.shape[-1] * b.shape[-1]
+    elif name.startswith(("linear", "mkldnn_linear")):
         macs = a.numel * b.shape[0]
         adds = len(inputs) > 2
     else:

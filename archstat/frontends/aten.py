@@ -143,6 +143,7 @@ _RULES: Mapping[str, shapes.Rule] = MappingProxyType({
     "aten.cat.default": shapes.concatenate,
     "aten.mm.default": shapes.matrix_product,
     "aten.bmm.default": shapes.matrix_product,
+    "aten._grouped_mm.default": shapes.grouped_product,
     "aten.addmm.default": shapes.biased_matrix_product,
     "aten.max_pool2d_with_indices.default": shapes_pooled.max_pool,
     "aten.avg_pool2d.default": shapes_pooled.average_pool,

@@ -194,6 +194,24 @@ def matrix_product(a: torch.Tensor, b: torch.Tensor) -> tuple[Output, ...] | Non
     return (((*p[:-1], q[-1]), a.dtype),)
 
 
+def grouped_product(
+    a: torch.Tensor, b: torch.Tensor, offs: torch.Tensor | None = None, *further: Any
+) -> tuple[Output, ...] | None:
+    """(m, k) x (g, k, n), (g, m, k) x (k, n), (m, k) x (k, n) cut along k, or a batch of products.
+
+    Torch refuses all but bfloat16 on meta.
+    """
+    p, q = tuple(a.shape), tuple(b.shape)
+    if a.dtype != b.dtype or not a.dtype.is_floating_point or p[-1] != q[-2]:
+        return None
+    if any(argument is not None for argument in further):
+        return None
+    if len(p) == len(q) == 2 and offs is not None:
+        return (((offs.shape[0], p[0], q[1]), a.dtype),)
+    batch = p[:1] if len(p) == len(q) == 3 else ()
+    return (((*batch, p[-2], q[-1]), a.dtype),)
+
+
 def biased_matrix_product(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> (
     tuple[Output, ...] | None
 ):  # fmt: skip

@@ -133,3 +133,27 @@ def test_product_fused_with_an_activation_counts_both(use_gelu, flops):
 @pytest.mark.parametrize("name", ["digamma", "lgamma", "i0"])
 def test_special_function_without_a_formula_stays_unknown(name):
     assert found(getattr(torch, name), 4)[name].state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "offsets", "macs", "shape"),
+    [
+        ((8, 16), (2, 16, 32), (3, 8), 8 * 16 * 32, (8, 32)),
+        ((2, 8, 16), (16, 32), (16, 32), 8 * 16 * 32, (8, 32)),
+        ((8, 16), (16, 32), (8, 16), 8 * 16 * 32, (2, 8, 32)),
+        ((2, 8, 16), (2, 16, 32), None, 2 * 8 * 16 * 32, (2, 8, 32)),
+    ],
+)
+def test_grouped_product_in_single_precision_meets_each_matrix_with_its_rows(
+    a, b, offsets, macs, shape
+):
+    ends = None if offsets is None else torch.tensor(offsets, dtype=torch.int32)
+    right = torch.rand(b)
+    real = torch._grouped_mm(torch.rand(a), right, offs=ends)
+    graph = archstat.capture(
+        Calls(lambda x: torch._grouped_mm(x, right.to(x.device), offs=ends)), torch.rand(a)
+    )
+    (op,) = [op for op in graph.ops if op.name == "_grouped_mm"]
+    assert (graph.device, tuple(real.shape)) == ("meta", shape)
+    assert graph.values[op.outputs[0]].shape == shape
+    assert cost(op, graph.values).macs == macs

@@ -34,6 +34,10 @@ ORDINARY = {
     "aten.pow.Tensor_Scalar": [torch.zeros(2, 3), 2],
     "aten.cat.default": [[torch.zeros(2, 3), torch.zeros(2, 4)], 1],
     "aten.mm.default": [torch.zeros(2, 3), torch.zeros(3, 4)],
+    "aten._grouped_mm.default": [
+        torch.zeros(8, 16, dtype=torch.bfloat16), torch.zeros(2, 16, 32, dtype=torch.bfloat16),
+        torch.tensor([3, 8], dtype=torch.int32),
+    ],
     "aten.bmm.default": [torch.zeros(5, 2, 3), torch.zeros(5, 3, 4)],
     "aten.addmm.default": [torch.zeros(4), torch.zeros(2, 3), torch.zeros(3, 4)],
     "aten.max_pool2d_with_indices.default": [torch.zeros(1, 2, 9, 9), [3, 3], [2, 2], [1, 1]],
