@@ -221,3 +221,8 @@ def test_table_without_a_picture_is_drawn_as_bars(tmp_path):
     assert drawn == ["x.png"]
     with pytest.raises(OutputError, match="no numbers"):
         TABLE.select("model").plot(tmp_path / "t.svg")
+
+
+def test_texts_among_numbers_are_sorted_behind_them():
+    table = Table((Column("acc", "number", "joined"),), ((71.6,), ("x",), (None,), (3,)))
+    assert table.sort("acc").column("acc") == (3, 71.6, "x", None)

@@ -41,7 +41,8 @@ def find_config(start: Path) -> Path:
             break
     raise ConfigError(
         f"There are no budgets: no {OWN_FILE} and no {PROJECT_FILE} with [tool.archstat] in "
-        f"{start} or above. Write {OWN_FILE} with\n"
+        f"{start} or above. `archstat check --init MODEL` writes one, `archstat check MODEL "
+        f"'params<=3.6M'` does without; or write {OWN_FILE} with\n"
         '    [[budget]]\n    model = "mobilenet_v2"\n    params = "<= 3.6M"'
     )
 

@@ -54,10 +54,15 @@ def help_(context: typer.Context, command: CommandName = None) -> None:
         app([command, "--help"], prog_name=str(group.command_path))
 
 
-def version(context: typer.Context) -> None:
-    """Print the version; `archstat -v version` adds versions, devices and the cache folder."""
+def version(
+    context: typer.Context,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also versions, devices and cache folder.")
+    ] = False,
+) -> None:
+    """Print the version; with -v also versions of packages, devices and the cache folder."""
     assert context.parent is not None
-    _tell_version(context.parent.params["verbose"])
+    _tell_version(verbose or context.parent.params["verbose"])
 
 
 def _tell_version(verbose: bool) -> None:

@@ -264,8 +264,14 @@ def unwrapped(module: nn.Module) -> nn.Module:
         module = inner
     raise CaptureError(
         f"{shorten(repr(module), 120)} is a {type(module).__name__}, not a torch.nn.Module; "
-        "give a module, or a function that returns one."
+        f"{_remedy(module)}."
     )
+
+
+def _remedy(given: Any) -> str:
+    if isinstance(given, type):
+        return "give an object of it"
+    return "give what it returns" if callable(given) else "give a module"
 
 
 def _device_of(root: nn.Module) -> torch.device:

@@ -174,7 +174,7 @@ def _graph_of_source(
     if spec.input is not None:
         specs = (spec.input,)
     specs = specs or source.default_inputs(module)
-    batch = spec.batch or batch or 1
+    batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
     if sizes:
         specs = _at_resolution(text, specs, sizes)
     if not specs:

@@ -27,6 +27,6 @@ def _line(cells: Iterable[Cell]) -> str:
 
 def _safe(cell: Cell) -> Cell:
     if isinstance(cell, tuple):
-        return format_axes(cell)
+        return format_axes(cell) if any(size is not None for size in cell) else ""
     # A leading quote is what spreadsheets themselves use to say "this is text".
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

@@ -85,7 +85,9 @@ class Table:
         filled = [n for n, cell in cells.items() if cell is not None]
         empty = [n for n, cell in cells.items() if cell is None]
         # A stable order: equal cells stay as they stood, either way.
-        return sorted(filled, key=cells.__getitem__, reverse=descending) + empty
+        # Joined columns may hold texts among numbers.
+        key_of = {n: (isinstance(cells[n], str), cells[n]) for n in filled}
+        return sorted(filled, key=key_of.__getitem__, reverse=descending) + empty
 
     def take(self, order: Sequence[int]) -> Table:
         """The rows of these numbers, in this order."""

@@ -127,10 +127,10 @@ def memory(
     batch: int | None = None,
     *,
     optimizer: str = "sgd",
-    dtype: str | None = None,
+    dtype: Any = None,
     amp: bool = False,
     kernels: str = "cpu",
-    fits: str | None = None,
+    fits: str | int | None = None,
     measure: bool = False,
 ) -> Table:
     """Bytes of a training step and of inference, a row a model; nothing is run on data.
@@ -138,10 +138,10 @@ def memory(
     Args:
         models, input, batch: specs, as `compare` takes them.
         optimizer: sgd, momentum, adam or adamw.
-        dtype: fp32, fp16, bf16 or fp64; the model's own by default.
+        dtype: fp32, fp16, bf16, fp64 or torch's own; the model's by default.
         amp: fp32 weights under autocast.
         kernels: ``"cpu"`` or ``"cuda"``: whose to assume.
-        fits: look for the largest batch that trains in such a size, as ``"24GiB"``.
+        fits: look for the largest batch that trains in such a size, as ``"24GiB"`` or in bytes.
         measure: also run the step on cpu, and give the allocator's peaks.
 
     Raises:
@@ -150,10 +150,11 @@ def memory(
     """
     from archstat.measure.training.rows import Plan, memory_row
     from archstat.tables.memory import memory_table, timelines
-    from archstat.units import parse_bytes
+    from archstat.units import parse_bytes, short_dtype
 
-    settings = Plan(optimizer, dtype, amp, kernels).settings()
-    budget = None if fits is None else parse_bytes(fits)
+    typed = None if dtype is None else short_dtype(str(dtype))
+    settings = Plan(optimizer, typed, amp, kernels).settings()
+    budget = parse_bytes(fits) if isinstance(fits, str) else fits
     rows = [memory_row(spec, settings, _inputs(input), batch, budget, measure=measure)
             for spec in _specs(models)]  # fmt: skip
     return replace(memory_table(rows, settings), picture=timelines(rows))
@@ -214,7 +215,7 @@ def bench(
     channels_last: bool = False,
     compile: bool = False,
     backward: bool = False,
-    budget: str = "30s",
+    budget: str | float = "30s",
     reference: int = 0,
 ) -> Table:
     """Latency in ms on this machine, with 95 % intervals over processes and a verdict.
@@ -228,7 +229,7 @@ def bench(
         dtype: fp32, fp16, bf16 or amp.
         threads: of torch on the cpu.
         backward: a training step, not inference.
-        budget: time for all of it, such as ``"30s"``.
+        budget: time for all of it, such as ``"30s"``, or seconds.
         reference: the number of the model that ratios are to.
 
     Raises:
@@ -242,8 +243,9 @@ def bench(
 
     conditions = Conditions(device, dtype, batch, threads=threads, channels_last=channels_last,
                             compile=compile, backward=backward)  # fmt: skip
+    seconds = parse_seconds(budget) if isinstance(budget, str) else budget
     run: LatencyRun = measure(
-        _specs(models), conditions.checked(), budget_s=parse_seconds(budget),
+        _specs(models), conditions.checked(), budget_s=seconds,
         input=_inputs(input) or (), reference=reference,
     )  # fmt: skip
     table = latency_table([run], reference)

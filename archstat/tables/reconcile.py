@@ -122,9 +122,16 @@ def _shared(ways: Iterable[Way], figures: Sequence[Asked]) -> frozenset[str]:
         return frozenset()
     found: dict[tuple[str, str, str], set[Asked]] = {}
     for way in ways:
+        # A network has the same parameters at every input.
+        input = "" if way.measure.quantity == "params" else way.input
         for source in way.measure.sources:
-            found.setdefault((source, way.input, _network(way.form)), set()).add(way.asked)
-    return frozenset(key[0] for key, asked in found.items() if len(asked) == len({*figures}))
+            found.setdefault((source, input, _network(way.form)), set()).add(way.asked)
+    whole = {*figures}
+    return frozenset(
+        source
+        for (source, _, form), asked in found.items()
+        if asked | found.get((source, "", form), set()) == whole
+    )
 
 
 def _network(form: str) -> str:
@@ -230,10 +237,15 @@ def _at_other_inputs(search: _Search) -> Iterator[Way]:
     for size in SIDES:
         graph = None if size == _size(search.own) else _at(search, size)
         if graph is not None:
-            yield from search.ways(graph, "", _OTHER_INPUT)
+            yield from _but_params(search.ways(graph, "", _OTHER_INPUT))
     batches = _attempted(partial(search.graphs, search.model, None, 2))
     if batches is not None:  # a batch of two, or an image and its mirror
-        yield from search.ways(batches, "", _OTHER_INPUT)
+        yield from _but_params(search.ways(batches, "", _OTHER_INPUT))
+
+
+def _but_params(ways: Iterable[Way]) -> Iterator[Way]:
+    """The ways to what depends on the input."""
+    return (way for way in ways if way.measure.quantity != "params")
 
 
 def _misprinted(search: _Search) -> Iterator[Way]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 import archstat
@@ -102,3 +103,14 @@ def test_latency_of_specs_is_measured():
     table = archstat.bench(["lenet5", "lenet5_modern"], budget="2s")
     assert all(latency > 0 for latency in table.column("latency_ms"))
     assert "verdict" in table.for_reader().keys()  # noqa: SIM118
+
+
+def test_settings_are_those_of_python_too():
+    typed = archstat.memory("lenet5", dtype="fp16", fits="1GiB")
+    assert archstat.memory("lenet5", dtype=torch.float16, fits=2**30).rows == typed.rows
+
+
+@pytest.mark.parametrize("batch", [0, -3])
+def test_batch_of_nothing_is_refused(batch):
+    with pytest.raises(SpecError, match="at least 1"):
+        archstat.memory("lenet5", batch=batch)

@@ -105,3 +105,14 @@ def test_raw_table_has_a_row_a_way_and_a_screen_a_row_a_value():
     result = found("resnet50", any_="3.86G")
     assert len(reconcile_table(result).rows) == len(result.ways)
     assert len(reconcile_table(result, 3).rows) == 3
+
+
+def test_parameters_are_explained_at_the_networks_own_input_alone():
+    result = found("lenet5", params="60K", macs="340K")
+    assert {way.input for way in result.ways if way.asked.quantity == "params"} == {"1x1x32x32"}
+
+
+def test_parameters_join_a_figure_at_another_input():
+    result = found("resnet50", macs="5.34G", params="25.56M", source="papers")
+    assert result.is_explained
+    assert {way.input for way in result.ways} == {"1x3x224x224", "1x3x256x256"}

@@ -40,10 +40,10 @@ def parse_printed(text: str) -> Printed:
     """What ``"4.12G"``, ``"4.1 GFLOPs"``, ``"25.6 M"``, ``"8,216 M"`` or ``"61100840"`` prints.
 
     Raises:
-        SpecError: no digits, or a unit that is none of k, M, G (or B) and T.
+        SpecError: no digits but zeros, or a unit that is none of k, M, G (or B) and T.
     """
     match = _FIGURE.fullmatch(text.strip())
-    if match is None or len(text) > 60:
+    if match is None or len(text) > 60 or not re.search("[1-9]", text):
         raise SpecError(f"{text!r} is not a printed figure; write it as 4.12G, 25.6M or 61100840.")
     decimals = match["decimals"] or ""
     scale = _SCALES[match["unit"].lower()]
