@@ -18,6 +18,7 @@ PUBLISHED = [
     ("densenet264", 33_337_704, 5.752),
 ]
 VARIANTS = [row[0] for row in PUBLISHED]
+OF_TORCHVISION = [name for name in VARIANTS if name != "densenet264"]
 
 
 @pytest.mark.parametrize(("name", "params", "giga_macs"), PUBLISHED)
@@ -60,7 +61,7 @@ def test_any_resolution_gives_finite_class_scores():
     assert scores.isfinite().all()
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", OF_TORCHVISION)
 def test_torchvision_weights_load_by_position(name, torchvision, on_meta, difference_by_position):
     theirs = getattr(torchvision.models, name)()
     assert difference_by_position(on_meta(getattr(densenet, name)), theirs, 3, 48, 48) < 1e-5
