@@ -80,6 +80,7 @@ def test_every_callable_name_has_a_call_here():
     assert set(CALLS) == {name for name in archstat.__all__ if callable(getattr(archstat, name))}
 
 
+@pytest.mark.slow
 def test_every_callable_name_works_twice_with_every_submodule_imported():
     for _ in range(2):
         for name, works in CALLS.items():

@@ -70,9 +70,16 @@ def test_data_parallel_wrapper_is_taken_off():
     assert unwrapped(nn.DataParallel(nn.DataParallel(net))) is net
 
 
-@pytest.mark.parametrize("thing", [None, "resnet50", 3, nn.Conv2d, lambda x: x])
-def test_what_is_no_module_is_refused(thing):
-    with pytest.raises(CaptureError, match=r"not a torch\.nn\.Module; give a module"):
+@pytest.mark.parametrize(
+    ("thing", "remedy"),
+    [
+        *((thing, "a module") for thing in (None, "resnet50", 3)),
+        (nn.Conv2d, "an object of it"),
+        (lambda x: x, "what it returns"),
+    ],
+)
+def test_what_is_no_module_is_refused(thing, remedy):
+    with pytest.raises(CaptureError, match=rf"not a torch\.nn\.Module; give {remedy}"):
         capture(thing, IMAGE)
 
 
@@ -212,7 +219,7 @@ def test_frozen_script_is_refused(around):
 
 @pytest.mark.parametrize("given", [network().state_dict(), nn.Linear, "resnet50", None, len, 3])
 def test_what_is_no_module_is_refused_in_one_short_line(given):
-    with pytest.raises(CaptureError, match="give a module") as raised:
+    with pytest.raises(CaptureError, match=r"not a torch\.nn\.Module; give ") as raised:
         capture(given, IMAGES)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 300

@@ -19,6 +19,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_shows_what_its_commands_print(page):
     assert make_blocks.replayed(page) == page.read_text(encoding="utf-8")

@@ -49,6 +49,7 @@ def script() -> ModuleType:
     return module
 
 
+@pytest.mark.slow  # scripts/reports says so, too
 def test_catalogue_is_what_the_script_writes(script):
     text = script.CATALOGUE.read_text(encoding="utf-8")
     assert text == script.catalogue_text(), "stale: run python scripts/make_catalogue.py"
