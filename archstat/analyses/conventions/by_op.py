@@ -56,20 +56,11 @@ def _if_affine(affine: int, plain: int) -> Formula:
     return lambda call: call.inputs[0].numel * (affine if call.has_affine else plain)
 
 
-def _global_pool(flops_per_input: int, flops_per_output: int) -> Formula:
-    """An adaptive pooling to one value, which torch hands on as a mean over the last axes."""
-
-    def formula(call: Call) -> int:
-        dims = tuple(call.op.attributes.get("dim") or ())
-        if call.op.name == "mean" and not _is_pooling(call.op, dims):
-            return 0
-        return flops_per_input * call.inputs[0].numel + flops_per_output * call.output.numel
-
-    return formula
-
-
-def _is_pooling(op: Op, dims: tuple[int, ...]) -> bool:
-    return op.module_type.startswith("AdaptiveAvgPool") or dims == (-1, -2)
+def _global_pool(call: Call) -> int:
+    """One an input of an adaptive pooling to one value, which torch hands on as a mean."""
+    dims = tuple(call.op.attributes.get("dim") or ())
+    is_pooling = call.op.module_type.startswith("AdaptiveAvgPool") or dims == (-1, -2)
+    return call.inputs[0].numel if is_pooling else 0
 
 
 def _fvcore_batch_norm(call: Call) -> int:
@@ -89,7 +80,7 @@ FVCORE: Mapping[str, Formula] = MappingProxyType({
     "upsample_bilinear2d": _per_output(4),
     "grid_sampler_2d": _per_output(4),
     "_adaptive_avg_pool2d": _per_input(1),
-    "mean": _global_pool(1, 0),
+    "mean": _global_pool,
 })  # fmt: skip
 FLOP_COUNTER: Mapping[str, Formula] = MappingProxyType(
     dict.fromkeys(
