@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from archstat.errors import InputError
+from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.module import capture_on
 from archstat.hints import did_you_mean
 from archstat.units import InputSpec, parse_input
@@ -88,6 +89,11 @@ def input_specs(given: Any) -> Inputs:
     if isinstance(given, (tuple, list)):
         return tuple(spec for item in given for spec in input_specs(item))
     raise InputError(f"input={given!r} is neither a shape such as '3x224x224' nor a tuple or dict.")
+
+
+def own_inputs(root: nn.Module) -> Inputs:
+    """The inputs that a program was exported for; none of any other module."""
+    return root.own_inputs() if isinstance(root, ProgramModule) else ()
 
 
 def _named(name: str, item: Any) -> InputSpec:

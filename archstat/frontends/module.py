@@ -21,6 +21,7 @@ from torch import nn
 from archstat.errors import CaptureError
 from archstat.frontends.attention import AttentionKernels, Kernels
 from archstat.frontends.elsewhere import NumbersKept, OnOneDevice
+from archstat.frontends.exported.in_memory import exported_in_memory, is_exported
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -152,7 +153,10 @@ def _pass(
     with collection_paused(), generators_kept(), process_kept(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
-        if attention is None and any(issubclass(t, nn.RNNBase) for t in set(map(type, modules))):
+        if attention is None and (
+            getattr(root, "needs_functions", False)
+            or any(issubclass(t, nn.RNNBase) for t in set(map(type, modules)))
+        ):
             return None
         with (
             torch.inference_mode(False),
@@ -255,6 +259,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
     Raises:
         CaptureError: not a module at all.
     """
+    if is_exported(module):
+        return exported_in_memory(module)
     while isinstance(module, nn.Module):
         inner = getattr(module, "_orig_mod", None)
         if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):

@@ -74,14 +74,15 @@ def graph_of(model: nn.Module | Graph | str, input: Any = None, batch: int | Non
 
 
 def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
-    from archstat.frontends.inputs import input_specs
+    from archstat.frontends.inputs import input_specs, own_inputs
     from archstat.frontends.module import unwrapped
 
     root = unwrapped(module)
     title = type(root).__name__
-    if input is None:
+    specs = input_specs(input) if input is not None else own_inputs(root)
+    if not specs:
         raise _no_input(root, title, batch)
-    return _captured(root, title, input_specs(input), batch, None)
+    return _captured(root, title, specs, batch, None)
 
 
 def analyze_variants(

@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from archstat import zoo
@@ -14,6 +15,7 @@ from archstat.errors import (
     ArchstatError,
     BuildError,
     MissingExtraError,
+    OptionError,
     UnknownModelError,
 )
 from archstat.hints import as_known, did_you_mean, shortened
@@ -88,10 +90,26 @@ def find(spec: Spec) -> Source:
     """
     if spec.scheme == "zoo":
         return _from_zoo(spec)
+    if spec.scheme == "file":
+        return _from_file(spec)
     if spec.scheme == "python":
         found = load_attribute(spec.target, spec.attribute)
         return Source(spec, bound(spec, found), lambda model: ())
     return _from_timm(spec) if spec.scheme == "timm" else _from_torchvision(spec)
+
+
+def _from_file(spec: Spec) -> Source:
+    """An exported program, whose inputs are those that it was exported for."""
+    if spec.options:
+        key = spec.options[0][0]
+        raise OptionError(f"{spec.text}: a program takes no option {key!r}; it is as it was built.")
+
+    def factory() -> Any:
+        from archstat.frontends.exported.file import exported_file
+
+        return exported_file(Path(spec.target))
+
+    return Source(spec, factory, lambda model: model.own_inputs())
 
 
 def names_of(package: Literal["timm", "torchvision"]) -> list[str]:

@@ -13,9 +13,11 @@ from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
 
-Scheme = Literal["zoo", "timm", "torchvision", "python"]
+Scheme = Literal["zoo", "timm", "torchvision", "python", "file"]
 PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".onnx", ".safetensors")
+# Files that hold a whole model, forward pass included.
+PROGRAMS = (".pt2",)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -167,6 +169,8 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
 
 def _without_colon(head: str) -> tuple[Scheme, str, str]:
     """A name of the zoo, a file with one model, or ``package.module.Net``."""
+    if head.lower().endswith(PROGRAMS):
+        return "file", head, ""
     if head.lower().endswith(_WEIGHTS):
         raise SpecError(_of_weights(head))
     if head.endswith(".py") or "/" in head:

@@ -1,0 +1,1 @@
+"""Programs that `torch.export` made: files and objects, read without running their code."""

@@ -1,0 +1,78 @@
+"""Programs in memory have the Graph of the module that they were exported from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archstat import analyze
+from archstat.errors import CaptureError
+from archstat.frontends.module import capture
+
+
+def steps_of(graph):
+    return [(op.kind, op.target, op.module, op.module_type) for op in graph.ops]
+
+
+@pytest.mark.parametrize("form", ["program", "its module"])
+def test_program_has_the_graph_of_the_module(block, form):
+    module, program = block
+    given = program if form == "program" else program.module()
+    x = torch.rand(1, 3, 16, 16)
+    assert steps_of(capture(given, x)) == steps_of(capture(module, x))
+
+
+@pytest.mark.parametrize("form", ["program", "its module"])
+def test_inputs_may_be_named(tied, form):
+    module, program = tied
+    given = program if form == "program" else program.module()
+    ids, mask = torch.zeros(2, 8, dtype=torch.int64), torch.ones(2, 8, 1)
+    found = capture(given, ids, mask=mask)
+    assert steps_of(found) == steps_of(capture(module, ids, mask=mask))
+    assert analyze(found).totals["params"] == 50 * 16
+
+
+def test_program_runs_with_the_inputs_of_its_example(block):
+    _, program = block
+    products = 3 * 8 * 9 * 16**2 + 2 * 8 * 8 * 9 * 16**2 + 8 * 5
+    assert analyze(program).totals["macs"] == products
+
+
+def test_input_that_it_does_not_take_is_said(block):
+    _, program = block
+    with pytest.raises(CaptureError, match="takes x; y were given"):
+        capture(program, torch.rand(1, 3, 16, 16), y=torch.rand(1))
+
+
+def test_input_left_out_is_said(tied):
+    _, program = tied
+    with pytest.raises(CaptureError, match="needs the input mask"):
+        capture(program, torch.zeros(2, 8, dtype=torch.int64))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(8, 16, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+
+
+class Attention(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            y = F.scaled_dot_product_attention(x, x, x, is_causal=True)
+        return y.chunk(2, -1)[0] @ x.transpose(-1, -2)[..., :4, :]
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch.export, about lstm
+@pytest.mark.parametrize(
+    ("module", "shape"), [(Recurrent(), (2, 5, 8)), (Attention(), (1, 2, 6, 8))]
+)
+def test_kernels_are_those_of_the_module(module, shape):
+    x = torch.rand(shape)
+    program = torch.export.export(module.eval(), (x,))
+    assert steps_of(capture(program, x)) == steps_of(capture(module, x))
