@@ -33,12 +33,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 EXIT_DONE = 0
 EXIT_DISAGREES = 1
 EXIT_FAILED = 2
 EXIT_INCOMPLETE = 3
+
+
+# Whether this process answers a command line, whose reader is told of options, not of arguments.
+AT_COMMAND_LINE: ContextVar[bool] = ContextVar("at_command_line", default=False)
+
+
+class Option(NamedTuple):
+    """What a command calls ``--dtype`` and a function ``dtype=``, with the value to give it.
+
+    A message holds its text, which is the one or the other, according to who reads.
+    """
+
+    name: str
+    value: object = None
+
+    def __str__(self) -> str:
+        if not AT_COMMAND_LINE.get():
+            return f"{self.name}={'' if self.value is None else repr(self.value)}"
+        flag = f"--{self.name.replace('_', '-')}"
+        return flag if self.value in (None, True) else f"{flag} {self.value}"
 
 
 class ArchstatError(Exception):
@@ -89,34 +109,8 @@ class FailedModelsError(ArchstatError):
     """Some of several models failed, and the others were shown; or all of them did."""
 
 
-class Wanted(Protocol):
-    """What to give instead, as a person types it in a shell and as a person writes it in Python."""
-
-    def typed(self) -> str: ...
-
-    def written(self) -> str: ...
-
-
-# Whether a message is for somebody at a command line, who is told of options, not of arguments.
-AT_COMMAND_LINE: ContextVar[bool] = ContextVar("at_command_line", default=False)
-
-
 class InputError(ArchstatError):
-    """An input does not parse, or the model refuses its shape or type.
-
-    Between `message` and `end` stands what is `wanted`, if that is known.
-    """
-
-    def __init__(self, message: str, wanted: Wanted | None = None, end: str = "") -> None:
-        super().__init__(message, *((wanted, end) if wanted else ()))
-        self.message, self.wanted, self.end = message, wanted, end
-
-    def __str__(self) -> str:
-        wanted = self.wanted
-        if wanted is None:
-            return self.message
-        shown = wanted.typed() if AT_COMMAND_LINE.get() else wanted.written()
-        return f"{self.message}{shown}{self.end}"
+    """An input does not parse, or the model refuses its shape or type."""
 
     brief = "wrong input"
 

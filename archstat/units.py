@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from archstat.errors import InputError, SpecError
+from archstat.errors import AT_COMMAND_LINE, InputError, Option, SpecError
 
 COUNT_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 BYTE_UNITS = {
@@ -207,24 +207,24 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Inputs, and a batch above 1, as somebody gives them who runs a model."""
+    """Inputs, and a batch above 1, as somebody gives them who runs a model.
+
+    As a text they are options of a command or arguments of a function, according to who reads.
+    """
 
     inputs: tuple[InputSpec, ...]
     batch: int = 1
 
-    def typed(self) -> str:
-        """As options: ``--input 3x224x224 --batch 8``."""
-        batch = [f"--batch {self.batch}"] if self.batch > 1 else []
-        return " ".join([*(f"--input {spec}" for spec in self.inputs), *batch])
-
-    def written(self) -> str:
-        """As arguments: ``input=(3, 224, 224), batch=8``."""
+    def __str__(self) -> str:
+        batch = [Option("batch", self.batch)] if self.batch > 1 else []
+        if AT_COMMAND_LINE.get():
+            return " ".join(map(str, (*(Option("input", spec) for spec in self.inputs), *batch)))
         values = [spec.shape if spec.batched and spec.dtype is None
                   else str(replace(spec, name=None)) for spec in self.inputs]  # fmt: skip
         named = {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
         several = named if None not in named else values
         shown = values[0] if len(values) == 1 and None in named else several
-        return f"input={shown!r}" + (f", batch={self.batch}" if self.batch > 1 else "")
+        return ", ".join(map(str, (Option("input", shown), *batch)))
 
 
 def parse_input(text: str) -> InputSpec:

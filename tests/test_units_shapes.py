@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextvars import copy_context
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archstat.errors import InputError
+from archstat.errors import AT_COMMAND_LINE, InputError
 from archstat.units import (
     DTYPES,
     Call,
@@ -182,4 +183,6 @@ def test_size_of_thousands_of_digits_is_refused(parse, form):
 )  # fmt: skip
 def test_call_is_typed_in_a_shell_and_written_in_python(texts, batch, typed, written):
     call = Call(tuple(map(parse_input, texts)), batch)
-    assert (call.typed(), call.written()) == (typed, written)
+    context = copy_context()
+    context.run(AT_COMMAND_LINE.set, True)
+    assert (context.run(str, call), str(call)) == (typed, written)

@@ -25,9 +25,9 @@ COLUMNS = (
 )
 FUSIONS: Mapping[str, str] = {
     "none": "each op by itself reads its inputs and weights and writes its outputs, views are "
-    "free (--fusion none)",
+    "free (fusion none)",
     "inference": "batch norm folded, activations and element-wise ops merged into their producer, "
-    "shuffle and split into the concat before them (--fusion inference)",
+    "shuffle and split into the concat before them (fusion inference)",
 }
 
 

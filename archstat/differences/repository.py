@@ -105,7 +105,7 @@ def repository_of(folder: Path) -> Repository:
     if found.returncode:
         raise RevisionError(
             f"{folder} is not in a git repository ({_last_line(found)}); "
-            "--base compares revisions, so run it inside a repository."
+            "revisions are compared inside a repository."
         )
     root, _, prefix = found.stdout.partition("\n")
     if not root:
@@ -152,7 +152,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             errors="surrogateescape",
         )
     except FileNotFoundError as error:
-        raise RevisionError("git is not installed, and --base needs it.") from error
+        raise RevisionError("git is not installed, and comparing revisions needs it.") from error
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:

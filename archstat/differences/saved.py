@@ -11,7 +11,7 @@ from archstat.analyses import COLUMNS
 from archstat.analyses.alignment import Layer
 from archstat.budgets import parse_lock
 from archstat.differences.snapshots import Snapshot, snapshot_of
-from archstat.errors import GraphFileError, LockFileError
+from archstat.errors import GraphFileError, LockFileError, Option
 from archstat.graph import Graph
 from archstat.models.pipeline import report
 from archstat.result import FUNCTIONAL, Cell, Column, notes_of
@@ -114,14 +114,16 @@ def _of_summary(
 ) -> Snapshot:
     root = next((row for row in rows if row["module"] == ""), None)
     if root is None:
-        raise GraphFileError(f"{path} has no row of the whole model; write it without --top.")
+        raise GraphFileError(
+            f"{path} has no row of the whole model; write it without {Option('top')}."
+        )
     model = Path(path).stem
     # what does not add up holds at the root's output there, not for the whole model
     totals = {c.key: _cell(root[c.key]) for c in _known(root) if f"own_{c.key}" in root}
     layers = tuple(_layers(rows))
     for key in sorted(totals.keys() & {key for layer in layers for key in layer.figures}):
         if sum(layer.figures[key] for layer in layers) != totals[key]:
-            raise GraphFileError(f"{path} lacks some layers; write it without --depth.")
+            raise GraphFileError(f"{path} lacks some layers; write it without {Option('depth')}.")
     return Snapshot(
         name=model,
         model=model,

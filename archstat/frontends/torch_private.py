@@ -59,7 +59,7 @@ class _NoDispatchMode:
         raise CaptureError(
             f"torch {torch.__version__} has no torch.utils._python_dispatch.TorchDispatchMode, "
             "through which archstat sees operations: install a torch that has it. Layer lists "
-            "(archstat rf --layers) and saved Graphs need no torch."
+            "(`archstat rf --layers`) and saved Graphs need no torch."
         )
 
 

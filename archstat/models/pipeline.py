@@ -205,11 +205,8 @@ def _captured(
         working = working_inputs(root, batch, specs)
         if working is None or working == specs:
             raise refused from cause
-        meaning, wanted, end = _meant(specs[0], working)
-        if source is not None and (source.spec.input or source.spec.resolution):
-            own = " ".join(f"input={spec}" for spec in working)
-            raise InputError(f"{error}. {meaning}{own} in place of the spec's own{end}") from cause
-        raise InputError(f"{error}. {meaning}", wanted, end) from cause
+        own = source is not None and (source.spec.input or source.spec.resolution)
+        raise InputError(f"{error}. {_meant(specs[0], working, bool(own))}") from cause
 
 
 def _for_real(
@@ -241,19 +238,22 @@ def _no_input(module: nn.Module, title: str, batch: int) -> InputError:
     working = working_inputs(module, batch)
     if working is None:
         usual = Call((InputSpec((3, 224, 224)),))
-        return InputError(f"{title} has no default input; give its shape, such as ", usual)
-    return InputError(f"{title} has no default input; this model runs with: ", Call(working))
+        return InputError(f"{title} has no default input; give its shape, such as {usual}")
+    return InputError(f"{title} has no default input; this model runs with: {Call(working)}")
 
 
-def _meant(given: InputSpec, working: tuple[InputSpec, ...]) -> tuple[str, Call, str]:
-    """What was probably meant by an input, beside what works, in a sentence of three parts."""
+def _meant(given: InputSpec, working: tuple[InputSpec, ...], is_specs_own: bool) -> str:
+    """A sentence on what works, and on what was probably meant by an input."""
     first = working[0]
-    if given.shape[1:] == first.shape:
-        return "Leave the batch out: ", Call(working, given.shape[0]), ""
+    has_batch = given.shape[1:] == first.shape
+    call: object = Call(working, given.shape[0] if has_batch else 1)
+    if is_specs_own:
+        call = " ".join(f"input={spec}" for spec in working) + " in place of the spec's own"
+    if has_batch:
+        return f"Leave the batch out: {call}"
     if given.shape != first.shape and given.shape == (*first.shape[1:], *first.shape[:1]):
-        shape = format_shape(given.shape)
-        return f"{shape} looks like channels last: did you mean ", Call(working), "?"
-    return "This model runs with: ", Call(working), ""
+        return f"{format_shape(given.shape)} looks like channels last: did you mean {call}?"
+    return f"This model runs with: {call}"
 
 
 def _at_resolution(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from archstat import zoo
-from archstat.errors import InputError, LookupFailedError, SpecError
+from archstat.errors import InputError, LookupFailedError, Option, SpecError
 from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
@@ -56,7 +56,7 @@ def parse_resolution(text: str) -> Resolution:
     Raises:
         InputError: not positive sizes joined by x.
     """
-    return Resolution(_resolution(text, f"--resolution {text}"))
+    return Resolution(_resolution(text, str(Option("resolution", text))))
 
 
 def parse_spec(text: str) -> Spec:

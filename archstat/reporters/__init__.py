@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archstat.errors import OutputError
+from archstat.errors import Option, OutputError
 from archstat.files import write_whole
 from archstat.hints import did_you_mean
 from archstat.reporters.numbers import PLAIN, Style
@@ -75,7 +75,7 @@ def format_for(path: Path) -> Format:
     suffixes = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
     raise OutputError(
         f"{path}: the suffix {path.suffix!r} names no format; use one of {suffixes}, "
-        "or name a --format."
+        f"or give {Option('format')}."
     )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from archstat.errors import Option
 from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, Tone
 
 _GAP = 2
@@ -60,7 +61,8 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
     )
     console.print(_rich_table([c for c in columns if c.key in room], cells, room))
     hidden = [column.key for column in columns if column.key not in room]
-    said = f"Hidden for width: {', '.join(hidden)} (widen the terminal or use --columns)."
+    choose = f"widen the terminal or use {Option('columns')}"
+    said = f"Hidden for width: {', '.join(hidden)} ({choose})."
     notes = (*table.notes, *([Note("note", "", said)] if hidden else ()))
     if notes and notes[0].text:
         console.print()

@@ -92,7 +92,7 @@ def _notes(timed: LayerTimes) -> Iterator[str]:
     if any((part.floor_share or 0) > 1 for part in timed.layers):
         yield (
             "A floor_share above 100%: the data came from a cache, which the roofline leaves out, "
-            "or the peaks were measured on a busier machine (archstat roofline --measure)."
+            "or the peaks were measured on a busier machine (`archstat roofline --measure`)."
         )
 
 

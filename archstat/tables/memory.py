@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
+from archstat.errors import Option
 from archstat.measure.training.rows import MemoryRow
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
@@ -107,11 +108,10 @@ def _found(row: MemoryRow, room: str) -> str | None:
     )
 
 
-_KERNELS = {"cpu": "CPU kernels (--kernels cuda for a GPU)", "cuda": "CUDA kernels"}
-
-
 def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     losses = " or ".join(dict.fromkeys(row.step.loss for row in rows))
+    on_gpu = Option("kernels", "cuda")
+    kernels = f"CPU kernels ({on_gpu} for a GPU)" if settings.kernels == "cpu" else "CUDA kernels"
     one = "all parameters at once" if settings.kernels == "cuda" else "one parameter at a time"
     precision = str(settings.dtype or "the model's own dtype").removeprefix("torch.")
     if settings.amp:
@@ -121,7 +121,7 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         f"training: a step after the first, loss {losses}, {settings.optimizer} ({one}), "
         f"{precision}; input, output and loss stay alive. The parts "
         "reach their maxima at different times, so they do not add up to the peak.",
-        f"Assumes PyTorch's {_KERNELS[settings.kernels]}; library workspaces are not included.",
+        f"Assumes PyTorch's {kernels}; library workspaces are not included.",
     ]
     if any(row.real is not None for row in rows):
         yes.append(

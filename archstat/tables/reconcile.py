@@ -11,7 +11,7 @@ from typing import Any
 
 from archstat.analyses.conventions.measures import MEASURES, Measure, Quantity
 from archstat.analyses.conventions.printed import Printed
-from archstat.errors import ArchstatError, SpecError
+from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
 from archstat.models.forms import forms_of, reparameterised
 from archstat.models.pipeline import GraphOf, report
@@ -318,7 +318,8 @@ def reconcile_table(found: Found, most: int | None = None) -> Table:
          round(way.off, 4), way.arithmetic)
         for way, sources in shown
     )  # fmt: skip
-    more = (f"{left} more ways: --columns all or csv show them.",) if left else ()
+    every = Option("columns", "all")
+    more = (f"{left} more ways: {every} or csv show them.",) if left else ()
     return Table(COLUMNS, rows, notes=notes_of((*_said(found), *more)))
 
 

@@ -165,7 +165,7 @@ def row_of(fields: Fields, name: str) -> FieldRow:
     outer = list(dict.fromkeys(path[0] for path in paths))
     more = " and more" if len(outer) > 8 else ""
     hint = did_you_mean(name, known) or f" It has {', '.join(outer[:8])}{more}."
-    raise LookupFailedError(f"--at {name}: the network has no such layer.{hint}")
+    raise LookupFailedError(f"the network has no layer {name!r}.{hint}")
 
 
 def for_screen(table: Table) -> Table:

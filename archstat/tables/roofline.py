@@ -156,7 +156,7 @@ def device_table(devices: Sequence[Device]) -> Table:
     units = [(unit, key) for unit in ("vector", "tensor")
              for key in _peaks(devices, unit)]  # fmt: skip
     columns = (
-        Column("device", "text", "its name for --device"),
+        Column("device", "text", "its name as a device"),
         Column("title", "text", "what it is"),
         Column("memory_bytes", "bytes", "memory"),
         Column("bandwidth", "count", "bytes a second"),

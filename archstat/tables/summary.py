@@ -16,7 +16,7 @@ from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
 from archstat.analyses.gemm import with_gemm
 from archstat.analyses.memory import MODULE_COLUMNS as PEAK_COLUMNS
 from archstat.analyses.memory import with_module_peaks
-from archstat.errors import SpecError
+from archstat.errors import Option, SpecError
 from archstat.graph import Graph, Value
 from archstat.result import Cell, Column, Note, Number, Report, Table, notes_of
 from archstat.tables import of_graphs
@@ -57,14 +57,15 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
     keys = additive(report)
     if top is not None and by not in {c.key for c in keys}:
         names = ", ".join(c.key for c in keys)
-        raise SpecError(f"--top cannot order by {by!r}; columns that add up: {names}.")
+        raise SpecError(f"{by!r} does not add up over modules; columns that add up: {names}.")
     root = module_tree(report, [c.key for c in keys])
     shown = folded(root) if fold else root
     notes: list[str] = []
     if depth is None and rows is not None and top is None:
         depth = fitting_depth(shown, rows)
         if depth < shown.height:
-            notes = [f"Depth {depth} of {shown.height}; --depth N or --full shows more."]
+            deeper = f"{Option('depth')} N or {Option('full')}"
+            notes = [f"Depth {depth} of {shown.height}; {deeper} shows more."]
     if top is None:
         nodes = list(walk(shown, depth))
     else:

@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from archstat.analyses import CONVENTION
 from archstat.analyses.field import receptive_field
 from archstat.analyses.layer_shapes import blocks
-from archstat.errors import SpatialAxesError, SpecError
+from archstat.errors import Option, SpatialAxesError, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.result import Column, Number, Report, Table, notes_of
@@ -31,7 +31,9 @@ def checked_group(name: str) -> Group:
         if known == name:
             return cast(Group, known)
     hint = did_you_mean(name, get_args(Group))
-    raise SpecError(f"--by {name}: there is no such group.{hint} Known: stage, type, block.")
+    raise SpecError(
+        f"{Option('by', name)}: there is no such group.{hint} Known: stage, type, block."
+    )
 
 
 def grouped(report: Report, by: Group) -> Table:

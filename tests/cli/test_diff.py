@@ -296,7 +296,10 @@ def test_folder_without_repository_is_one_message(archstat, tmp_path, monkeypatc
 def test_absent_git_is_one_message(archstat, repository, monkeypatch):
     monkeypatch.setenv("PATH", str(repository))
     ran = archstat("diff", "nets.py:Net", "--base", "main", *INPUT)
-    assert (ran.code, ran.err) == (2, "archstat: git is not installed, and --base needs it.\n")
+    assert (ran.code, ran.err) == (
+        2,
+        "archstat: git is not installed, and comparing revisions needs it.\n",
+    )
 
 
 def test_shallow_clone_says_how_to_fetch_more(archstat, repository, monkeypatch):

@@ -162,7 +162,7 @@ WRONG = [
     (("--layers", "3", "--input", "0"), "must lie between 1"),
     (("--layers", "3", "--input", "8", "--input", "9"), "give --input once"),
     (("--layers", "3", "--channels", "0"), "0 channels"),
-    (("--layers", "3*12", "--at", "112"), "no such layer. Did you mean"),
+    (("--layers", "3*12", "--at", "112"), "no layer '112'. Did you mean"),
     (("--layers", "3", "--position", "0,0"), "give --input"),
     (("--layers", "3", "--input", "8", "--position", "a"), "give an index for each axis"),
     (("--layers", "3", "--input", "8", "--position", "9,9"), "9"),

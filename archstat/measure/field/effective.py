@@ -18,7 +18,7 @@ from torch import nn
 from archstat.analyses.field import Fields
 from archstat.analyses.field.rows import FieldRow, Interval
 from archstat.analyses.field.steps import row_label
-from archstat.errors import CaptureError, InputError
+from archstat.errors import CaptureError, InputError, Option
 from archstat.frontends.probing import followed
 from archstat.hints import shortened
 from archstat.measure.field.poisoning import Watch, ignored
@@ -133,7 +133,7 @@ def effective_field(
     if row.joined:
         raise InputError(
             f"{row_label(row)} joins values of several scales; measure one of them: give its layer "
-            "with --at."
+            f"with {Option('at')}."
         )
     if weights is not None and not isinstance(model, str):
         raise InputError("weights= is for a model named by a spec: load them into your module.")
@@ -201,7 +201,7 @@ def _density(
     if not (total.isfinite().all() and total.sum() > 0):
         raise CaptureError(
             f"{fields.graph.name}: no finite gradient other than zero reaches the input from "
-            f"{row.module or row.name}; give trained weights with --weights."
+            f"{row.module or row.name}; give trained weights with {Option('weights')}."
         )
     return total / samples
 

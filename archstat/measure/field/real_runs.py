@@ -9,7 +9,7 @@ from archstat.analyses.field import Fields, receptive_field
 from archstat.analyses.field.layouts import LOST, Layout
 from archstat.analyses.field.rows import FieldRow
 from archstat.analyses.field.steps import row_label
-from archstat.errors import CaptureError, InputError
+from archstat.errors import CaptureError, InputError, Option
 from archstat.frontends.probing import probe
 from archstat.hints import shortened
 from archstat.models.real import given_tensors, ordinary
@@ -24,7 +24,7 @@ def refuse_unknown(fields: Fields, row: FieldRow) -> None:
     if not row.known:
         raise InputError(
             f"The field of {row_label(row)} is unknown, since an operation before it has no rule; "
-            "measure an earlier layer: give it with --at."
+            f"measure an earlier layer: give it with {Option('at')}."
         )
     if not fields.graph.values[fields.root].dtype.startswith(("float", "bfloat")):
         raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from archstat.errors import DeviceError, LatencyError
+from archstat.errors import DeviceError, LatencyError, Option
 from archstat.hints import did_you_mean
 
 DTYPES = ("fp32", "fp16", "bf16", "amp")
@@ -67,20 +67,27 @@ class Conditions:
         """
         kind, colon, number = self.device.partition(":")
         if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not number.isdecimal())):
-            raise DeviceError(f"--device {self.device} is not a device to measure on; {_DEVICES}.")
+            raise DeviceError(
+                f"{Option('device', self.device)} is not a device to measure on; {_DEVICES}."
+            )
         if self.dtype not in DTYPES:
             hint = did_you_mean(self.dtype, DTYPES)
-            raise LatencyError(f"--dtype {self.dtype} is not one of {', '.join(DTYPES)}.{hint}")
+            raise LatencyError(
+                f"{Option('dtype', self.dtype)} is not one of {', '.join(DTYPES)}.{hint}"
+            )
         for option, value in (("batch", self.batch), ("threads", self.threads)):
             if value is not None and value < 1:
-                raise LatencyError(f"--{option} {value} is impossible: give at least 1.")
-        for option, wanted in (("--cuda-graph", self.cuda_graph), ("--cold", self.cold)):
+                raise LatencyError(f"{Option(option, value)} is impossible: give at least 1.")
+        for option, wanted in (("cuda_graph", self.cuda_graph), ("cold", self.cold)):
             if wanted and not self.on_cuda:
                 raise LatencyError(
-                    f"{option} needs a GPU, and the device is {self.device}; add --device cuda."
+                    f"{Option(option, True)} needs a GPU, and the device is {self.device}; "
+                    f"add {Option('device', 'cuda')}."
                 )
         if self.cuda_graph and self.backward:
-            raise LatencyError("--cuda-graph measures inference; leave --backward out.")
+            raise LatencyError(
+                f"{Option('cuda_graph', True)} measures inference; leave {Option('backward')} out."
+            )
         return self
 
     def to_record(self) -> dict[str, Any]:

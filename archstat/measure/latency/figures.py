@@ -136,7 +136,7 @@ def _crowd(built: Built, conditions: Conditions, others: Sequence[int]) -> list[
         return []
     beside = f"{own} thread{'s' * (own > 1)} of the model"
     if not typical:
-        return [f"{beside} shared {_cores(built.machine.cores)}: give fewer --threads."]
+        return [f"{beside} shared {_cores(built.machine.cores)}: give fewer threads."]
     return [
         f"Busy machine: {typical} other process{'es' * (typical > 1)} competed with {beside} for "
         f"{_cores(built.machine.cores)}, so times may be inflated."

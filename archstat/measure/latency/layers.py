@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from archstat.analyses.devices import Device
 from archstat.analyses.roofline import NOTHING, Roofline, Work, roofline
-from archstat.errors import CaptureError, LatencyError
+from archstat.errors import CaptureError, LatencyError, Option
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
@@ -178,16 +178,16 @@ def _eager_inference(conditions: Conditions) -> Conditions:
         LatencyError: they do not.
     """
     refused = {
-        "--compile": conditions.compile,
-        "--backward": conditions.backward,
-        "--cuda-graph": conditions.cuda_graph,
-        "--cold": conditions.cold,
+        "compile": conditions.compile,
+        "backward": conditions.backward,
+        "cuda_graph": conditions.cuda_graph,
+        "cold": conditions.cold,
     }
     for option, given in refused.items():
         if given:
             raise LatencyError(
                 f"times of layers and kinds come from an eager forward pass with warm caches; "
-                f"leave {option} out."
+                f"leave {Option(option)} out."
             )
     return conditions
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from archstat.analyses.device_files import devices_of, read_devices
 from archstat.analyses.devices import Device
-from archstat.errors import DeviceError
+from archstat.errors import DeviceError, Option
 from archstat.files import cache_folder, write_whole
 from archstat.measure.latency.machine import cpu_name
 
@@ -68,7 +68,9 @@ def measured(where: Where, clock: Callable[[], float] = time.perf_counter) -> st
     import torch
 
     if where == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("local-cuda: torch sees no GPU here; --device local is the cpu.")
+        raise DeviceError(
+            f"local-cuda: torch sees no GPU here; {Option('device', 'local')} is the cpu."
+        )
     bandwidth = _copy_rate(where, clock)
     vector = {"float32": _product_rate(where, "float32", clock)}
     vector["float64"] = _product_rate(where, "float64", clock)

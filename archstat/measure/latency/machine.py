@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from archstat.errors import LatencyError
+from archstat.errors import LatencyError, Option
 from archstat.frontends.garbage import collection_paused
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.measurement import Machine
@@ -30,13 +30,13 @@ def check_gpu(conditions: Conditions) -> None:
         names = [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(there)]
         why = "" if torch.version.cuda else f", and this torch ({torch.__version__}) is a cpu build"
         raise LatencyError(
-            f"--device {conditions.device}: torch sees no such GPU here{why}. "
+            f"{Option('device', conditions.device)}: torch sees no such GPU here{why}. "
             f"Devices: {', '.join(['cpu', *names])}."
         )
     if conditions.dtype == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise LatencyError(
-            f"--dtype bf16: {torch.cuda.get_device_name(number(conditions.device))} has no "
-            "bfloat16; try fp16 or amp."
+            f"{Option('dtype', 'bf16')}: {torch.cuda.get_device_name(number(conditions.device))} "
+            "has no bfloat16; try fp16 or amp."
         )
 
 

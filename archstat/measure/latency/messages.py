@@ -12,6 +12,8 @@ from archstat.measure.latency.rounds import Round
 from archstat.measure.latency.sampling import Plan
 
 Message = Mapping[str, Any]
+# The argument of a process that works for a command, whose messages name options.
+TYPED = "typed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.sampling import Subject
 from archstat.measure.latency.subject import Given, Inference, Loss, Training, moved, tensors_moved
-from archstat.measure.training.loss import differentiable, loss_of, targets_for
+from archstat.measure.training.loss import batch_norm_hint, differentiable, loss_of, targets_for
 from archstat.models.pipeline import graph_of_spec
 from archstat.models.real import real_module
 from archstat.models.specs import parse_spec
@@ -169,11 +169,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _failure(spec: str, conditions: Conditions, error: Exception) -> CaptureError:
-    hint = ""
-    if "more than 1 value per channel" in str(error):
-        hint = " Batch norm in training needs several values a channel: give --batch 2 or more."
     what = "the training step of " if conditions.backward else ""
     return CaptureError(
         f"{what}{spec} does not run on {conditions.device} in {conditions.dtype}"
-        f"{' compiled' if conditions.compile else ''}: {shortened(error)}.{hint}"
+        f"{' compiled' if conditions.compile else ''}: {shortened(error)}.{batch_norm_hint(error)}"
     )

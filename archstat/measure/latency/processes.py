@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from archstat import errors
 from archstat.errors import ArchstatError, LatencyError
-from archstat.measure.latency.messages import Message
+from archstat.measure.latency.messages import TYPED, Message
 
 _GRACE_S = 5.0
 
@@ -46,12 +46,13 @@ class WorkerProcess:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "archstat.measure.latency.worker"],
+            [sys.executable, "-P", "-m", "archstat.measure.latency.worker",
+             *([TYPED] if errors.AT_COMMAND_LINE.get() else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             env={**os.environ, "PYTHONPATH": path},
-        )
+        )  # fmt: skip
         self._unread = b""
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle
 
-from archstat.errors import LatencyError
+from archstat.errors import LatencyError, Option
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.figures import INTERRUPTED, figures
 from archstat.measure.latency.machine import others_runnable
@@ -109,7 +109,9 @@ def _check(
     if not specs:
         raise LatencyError("no model to measure; name one, such as resnet18.")
     if not budget_s > 0:
-        raise LatencyError(f"--budget {budget_s:g}s is impossible: give more than 0 s.")
+        raise LatencyError(
+            f"{Option('budget', f'{budget_s:g}s')} is impossible: give more than 0 s."
+        )
     if not 0 <= reference < len(specs):
         raise LatencyError(f"there is no model {reference} among {len(specs)} to compare with.")
     if processes < MIN_PROCESSES:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archstat.errors import CaptureError, LatencyError
+from archstat.errors import CaptureError, LatencyError, Option
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.rounds import Samples
@@ -80,8 +80,8 @@ def check_here(conditions: Conditions) -> None:
             conv(torch.ones(1, 1, 8, 8, device=conditions.device, dtype=dtype))
     except RuntimeError as error:
         raise LatencyError(
-            f"--dtype {conditions.dtype}: {conditions.device} has no convolution in this dtype "
-            f"({shortened(error)}); try fp32, or amp for mixed precision."
+            f"{Option('dtype', conditions.dtype)}: {conditions.device} has no convolution in this "
+            f"dtype ({shortened(error)}); try fp32, or amp for mixed precision."
         ) from error
 
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from archstat.errors import ArchstatError, LatencyError
+from archstat.errors import AT_COMMAND_LINE, ArchstatError, LatencyError
 from archstat.measure.latency.conditions import Conditions
-from archstat.measure.latency.messages import Message, Request, Warmed, rounds_message
+from archstat.measure.latency.messages import TYPED, Message, Request, Warmed, rounds_message
 from archstat.measure.latency.rounds import Round
 from archstat.measure.latency.sampling import (
     MILLISECOND,
@@ -180,7 +180,8 @@ def _own_channel() -> tuple[TextIO, TextIO]:
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Serve until the other end closes."""
+    """Serve until the other end closes; `TYPED` is the argument where a command asks."""
+    AT_COMMAND_LINE.set(TYPED in arguments)
     bench = Bench(WallClock())
 
     def interrupt(number: int, frame: Any) -> None:

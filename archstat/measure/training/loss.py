@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from archstat.errors import CaptureError
+from archstat.errors import CaptureError, Option
 from archstat.frontends.guard import put_in_place
 from archstat.frontends.trees import tensors
 
@@ -37,6 +37,14 @@ def differentiable(title: str, output: Any) -> list[torch.Tensor]:
             "step, or unfreeze some parameters."
         )
     return found
+
+
+def batch_norm_hint(error: Exception) -> str:
+    """What to do about an error, if batch norm raised it for want of values."""
+    if "more than 1 value per channel" not in str(error):
+        return ""
+    more = Option("batch", 2)
+    return f" Batch norm in training needs several values a channel: give {more} or more."
 
 
 def _own_losses(output: Any) -> list[torch.Tensor]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archstat.errors import ArchstatError, CaptureError, InputError, SpecError
+from archstat.errors import ArchstatError, CaptureError, InputError, Option, SpecError
 from archstat.frontends.guard import generators_kept
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.trees import replaced, tensors
@@ -160,7 +160,8 @@ def real_peaks(
         CaptureError: the model does not run on cpu.
     """
     if settings.kernels != "cpu":
-        raise SpecError("--measure runs on cpu: leave --kernels cuda out.")
+        cuda = Option("kernels", settings.kernels)
+        raise SpecError(f"{Option('measure', True)} runs on cpu: leave {cuda} out.")
     _check_room(model, step, free_bytes() if free is None else free)
     try:
         # What a model prints must not get among the figures.
@@ -174,7 +175,7 @@ def real_peaks(
     except Exception as error:
         raise CaptureError(
             f"{model} cannot be measured, since it does not run on cpu: {shortened(error)}. "
-            "Leave --measure out, or choose another --dtype."
+            f"Leave {Option('measure')} out, or choose another {Option('dtype')}."
         ) from error
     return RealPeaks(training, inference)
 
@@ -183,8 +184,9 @@ def _check_room(model: str, step: TrainingStep, free: int) -> None:
     needed = step.training_memory_bytes + step.param_bytes  # the module and the copy that trains
     if needed > free:
         raise InputError(
-            f"{model}: --measure runs the step for real, which takes about {format_bytes(needed)} "
-            f"of memory, and {format_bytes(free)} are free. Choose a smaller --batch or --input."
+            f"{model}: {Option('measure', True)} runs the step for real, which takes about "
+            f"{format_bytes(needed)} of memory, and {format_bytes(free)} are free. "
+            f"Choose a smaller {Option('batch')} or {Option('input')}."
         )
 
 

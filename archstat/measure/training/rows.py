@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from archstat.analyses.memory import attention_of, memory
-from archstat.errors import InputError, OptionError, SpecError
+from archstat.errors import InputError, Option, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
@@ -51,7 +51,8 @@ class Plan:
         if self.dtype is not None:
             _known("dtype", self.dtype, DTYPES)
         if self.amp and self.dtype not in (None, "fp32"):
-            raise SpecError(f"--amp keeps fp32 weights: leave --dtype {self.dtype} out.")
+            half = Option("dtype", self.dtype)
+            raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
         _known("kernels", self.kernels, ("cpu", "cuda"))
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
         return Settings(
@@ -101,9 +102,11 @@ def memory_row(
         graph = graph_of_spec(model, input, batch)
         return _row(model, _module(model, graph), graph, settings, measure)
     if batch is not None:
-        raise SpecError("--fits looks for the batch: leave --batch out.")
+        raise SpecError(f"{Option('fits')} looks for the batch: leave {Option('batch')} out.")
     if parse_spec(model).batch:
-        raise SpecError(f"{model} fixes the batch that --fits looks for: leave batch= out.")
+        raise SpecError(
+            f"{model} fixes the batch that {Option('fits')} looks for: leave batch= out."
+        )
     graph = graph_of_spec(model, input, 1)
     module = _module(model, graph)
     grows = _growing(graph, graph_of_spec(model, input, 2))
@@ -173,7 +176,9 @@ def _growing(one: Graph, two: Graph) -> tuple[bool, ...]:
         for a, b in zip(one.inputs, two.inputs, strict=True)
     )
     if not any(grows):
-        raise InputError(f"{one.name}: no input has a batch, so --fits has nothing to look for.")
+        raise InputError(
+            f"{one.name}: no input has a batch, so {Option('fits')} has nothing to look for."
+        )
     return grows
 
 

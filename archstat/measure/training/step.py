@@ -32,7 +32,14 @@ from archstat.frontends.trees import module_paths, replaced
 from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
 from archstat.measure.training.live_bytes import Moment
-from archstat.measure.training.loss import StandIns, differentiable, loss_kind, loss_of, targets_for
+from archstat.measure.training.loss import (
+    StandIns,
+    batch_norm_hint,
+    differentiable,
+    loss_kind,
+    loss_of,
+    targets_for,
+)
 from archstat.measure.training.mode import CountingMode, Places
 from archstat.measure.training.optimizers import optimizer_named
 
@@ -118,9 +125,7 @@ def training_step(
 
 
 def _failure(title: str, error: Exception) -> CaptureError:
-    hint = ""
-    if "more than 1 value per channel" in str(error):
-        hint = " Batch norm in training needs several values a channel: give --batch 2 or more."
+    hint = batch_norm_hint(error)
     return CaptureError(f"the training step of {title} raised {shortened(error)}.{hint}")
 
 

@@ -71,7 +71,7 @@ def test_training_has_its_phases_and_ratios_of_the_step():
         ((1, 1, 1), 1, None),
         ((1, 1, 4), 2, "Busy machine: 1 other process competed with 2 threads of the model"),
         ((3, 3, 0), 1, "Busy machine: 3 other processes competed with 1 thread of the model"),
-        ((), 8, "8 threads of the model shared 2 cores: give fewer --threads."),
+        ((), 8, "8 threads of the model shared 2 cores: give fewer threads."),
     ],
 )
 def test_a_crowd_is_told_where_it_is_one(others, threads, told):
