@@ -37,11 +37,14 @@ def test_option_is_typed_in_a_shell_and_written_in_python(option, typed, written
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
-    """The texts of a file but for its docstrings."""
-    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    """The texts of a file but for its docstrings; those with figures in them whole."""
+    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-            yield node.value
+        if isinstance(node, ast.JoinedStr):
+            skipped |= {id(part) for part in node.values}
+            yield "".join(str(getattr(part, "value", "")) for part in node.values)
+        elif isinstance(node, ast.Constant) and id(node) not in skipped:
+            yield str(node.value)
 
 
 def test_no_text_below_the_command_line_names_an_option_of_it():
