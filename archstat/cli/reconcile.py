@@ -14,8 +14,7 @@ from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError, SpecError
 
 if TYPE_CHECKING:
-    from archstat.analyses.conventions.measures import Quantity
-    from archstat.tables.reconcile import Asked
+    from archstat.tables.reconcile import Asked, Printable
 
 _ON_SCREEN = ("figure", "arithmetic", "source", "form", "input", "difference_percent")
 _MOST = 8
@@ -74,7 +73,7 @@ def reconcile(
         raise DisagreementError("not every figure is explained.")
 
 
-def _asked(quantity: Quantity | None, texts: Sequence[str] | None) -> list[Asked]:
+def _asked(quantity: Printable | None, texts: Sequence[str] | None) -> list[Asked]:
     from archstat.analyses.conventions.printed import parse_printed
     from archstat.tables.reconcile import Asked
 

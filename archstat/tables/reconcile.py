@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, Literal, get_args
 
-from archstat.analyses.conventions.measures import MEASURES, Measure, Quantity
+from archstat.analyses.conventions import Convention
+from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
 from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
@@ -35,6 +36,7 @@ SIDES = ((224, 224), (256, 256), (299, 299), (384, 384), (512, 512), (640, 640),
          (512, 2048))  # fmt: skip
 _OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
 _NEAREST = 3
+Printable = Literal["macs", "flops", "params", "activations"]
 _MISPRINTS = (
     (Fraction(2), "twice"), (Fraction(1, 2), "half of"), (Fraction(10), "ten times"),
     (Fraction(1, 10), "a tenth of"), (Fraction(1000), "1000 times"), (Fraction(1, 1000),
@@ -47,7 +49,7 @@ class Asked:
     """A printed figure and the quantity that its reader takes it for; None where nobody knows."""
 
     printed: Printed
-    quantity: Quantity | None
+    quantity: Printable | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Way:
     """A way to a figure; `assumptions` counts what it takes beside the network as it is."""
 
     asked: Asked
-    measure: Measure
+    measure: Convention
     input: str
     form: str
     value: Fraction
@@ -90,9 +92,10 @@ def reconcile(
     Raises:
         SpecError: no figure, or a source that nobody knows; see also `analyze`.
     """
-    measures = [measure for measure in MEASURES if _is_of(measure, source)]
+    every = [one for one in CONVENTIONS if one.quantity in get_args(Printable)]
+    measures = [one for one in every if _is_of(one, source)]
     if not measures:
-        known = sorted({name for measure in MEASURES for name in measure.sources})
+        known = sorted({name for one in every for name in one.sources})
         raise SpecError(f"nobody called {source!r} is known; known sources: {', '.join(known)}.")
     own = graphs(model, input, None)
     ways: list[Way] = []
@@ -112,8 +115,8 @@ def reconcile(
     return Found(tuple(ways), tuple(misses), is_explained, shared)
 
 
-def _is_of(measure: Measure, source: str | None) -> bool:
-    return source is None or any(source.lower() == name.lower() for name in measure.sources)
+def _is_of(one: Convention, source: str | None) -> bool:
+    return source is None or any(source.lower() == name.lower() for name in one.sources)
 
 
 def _shared(ways: Iterable[Way], figures: Sequence[Asked]) -> frozenset[str]:
@@ -164,7 +167,7 @@ class _Search:
     model: str
     own: Graph
     input: Any
-    measures: Sequence[Measure]
+    measures: Sequence[Convention]
     figures: Sequence[Asked]
     graphs: GraphOf
 
@@ -174,7 +177,7 @@ class _Search:
         for measure in self.measures:
             if measure.square is None:
                 value = Fraction(measure.count(counted))
-                said = f"{measure.convention}: {format_count(float(value))}"
+                said = f"{measure.name}: {format_count(float(value))}"
                 yield from self._held(measure, graph, form, assumed, value, said)
 
     def scaled(self) -> Iterator[Way]:
@@ -189,12 +192,12 @@ class _Search:
                 factor = Fraction(prod(size), side * side)
                 counted = report(small, self.model)
                 value = measure.count(counted) * factor
-                said = (f"{measure.convention} by {format_count(float(factor))}: "
+                said = (f"{measure.name} by {format_count(float(factor))}: "
                         f"{format_count(float(value))}")  # fmt: skip
                 yield from self._held(measure, self.own, "", 0, value, said)
 
     def _held(
-        self, measure: Measure, graph: Graph, form: str, assumed: int, value: Fraction, said: str
+        self, measure: Convention, graph: Graph, form: str, assumed: int, value: Fraction, said: str
     ) -> Iterator[Way]:
         forms = [text for text in (form, measure.form) if text]
         assumed += _OTHER_FORM * bool(measure.form)
@@ -255,14 +258,14 @@ def _misprinted(search: _Search) -> Iterator[Way]:
             continue
         value = Fraction(measure.count(plain))
         for factor, words in _MISPRINTS:
-            said = f"{words} {measure.convention}: {format_count(float(value * factor))}"
+            said = f"{words} {measure.name}: {format_count(float(value * factor))}"
             for way in search._held(measure, search.own, "", _MISPRINT, value * factor, said):
                 if way.is_exact and not way.assumptions - _MISPRINT:
                     yield way
         yield from _swapped(search, measure, value)
 
 
-def _swapped(search: _Search, measure: Measure, value: Fraction) -> Iterator[Way]:
+def _swapped(search: _Search, measure: Convention, value: Fraction) -> Iterator[Way]:
     """A column of parameters among those of operations, or the other way round."""
     for asked in search.figures:
         apart = {asked.quantity, measure.quantity} & _APART
@@ -270,7 +273,7 @@ def _swapped(search: _Search, measure: Measure, value: Fraction) -> Iterator[Way
             digits = asked.printed
             for factor in (Fraction(1), Fraction(1, 1000), Fraction(1000)):
                 if digits.shows(value * factor) == "rounded":
-                    said = (f"{measure.convention}: {format_count(float(value))}: the columns "
+                    said = (f"{measure.name}: {format_count(float(value))}: the columns "
                             "are swapped")  # fmt: skip
                     yield Way(asked, measure, search.own.input_text, "", value * factor,
                               True, said, _MISPRINT)  # fmt: skip
@@ -313,7 +316,7 @@ def reconcile_table(found: Found, most: int | None = None) -> Table:
     shown = [*ways[:most], *((miss, miss.measure.sources) for miss in found.misses)]
     rows = tuple(
         (way.asked.printed.text, way.measure.quantity, "yes" if way.is_exact else "no",
-         way.measure.convention, ", ".join(sources), way.input, way.form or "as trained",
+         way.measure.name, ", ".join(sources), way.input, way.form or "as trained",
          int(way.value) if way.value.denominator == 1 else float(way.value),
          round(way.off, 4), way.arithmetic)
         for way, sources in shown

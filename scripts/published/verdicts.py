@@ -6,8 +6,8 @@ from functools import cache
 from typing import NamedTuple
 
 import archstat
-from archstat.analyses.conventions import SCALES
-from archstat.analyses.conventions.sources import CONVENTIONS, convention_of
+from archstat.analyses.conventions.measures import BY_KEY
+from archstat.analyses.conventions.sources import SCALES, in_band, rule_of
 from archstat.result import Report
 from archstat.zoo import catalogue
 from published.figures import Figure, exception_of, network_of
@@ -45,13 +45,16 @@ def judge(figure: Figure) -> Verdict:
     status, reason = status_of(figure)
     if status:
         return Verdict(figure, "", spec_of(figure), None, status, reason)
-    name, spec = convention_of(figure), spec_of(figure)
-    convention, report = CONVENTIONS[name], measured(spec)
-    fits = convention.agrees(report, figure.value, figure.unit)
+    rule, spec = rule_of(figure), spec_of(figure)
+    report = measured(spec)
     excepted = exception_of(figure)
-    verdict = "agrees" if fits else "differs"
+    if rule.prints(report, figure):
+        verdict = "agrees"
+    else:
+        verdict = "in a band" if in_band(report, figure) and not excepted else "differs"
     reason = excepted.reason if excepted else ""
-    return Verdict(figure, name, spec, convention.measure(report), verdict, reason)
+    exact = BY_KEY[rule.convention].count(report)
+    return Verdict(figure, rule.said, spec, exact, verdict, reason)
 
 
 def spec_of(figure: Figure) -> str:

@@ -22,7 +22,7 @@ def found(model, *, source=None, input=None, **figures):
 
 
 def conventions(result):
-    return [way.measure.convention for way in result.ways]
+    return [way.measure.name for way in result.ways]
 
 
 def test_papers_figure_is_macs_as_they_are():
@@ -34,7 +34,7 @@ def test_papers_figure_is_macs_as_they_are():
 
 def test_macs_that_somebody_calls_flops_are_one_assumption_more():
     way = found("resnet50", flops="4.09G").ways[0]
-    assert (way.measure.convention, way.assumptions) == ("macs", 1)
+    assert (way.measure.name, way.assumptions) == ("macs", 1)
 
 
 def test_figure_of_another_tool_names_it():
@@ -43,7 +43,7 @@ def test_figure_of_another_tool_names_it():
 
 def test_stride_of_the_paper_is_found_among_the_options():
     way = found("resnet50", macs="3.86G", source="papers").ways[0]
-    assert (way.measure.convention, way.form) == ("macs", "stride=first")
+    assert (way.measure.name, way.form) == ("macs", "stride=first")
 
 
 def test_figure_at_a_small_square_is_scaled_to_the_input():

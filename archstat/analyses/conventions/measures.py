@@ -1,43 +1,33 @@
-"""The ways in which a network's figures are counted, each with who counts so and how."""
+"""The conventions: every way of counting that archstat knows, one record each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
-from typing import Literal
+from types import MappingProxyType
 
-from archstat.analyses.conventions import counts
+from archstat.analyses.conventions import Convention, Count, counts, features, pages
 from archstat.analyses.conventions.tools import TOOLS, Tool
 from archstat.result import Report
 
-Quantity = Literal["macs", "flops", "params", "activations"]
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A way to count: what is printed as which quantity, by whom, and as what arithmetic.
-
-    `form` is what was done to the network first, if anything; `square` is a side at which the
-    source counts before it scales to the input's, None where it counts at the input itself.
-    """
-
-    convention: str
-    quantity: Quantity
-    sources: tuple[str, ...]
-    count: Callable[[Report], int]
-    form: str = ""
-    square: int | None = None
+_MACS, _PARAMS = counts.total("macs"), counts.total("params")
 
 
 def _macs_without_attention(report: Report) -> int:
-    attention = report.by_kind.get("attention", {}).get("macs", 0)
-    products = report.by_kind.get("matmul", {}).get("macs", 0)
-    return counts.total("macs")(report) - int(attention or 0) - int(products or 0)
+    return _MACS(report) - int(report.by_kind.get("attention", {}).get("macs", 0))
 
 
 def _of_tool(report: Report, tool: Tool, times: int = 1) -> int:
     return times * tool.total(report.graph)
+
+
+def _with_and_without_top(name: str, meaning: str, count: Count) -> tuple[Convention, ...]:
+    """What Keras adds up of a network with and without its linear layers."""
+    return (
+        Convention(name, "params", ("Keras",), count, meaning),
+        Convention(name, "params", ("Keras",), counts.without_top(count), meaning,
+                   "without classifier"),
+    )  # fmt: skip
 
 
 _TOOL_SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -48,47 +38,84 @@ _TOOL_SOURCES: Mapping[str, tuple[str, ...]] = {
 }
 _THOP = next(tool for tool in TOOLS if tool.name == "thop")
 
-MEASURES: tuple[Measure, ...] = (
-    Measure("macs", "macs", ("papers", "torchvision", "pycls", "TF-slim"), counts.total("macs")),
-    Measure("2 x macs", "flops", ("TensorFlow", "Hailo", "open_clip"), counts.twice_macs),
-    Measure("flops: 2 x macs, bias, norm, activation, pooling", "flops", ("archstat",),
-            counts.total("flops")),
-    Measure("macs and one for each bias", "macs", ("mobilenetv3.pytorch",), counts.macs_and_bias),
-    Measure("macs and one for each of all other flops", "macs", ("osmr",),
-            counts.macs_and_all_else),
-    Measure("macs of convolutions", "macs", ("ResNet paper",), counts.macs_of_convolutions),
-    Measure("2 x macs of convolutions", "flops", ("Darknet",),
-            counts.twice_macs_of_convolutions),
-    Measure("macs", "macs", ("ShuffleNet v1 paper",), counts.macs_without_classifier,
-            form="without classifier"),
-    Measure("macs without products of attention", "macs", ("DeepSpeed", "timm"),
-            _macs_without_attention),
+CONVENTIONS: tuple[Convention, ...] = (
+    Convention("macs", "macs", ("papers", "torchvision", "pycls", "TF-slim"), _MACS,
+               "multiply-accumulates of conv, linear, attention"),
+    Convention("2 x macs", "flops", ("TensorFlow", "Hailo", "open_clip"), counts.twice_macs,
+               "two operations a multiply-accumulate"),
+    Convention("flops: 2 x macs, bias, norm, activation, pooling", "flops", ("archstat",),
+               counts.total("flops")),
+    Convention("macs and one for each bias", "macs", ("mobilenetv3.pytorch",),
+               counts.macs_and_bias),
+    Convention("FLOPs/2 of imgclsmob", "macs", ("osmr",), pages.imgclsmob,
+               "macs, and half of 4 an element of norms, 1 of ReLU, a window of pooling, less 1/2 "
+               "a weight column without bias"),
+    Convention("FLOPs/2 of imgclsmob, global pooling as 1x1", "macs", ("osmr",),
+               pages.imgclsmob_global, "the same where Gluon's global pooling has a window of 1x1"),
+    Convention("FLOPs of convnet-burden", "macs", ("convnet-burden",),
+               pages.counted(pages.CONVNET_BURDEN),
+               "macs and bias, 2 an element of ReLU and a stride of pooling; norms are merged"),
+    Convention("macs of convolutions", "macs", ("ResNet paper",), counts.macs_of_convolutions),
+    Convention("2 x macs of convolutions", "flops", ("Darknet",),
+               counts.twice_macs_of_convolutions),
+    Convention("2 x macs of convolutions, bias, pooling", "flops", ("TensorFlow profiler",),
+               pages.counted(pages.TF_PROFILER),
+               "what TensorFlow's profiler counts up to the last convolution"),
+    Convention("macs", "macs", ("ShuffleNet v1 paper",), counts.macs_without_classifier,
+               form="without classifier"),
+    Convention("FLOPs of fvcore, averages of gates free", "macs", ("timm",),
+               pages.counted(pages.TIMM), "as fvcore, of networks that average by a plain mean"),
+    Convention("macs without fused attention", "macs", ("DeepSpeed", "timm"),
+               _macs_without_attention),
     *(
-        Measure(f"{tool.figure} of {tool.name}", "flops" if tool.figure == "FLOPs" else "macs",
-                _TOOL_SOURCES.get(tool.name, (tool.name,)), partial(_of_tool, tool=tool))
+        Convention(f"{tool.figure} of {tool.name}", "flops" if tool.figure == "FLOPs" else "macs",
+                   _TOOL_SOURCES.get(tool.name, (tool.name,)), partial(_of_tool, tool=tool),
+                   tool.meaning)
         for tool in TOOLS
     ),
-    Measure("2 x MACs of thop", "flops", ("thop",), partial(_of_tool, tool=_THOP, times=2)),
-    Measure("2 x MACs of thop at 32x32, scaled", "flops", ("Ultralytics",),
-            partial(_of_tool, tool=_THOP, times=2), square=32),
-    Measure("params", "params",
-            ("papers", "torchvision", "timm", "thop", "fvcore", "pycls", "MMPretrain"),
-            counts.total("params")),
-    Measure("params and running statistics", "params", ("Keras", "MXNet", "PaddleClas"),
-            counts.with_running_statistics),
-    Measure("params and running statistics of norms without scale", "params", ("Keras",),
-            counts.with_running_statistics_without_scale),
-    Measure("params and running statistics, every convolution biased", "params", ("Keras",),
-            counts.with_conv_bias),
-    Measure("weights and biases of conv and linear", "params", ("TF-slim", "MobileNet v2 paper"),
-            counts.without_norm_params),
-    Measure("params", "params", ("deployment",), counts.with_folded_norms,
-            form="batch norm folded"),
-    Measure("params", "params", ("feature extractors",), counts.without_top(counts.total("params")),
-            form="without classifier"),
-    Measure("params without biases of convolutions", "params", ("osmr",),
-            counts.without_conv_bias),
-    Measure("activations", "activations", ("pycls", "timm"), counts.total("activations")),
-    Measure("activations and max pooling", "activations", ("pycls",),
-            counts.activations_and_max_pools),
+    Convention("2 x MACs of thop", "flops", ("thop",), partial(_of_tool, tool=_THOP, times=2)),
+    Convention("2 x MACs of thop at 32x32, scaled", "flops", ("Ultralytics",),
+               partial(_of_tool, tool=_THOP, times=2), square=32),
+    Convention("params", "params",
+               ("papers", "torchvision", "timm", "thop", "fvcore", "pycls", "MMPretrain"), _PARAMS,
+               "parameters, batch norm's scale and shift included"),
+    *_with_and_without_top("params and running statistics",
+                           "params and the two running statistics of a channel",
+                           counts.with_running_statistics),
+    *_with_and_without_top("params and running statistics of norms without scale",
+                           "the same where batch norms have no scale",
+                           counts.with_running_statistics_without_scale),
+    *_with_and_without_top("params and running statistics, every convolution biased",
+                           "the same where every convolution has a bias", counts.with_conv_bias),
+    *_with_and_without_top("params and running statistics, convolutions before no norm biased",
+                           "the same where a convolution before no norm has a bias",
+                           counts.with_conv_bias_before_no_norm),
+    Convention("running statistics", "params", ("Keras summary",), counts.running_statistics,
+               "running means and variances alone"),
+    Convention("weights and biases of conv and linear", "params",
+               ("TF-slim", "MobileNet v2 paper"), counts.without_norm_params),
+    Convention("params", "params", ("OpenVINO",), counts.with_folded_norms,
+               "a bias a channel in place of batch norm's scale and shift", "batch norm folded"),
+    Convention("params", "params", (), counts.without_top(_PARAMS), form="without classifier"),
+    Convention("params without biases of convolutions", "params", ("osmr",),
+               counts.without_conv_bias),
+    Convention("activations", "activations", ("pycls", "timm"), counts.total("activations"),
+               "output elements of conv and linear"),
+    Convention("activations and max pooling", "activations", ("pycls",),
+               counts.activations_and_max_pools, "output elements of conv, linear, max pooling"),
+    Convention("depth", "layers", ("papers",), counts.total("depth"),
+               "conv and linear layers on the longest path"),
+    Convention("layers with weights", "layers", ("LeNet-5 paper",), counts.layers_with_weights,
+               "layers that hold weights, fixed ones too"),
+    Convention("receptive field", "receptive_field", ("TF-slim",), counts.receptive_field,
+               "pixels a side that the value before the first global pooling or flatten sees"),
+    Convention("connections", "connections", ("LeNet-5 paper",), counts.connections,
+               "macs, biases, sub-sampling and prototypes"),
+    Convention("layer outputs", "feature_memory", ("convnet-burden",), features.layer_outputs,
+               "bytes of all layers' outputs, softmax included, ReLU in place; MB of 1024 x 1024"),
+    Convention("layer outputs", "feature_memory", ("convnet-burden",),
+               features.layer_outputs_without_response_norm,
+               "of an import trained with batch norm, folded, for response norm",
+               "response norm dropped"),
 )  # fmt: skip
+BY_KEY: Mapping[str, Convention] = MappingProxyType({one.key: one for one in CONVENTIONS})
