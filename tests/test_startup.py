@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from archstat.cli.app import COMMANDS
 from archstat.reporters.to_console import to_console
 from archstat.tables.compare import compare
 
@@ -88,6 +89,24 @@ def test_import_of_archstat_imports_the_standard_library_alone(light):
 def test_main_job_imports_no_library_it_does_not_use(main_job, library):
     assert "torch" in main_job["compare vgg16 mobilenet_v1"]
     assert library not in main_job["compare vgg16 mobilenet_v1"]
+
+
+def test_main_job_imports_no_room_or_command_it_does_not_use(main_job):
+    loaded = set(main_job["compare vgg16 mobilenet_v1"])
+    others = {f"archstat.cli.{entry.name}" for entries in COMMANDS.values() for entry in entries}
+    # compare itself, what it knows of the cache, and the page that every command has
+    others -= {f"archstat.cli.{name}" for name in ("compare", "cache", "help")}
+    assert loaded & others == set()
+    rooms = {"archstat.measure", "archstat.budgets", "archstat.differences",
+             "archstat.analyses.conventions"}  # fmt: skip
+    assert {name for name in loaded if any(name.startswith(room) for room in rooms)} == set()
+
+
+def test_page_of_all_commands_imports_none_of_them():
+    loaded = modules_after(["--help"])["--help"]
+    assert {name for name in loaded if name.startswith("archstat.cli")} == {
+        "archstat.cli", "archstat.cli.app", "archstat.cli.help"
+    }  # fmt: skip
 
 
 def test_fresh_process_prints_the_same_bytes_as_this_one(main_job):

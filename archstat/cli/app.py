@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from archstat.cli.bench import bench
-from archstat.cli.cache import cache
-from archstat.cli.check import check
-from archstat.cli.columns import columns
-from archstat.cli.compare import compare
-from archstat.cli.crosscheck import crosscheck
-from archstat.cli.diff import diff
-from archstat.cli.experiment import experiment
-from archstat.cli.explain import explain
-from archstat.cli.guidelines import guidelines
-from archstat.cli.help import Command, Group
-from archstat.cli.list import list_networks
-from archstat.cli.memory import memory
-from archstat.cli.reconcile import reconcile
-from archstat.cli.rf import rf
-from archstat.cli.roofline import roofline
-from archstat.cli.style import with_style
-from archstat.cli.summary import summary
+from archstat.cli.help import OPTIONS, Command, write_groups
 from archstat.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: its name and function, one line of at most 55 characters, and examples."""
+    """A command: its name, one line of at most 55 characters, and examples.
+
+    Its function is `home`, by default that of its name in the file of its name.
+    """
 
     name: str
-    run: Callable[..., None]
     line: str
     examples: tuple[str, ...]
+    home: str = ""
+
+    @property
+    def run(self) -> Callable[..., None]:
+        """The function, imported now: a command does not wait for the imports of others."""
+        file, _, function = (self.home or f"{self.name}:{self.name}").partition(":")
+        run: Callable[..., None] = getattr(import_module(f"archstat.cli.{file}"), function)
+        return run
 
 
 CommandName = Annotated[
@@ -72,66 +67,100 @@ def _tell_version(verbose: bool) -> None:
 # The groups of `archstat --help` and their commands, in the order in which they are shown.
 COMMANDS: dict[str, tuple[Entry, ...]] = {
     "Look at models": (
-        Entry("list", list_networks, "The networks of the zoo, filtered and sorted", (
-            "list", "list 'vgg*' --sort=-macs", "list --category lightweight --max-macs 600M")),
-        Entry("summary", summary, "One model as a tree of modules, with shares", (
+        Entry("list", "The networks of the zoo, filtered and sorted", (
+            "list", "list 'vgg*' --sort=-macs", "list --category lightweight --max-macs 600M"),
+            home="list:list_networks"),
+        Entry("summary", "One model as a tree of modules, with shares", (
             "summary resnet18 --depth 2", "summary vgg16 --by stage",
             "summary net.py:Net --input 3x32x32 --columns params,im2col")),
-        Entry("explain", explain, "Each figure with its formula, the numbers filled in", (
+        Entry("explain", "Each figure with its formula, the numbers filled in", (
             "explain vgg16 features.2", "explain resnet50",
             "explain --layers 3x3,3x3/2 2 --input 224 --channels 64")),
-        Entry("rf", rf, "Receptive field, stride and padding of every layer", (
+        Entry("rf", "Receptive field, stride and padding of every layer", (
             "rf vgg16", "rf --layers 7x7/2,max3x3/2,3x3 --input 224", "rf resnet50 --at layer2")),
-        Entry("memory", memory, "Memory of training and inference, and what fits", (
+        Entry("memory", "Memory of training and inference, and what fits", (
             "memory resnet50 --batch 8", "memory resnet50 --optimizer adam --fits 24GiB",
             "memory vgg16 --plot memory.pdf")),
-        Entry("roofline", roofline, "The least time on a device, and what bounds it", (
+        Entry("roofline", "The least time on a device, and what bounds it", (
             "roofline resnet50 --device a100-40gb", "roofline vgg16 --device local --top 5",
             "roofline --list-devices")),
     ),
     "Check and compare": (
-        Entry("compare", compare, "Several models, a row each, with ratios", (
+        Entry("compare", "Several models, a row each, with ratios", (
             "compare vgg16 mobilenet_v1", "compare net.py:Net resnet18 --input 3x64x64",
             "compare resnet18 resnet50 --columns params,macs,peak_memory_bytes")),
-        Entry("diff", diff, "What differs between two models, layer by layer", (
+        Entry("diff", "What differs between two models, layer by layer", (
             "diff resnet18 resnet34", "diff net.py:Net --base origin/main",
             "diff before.json after.json --top 5")),
-        Entry("check", check, "Budgets of models, for a terminal or for CI", (
+        Entry("check", "Budgets of models, for a terminal or for CI", (
             "check --init net.py:Net", "check net.py:Net 'params<=5M' 'macs<=300M'",
             "check --locked --format github")),
-        Entry("crosscheck", crosscheck, "The same counts by fvcore and by PyTorch", (
+        Entry("crosscheck", "The same counts by fvcore and by PyTorch", (
             "crosscheck resnet18 mobilenet_v1", "crosscheck vgg16 --deep",
             "crosscheck net.py:Net --input 3x32x32")),
-        Entry("reconcile", reconcile, "Whose number is that: a printed figure explained", (
+        Entry("reconcile", "Whose number is that: a printed figure explained", (
             "reconcile resnet50 --macs 4.12G", "reconcile resnet50 --flops 8.5G --params 25.6M",
             "reconcile mobilenet_v2 --figure 0.319G --source fvcore")),
-        Entry("guidelines", guidelines, "The four guidelines of ShuffleNet V2, kept or broken", (
+        Entry("guidelines", "The four guidelines of ShuffleNet V2, kept or broken", (
             "guidelines mobilenet_v1", "guidelines shufflenet_v2 mobilenet_v2",
             "guidelines net.py:Net --top 10")),
     ),
     "Measure": (
-        Entry("bench", bench, "Latency on this machine: interval and verdict", (
+        Entry("bench", "Latency on this machine: interval and verdict", (
             "bench resnet18 mobilenet_v2", "bench resnet50 --batch 1,8 --threads 1,2",
             "bench vgg16 --per-layer")),
-        Entry("experiment", experiment, "ShuffleNet V2's experiments, run on this machine", (
+        Entry("experiment", "ShuffleNet V2's experiments, run on this machine", (
             "experiment g1", "experiment g2 --budget 2min", "experiment separable --plot s.pdf")),
     ),
     "Housekeeping": (
-        Entry("columns", columns, "The columns of a command: key, unit, meaning", (
+        Entry("columns", "The columns of a command: key, unit, meaning", (
             "columns", "columns summary", "columns rf -f csv")),
-        Entry("cache", cache, "Show or clear the cache of earlier runs", (
+        Entry("cache", "Show or clear the cache of earlier runs", (
             "cache info", "cache clear", "-v compare vgg16")),
-        Entry("help", help_, "This page, or that of a command", ("help", "help compare")),
-        Entry("version", version, "The version; with -v what it runs with", (
-            "version", "-v version")),
+        Entry("help", "This page, or that of a command", ("help", "help compare"),
+            home="app:help_"),
+        Entry("version", "The version; with -v what it runs with", (
+            "version", "-v version"), home="app:version"),
     ),
 }  # fmt: skip
 
 _PACKAGES = ("torch", "typer", "rich", "fvcore", "pandas", "torchvision", "timm")
 
 
-class _Commands(Group):
-    """The commands; a first word that is none of them is a model, and shows its overview."""
+_ENTRIES = {entry.name: entry for entries in COMMANDS.values() for entry in entries}
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class _Commands(TyperGroup):
+    """The commands in groups; a first word that is none is a model, and shows its overview."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order in which they are shown."""
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, made now; None if there is none."""
+        entry = _ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        from archstat.cli.style import with_style
+
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(
+            entry.name, cls=Command, short_help=entry.line, epilog="\n".join(entry.examples),
+            context_settings=_SETTINGS,
+        )(with_style(entry.run))  # fmt: skip
+        return typer.main.get_command(alone)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups of commands, each line whole, and the options below them."""
+        lines = {
+            title: [(entry.name, entry.line) for entry in entries]
+            for title, entries in COMMANDS.items()
+        }
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
+        write_groups(formatter, lines)
+        write_groups(formatter, {OPTIONS: [record for record in records if record is not None]})
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of the first word, or `summary` of the model that it names.
@@ -140,12 +169,12 @@ class _Commands(Group):
             UnknownModelError: it is neither a command nor a model.
         """
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
-            _check_model(args[0], self.commands)
+            _check_model(args[0])
             args = ["summary", *args]
         return super().resolve_command(ctx, args)
 
 
-def _check_model(word: str, commands: Iterable[str]) -> None:
+def _check_model(word: str) -> None:
     """Refuse what is neither a command nor in the zoo; files and packages speak for themselves."""
     from archstat import zoo
     from archstat.errors import UnknownModelError
@@ -157,7 +186,7 @@ def _check_model(word: str, commands: Iterable[str]) -> None:
         if spec.scheme == "zoo":
             zoo.entry(spec.target)
     except UnknownModelError as error:
-        hint = did_you_mean(word, (*commands, *zoo.catalogue()))
+        hint = did_you_mean(word, (*_ENTRIES, *zoo.catalogue()))
         raise UnknownModelError(
             f"{word}: there is no such command, and no such model.{hint} "
             "`archstat --help` and `archstat list` show what there is."
@@ -170,14 +199,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_SETTINGS,
 )
-for _panel, _entries in COMMANDS.items():
-    for _entry in _entries:
-        app.command(
-            _entry.name, cls=Command, short_help=_entry.line, rich_help_panel=_panel,
-            epilog="\n".join(_entry.examples),
-        )(with_style(_entry.run))  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)

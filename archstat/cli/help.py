@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand
 
 # The groups of options; what a command has of its own stands first.
-_ARGUMENTS, _OPTIONS = "Arguments", "Options"
+_ARGUMENTS, OPTIONS = "Arguments", "Options"
 INPUT, CHOOSE, MEASURING = "Input", "Choose and order", "Measuring"
 OUTPUT, OTHER = "Output", "Other"
-_PANELS = (_ARGUMENTS, _OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
+_PANELS = (_ARGUMENTS, OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
 
 
 class Command(TyperCommand):
@@ -29,9 +29,9 @@ class Command(TyperCommand):
                 found[_ARGUMENTS].append((_piece(parameter), getattr(parameter, "help", "")))
             elif record is not None:
                 # typer itself adds --help
-                usual = OTHER if parameter.name == "help" else _OPTIONS
+                usual = OTHER if parameter.name == "help" else OPTIONS
                 found[getattr(parameter, "rich_help_panel", None) or usual].append(record)
-        _write(formatter, found)
+        write_groups(formatter, found)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they stand."""
@@ -39,24 +39,6 @@ class Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"  archstat {line}\n")
-
-
-class Group(TyperGroup):
-    """The commands in groups, in the order in which they were added."""
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the groups; a short help is whole, never cut."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
-            rows = found.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
-            rows.append((name, command.short_help or ""))
-        _write(formatter, found)
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands and, below them, the options."""
-        self.format_commands(ctx, formatter)
-        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
-        _write(formatter, {_OPTIONS: [record for record in records if record is not None]})
 
 
 def _is_argument(parameter: Any) -> bool:
@@ -71,7 +53,7 @@ def _piece(argument: Any) -> str:
 _WIDEST_NAME = 26
 
 
-def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
+def write_groups(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
     """Write groups of names and texts, the texts of all of them below each other."""
     names = [name for rows in groups.values() for name, _ in rows if len(name) <= _WIDEST_NAME]
     widest = max(map(len, names), default=0)

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Timer
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from archstat.measure.latency.measurement import Interval, Progress
 from archstat.units import format_milliseconds, format_share
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, Task
 
-Teller = Callable[[Progress], None]
+    from archstat.measure.latency.measurement import Interval, Progress
+
+Teller: TypeAlias = "Callable[[Progress], None]"
 
 
 @contextmanager

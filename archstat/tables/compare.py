@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
-from archstat.analyses.conventions.tools import Tool
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.graph import Graph
@@ -18,6 +17,8 @@ from archstat.tables import of_graphs
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from archstat.analyses.conventions.tools import Tool
 
 Model: TypeAlias = "nn.Module | Graph | str"
 Models: TypeAlias = "Model | Sequence[Model] | Mapping[str, Model]"

@@ -36,7 +36,7 @@ SHARED = {
 
 
 def options() -> list[str]:
-    command = typer.main.get_group(app).commands["bench"]
+    command = typer.main.get_group(app).get_command(None, "bench")
     names = (option for parameter in command.params for option in parameter.opts)
     return sorted(name for name in names if name.startswith("--") and name not in SHARED)
 

@@ -45,7 +45,7 @@ def test_example_is_a_command_line_that_parses(example):
     import shlex
 
     words = [word for word in shlex.split(example) if word != "-v"]
-    command = GROUP.commands[words[0]]
+    command = GROUP.get_command(None, words[0])
     command.make_context(words[0], words[1:])
 
 

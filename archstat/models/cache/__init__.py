@@ -67,14 +67,13 @@ class Graphs:
         """The Graph of a spec, captured now and kept for later runs where that is safe."""
         from archstat.models.pipeline import graph_of_spec
 
-        if self._store is None:
-            return graph_of_spec(text, input, batch)
-        key = self._key(text, input, batch)
+        key = None if self._store is None else self._key(text, input, batch)
         # Code of the user's own may change what later models are captured as.
         self._is_tainted |= key is None
+        # The first capture imports torch, where collections would take a tenth of the time.
         with collection_paused():
             graph = graph_of_spec(text, input, batch)
-        if key is not None and not self._is_tainted:
+        if self._store is not None and key is not None and not self._is_tainted:
             _keep(self._store, key, graph)
         return graph
 
