@@ -107,7 +107,7 @@ _FREE = {
         _coalesced _values _indices values indices crow_indices col_indices ccol_indices
         row_indices narrow_copy detach_copy t_copy view_as_real_copy view_as_complex_copy
         to_padded_tensor _jagged_to_padded_dense_forward _padded_dense_to_jagged_forward
-        _nested_from_padded _nested_tensor_from_mask _sparse_coo_tensor_unsafe
+        _fw_primal _make_dual _nested_from_padded _nested_tensor_from_mask _sparse_coo_tensor_unsafe
         _sparse_coo_tensor_with_dims_and_tensors
         _sparse_compressed_tensor_unsafe _sparse_csr_tensor_unsafe int_repr quantized::cat""",
     "makes a constant": """
@@ -117,7 +117,7 @@ _FREE = {
         triu_indices logspace hann_window hamming_window one_hot exponential cauchy geometric
         log_normal multinomial poisson binomial random randint_like range empty_permuted
         bartlett_window blackman_window kaiser_window fft_fftfreq fft_rfftfreq _standard_gamma
-        _sample_dirichlet""",
+        _sample_dirichlet _efficientzerotensor _new_zeros_with_same_feature_meta""",
     "compares or selects, without arithmetic": """
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
         bitwise_not bitwise_xor isnan isinf isfinite any all sort topk argsort nonzero
@@ -130,7 +130,7 @@ _FREE = {
         profiler::_record_function_enter profiler::_record_function_enter_new
         profiler::_record_function_exit _assert_async _functional_assert_async _assert_scalar
         _assert_tensor_metadata _linalg_check_errors promote_types result_type can_cast
-        is_same_size sym_size sym_stride sym_numel sym_storage_offset""",
+        is_same_size _has_same_storage_numel sym_size sym_stride sym_numel sym_storage_offset""",
 }
 FREE: Mapping[str, str] = MappingProxyType(
     {name: reason for reason, names in _FREE.items() for name in names.split()}
@@ -189,9 +189,10 @@ WITHOUT_PRODUCTS = frozenset(_WITHOUT_PRODUCTS.split())
 def key(target: str) -> str:
     """The name under which the tables here have an op: with ``library::`` where it is not torch's.
 
-    Targets that name no overload are those of Graphs made by hand.
+    Targets that name no overload are those of Graphs made by hand; ``prims``, of which torch makes
+    some of its own operations, have their names and meaning.
     """
     parts = target.split(".")
     own = parts[1] if len(parts) > 1 else parts[0]
     name = own if own.startswith("__") else own.rstrip("_")
-    return name if len(parts) < 3 or parts[0] == "aten" else f"{parts[0]}::{name}"
+    return name if len(parts) < 3 or parts[0] in ("aten", "prims") else f"{parts[0]}::{name}"

@@ -26,7 +26,13 @@ from archstat.frontends.higher_order import (
 )
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shapes import Shape
-from archstat.frontends.torch_private import HIGHER_ORDER, DispatchMode, is_fake, taken_apart
+from archstat.frontends.torch_private import (
+    HIGHER_ORDER,
+    DispatchMode,
+    is_fake,
+    number_of_modes,
+    taken_apart,
+)
 from archstat.frontends.trees import replaced, tensors
 
 _META = torch.device("meta")
@@ -82,7 +88,8 @@ class CaptureMode(DispatchMode):
             return self._reserve  # what batch norm asks for and nobody reads
         result = None
         if self.on_meta:
-            if sig.rule is not None:
+            # A mode beside this one, which traces, say, must see every op.
+            if sig.rule is not None and not (number_of_modes and number_of_modes()):
                 result = self._ruled(sig, args, kwargs)
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
