@@ -161,6 +161,9 @@ _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", 
                              "sigmoid_", "tanh_", "silu_", "add_", "mul_"})  # fmt: skip
 
 
+# The argument whose numbers tell what an op picks, where it has another name than ``index``.
+_PICKS = {"aten.masked_select.default": "mask", "aten.nonzero.default": "self"}
+
 # Their schemas do not say that they update running statistics.
 _UNSAID_WRITES = frozenset({"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"})
 
@@ -173,7 +176,8 @@ def signature(func: Any) -> Signature:
     namespace, base, _ = target.split(".", 2)
     name = base.rstrip("_") if not base.startswith("__") else base
     arguments = schema.arguments
-    names = tuple(a.name for a in arguments)
+    kinds = {a.name: str(a.type) for a in arguments}
+    names = tuple(kinds)
     window = re.search(r"pool([123])d", name)
     writes = {a.name for a in arguments if a.alias_info and a.alias_info.is_write}
     if name in _UNSAID_WRITES:
@@ -196,15 +200,9 @@ def signature(func: Any) -> Signature:
         reads_data=target == "aten._local_scalar_dense.default",
         makes_empty=target == "aten.empty.memory_format",
         composite=is_composite(func),
-        takes_tensors=any("Tensor" in str(a.type) for a in arguments),
-        indexed=next(
-            (
-                a.name
-                for a in arguments
-                if a.name in ("index", "indices") and "Tensor" in str(a.type)
-            ),
-            None,
-        ),
+        takes_tensors=any("Tensor" in kind for kind in kinds.values()),
+        indexed=_PICKS.get(target)
+        or next((n for n, t in kinds.items() if n in ("index", "indices") and "Tensor" in t), None),
         packet=None if namespace in _TORCHS_OWN else getattr(func, "overloadpacket", None),
     )
 
@@ -238,44 +236,47 @@ def plain(argument: Any) -> Any:
 
 
 # A longer index is not written down; what it picks is then unknown.
-_LONGEST_INDEX = 4096
-_INDEX_TYPES = (torch.int64, torch.int32)
-
-
-def plain_index(index: Any) -> Any:
-    """A tensor of indices as nested tuples, None as None.
-
-    A tensor whose numbers are not known, on meta for one, is its dtype as text.
-    """
-    if isinstance(index, (list, tuple)):
-        return tuple([plain_index(item) for item in index])
-    if not isinstance(index, torch.Tensor):
-        return plain(index)
-    if index.is_meta or index.numel() > _LONGEST_INDEX or index.dtype not in _INDEX_TYPES:
-        return str(index.dtype).removeprefix("torch.")
-    return _nested(index.tolist())
+LONGEST_INDEX = 4096
+_INDEX_TYPES = (torch.int64, torch.int32, torch.bool)
 
 
 class Numbers:
     """What tensors on meta would hold, where they were made of numbers that are known."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[ref[torch.Tensor], int, torch.Tensor]] = {}
+        self._known: dict[int, tuple[ref[torch.Tensor], int | None, torch.Tensor]] = {}
 
     def note(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
-        """Let a tensor be known to hold numbers, should it index another."""
-        if numbers.dtype in _INDEX_TYPES and numbers.numel() <= _LONGEST_INDEX:
-            self._known[id(tensor)] = (ref(tensor), tensor._version, numbers)
+        """Let a tensor be known to hold numbers, should it index another.
+
+        What is written to a tensor on meta ends that; what is not on meta may go on changing.
+        """
+        if numbers.numel() <= LONGEST_INDEX:
+            version = tensor._version if tensor.is_meta else None
+            self._known[id(tensor)] = (ref(tensor), version, numbers)
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """The numbers of a tensor: mostly itself, unless on meta; None where they are not known."""
+        known = self._known.get(id(tensor))
+        if known is not None and known[0]() is tensor:
+            return known[2] if known[1] in (None, tensor._version) else None
+        if not tensor.is_meta:
+            return tensor
+        base = None if tensor._base is None else self.of(tensor._base)
+        if base is None or base.stride() != tensor._base.stride():  # type: ignore[union-attr]
+            return None
+        return base.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
     def plain(self, index: Any) -> Any:
-        """An index as `plain_index` gives it, with the numbers of tensors that are known."""
+        """A tensor of indices as nested tuples, or as the name of its dtype if they are unknown."""
         if isinstance(index, (list, tuple)):
             return tuple([self.plain(item) for item in index])
-        known = self._known.get(id(index))
-        seen = isinstance(index, torch.Tensor) and known is not None and known[0]() is index
-        if known is not None and seen and known[1] == index._version:
-            return plain_index(known[2])
-        return plain_index(index)
+        if not isinstance(index, torch.Tensor):
+            return plain(index)
+        numbers = self.of(index) if index.dtype in _INDEX_TYPES else None
+        if numbers is None or numbers.numel() > LONGEST_INDEX:
+            return str(index.dtype).removeprefix("torch.")
+        return _nested(numbers.tolist())
 
 
 def _nested(numbers: Any) -> Any:

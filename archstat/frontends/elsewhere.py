@@ -6,12 +6,15 @@ which on meta lose their numbers on the way to an operation.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from archstat.frontends.aten import Numbers
+from archstat.frontends.aten import LONGEST_INDEX, Numbers
+from archstat.frontends.torch_private import without_modes
+from archstat.frontends.trees import replaced, tensors
 
 
 class OnOneDevice(TorchFunctionMode):
@@ -29,6 +32,8 @@ class OnOneDevice(TorchFunctionMode):
             return args[0]
         if func is torch.Tensor.to:
             args = tuple([self._here(one) for one in args])
+        if func in _ALONG_DIM:
+            args, kwargs = replaced((args, kwargs), lambda t: t.to(self._device))
         if kwargs.get("device") is not None:
             kwargs = {**kwargs, "device": self._here(kwargs["device"])}
         return func(*args, **kwargs)
@@ -43,8 +48,36 @@ class OnOneDevice(TorchFunctionMode):
         return given
 
 
+# What they make has the numbers that they are told, whatever tensors give its shape.
+_MAKERS = frozenset({
+    *(torch.arange, torch.zeros, torch.ones, torch.full, torch.eye, torch.linspace, torch.tensor),
+    *(torch.as_tensor, torch.tril_indices, torch.triu_indices, torch.scalar_tensor),
+    *(torch.zeros_like, torch.ones_like, torch.full_like),
+    *(torch.Tensor.new_zeros, torch.Tensor.new_ones, torch.Tensor.new_full),
+})  # fmt: skip
+_WRITING = ("__setitem__", "__iadd__", "__isub__", "__imul__", "__iand__", "__ior__", "__ixor__")
+
+
+_RANDOM = ("rand", "normal", "uniform", "bernoulli", "multinomial", "exponential", "geometric",
+           "cauchy", "log_normal", "poisson", "binomial", "dropout", "empty", "resize")  # fmt: skip
+_ALONG_DIM = (torch.take_along_dim, torch.Tensor.take_along_dim)
+
+
+def _along_dim(x: torch.Tensor, indices: torch.Tensor, dim: int | None = None) -> torch.Tensor:
+    """torch's own `take_along_dim`, by functions that a mode sees."""
+    if dim is None:
+        return x.reshape(-1).gather(0, indices.reshape(-1))
+    dim %= x.dim()
+
+    def wide(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        pairs = enumerate(zip(tensor.shape, other.shape, strict=True))
+        return tensor.expand([n if d == dim or n > 1 else m for d, (n, m) in pairs])
+
+    return wide(x, indices).gather(dim, wide(indices, x).remainder(x.shape[dim]))
+
+
 class NumbersKept(TorchFunctionMode):
-    """Keeps the numbers of tensors on meta that forward makes of lists."""
+    """Keeps the numbers of small tensors on meta that forward makes of numbers alone."""
 
     def __init__(self, numbers: Numbers) -> None:
         super().__init__()
@@ -55,25 +88,65 @@ class NumbersKept(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__) and args[0].is_meta:
-            args = (args[0], self._entries(args[1]), *args[2:])
+            index = args[1]
+            if isinstance(index, tuple):
+                index = tuple(map(self._entry, index))
+            elif not (type(index) is list and any(type(item) is list for item in index)):
+                index = self._entry(index)  # of lists torch makes a tuple
+            args = (args[0], index, *args[2:])
+        if func in _ALONG_DIM:
+            with self:
+                return _along_dim(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if name.lstrip("_").startswith(_RANDOM):
+            return func(*args, **kwargs)
+        writes = name in _WRITING or (name[-1:] == "_" and name[-2:] != "__")
+        known = self._known(func, args, kwargs) if writes else None
         result = func(*args, **kwargs)
-        if func in (torch.tensor, torch.as_tensor) and args and result.is_meta:
-            self._note(result, args[0])
+        given = args[0] if name == "__setitem__" else result
+        if type(given) in (torch.Tensor, tuple, list):
+            small = [t for t in tensors(given) if t.is_meta and t.numel() <= LONGEST_INDEX]
+            if small and not writes:
+                known = self._known(func, args, kwargs)
+            if small and known is not None:
+                self._follow(func, known, writes, given)
         return result
 
-    def _entries(self, index: Any) -> Any:
-        if isinstance(index, tuple):
-            return tuple([self._entry(item) for item in index])
-        return self._entry(index)
+    def _known(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The arguments with numbers for their tensors, on cpu; None where some are not known."""
+        given = (args, kwargs)
+        held = list(tensors(given))
+        if func in _MAKERS:
+            kept = {id(t): torch.empty(t.shape, dtype=t.dtype) for t in held if t.is_meta}
+        elif any(self._numbers.of(t) is None for t in held) or not any(t.is_meta for t in held):
+            return None
+        else:
+            kept = {id(t): n for t in held if (n := self._numbers.of(t)) is not None}
+        args, kwargs = replaced(given, lambda t: kept.get(id(t), t))
+        if kwargs.get("device") is not None:
+            kwargs = {**kwargs, "device": "cpu"}
+        return tuple(["cpu" if isinstance(a, torch.device) else a for a in args]), kwargs
+
+    def _follow(self, func: Any, known: Any, writes: bool, result: Any) -> None:
+        """Do with numbers what a function did on meta, and keep what it makes of them."""
+        args, kwargs = known
+        with without_modes(), suppress(Exception):
+            if writes:  # the numbers may be the user's own
+                args = (args[0].clone(), *args[1:])
+            made = func(*args, **kwargs)
+            made = args[0] if made is None else made
+            for tensor, numbers in zip(tensors(result), tensors(made), strict=True):
+                self._numbers.note(tensor, numbers)
 
     def _entry(self, item: Any) -> Any:
-        """A list of whole numbers as a tensor on meta; anything else as it is."""
-        if not isinstance(item, (list, range)) or not all(type(n) is int for n in item):
+        """A list of numbers as a tensor on meta; anything else as it is."""
+        if not hasattr(item, "__len__") or isinstance(item, (torch.Tensor, tuple, str)):
             return item
-        made = torch.empty(len(item), dtype=torch.int64, device="meta")
-        self._note(made, list(item))
+        with without_modes():
+            try:
+                numbers = torch.as_tensor(list(item) if type(item) is range else item)
+            except (TypeError, ValueError, RuntimeError, NotImplementedError):
+                return item  # tensors and slices are among them
+            made = torch.empty(numbers.shape, dtype=numbers.dtype, device="meta")
+        self._numbers.note(made, numbers)
         return made
-
-    def _note(self, tensor: torch.Tensor, data: Any) -> None:
-        if not isinstance(data, torch.Tensor):
-            self._numbers.note(tensor, torch.as_tensor(data, device="cpu"))

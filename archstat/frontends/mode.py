@@ -38,6 +38,9 @@ from archstat.frontends.trees import replaced, tensors
 _META = torch.device("meta")
 # Only the decomposition of torch's attention holds it.
 _OF_ATTENTION = "aten._safe_softmax.default"
+_NONZERO = "aten.nonzero.default"
+# They read a shape, and no numbers.
+_SHAPED_LIKE = ("new_", "zeros_like", "ones_like", "full_like")
 _RULED_KEYWORDS = frozenset({"alpha", "approximate", "attn_mask", "scale"})
 
 
@@ -89,12 +92,13 @@ class CaptureMode(DispatchMode):
         result = None
         if self.on_meta:
             # A mode beside this one, which traces, say, must see every op.
-            if sig.rule is not None and not (number_of_modes and number_of_modes()):
+            alone = number_of_modes is None or not number_of_modes()
+            if sig.rule is not None and alone:
                 result = self._ruled(sig, args, kwargs)
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
-        if sig.indexed is not None and not self.sees_functions:
-            self._look_at_indices(sig.indexed, sig, args, kwargs)
+        if sig.indexed is not None and self.on_meta:
+            result = self._picked(func, sig, args, kwargs)
         if result is None:
             if sig.writes:
                 self.recorder.remember(tensors((args, kwargs)))
@@ -114,14 +118,52 @@ class CaptureMode(DispatchMode):
         self.needs_functions = True
         raise FunctionsNeeded
 
-    def _look_at_indices(self, name: str, sig: Signature, args: Any, kwargs: Any) -> None:
-        """Stop at indices that forward made of numbers which nobody saw."""
-        given = dict(zip(sig.names, args, strict=False)) | kwargs
-        for index in tensors(given.get(name)):
-            if index.is_meta and index.dtype is torch.int64:
-                value = self.recorder.values[self.recorder.value_of(index)]
-                if value.role == "constant" and value.name is None:
-                    self.stop_for_functions()
+    def _picked(self, func: Any, sig: Signature, args: Any, kwargs: Any) -> Any:
+        """What an op picks by masks, whose numbers tell how much; None where torch can tell.
+
+        Stops at a choice among activations by numbers that forward made and nobody saw.
+        """
+        numbers, at = self.recorder.numbers, sig.names.index(sig.indexed or "")
+        picks = args[at] if at < len(args) else kwargs.get(sig.indexed)
+        chosen = [t for t in tensors(picks) if t.dtype in (torch.int64, torch.bool)]
+        unseen = [t for t in chosen if numbers.of(t) is None]
+        if unseen and not self.sees_functions and self._made_here(args[0], unseen):
+            self.stop_for_functions()
+        if unseen or torch.bool not in [t.dtype for t in chosen if t.dim()] or (
+            self._constants_only((args, kwargs))
+        ):  # fmt: skip
+            return None
+        if picks is chosen[0]:
+            held: Any = numbers.of(picks)
+            if sig.target == _NONZERO:
+                found = held.nonzero()
+                result = made(tuple(found.shape), torch.int64)
+                numbers.note(result, found)
+                return result
+            shape = torch.broadcast_shapes(held.shape, args[0].shape)  # type: ignore[no-untyped-call]
+            return made((int(held.expand(shape).sum()),), args[0].dtype)
+        places: list[Any] = []
+        for pick in picks:
+            if pick is not None and pick.dtype is torch.bool:
+                count = int(torch.as_tensor(numbers.of(pick)).sum())
+                places += [made((count,), torch.int64)] * pick.dim()
+            else:
+                places.append(pick)
+        if sig.writes:
+            self.recorder.remember(tensors((args, kwargs)))
+        return self._run(func, sig, (*args[:at], places, *args[at + 1 :]), kwargs)
+
+    def _made_here(self, picked: torch.Tensor, unseen: list[torch.Tensor]) -> bool:
+        """Whether forward picks among activations by what comes from no input or weight."""
+        recorder = self.recorder
+        if recorder.is_weight(recorder.value_of(picked)):
+            return False
+        needed = {recorder.value_of(tensor) for tensor in unseen}
+        for op in reversed(recorder.ops):
+            if not (needed.isdisjoint(op.outputs) or op.name.startswith(_SHAPED_LIKE)):
+                needed.update(op.inputs)
+        held = [recorder.values[value] for value in needed]
+        return not any(value.role == "input" or value.name is not None for value in held)
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if str(func) != FLEX_ATTENTION.target:
@@ -189,7 +231,7 @@ class CaptureMode(DispatchMode):
         if kept is not None:
             return kept[1]
         stand_in = self._twin(tensor) if (own or fake) and self.on_meta else tensor.data
-        if stand_in.is_meta and not fake:
+        if stand_in.is_meta and not (fake or tensor.is_floating_point()):
             self.recorder.numbers.note(stand_in, tensor)
         if isinstance(tensor, nn.Parameter):
             stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
@@ -244,6 +286,7 @@ class CaptureMode(DispatchMode):
                 return tensor
             copy = tensor.detach().clone()
             self._copies[id(tensor)] = (tensor, copy)
+            self.recorder.numbers.note(tensor, copy)
             originals[id(copy)] = tensor
             return copy
 

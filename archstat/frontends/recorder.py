@@ -290,7 +290,7 @@ class Recorder:
         attributes: dict[str, Any],
     ) -> None:
         # Few ops read weights alone; mostly the first input tells.
-        if inputs and self._is_weight(inputs[0]) and all(map(self._is_weight, inputs)):
+        if inputs and self.is_weight(inputs[0]) and all(map(self.is_weight, inputs)):
             self._weights.update(outputs)
         op = (kind, target, *name, inputs, outputs, attributes)
         self.ops.append(record(Op, op))
@@ -332,11 +332,11 @@ class Recorder:
         elif signature.kind == "matmul":
             # A product with a weight is a layer; between activations it is a bare product.
             name = signature.target.split(".")[1].rstrip("_")
-            if name in _LINEAR_WITH_A_PARAMETER and any(map(self._is_weight, inputs[-2:])):
+            if name in _LINEAR_WITH_A_PARAMETER and any(map(self.is_weight, inputs[-2:])):
                 return "linear"
         return signature.kind
 
-    def _is_weight(self, value: int) -> bool:
+    def is_weight(self, value: int) -> bool:
         """Whether a value is a parameter, or made of nothing but parameters and buffers."""
         return self.values[value].role in ("parameter", "buffer") or value in self._weights
 

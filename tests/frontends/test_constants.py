@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from archstat.analyses.field import ANALYZER as RECEPTIVE_FIELD
-from archstat.frontends.module import capture
+from archstat.frontends.module import capture, capture_on
 
 IMAGE = torch.rand(1, 3, 8, 8)
 
@@ -168,11 +168,61 @@ def test_places_picked_by_numbers_that_forward_holds_are_known(pick, stride, pad
     assert (totals["effective_stride"], totals["effective_padding"]) == (stride, padding)
 
 
-def test_places_that_forward_changes_after_it_made_them_are_unknown():
-    def pick(s, y):
-        places = torch.tensor([0, 2], device=y.device)
-        places += 1
-        return y[:, :, places]
+def changed(places):
+    places += 1
+    return places
 
-    graph = capture(Picking(pick).eval(), torch.empty(1, 3, 8, 8))
-    assert RECEPTIVE_FIELD.run(graph).totals["receptive_field"] is None
+
+def written(mask):
+    mask[::2] = True
+    return mask
+
+
+FIVE = [True, False, True, False, True, False]
+MADE = {
+    "changed in place": lambda y: changed(torch.tensor([0, 2], device=y.device)),
+    "written in place": lambda y: written(torch.zeros(6, dtype=torch.bool, device=y.device)),
+    "list of bools": lambda y: FIVE,
+    "mask": lambda y: torch.tensor(FIVE),
+    "mask on the input's device": lambda y: torch.tensor(FIVE, device=y.device),
+    "mask of a comparison": lambda y: torch.arange(6, device=y.device) % 2 == 0,
+    "mask turned": lambda y: ~torch.ones(6, device=y.device, dtype=torch.bool).logical_not(),
+    "places of a mask": lambda y: torch.tensor(FIVE, device=y.device).nonzero()[:, 0],
+    "columns of a table": lambda y: torch.triu_indices(3, 3, 1, device=y.device)[1],
+    "fractions": lambda y: torch.linspace(0, 4, 3, device=y.device).round().long(),
+    "joined": lambda y: torch.cat([torch.zeros(1, device=y.device).long(), y.new_ones(2).long()]),
+    "meshed": lambda y: torch.meshgrid(*[torch.arange(3, device=y.device)] * 2)[0].flatten(),
+    "like the input": lambda y: torch.ones_like(y[0, 0, :, 0]).cumsum(0).long() - 1,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("on", ["cpu", "meta"])
+@pytest.mark.parametrize("made", MADE.values(), ids=list(MADE))
+def test_numbers_made_of_numbers_are_known_on_meta_as_in_a_real_run(made, on):
+    net = Picking(lambda s, y: y[:, :, made(y)]).to(on).eval()
+    graph = capture(net, torch.empty(1, 3, 8, 8))
+    real = capture_on(
+        torch.device("cpu"), net.to_empty(device="cpu"), (torch.rand(1, 3, 8, 8),), {}, "N"
+    )
+    assert graph.device == "meta"
+    fields = [RECEPTIVE_FIELD.run(g).totals for g in (graph, real)]
+    assert fields[0] == fields[1]
+    assert fields[0]["receptive_field"][1] == 3
+    shapes = [g.values[g.outputs[0]].shape for g in (graph, real)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("drawn", [
+    lambda y: torch.randperm(6, device=y.device)[:2],
+    lambda y: torch.zeros(2, dtype=torch.long, device=y.device).random_(6),
+])  # fmt: skip
+def test_numbers_that_are_drawn_are_not_known(drawn):
+    graph = capture(Picking(lambda s, y: y[:, :, drawn(y)]).eval(), torch.empty(1, 3, 8, 8))
+    assert graph.ops[-1].attributes["indices"][2] == "int64"
+
+
+def test_what_forward_writes_into_known_numbers_does_not_reach_the_users():
+    net = Picking(lambda s, y: y[:, :, changed(s.places)])
+    capture(net.eval(), torch.empty(1, 3, 8, 8))
+    assert net.places.tolist() == [0, 2]
