@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
+from archstat.analyses.field.layouts import LOST, Layout
 from archstat.analyses.field.relations import IDENTITY, Relation, listed
 from archstat.analyses.field.states import State
 from archstat.analyses.field.trace import Rule, Trace
@@ -13,49 +15,6 @@ from archstat.analyses.field.writes import Region, overlaid
 from archstat.graph import Op
 
 Taps = tuple[tuple[int, ...], ...]
-
-
-def known_line(trace: Trace, value: int) -> tuple[int | None, tuple[int, ...]] | None:
-    """A range that forward made, as (the dimension in which it stands, its numbers).
-
-    None where the value is no such range. A dimension of None: a single number.
-    """
-    made = trace.graph.producers[value]
-    if made is None:
-        return None
-    op, shape = trace.graph.ops[made], trace.shape(value)
-    if op.name == "arange":
-        bounds = op.attributes.get("start") or 0, op.attributes.get("end")
-        step = op.attributes.get("step") or 1
-        if not all(type(number) is int for number in (*bounds, step)):
-            return None
-        return 0, tuple(range(*bounds, step))  # type: ignore[arg-type]
-    if not op.inputs or (before := known_line(trace, op.inputs[0])) is None:
-        return None
-    dim, numbers = before
-    return _derived(op, dim, numbers, shape, trace.shape(op.inputs[0]))
-
-
-def _derived(
-    op: Op, dim: int | None, numbers: tuple[int, ...], shape: tuple[int, ...],
-    before: tuple[int, ...],
-) -> tuple[int | None, tuple[int, ...]] | None:  # fmt: skip
-    """What one op makes of a range that stands in a dimension."""
-    other = op.attributes.get("other")
-    if op.name in ("add", "sub", "mul") and type(other) is int and len(op.inputs) == 1:
-        scaled = other * (op.attributes.get("alpha") or 1)
-        change = {"add": lambda n: n + scaled, "sub": lambda n: n - scaled,
-                  "mul": lambda n: n * other}[op.name]  # fmt: skip
-        return dim, tuple(map(change, numbers))
-    turned = op.attributes.get("dims")
-    if op.name == "flip" and dim is not None and turned in ((dim,), (dim - len(shape),)):
-        return dim, numbers[::-1]
-    if op.name in ("view", "_unsafe_view", "unsqueeze", "squeeze") and prod(shape) == len(numbers):
-        return next((d for d, n in enumerate(shape) if n > 1), None), numbers
-    if op.name == "expand" and dim is not None and before[dim] > 1:
-        return dim + len(shape) - len(before), numbers
-    same = ("clone", "_to_copy", "lift_fresh", "detach", "contiguous")
-    return (dim, numbers) if op.name in same else None
 
 
 def _nested(content: Any, depth: int) -> list[Any]:
@@ -78,13 +37,7 @@ def along_dim(trace: Trace, op: Op, value: int, dim: int) -> Taps | None:
         for at, number in enumerate(numbers):
             places[at // inner % size].add(number)
         return tuple(tuple(sorted(place)) for place in places)
-    line = known_line(trace, value)
-    if line is None or trace.states[value] is not None:
-        return None
-    stands, found = line
-    if stands == dim or len(shape) == 1:
-        return tuple((number,) for number in found)
-    return tuple(tuple(sorted(set(found))) for _ in range(size))
+    return None
 
 
 def picked(trace: Trace, op: Op, value: int) -> State:
@@ -131,7 +84,7 @@ def _cropped(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
 def _chosen_by_input(trace: Trace, op: Op, value: int, dim: int, index: int) -> State:
     """A choice among positions by what the input says may be any of them."""
     if trace.states[index] is None:
-        return trace.give_up(op, "picks positions by an unknown index")
+        return _scattered(trace, op, value, trace.state(value).layout)
     state = trace.maker.summed(trace.state(value), (dim,))
     chooser = trace.state(index)
     layout = state.layout
@@ -141,83 +94,106 @@ def _chosen_by_input(trace: Trace, op: Op, value: int, dim: int, index: int) -> 
     return trace.union(op, [state, chooser], [layout, chooser.layout])
 
 
-def indexed(trace: Trace, op: Op, value: int) -> State:
-    """Tensor indexing by one list of known places, or by several whose product it is."""
-    given = op.attributes.get("indices")
-    if value != op.inputs[0] or not isinstance(given, tuple):
-        return trace.give_up(op, "picks by an index that depends on the input")
-    state, shape = trace.state(value), trace.shape(value)
-    tensors = iter(op.inputs[1:])
-    held: dict[int, tuple[Taps, int]] = {}
-    for dim, entry in enumerate(given):
+class Choice(NamedTuple):
+    """What one index picks on a dimension: its shape and its numbers, None if not known."""
+
+    dim: int
+    value: int
+    shape: tuple[int, ...]
+    numbers: tuple[int, ...] | None
+
+
+def choices(trace: Trace, op: Op) -> list[Choice]:
+    """What the indices of an op pick, a mask on each of the dimensions that it covers."""
+    found, dim = [], 0
+    whole, indices = trace.shape(op.inputs[0]), iter(op.inputs[1:])
+    for entry in op.attributes["indices"]:
         if entry is None:
+            dim += 1
             continue
-        index = next(tensors)
-        if state.layout[dim] is not None:
-            taps = _listed_places(trace, index, entry)
-            if taps is None:
-                return trace.give_up(op, "picks positions by an unknown index")
-            held[dim] = (tuple(tuple(n % shape[dim] for n in place) for place in taps), index)
-    chosen = [dim for dim, entry in enumerate(given) if entry is not None]
-    if len(chosen) == 1:
-        return _one_index(trace, op, value, chosen[0], held)
-    return _grid_index(trace, op, value, chosen, held)
+        index = next(indices)
+        shape = trace.shape(index)
+        numbers = _nested(entry, len(shape)) if isinstance(entry, tuple) else (
+            [entry] if type(entry) is int else None)  # fmt: skip
+        if trace.values[index].dtype != "bool":
+            known = None if numbers is None else tuple(n % whole[dim] for n in numbers)
+            found.append(Choice(dim, index, shape, known))
+            dim += 1
+            continue
+        flat = None if numbers is None else [at for at, chosen in enumerate(numbers) if chosen]
+        for place, size in enumerate(shape):
+            inner = prod(shape[place + 1 :])
+            known = None if flat is None else tuple(at // inner % size for at in flat)
+            found.append(Choice(dim + place, index, (len(flat or (0, 0)),), known))
+        dim += len(shape)
+    return found
 
 
-def _listed_places(trace: Trace, index: int, entry: Any) -> Taps | None:
-    shape = trace.shape(index)
-    if isinstance(entry, tuple):
-        numbers = _nested(entry, len(shape)) if entry and shape else list(entry)
-        return tuple((int(number),) for number in numbers)
-    line = known_line(trace, index)
-    return None if line is None else tuple((number,) for number in line[1])
+def indexed(trace: Trace, op: Op, value: int) -> State:
+    """Tensor indexing: the dimensions of the indices, broadcast, in place of those they pick on."""
+    if value != op.inputs[0] or not isinstance(op.attributes.get("indices"), tuple):
+        return trace.give_up(op, "picks by an index that depends on the input")
+    state, after, found = trace.state(value), trace.shape(op.outputs[0]), choices(trace, op)
+    chosen = [choice.dim for choice in found]
+    held = [choice for choice in found if state.layout[choice.dim] is not None]
+    if any(trace.states[choice.value] is not None for choice in held):
+        return trace.give_up(op, "picks by an index that depends on the input")
+    together = list(range(chosen[0], chosen[-1] + 1)) == chosen
+    first, rank = chosen[0] if together else 0, max(len(choice.shape) for choice in found)
 
+    def under(layout: Layout, grid: Sequence[Any]) -> Layout:
+        rest = [digits for dim, digits in enumerate(layout) if dim not in chosen]
+        return (*rest[:first], *grid, *rest[first:])
 
-def _one_index(
-    trace: Trace, op: Op, value: int, dim: int, held: dict[int, tuple[Taps, int]]
-) -> State:
-    """One dimension indexed by a tensor of any rank, whose dimensions take its place."""
-    state = trace.state(value)
-    after = trace.shape(op.outputs[0])
-    rank = len(after) - len(state.layout) + 1
-    if dim in held:
-        taps = held[dim][0]
-        if rank != 1:
-            return trace.give_up(op, "picks positions by an index of several dimensions")
-        made = trace.maker.along(state, trace.shape(value), {dim: (listed(taps), len(taps))})
-        return made or trace.give_up(op, "picks among positions that are out of order")
-    layout = (*state.layout[:dim], *(None,) * rank, *state.layout[dim + 1 :])
-    return trace.maker.moved(state, layout)
-
-
-def _grid_index(
-    trace: Trace, op: Op, value: int, chosen: Sequence[int], held: dict[int, tuple[Taps, int]]
-) -> State:
-    """Several dimensions indexed at once by tensors that vary along one dimension each."""
-    state, after = trace.state(value), trace.shape(op.outputs[0])
-    together = list(range(chosen[0], chosen[-1] + 1)) == list(chosen)
-    indices = [trace.shape(index) for index in op.inputs[1 : len(chosen) + 1]]
-    rank = max(map(len, indices))
-    first = chosen[0] if together else 0
-    steps: dict[int, tuple[Relation, int]] = {}
-    places: dict[int, int | None] = {}
-    for dim, (taps, index) in held.items():
-        own = trace.shape(index)
-        varies = [d + rank - len(own) for d, n in enumerate(own) if n > 1]
-        if len(varies) > 1 or (varies and varies[0] in places.values()):
-            return trace.give_up(op, "picks single positions of several dimensions")
-        steps[dim] = (listed(taps), len(taps))
-        places[dim] = varies[0] if varies else None
-    made = trace.maker.along(state, trace.shape(value), steps)
+    varying = [
+        [d + rank - len(choice.shape) for d, n in enumerate(choice.shape) if n > 1]
+        for choice in held
+    ]
+    made = None
+    if len(set(chain(*varying))) == len(list(chain(*varying))):  # none along another
+        steps = {c.dim: (listed(tuple((n,) for n in c.numbers)), len(c.numbers))
+                 for c in held if c.numbers is not None}  # fmt: skip
+        whole = len(steps) == len(held)
+        made = trace.maker.along(state, trace.shape(value), steps) if whole else None
     if made is None:
-        return trace.give_up(op, "picks among positions that are out of order")
-    grid: list[Any] = [None] * rank
-    for dim, place in places.items():
-        if place is not None:
-            grid[place] = made.layout[dim]
-    rest = [made.layout[dim] for dim in range(len(made.layout)) if dim not in chosen]
-    layout = (*rest[:first], *grid, *rest[first:])
-    return trace.maker.moved(made, layout) if len(layout) == len(after) else trace.give_up(op)
+        grid = [state.layout[held[0].dim]] * rank
+        return _scattered(trace, op, value, under(state.layout, grid))
+    grid = [None] * rank
+    for choice, dims in zip(held, varying, strict=True):
+        ((axis, _, inner),) = made.layout[choice.dim] or ()
+        for dim in dims:
+            size = after[first + dim]
+            inner //= size
+            grid[dim] = ((axis, inner, size),)
+    return trace.maker.moved(made, under(made.layout, grid))
+
+
+def _scattered(trace: Trace, op: Op, value: int, layout: Layout) -> State:
+    """Single positions in an order that is not followed, wherever the layout holds positions."""
+    maker, after = trace.maker, trace.shape(op.outputs[0])
+    state = maker.scattered([trace.state(value)], 0, len(after), 1, steady=False)
+    every = (1 << maker.axes) - 1
+    lost = tuple(digits and ((LOST, every, n),) for digits, n in zip(layout, after, strict=True))
+    return maker.moved(state, lost)
+
+
+def taken(trace: Trace, op: Op, value: int) -> State:
+    """take and masked_select: single elements in one dimension, or in those of an index."""
+    if trace.states[op.inputs[1]] is not None:
+        return trace.give_up(op, "picks by an index that depends on the input")
+    held = next((digits for digits in trace.state(value).layout if digits), None)
+    return _scattered(trace, op, value, (held,) * len(trace.shape(op.outputs[0])))
+
+
+def diagonal(trace: Trace, op: Op, value: int) -> State:
+    """A diagonal of two dimensions, which stands in a last one."""
+    layout, given = trace.state(value).layout, op.attributes
+    dims = [given.get(key, place) % len(layout) for place, key in enumerate(("dim1", "dim2"))]
+    rest = tuple(digits for dim, digits in enumerate(layout) if dim not in dims)
+    held = layout[dims[0]] or layout[dims[1]]
+    if held is None:
+        return trace.maker.moved(trace.state(value), (*rest, None))
+    return _scattered(trace, op, value, (*rest, held))
 
 
 def index_written(trace: Trace, op: Op, value: int) -> State:
@@ -247,23 +223,20 @@ def index_written(trace: Trace, op: Op, value: int) -> State:
 def _written_dims(trace: Trace, op: Op) -> dict[int, tuple[int, ...]] | None:
     """The known places of each dimension that is written; None where they are not known."""
     rank = len(trace.shape(op.inputs[0]))
-    if op.name == "index_put":
-        given = op.attributes.get("indices")
-        chosen = [dim for dim, entry in enumerate(given or ()) if entry is not None]
-        if len(chosen) != 1 or len(trace.shape(op.inputs[1])) != 1:
+    if "index_put" in op.name:
+        found = choices(trace, op)
+        if len(found) != 1 or len(found[0].shape) != 1 or found[0].numbers is None:
             return None
-        taps = _listed_places(trace, op.inputs[1], given[chosen[0]])  # type: ignore[index]
-        dim = chosen[0]
-    else:
-        dim = op.attributes["dim"] % rank
-        source = trace.shape(op.inputs[1])
-        index_dim = 0 if op.name.startswith("index") else dim
-        taps = along_dim(trace, op, op.inputs[1], index_dim)
-        whole = trace.shape(op.inputs[0])
-        if not op.name.startswith("index") and any(
-            a != b for d, (a, b) in enumerate(zip(source, whole, strict=True)) if d != dim
-        ):
-            return None
+        return {found[0].dim: found[0].numbers}
+    dim = op.attributes["dim"] % rank
+    source = trace.shape(op.inputs[1])
+    index_dim = 0 if op.name.startswith("index") else dim
+    taps = along_dim(trace, op, op.inputs[1], index_dim)
+    whole = trace.shape(op.inputs[0])
+    if not op.name.startswith("index") and any(
+        a != b for d, (a, b) in enumerate(zip(source, whole, strict=True)) if d != dim
+    ):
+        return None
     if taps is None or any(len(place) != 1 for place in taps):
         return None
     size = trace.shape(op.inputs[0])[dim]
@@ -271,8 +244,10 @@ def _written_dims(trace: Trace, op: Op) -> dict[int, tuple[int, ...]] | None:
 
 
 def _written_anywhere(trace: Trace, op: Op) -> State:
-    """A write by an index among channels moves nothing; one among positions is not followed."""
+    """A write of constants or among channels moves nothing; one among positions is not followed."""
     found = trace.tracked(op)
+    if found == [op.inputs[0]]:
+        return trace.state(found[0])
     rank = len(trace.shape(op.outputs[0]))
     if "dim" in op.attributes:
         dim = op.attributes["dim"] % max(rank, 1)
@@ -319,5 +294,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("index", "_unsafe_index"), indexed),
     **dict.fromkeys(_WRITES.split(), index_written),
     **dict.fromkeys(("slice_scatter", "select_scatter"), sliced_over),
+    **dict.fromkeys(("take", "masked_select"), taken),
+    **dict.fromkeys(("diagonal", "diagonal_copy"), diagonal),
     "copy": copied,
 }

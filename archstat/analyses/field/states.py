@@ -267,12 +267,19 @@ class States:
         return self.step(state, relations, layout, sizes)
 
     def scattered(
-        self, states: Sequence[State], dim: int, rank: int, count: int, parts: tuple[Part, ...] = ()
+        self,
+        states: Sequence[State],
+        dim: int,
+        rank: int,
+        count: int,
+        parts: tuple[Part, ...] = (),
+        steady: bool = True,
     ) -> State:
         """Positions of several axes in one dimension, in an order that is given up.
 
         The `count` of them keep the size of their field (tokens with a class token before them),
         and sums over the dimension see everything; where a position lies only `parts` tell.
+        Unless `steady` they have no stride.
         """
         links = tuple(Link(state, self.everything) for state in states)
         maps: list[Map | None] = []
@@ -283,14 +290,14 @@ class States:
                 maps.append(None)
                 continue
             one = found[0]
-            if all(m.a * one.b == one.a * m.b and not m.table for m in found):
+            if steady and all(m.a * one.b == one.a * m.b and not m.table for m in found):
                 maps.append(joined(found, 1)[0])
                 continue
             sides = [s for state, m in zip(states, found, strict=True)
                      for s in m.spans(state.sizes[axis])]  # fmt: skip
             ends = min(sides), max(sides)
             maps.append(Map(0, 2, (0, 0), (ends[0] - 1, ends[1] - 1), table=True))
-            aligned = False
+            aligned = aligned and not steady
         lost: tuple[Digit, ...] = ((LOST, (1 << self.axes) - 1, count),)
         layout = tuple(lost if place == dim else None for place in range(rank))
         ones = (1,) * self.axes

@@ -198,9 +198,10 @@ class Trace:
         for place, dim in enumerate(stands):
             axes = {axis for axis, _, _ in held[dim] if axis != FREE}
             whole = whole and held[dim][0][0] == place and axes == {place}
-        if not whole:
+        rest = [dim for dim in held if dim not in stands]
+        if not whole or any(dim > min(stands) for dim in rest):
             return None
-        state = maker.summed(state, [dim for dim in held if dim not in stands])
+        state = maker.summed(state, rest)
         return maker.spread(state, stands)
 
 
