@@ -169,8 +169,9 @@ def with_ptflops(model: Model, image: Any, backend: str = "pytorch") -> float:
     from ptflops import get_model_complexity_info
 
     macs, _ = get_model_complexity_info(
-        model, tuple(image.shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend
-    )
+        model, tuple(image.shape[1:]), as_strings=False, print_per_layer_stat=False,
+        backend=backend, input_constructor=lambda shape: image,
+    )  # fmt: skip
     return macs
 
 

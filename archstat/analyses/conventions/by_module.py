@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 
+from archstat.analyses.conventions.by_op import PTFLOPS_FUNCTIONS, by_op
 from archstat.graph import Graph, ModuleCall, Op, Value
 
 
@@ -20,6 +21,7 @@ class Layer:
     inputs: Sequence[Value]
     outputs: Sequence[Value]
     ops: Sequence[Op]
+    values: Sequence[Value]
 
     @property
     def x(self) -> tuple[int, ...]:
@@ -53,7 +55,8 @@ def layers(graph: Graph) -> list[tuple[str, Layer]]:
 def _layer(graph: Graph, call: ModuleCall, parameters: Mapping[str, Value]) -> Layer:
     given = [graph.values[value] for value in call.inputs]
     made = [graph.values[value] for value in call.outputs]
-    return Layer(call.module_type, parameters, given, made, graph.ops[call.first : call.last])
+    return Layer(call.module_type, parameters, given, made, graph.ops[call.first : call.last],
+                 graph.values)  # fmt: skip
 
 
 def parts(graph: Graph) -> Mapping[str, int]:
@@ -141,14 +144,32 @@ def thop(graph: Graph) -> Counter[str]:
 
 
 def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
-    """The figures of torch's own layers: a subclass, even of the same name, has no formula."""
+    """The figures of layers with a formula; what stands within such a layer counts for nothing.
+
+    A subclass of a layer of torch's, even of the same name, has no formula.
+    """
     found, times = Counter[str](), parts(graph)
-    foreign = {module.path for module in graph.modules if module.library not in ("", "torch")}
+    known = {path: formulas[name] for path, name in _classes(graph) if name in formulas}
     for path, layer in layers(graph):
-        formula = None if path in foreign else formulas.get(layer.type)
-        if formula is not None and layer.inputs:
-            found[path] += formula(layer) * times.get(path, 1)
+        if path in known and layer.inputs and not any(above in known for above in _above(path)):
+            found[path] += known[path](layer) * times[path]
     return found
+
+
+def _classes(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Each module with its class: torch's, or the attention of timm's vision transformer."""
+    paths = {module.path for module in graph.modules}
+    for module in graph.modules:
+        if module.library in ("", "torch"):
+            yield module.path, module.type
+        elif {f"{module.path}.q_norm", f"{module.path}.norm"} <= paths:
+            yield module.path, f"{module.library}.{module.type}"
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
 # -- mmcv, a copy of an early ptflops --------------------------------------------------------------
@@ -182,6 +203,46 @@ MMCV: Mapping[str, Formula] = MappingProxyType({
 def mmcv(graph: Graph) -> Counter[str]:
     """By module, what mmcv calls FLOPs."""
     return _by_type(graph, MMCV)
+
+
+# -- ptflops ---------------------------------------------------------------------------------------
+
+
+def _attention(layer: Layer) -> int:
+    """Scale, scores, softmax and sum of values; of torch's own layer with its projections."""
+    query, key = _query_and_key(layer)
+    width, length, source = query[-1], query[-2], key[-2]
+    heads = layer.x[-1] // width
+    batch, whole = prod(query[:-2]) // heads, heads * width
+    macs = length * whole + heads * length * source * (2 * width + 1)
+    if layer.type == "MultiheadAttention":
+        macs += length * whole * (2 * whole + 1)
+        macs += sum(source * given.shape[-1] ** 2 for given in (*layer.inputs[1:3],))
+        macs += (length + 2 * source) * whole * ("in_proj_bias" in layer.parameters)
+    return batch * macs
+
+
+def _query_and_key(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Both as heads see them, of a fused attention or of its first product, turned back."""
+    op = next(op for op in layer.ops if op.kind in ("attention", "matmul"))
+    first, second = (layer.values[value].shape for value in op.inputs[-2:])
+    if op.kind == "attention":
+        return tuple(layer.values[value].shape for value in op.inputs[:2])
+    return first, (*second[:-2], second[-1], second[-2])
+
+
+PTFLOPS: Mapping[str, Formula] = MappingProxyType({
+    **MMCV,
+    "LayerNorm": lambda layer: prod(layer.x),
+    "GELU": lambda layer: prod(layer.y),
+    "MultiheadAttention": _attention,
+    "timm.Attention": _attention,
+})  # fmt: skip
+
+
+def ptflops(graph: Graph) -> Counter[str]:
+    """By module, what ptflops calls MACs: those of layers, and of functions once more."""
+    return _by_type(graph, PTFLOPS) + by_op(graph, PTFLOPS_FUNCTIONS)
 
 
 # -- torchinfo -------------------------------------------------------------------------------------

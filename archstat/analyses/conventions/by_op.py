@@ -15,12 +15,18 @@ from archstat.graph import Graph, Op, Value
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An op as a formula sees it."""
+    """An op as a formula sees it; `source` is the name of the op that made its last input."""
 
     op: Op
     cost: Cost
     inputs: Sequence[Value]
     output: Value
+    source: str = ""
+
+    @property
+    def is_function_linear(self) -> bool:
+        """Whether a matrix product is one of F.linear, which turns its weight."""
+        return self.source == "t"
 
     @property
     def has_affine(self) -> bool:
@@ -58,14 +64,45 @@ def _if_affine(affine: int, plain: int) -> Formula:
 
 def _global_pool(call: Call) -> int:
     """One an input of an adaptive pooling to one value, which torch hands on as a mean."""
-    dims = tuple(call.op.attributes.get("dim") or ())
-    is_pooling = call.op.module_type.startswith("AdaptiveAvgPool") or dims == (-1, -2)
+    told = call.op.attributes
+    is_pooling = tuple(told.get("dim") or ()) == (-1, -2) and told.get("keepdim")
     return call.inputs[0].numel if is_pooling else 0
 
 
 def _fvcore_batch_norm(call: Call) -> int:
     affine, plain = (5, 4) if call.op.attributes.get("training") else (2, 1)
     return _if_affine(affine, plain)(call)
+
+
+def _of_linear(call: Call) -> int:
+    return call.cost.macs if call.is_function_linear else 0
+
+
+def _product_and_bias(call: Call) -> int:
+    """A product and what is added to it, as it comes: a bias counts once for all rows."""
+    return 0 if call.is_function_linear else call.cost.macs + call.inputs[0].numel
+
+
+def _by_groups_twice(call: Call) -> int:
+    """Of a transposed convolution in groups, divided by their number once more."""
+    told = call.op.attributes
+    return call.cost.macs // int(told["groups"] if told.get("transposed") else 1)
+
+
+def _of_relu6(call: Call) -> int:
+    """The function of that name: torch's module of it calls another."""
+    is_module = call.op.module_type in ("ReLU6", "Hardtanh")
+    return 0 if is_module or call.op.attributes.get("max_val") != 6 else call.inputs[0].numel
+
+
+def _within(module_type: str) -> Formula:
+    """One an output in a module that calls the function or method; elsewhere it is an operator."""
+    return lambda call: call.output.numel * (call.op.module_type == module_type)
+
+
+def _but_in_transformers(call: Call) -> int:
+    """That package's own module kept the function as it was before it was replaced."""
+    return call.inputs[0].numel * (call.op.module_type != "GELUActivation")
 
 
 _CONVOLUTIONS = ("convolution", "_convolution")
@@ -112,6 +149,32 @@ TORCHPROFILE: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(("upsample_bilinear2d", "grid_sampler_2d"), _per_output(4)),
 })  # fmt: skip
 
+# Functions of torch that are replaced while the model runs; operators such as `@` are not.
+CALFLOPS: Mapping[str, Formula] = MappingProxyType({
+    **dict.fromkeys(_CONVOLUTIONS, _by_groups_twice),
+    **dict.fromkeys(("addmm", "baddbmm"), _macs),
+    "mm": _of_linear,
+})  # fmt: skip
+PTFLOPS_FUNCTIONS: Mapping[str, Formula] = MappingProxyType({
+    **dict.fromkeys(
+        (
+            *("relu", "elu", "silu", "_prelu_kernel"),
+            *(costs.MAX_POOLS | costs.AVERAGE_POOLS | costs.ADAPTIVE_MAX_POOLS),
+            *costs.ADAPTIVE_AVERAGE_POOLS,
+        ),
+        _per_input(1),
+    ),
+    **{f"upsample_{mode}": _per_output(1)
+       for mode in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "bicubic2d",
+                    "trilinear3d")},
+    "hardtanh": _of_relu6,
+    "mean": _global_pool,
+    "gelu": _but_in_transformers,
+    "_softmax": _within("Softmax"),
+    **dict.fromkeys(("mul", "add"), _within("LocalResponseNorm")),
+    **dict.fromkeys(("addmm", "baddbmm"), _product_and_bias),
+})  # fmt: skip
+
 
 def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False) -> Counter[str]:
     """A tool's figures by module; one that `prunes` sees only what reaches an output."""
@@ -120,7 +183,10 @@ def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False
         formula = formulas.get(op.name)
         if formula is not None:
             inputs = [graph.values[value] for value in op.inputs]
-            call = Call(op, cost(op, graph.values), inputs, graph.values[op.outputs[0]])
+            maker = graph.producers[op.inputs[-1]]
+            source = "" if maker is None else graph.ops[maker].name
+            output = graph.values[op.outputs[0]]
+            call = Call(op, cost(op, graph.values), inputs, output, source)
             found[op.module] += formula(call)
     return found
 

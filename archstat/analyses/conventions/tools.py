@@ -8,6 +8,7 @@ from functools import partial
 
 from archstat.analyses.conventions import by_module
 from archstat.analyses.conventions.by_op import (
+    CALFLOPS,
     FLOP_COUNTER,
     FVCORE,
     PTFLOPS_ATEN,
@@ -46,6 +47,10 @@ TOOLS: tuple[Tool, ...] = (
          partial(by_op, formulas=FLOP_COUNTER)),
     Tool("ptflops_aten", "MACs", "macs and bias; no fused attention",
          partial(by_op, formulas=PTFLOPS_ATEN)),
+    Tool("ptflops", "MACs", "layers with bias, norms; activations and pooling twice; no functions "
+         "of products", by_module.ptflops),
+    Tool("calflops", "MACs", "macs of convolutions and linear layers; no fused attention",
+         partial(by_op, formulas=CALFLOPS)),
     Tool("torchprofile", "MACs", "macs, 1 an element of norms, products and averages",
          partial(by_op, formulas=TORCHPROFILE, prunes=True)),
     Tool("thop", "MACs", "macs of layers, 4 an element of norms, averages; no functions",
