@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,17 @@ from archstat.graph import Graph, Op, Value
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An op as a formula sees it; `source` is the name of the op that made its last input."""
+    """An op as a formula sees it; `source` is the name of the op that made its last input.
+
+    `is_of_attention`: torch itself took a fused attention apart into it and others.
+    """
 
     op: Op
     cost: Cost
     inputs: Sequence[Value]
     output: Value
     source: str = ""
+    is_of_attention: bool = False
 
     @property
     def is_function_linear(self) -> bool:
@@ -31,7 +36,7 @@ class Call:
     @property
     def has_affine(self) -> bool:
         """Whether a norm scales what it normalised."""
-        return any(value.role == "parameter" for value in self.inputs[1:])
+        return "weight" not in self.op.attributes
 
 
 Formula = Callable[[Call], int]
@@ -48,6 +53,11 @@ def _twice_macs(call: Call) -> int:
 def _macs_and_bias(call: Call) -> int:
     is_biased = len(call.inputs) > 2
     return call.cost.macs + (call.output.numel if is_biased else 0)
+
+
+def _alone(formula: Formula) -> Formula:
+    """A formula for tools that see an attention as one op: its parts count for nothing."""
+    return lambda call: 0 if call.is_of_attention else formula(call)
 
 
 def _per_input(flops: int) -> Formula:
@@ -109,7 +119,7 @@ _CONVOLUTIONS = ("convolution", "_convolution")
 _MATRICES = ("mm", "addmm", "bmm", "linear")
 
 FVCORE: Mapping[str, Formula] = MappingProxyType({
-    **dict.fromkeys((*_CONVOLUTIONS, *_MATRICES), _macs),
+    **dict.fromkeys((*_CONVOLUTIONS, *_MATRICES), _alone(_macs)),
     **dict.fromkeys(costs.BATCH_NORMS, _fvcore_batch_norm),
     "native_layer_norm": _if_affine(5, 4),
     "native_group_norm": _if_affine(5, 4),
@@ -144,7 +154,8 @@ TORCHPROFILE: Mapping[str, Formula] = MappingProxyType({
     ),
     **dict.fromkeys((*costs.BATCH_NORMS, "native_layer_norm", "native_group_norm"),
                     _if_affine(1, 0)),
-    **dict.fromkeys(("mul", "leaky_relu", "mean", "avg_pool2d", "avg_pool3d",
+    "mul": _alone(_per_output(1)),
+    **dict.fromkeys(("leaky_relu", "mean", "avg_pool2d", "avg_pool3d",
                      "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"), _per_output(1)),
     **dict.fromkeys(("upsample_bilinear2d", "grid_sampler_2d"), _per_output(4)),
 })  # fmt: skip
@@ -178,23 +189,35 @@ PTFLOPS_FUNCTIONS: Mapping[str, Formula] = MappingProxyType({
 
 def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False) -> Counter[str]:
     """A tool's figures by module; one that `prunes` sees only what reaches an output."""
-    found = Counter[str]()
-    for op in _reaching(graph) if prunes else graph.ops:
+    found, apart = Counter[str](), _attention_apart(graph)
+    for index, op in _reaching(graph) if prunes else enumerate(graph.ops):
         formula = formulas.get(op.name)
         if formula is not None:
             inputs = [graph.values[value] for value in op.inputs]
             maker = graph.producers[op.inputs[-1]]
             source = "" if maker is None else graph.ops[maker].name
             output = graph.values[op.outputs[0]]
-            call = Call(op, cost(op, graph.values), inputs, output, source)
+            call = Call(op, cost(op, graph.values), inputs, output, source, index in apart)
             found[op.module] += formula(call)
     return found
 
 
-def _reaching(graph: Graph) -> Iterator[Op]:
+def _attention_apart(graph: Graph) -> set[int]:
+    """The products and scalings around the softmax that only torch's own attention has."""
+    products = [index for index, op in enumerate(graph.ops) if op.kind in ("matmul", "mul")]
+    found = set[int]()
+    for index, op in enumerate(graph.ops):
+        if op.name == "_safe_softmax":
+            place = bisect(products, index)
+            found.update(products[max(0, place - 3) : place + 1])
+    return found
+
+
+def _reaching(graph: Graph) -> Iterator[tuple[int, Op]]:
     """The ops that an output depends on: a trace leaves out all others."""
     needed = {graph.values[value].storage for value in graph.outputs}
-    for op in reversed(graph.ops):
+    for index in reversed(range(len(graph.ops))):
+        op = graph.ops[index]
         if any(graph.values[value].storage in needed for value in op.outputs):
             needed.update(graph.values[value].storage for value in op.inputs)
-            yield op
+            yield index, op
