@@ -19,11 +19,11 @@ from catalogue import TIMM, torchvision_importable
 from peers import PEERS, quietly
 
 ZOO = """
-    alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s ghostnet googlenet
-    inception_resnet_v2 inception_v3 inception_v4 lenet5_modern mnasnet1_0 mobilenet_v1 mobilenet_v2
-    mobilenet_v3_large mobilenet_v3_small nin preact_resnet18 regnet_x_400mf regnet_y_400mf resnet18
-    resnet50 resnext50_32x4d seresnet50 shufflenet_v1 shufflenet_v2_x1_0 squeezenet1_1 vgg11
-    vgg16_bn vit_b_16 wide_resnet50_2 xception cbam_resnet18
+    alexnet convnext_tiny densenet121 efficientnet_b0 ghostnet googlenet inception_resnet_v2
+    inception_v3 inception_v4 lenet5_modern mnasnet1_0 mobilenet_v1 mobilenet_v2
+    mobilenet_v3_large mobilenet_v3_small nin_imagenet preact_resnet18 regnet_x_400mf
+    regnet_y_400mf resnet18 resnet50 resnext50_32x4d seresnet50 shufflenet_v1 shufflenet_v2_x1_0
+    squeezenet1_1 vgg11 vgg16_bn vit_b_16 wide_resnet50_2 xception cbam_resnet18
 """
 TORCHVISION = """
     alexnet convnext_tiny densenet121 efficientnet_b0 googlenet inception_v3 maxvit_t mnasnet0_5

@@ -75,8 +75,9 @@ def gpt2() -> nn.Module:
     """GPT-2, whose linear layers are of a class of its own."""
     from transformers import GPT2Config, GPT2Model
 
-    return First(GPT2Model(GPT2Config(n_embd=64, n_layer=2, n_head=4, n_positions=64,
-                                      vocab_size=100, use_cache=False, bos_token_id=0, eos_token_id=0)))  # fmt: skip
+    config = GPT2Config(n_embd=64, n_layer=2, n_head=4, n_positions=64, vocab_size=100,
+                        use_cache=False, bos_token_id=0, eos_token_id=0)  # fmt: skip
+    return First(GPT2Model(config))
 
 
 def llama() -> nn.Module:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from math import prod
 from types import MappingProxyType
 
-from archstat.analyses.conventions.by_op import PTFLOPS_FUNCTIONS, by_op
+from archstat.analyses.conventions.by_op import CALFLOPS, FLOP_COUNTER, PTFLOPS_FUNCTIONS, by_op
 from archstat.graph import Graph, ModuleCall, Op, Value
 
 
@@ -59,12 +60,18 @@ def _layer(graph: Graph, call: ModuleCall, parameters: Mapping[str, Value]) -> L
                  graph.values)  # fmt: skip
 
 
-def parts(graph: Graph) -> Mapping[str, int]:
-    """How many parents hold each module: where it is summed over children, once for each."""
-    return {
-        module.path: len({path.rpartition(".")[0] for path in (module.path, *module.aliases)})
-        for module in graph.modules
-    }
+def for_each_parent(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
+    """The figures of modules as often as they are found by going from parents to children."""
+    above = {
+        module.path: {path.rpartition(".")[0] for path in (module.path, *module.aliases)}
+        for module in graph.modules if module.path
+    }  # fmt: skip
+
+    @cache
+    def times(path: str) -> int:
+        return sum(times(parent) for parent in above[path]) if path in above else 1
+
+    return Counter({path: figure * times(path) for path, figure in figures.items()})
 
 
 # -- thop ------------------------------------------------------------------------------------------
@@ -108,20 +115,21 @@ def _linear(layer: Layer) -> int:
 _GATES = {"RNN": (1, 1, 0), "GRU": (3, 1, 4), "LSTM": (4, 1, 4)}
 
 
-def _cell(kind: str, weight: Value, biased: bool) -> int:
-    gates, sums, rest = _GATES[kind]
+def _cell(parts: tuple[int, int, int], weight: Value, biased: bool) -> int:
+    gates, sums, rest = parts
     hidden = weight.shape[0] // gates
     return gates * hidden * (weight.shape[1] + hidden + sums + 2 * biased) + rest * hidden
 
 
-def _recurrent(layer: Layer) -> int:
+def _recurrent(layer: Layer, gates: Mapping[str, tuple[int, int, int]] = _GATES) -> int:
     kind = layer.type.removesuffix("Cell")
     matrices = {name: v for name, v in layer.parameters.items() if name.startswith("weight_ih")}
     biased = any(name.startswith("bias_ih") for name in layer.parameters)
     steps = prod(layer.x[:-1])
-    return steps * sum(_cell(kind, weight, biased) for weight in matrices.values())
+    return steps * sum(_cell(gates[kind], weight, biased) for weight in matrices.values())
 
 
+_RECURRENT = ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")
 _AXES = ("1d", "2d", "3d")
 THOP: Mapping[str, Formula] = MappingProxyType({
     **{f"{name}{axes}": _convolution for name in ("Conv", "ConvTranspose") for axes in _AXES},
@@ -134,13 +142,13 @@ THOP: Mapping[str, Formula] = MappingProxyType({
     **{f"AdaptiveAvgPool{axes}": _adaptive_average for axes in _AXES},
     "Linear": _linear,
     **dict.fromkeys(("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"), _upsample),
-    **dict.fromkeys(("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"), _recurrent),
+    **dict.fromkeys(_RECURRENT, _recurrent),
 })  # fmt: skip
 
 
 def thop(graph: Graph) -> Counter[str]:
-    """By module, what thop calls macs: a module in two parents counts twice."""
-    return _by_type(graph, THOP)
+    """By module, thop's macs: a module of two parents is counted twice, and added up twice."""
+    return for_each_parent(graph, _by_type(graph, THOP))
 
 
 def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
@@ -148,12 +156,12 @@ def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
 
     A subclass of a layer of torch's, even of the same name, has no formula.
     """
-    found, times = Counter[str](), parts(graph)
+    found = Counter[str]()
     known = {path: formulas[name] for path, name in _classes(graph) if name in formulas}
     for path, layer in layers(graph):
         if path in known and layer.inputs and not any(above in known for above in _above(path)):
-            found[path] += known[path](layer) * times[path]
-    return found
+            found[path] += known[path](layer)
+    return for_each_parent(graph, found)
 
 
 def _classes(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -196,13 +204,20 @@ MMCV: Mapping[str, Formula] = MappingProxyType({
     },
     **{f"{name}{axes}": _scaled for name in ("BatchNorm", "InstanceNorm") for axes in _AXES},
     **dict.fromkeys(("GroupNorm", "LayerNorm"), _scaled),
-    "Upsample": lambda layer: prod(layer.y),
+    "Upsample": lambda layer: prod(layer.y[1:]),
 })  # fmt: skip
 
 
 def mmcv(graph: Graph) -> Counter[str]:
-    """By module, what mmcv calls FLOPs."""
-    return _by_type(graph, MMCV)
+    """By module, what mmcv calls FLOPs: of one of the batch."""
+    return _of_one(graph, _by_type(graph, MMCV))
+
+
+def _of_one(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
+    """The figures over the first size of the model's first input."""
+    shapes = (graph.values[value].shape for value in graph.inputs)
+    batch = next(shapes, ())[:1]
+    return Counter({path: figure // prod(batch) for path, figure in figures.items()})
 
 
 # -- ptflops ---------------------------------------------------------------------------------------
@@ -225,9 +240,10 @@ def _attention(layer: Layer) -> int:
 def _query_and_key(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Both as heads see them, of a fused attention or of its first product, turned back."""
     op = next(op for op in layer.ops if op.kind in ("attention", "matmul"))
-    first, second = (layer.values[value].shape for value in op.inputs[-2:])
+    given = [layer.values[value].shape for value in op.inputs]
     if op.kind == "attention":
-        return tuple(layer.values[value].shape for value in op.inputs[:2])
+        return given[0], given[1]
+    first, second = given[-2:]
     return first, (*second[:-2], second[-1], second[-2])
 
 
@@ -235,14 +251,42 @@ PTFLOPS: Mapping[str, Formula] = MappingProxyType({
     **MMCV,
     "LayerNorm": lambda layer: prod(layer.x),
     "GELU": lambda layer: prod(layer.y),
+    **dict.fromkeys(_RECURRENT, partial(_recurrent, gates={**_GATES, "LSTM": (4, 1, 6)})),
     "MultiheadAttention": _attention,
     "timm.Attention": _attention,
 })  # fmt: skip
 
 
 def ptflops(graph: Graph) -> Counter[str]:
-    """By module, what ptflops calls MACs: those of layers, and of functions once more."""
-    return _by_type(graph, PTFLOPS) + by_op(graph, PTFLOPS_FUNCTIONS)
+    """By module, what ptflops calls MACs: of layers for one of the batch, of functions for all."""
+    return _of_one(graph, _by_type(graph, PTFLOPS)) + by_op(graph, PTFLOPS_FUNCTIONS)
+
+
+def calflops(graph: Graph) -> Counter[str]:
+    """By module, what calflops calls MACs."""
+    return for_each_parent(graph, by_op(graph, CALFLOPS))
+
+
+# -- FlopCounterMode -------------------------------------------------------------------------------
+
+
+def flop_counter(graph: Graph) -> Counter[str]:
+    """By module, FlopCounterMode on cpu: torch's attention layer is one kernel without formula."""
+    fast = {path for path, layer in layers(graph) if _is_fast(layer)}
+    layered = {m.path for m in graph.modules if m.type == "TransformerEncoderLayer"}
+    fast |= layered & {path.rpartition(".")[0] for path in fast}
+    found = by_op(graph, FLOP_COUNTER)
+    hidden = [path for path in found if path in fast or fast.intersection(_above(path))]
+    return Counter({path: figure for path, figure in found.items() if path not in hidden})
+
+
+def _is_fast(layer: Layer) -> bool:
+    """Whether torch takes its own kernel for an attention layer: self-attention, batch first."""
+    if layer.type != "MultiheadAttention" or {"bias_k", "q_proj_weight"} & {*layer.parameters}:
+        return False
+    heads = layer.x[-1] // _query_and_key(layer)[0][-1]
+    is_self_attention = len({value.storage for value in layer.inputs[:3]}) == 1
+    return is_self_attention and heads % 2 == 0 and layer.ops[0].name == "transpose"
 
 
 # -- torchinfo -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from types import MappingProxyType
 
 from archstat.analyses import costs
@@ -16,22 +17,18 @@ from archstat.graph import Graph, Op, Value
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An op as a formula sees it; `source` is the name of the op that made its last input.
+    """An op as a formula sees it.
 
-    `is_of_attention`: torch itself took a fused attention apart into it and others.
+    It `is_linear` where it is a product of F.linear, which turns its weight, and `is_of_attention`
+    where torch itself took a fused attention apart into it and others.
     """
 
     op: Op
     cost: Cost
     inputs: Sequence[Value]
     output: Value
-    source: str = ""
+    is_linear: bool = False
     is_of_attention: bool = False
-
-    @property
-    def is_function_linear(self) -> bool:
-        """Whether a matrix product is one of F.linear, which turns its weight."""
-        return self.source == "t"
 
     @property
     def has_affine(self) -> bool:
@@ -85,18 +82,26 @@ def _fvcore_batch_norm(call: Call) -> int:
 
 
 def _of_linear(call: Call) -> int:
-    return call.cost.macs if call.is_function_linear else 0
+    return call.cost.macs if call.is_linear else 0
 
 
 def _product_and_bias(call: Call) -> int:
     """A product and what is added to it, as it comes: a bias counts once for all rows."""
-    return 0 if call.is_function_linear else call.cost.macs + call.inputs[0].numel
+    return 0 if call.is_linear else call.cost.macs + call.inputs[0].numel
 
 
 def _by_groups_twice(call: Call) -> int:
-    """Of a transposed convolution in groups, divided by their number once more."""
-    told = call.op.attributes
-    return call.cost.macs // int(told["groups"] if told.get("transposed") else 1)
+    """Of a transposed convolution the filters, already those of a group, are divided again."""
+    told, filters = call.op.attributes, call.inputs[1].shape[1]
+    groups = int(told["groups"]) if told.get("transposed") else 1
+    return call.cost.macs // filters * (filters // groups)
+
+
+def _at_the_output(call: Call) -> int:
+    """A transposed convolution as if each weight met each position of the output."""
+    weight, out = call.inputs[1].shape, call.output.shape
+    channels = weight[1] if out[1] == weight[0] else weight[0]
+    return call.output.numel * channels * prod(weight[2:])
 
 
 def _of_relu6(call: Call) -> int:
@@ -140,14 +145,19 @@ FLOP_COUNTER: Mapping[str, Formula] = MappingProxyType(
         _twice_macs,
     )
 )
+# On meta no fused kernel can run.
+FLOP_COUNTER_META: Mapping[str, Formula] = MappingProxyType({
+    **FLOP_COUNTER,
+    "_scaled_dot_product_flash_attention_for_cpu": _twice_macs,
+    "mkldnn_rnn_layer": _twice_macs,
+})  # fmt: skip
 PTFLOPS_ATEN: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys((*_CONVOLUTIONS, "addmm"), _macs_and_bias),
     **dict.fromkeys(("mm", "bmm"), _macs),
 })  # fmt: skip
 TORCHPROFILE: Mapping[str, Formula] = MappingProxyType({
-    **dict.fromkeys(
-        (*_CONVOLUTIONS, *_MATRICES, "baddbmm", "mv", "dot", "addmv"), _macs
-    ),
+    **dict.fromkeys(_CONVOLUTIONS, _at_the_output),
+    **dict.fromkeys((*_MATRICES, "baddbmm", "mv", "dot", "addmv", "mkldnn_rnn_layer"), _macs),
     **dict.fromkeys(
         ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"),
         _macs,
@@ -164,7 +174,7 @@ TORCHPROFILE: Mapping[str, Formula] = MappingProxyType({
 CALFLOPS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(_CONVOLUTIONS, _by_groups_twice),
     **dict.fromkeys(("addmm", "baddbmm"), _macs),
-    "mm": _of_linear,
+    **dict.fromkeys(("mm", "bmm"), _of_linear),
 })  # fmt: skip
 PTFLOPS_FUNCTIONS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(
@@ -194,12 +204,21 @@ def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False
         formula = formulas.get(op.name)
         if formula is not None:
             inputs = [graph.values[value] for value in op.inputs]
-            maker = graph.producers[op.inputs[-1]]
-            source = "" if maker is None else graph.ops[maker].name
+            turns = op.kind in ("linear", "matmul") and _is_turned(graph, op.inputs[-1])
             output = graph.values[op.outputs[0]]
-            call = Call(op, cost(op, graph.values), inputs, output, source, index in apart)
+            call = Call(op, cost(op, graph.values), inputs, output, turns, index in apart)
             found[op.module] += formula(call)
     return found
+
+
+def _is_turned(graph: Graph, value: int) -> bool:
+    """Whether a value is a transposed matrix, seen in another way or not."""
+    while (maker := graph.producers[value]) is not None:
+        op = graph.ops[maker]
+        if op.name not in ("expand", "view", "clone", "_unsafe_view"):
+            return op.name == "t"
+        value = op.inputs[0]
+    return False
 
 
 def _attention_apart(graph: Graph) -> set[int]:

@@ -8,8 +8,7 @@ from functools import partial
 
 from archstat.analyses.conventions import by_module
 from archstat.analyses.conventions.by_op import (
-    CALFLOPS,
-    FLOP_COUNTER,
+    FLOP_COUNTER_META,
     FVCORE,
     PTFLOPS_ATEN,
     TORCHPROFILE,
@@ -44,13 +43,14 @@ TOOLS: tuple[Tool, ...] = (
     Tool("fvcore", "FLOPs", "macs, batch and layer norm, adaptive pooling; no fused attention",
          partial(by_op, formulas=FVCORE, prunes=True)),
     Tool("flop_counter", "FLOPs", "2 x macs; no fused attention on cpu",
-         partial(by_op, formulas=FLOP_COUNTER)),
+         by_module.flop_counter),
+    Tool("flop_counter_meta", "FLOPs", "2 x macs", partial(by_op, formulas=FLOP_COUNTER_META)),
     Tool("ptflops_aten", "MACs", "macs and bias; no fused attention",
          partial(by_op, formulas=PTFLOPS_ATEN)),
     Tool("ptflops", "MACs", "layers with bias, norms; activations and pooling twice; no functions "
          "of products", by_module.ptflops),
     Tool("calflops", "MACs", "macs of convolutions and linear layers; no fused attention",
-         partial(by_op, formulas=CALFLOPS)),
+         by_module.calflops),
     Tool("torchprofile", "MACs", "macs, 1 an element of norms, products and averages",
          partial(by_op, formulas=TORCHPROFILE, prunes=True)),
     Tool("thop", "MACs", "macs of layers, 4 an element of norms, averages; no functions",

@@ -42,7 +42,7 @@ THOP = {
     "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), (2, 4, 5, 5), 11 * 2 * 4 * 100),
     "nearest": (nn.Upsample(scale_factor=2), (2, 4, 5, 5), 2 * 4 * 100),
     "linear": (nn.Linear(4, 5), (2, 7, 4), 2 * 7 * 5 * 4),
-    "a layer of two parents, run twice": (Shared(), (2, 4), 2 * 2 * 2 * 4 * 4),
+    "a layer of two parents, run twice": (Shared(), (2, 4), 2 * 2 * 2 * 2 * 4 * 4),
     "lstm": (
         nn.LSTM(4, 5), (7, 2, 4), 7 * 2 * (4 * 5 * (4 + 5 + 1 + 2) + 4 * 5),
     ),

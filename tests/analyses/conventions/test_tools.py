@@ -1,0 +1,148 @@
+"""Every emulation against its tool, really run, where the tool is installed."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+import archstat  # noqa: E402
+from archstat.analyses.conventions.tools import TOOLS, tools_named  # noqa: E402
+from archstat.errors import SpecError  # noqa: E402
+
+
+class Residual(nn.Module):
+    """Activations, pooling and sums as modules and as functions, and a layer of two parents."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.again = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=2, bias=False))
+        self.twice = nn.Sequential(self.again[0], nn.ReLU6())
+        self.pool, self.classify = nn.AdaptiveAvgPool2d(1), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.first(x), 2)
+        x = x + self.twice(self.again(nn.functional.relu6(x)))
+        return self.classify(self.pool(nn.functional.silu(x)).flatten(1))
+
+
+class Attention(nn.Module):
+    """torch's own attention layer between norms and a dense layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.attend = nn.LayerNorm(8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.dense = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+
+    def forward(self, x):
+        y = self.norm(x)
+        return x + self.dense(x + self.attend(y, y, y, need_weights=False)[0])
+
+
+class FiveAxes(nn.Module):
+    """Attention over five axes, which torch itself takes apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(self.dense(x), x, x)
+
+
+class ByHand(nn.Module):
+    """Attention as operators, and a dense layer as a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(6, 4))
+
+    def forward(self, x):
+        scores = (x @ x.transpose(-2, -1)).softmax(-1)
+        return nn.functional.linear(scores @ x, self.weight)
+
+
+MODELS = {
+    "residual": (Residual, (2, 3, 12, 12)),
+    "attention layer": (Attention, (1, 7, 8)),
+    "attention of five axes": (FiveAxes, (1, 2, 3, 7, 4)),
+    "attention by hand": (ByHand, (1, 2, 7, 4)),
+    "response norm": (
+        lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.LocalResponseNorm(5)), (1, 8, 9, 9),
+    ),
+    "transposed in groups": (lambda: nn.ConvTranspose2d(4, 6, 3, groups=2), (1, 4, 5, 5)),
+    "lstm": (lambda: nn.LSTM(4, 5, bidirectional=True), (7, 1, 4)),
+    "upsampling": (
+        lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.Upsample(scale_factor=2)), (2, 4, 5, 5),
+    ),
+}  # fmt: skip
+# Each with its name in benchmarks/peers.py and the package that it needs; the last leave torch
+# patched where they fail.
+PEERS = {
+    "fvcore": ("fvcore", "fvcore"),
+    "flop_counter": ("FlopCounterMode, halved", "torch"),
+    "flop_counter_meta": ("the same on meta", "torch"),
+    "torchinfo": ("torchinfo", "torchinfo"),
+    "thop": ("thop", "thop"),
+    "torchprofile": ("torchprofile", "torchprofile"),
+    "ptflops_aten": ("ptflops, aten", "ptflops"),
+    "ptflops": ("ptflops", "ptflops"),
+    "calflops": ("calflops", "calflops"),
+}
+
+
+@functools.cache
+def counted():
+    """What each installed tool counts for every model, in a process that ends with them."""
+    command = [sys.executable, __file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("tool", PEERS)
+def test_tool_is_emulated_to_the_unit(tool, name):
+    if importlib.util.find_spec(PEERS[tool][1]) is None:
+        pytest.skip(f"{tool} is not installed")
+    make, shape = MODELS[name]
+    graph = archstat.capture(make().eval(), torch.empty(shape, device="meta"))
+    assert tools_named(tool)[0].total(graph) == counted()[tool][name]
+
+
+def test_unknown_tool_is_refused_with_the_names():
+    with pytest.raises(SpecError, match=r"no tool 'nope'.*fvcore, flop_counter"):
+        tools_named("fvcore,nope")
+
+
+def test_each_tool_says_what_its_figure_holds():
+    assert all(tool.meaning and tool.column.key == f"as_{tool.name}" for tool in TOOLS)
+
+
+def count(tool):
+    """The figures of one tool; those of FlopCounterMode are halved by its caller."""
+    from peers import PEERS as CALLED
+    from peers import quietly
+
+    times = 2 if tool.startswith("flop_counter") else 1
+    measure = CALLED[PEERS[tool][0]].count
+    return {
+        name: times * quietly(measure, make().eval(), torch.rand(shape))
+        for name, (make, shape) in MODELS.items()
+    }
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+    from catalogue import torchvision_importable
+
+    with torchvision_importable():
+        print(json.dumps({t: count(t) for t in PEERS if importlib.util.find_spec(PEERS[t][1])}))
