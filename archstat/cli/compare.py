@@ -58,8 +58,8 @@ NoRatios = Annotated[
 ]  # fmt: skip
 As = Annotated[
     str | None,
-    typer.Option("--as", metavar="TOOL,TOOL...", help="Add what these tools would print: fvcore, "
-                 "flop_counter, ptflops_aten, torchprofile, thop, mmcv, torchinfo.",
+    typer.Option("--as", metavar="TOOL,TOOL...", help="Add what these tools would print, such as "
+                 "fvcore, thop or ptflops; a wrong name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Transpose = Annotated[
