@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-from archstat.errors import GraphFileError
+from archstat.errors import CaptureError, GraphFileError
 from archstat.units import format_shape
 
 SCHEMA_VERSION = 1
@@ -156,6 +156,23 @@ class Graph:
     device: str = "meta"
     torch_version: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_forward(self) -> bool:
+        """Whether a forward pass was seen; a file of weights has none."""
+        return bool(self.ops or self.outputs)
+
+    def need_forward(self) -> None:
+        """Refuse a Graph without a forward pass.
+
+        Raises:
+            CaptureError: it has none.
+        """
+        if not self.has_forward:
+            raise CaptureError(
+                f"{self.name} holds tensors without a forward pass, which this needs: give the "
+                "model as FILE.py:NAME, or export it with torch.export.save to a .pt2 file."
+            )
 
     @cached_property
     def producers(self) -> tuple[int | None, ...]:

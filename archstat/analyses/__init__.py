@@ -43,8 +43,11 @@ def analyses_with(fusion: Fusion) -> tuple[Analyzer, ...]:
 def analyzed(analyzer: Analyzer, graph: Graph) -> Analysis:
     """What an analysis says of a Graph; where it fails, that its figures are unknown, and why.
 
-    The other analyses' figures stay whole.
+    The other analyses' figures stay whole. Without a forward pass there are parameters alone.
     """
+    if not graph.has_forward and analyzer is not parameters.ANALYZER:
+        keys = frozenset(column.key for column in analyzer.columns)
+        return Analysis(dict.fromkeys(keys), unknown=keys)
     try:
         return analyzer.run(graph)
     except ArchstatError:

@@ -215,7 +215,9 @@ def roofline(
 
     Raises:
         DeviceError: the device has no peak for this dtype.
+        CaptureError: the Graph has no forward pass.
     """
+    graph.need_forward()
     roof = device.roof(dtype)
     stored = in_dtype(graph, dtype)
     counted = operations(stored)

@@ -226,7 +226,7 @@ def _table(
     base = reference_row(attempts.models, reference or 0)
     groups = attempts(counted)
     table = table_of_groups(groups, attempts.place(base) if reference else 0)
-    unknown = sum(report.totals["unknown_ops"] for group in groups for report in group)
+    unknown = sum(report.unknown_ops for group in groups for report in group)
     table = with_sliding(table, groups) if fully_convolutional else table
     return with_tools(table, groups, tools), unknown
 

@@ -114,7 +114,7 @@ def summary(
         table = trees.for_screen(table, report)
     show(table, view, shown, needed or (), conventions=True)
     tell_of_cache(graphs, 1, view.is_raw)
-    refuse_incomplete(int(report.totals["unknown_ops"] or 0), strict, table.notes)
+    refuse_incomplete(report.unknown_ops, strict, table.notes)
 
 
 def _present(table: Table, label: str, keys: Sequence[str]) -> list[str]:

@@ -161,6 +161,8 @@ def _graph_of_source(
 ) -> Graph:
     spec = parse_spec(text)
     source = find(spec)
+    if source.graph is not None and variation is None:
+        return source.graph()
     if variation is not None:
         source = source.changed(variation)
     module = source.build()

@@ -18,9 +18,11 @@ from archstat.errors import (
     OptionError,
     UnknownModelError,
 )
+from archstat.frontends.state_dicts import graph_of_tensors
+from archstat.graph import Graph
 from archstat.hints import as_known, did_you_mean, shortened
 from archstat.models.options import bound, converted
-from archstat.models.specs import Spec
+from archstat.models.specs import PROGRAMS, Spec
 from archstat.models.users_code import load_attribute
 from archstat.units import InputSpec, parse_input
 
@@ -29,11 +31,15 @@ _NOT_A_MODULE = "is of type {type}, not a torch.nn.Module; name a class, instanc
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model comes from: a factory without arguments, and the input it expects."""
+    """Where a model comes from: a factory without arguments, and the input it expects.
+
+    What is no module, a file of weights for one, gives its `graph`.
+    """
 
     spec: Spec
     factory: Callable[[], Any]
     default_inputs: Callable[[Any], tuple[InputSpec, ...]]
+    graph: Callable[[], Graph] | None = None
 
     def build(self) -> Any:
         """The model on the meta device, else, where it cannot be built there, for real.
@@ -99,17 +105,27 @@ def find(spec: Spec) -> Source:
 
 
 def _from_file(spec: Spec) -> Source:
-    """An exported program, whose inputs are those that it was exported for."""
+    """A program, whose inputs are those of its example, or tensors without a forward pass."""
+    path = Path(spec.target)
     if spec.options:
         key = spec.options[0][0]
-        raise OptionError(f"{spec.text}: a program takes no option {key!r}; it is as it was built.")
+        raise OptionError(f"{spec.text}: a file takes no option {key!r}; it is as it was written.")
+    if spec.target.lower().endswith(PROGRAMS):
 
-    def factory() -> Any:
-        from archstat.frontends.exported.file import exported_file
+        def program() -> Any:
+            from archstat.frontends.exported.file import exported_file
 
-        return exported_file(Path(spec.target))
+            return exported_file(path)
 
-    return Source(spec, factory, lambda model: model.own_inputs())
+        return Source(spec, program, lambda model: model.own_inputs())
+
+    def without_forward() -> Any:
+        raise BuildError(
+            f"{spec.target} holds tensors without a forward pass, which this needs: give the model "
+            "as FILE.py:NAME, or export it with torch.export.save to a .pt2 file."
+        )
+
+    return Source(spec, without_forward, lambda model: (), lambda: graph_of_tensors(path))
 
 
 def names_of(package: Literal["timm", "torchvision"]) -> list[str]:

@@ -15,9 +15,10 @@ from archstat.units import InputSpec, parse_input, parse_shape
 
 Scheme = Literal["zoo", "timm", "torchvision", "python", "file"]
 PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
-_WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".onnx", ".safetensors")
-# Files that hold a whole model, forward pass included.
+# Files that are models: programs, and tensors without a forward pass.
 PROGRAMS = (".pt2",)
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".index.json")
+_FILES = (*PROGRAMS, *WEIGHTS, ".onnx")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -162,17 +163,15 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
         raise SpecError(
             f"{text!r}: {after!r} is not a name; write FILE.py:NAME,KEY=VALUE or MODULE:NAME."
         )
-    if before.lower().endswith(_WEIGHTS):
-        raise SpecError(_of_weights(before))
+    if before.lower().endswith(_FILES):
+        raise SpecError(f"{text!r}: {before} holds no code, so there is no {after} in it.")
     return "python", before, after
 
 
 def _without_colon(head: str) -> tuple[Scheme, str, str]:
     """A name of the zoo, a file with one model, or ``package.module.Net``."""
-    if head.lower().endswith(PROGRAMS):
+    if head.lower().endswith(_FILES):
         return "file", head, ""
-    if head.lower().endswith(_WEIGHTS):
-        raise SpecError(_of_weights(head))
     if head.endswith(".py") or "/" in head:
         return "python", head, _only_model(head)
     before, _, after = head.rpartition(".")
@@ -180,12 +179,6 @@ def _without_colon(head: str) -> tuple[Scheme, str, str]:
     if before and all(part.isidentifier() for part in parts) and is_importable(parts[0]):
         return "python", before, after
     return "zoo", head, ""
-
-
-def _of_weights(path: str) -> str:
-    return (
-        f"{path} is a file of weights; archstat needs the code that builds the model: FILE.py:NAME."
-    )
 
 
 def _only_model(path: str) -> str:

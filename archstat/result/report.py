@@ -49,6 +49,12 @@ class Report:
             return None
         return float(known[over] / known[under])
 
+    @property
+    def unknown_ops(self) -> int:
+        """Operations that nobody counts; without a forward pass that is one."""
+        found: int | None = self.totals["unknown_ops"]
+        return 1 if found is None else found
+
     @cached_property
     def conventions(self) -> dict[str, str]:
         """What was chosen in counting, by column key."""

@@ -86,7 +86,7 @@ def explain(
     Raises:
         LookupFailedError: the model has no such module; the message holds the nearest.
     """
-    report = with_feature_maps(report)
+    report, sized = with_feature_maps(report), sized and report.graph.has_forward
     root = module_tree(report, (*OF_PARAMETERS, *OF_OPS, "unknown_ops"))
     node = _found(root, module)
     rows = list(_of_node(report, node, whole=node is root))

@@ -47,6 +47,7 @@ class Judged:
 
 def judged(model: str, graph: Graph, limits: Limits, fusion: Fusion) -> Judged:
     """A model against the guidelines."""
+    graph.need_forward()
     with collection_paused():
         return Judged(model, graph, guidelines(graph, limits, fusion))
 

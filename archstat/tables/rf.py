@@ -313,6 +313,7 @@ def field_table(graph: Graph) -> FieldTable:
     Raises:
         SpatialAxesError: no input has spatial axes.
     """
+    graph.need_forward()
     found = receptive_field(graph)
     return FieldTable(**{one.name: getattr(found, one.name) for one in dataclasses.fields(found)})
 

@@ -172,7 +172,7 @@ def remarks(graph: Graph) -> Iterator[str]:
     if frozen:
         yield f"frozen: {_counted(frozen)}."
     unused = [v for is_read, v in named if not is_read]
-    if unused:
+    if unused and graph.has_forward:
         yield f"unused: {_counted(unused)} take no part in forward."
     for _, value in named:
         if value.aliases:
@@ -180,7 +180,7 @@ def remarks(graph: Graph) -> Iterator[str]:
     never = _never_called(
         graph, {str(v.name).rpartition(".")[0] for is_read, v in named if is_read}
     )
-    if never:
+    if never and graph.has_forward:
         yield f"never called: {_some(never)}."
 
 

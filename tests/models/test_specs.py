@@ -196,12 +196,14 @@ def test_bracket_or_quote_that_is_left_open_is_refused(value):
         parse_spec(f"mine.py:build,dims={value}")
 
 
-@pytest.mark.parametrize(
-    "name", ["net.pt", "run/best.pth", "net.onnx", "x.safetensors", "A.PT:Net"]
-)
-def test_file_of_weights_is_told_as_such(name):
-    with pytest.raises(SpecError, match=r"file of weights.*FILE\.py:NAME"):
-        parse_spec(name)
+@pytest.mark.parametrize("name", ["net.pt", "run/best.pth", "net.pt2", "x.safetensors"])
+def test_file_of_a_model_is_known_by_its_suffix(name):
+    assert (parse_spec(name).scheme, parse_spec(name).target) == ("file", name)
+
+
+def test_file_of_weights_has_no_code():
+    with pytest.raises(SpecError, match=r"A\.PT holds no code, so there is no Net in it"):
+        parse_spec("A.PT:Net")
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",", ",batch=2"])
