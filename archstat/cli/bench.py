@@ -128,24 +128,31 @@ def bench(
     Models take turns, in at least three fresh processes; intervals are over these. What is measured
     is kept in a store on this machine, for --history. Ctrl-C prints what is finished.
     """
-    from archstat.cli.bench_grid import Series, Sweep, grid_of
+    from archstat.cli.attempts import Attempts
+    from archstat.cli.bench_grid import Series, Sweep, check_model, grid_of
 
     check_options(context, *_RULES)
     dtype = dtype and short_dtype(dtype)
     grid = grid_of(device, dtype, batch, threads, channels_last=channels_last, compile=compile,
                    backward=backward, cuda_graph=cuda_graph, cold=cold)  # fmt: skip
     view = View(Destination(format, output), _known(history, per_layer, by_kind), columns, sort)
-    series = Series()
+    series, attempts = Series(), Attempts(models or (), "checking")
     if history:
         table, needs = _past(models or (), grid, dtype)
     elif per_layer or by_kind:
         table, needs = _layers(models or (), grid, input, by_kind)
     else:
-        series = Sweep(models or (), grid, budget, reference, input, not no_store).run()
+        sweep = Sweep(models or (), grid, budget, reference, input, not no_store)
+        alone = len(attempts.models) == 1
+        attempts(lambda model: check_model(model, input, alone=alone))
+        sweep.leave_out(attempts)
+        series = sweep.run()
         table, needs = _now(series, len(grid))
+        table, needs = attempts.told(table, view), attempts.keys(needs)
     show(table, view, needs)
     if series.is_interrupted:
         raise KeyboardInterrupt
+    attempts.refuse()
 
 
 def _known(history: bool, per_layer: bool, by_kind: bool) -> tuple[Column, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from archstat import zoo
+from archstat.cli.attempts import Attempts
 from archstat.cli.progress import budget_bar
 from archstat.errors import SpecError
 from archstat.measure.latency.conditions import Conditions
@@ -76,8 +77,7 @@ class Sweep:
         keeps: whether runs go into the store of this machine.
 
     Raises:
-        SpecError, InputError: no models, a spec that does not parse, or no time.
-        UnknownModelError: no network of that name.
+        SpecError: no models, or no time.
         LatencyStoreError: a store that cannot be appended to.
     """
 
@@ -92,13 +92,21 @@ class Sweep:
     ) -> None:
         if not models:
             raise SpecError("bench needs a MODEL, or --history.")
-        check_named(models)
         self.models, self.grid, self.input = models, grid, input or ()
         self.budget_s = budget_of(budget)
         self.reference = reference_row(models, reference or 0)
         self.store = LatencyStore(store_path()) if keeps else None
         if self.store is not None:
             self.store.check()
+
+    def leave_out(self, attempts: Attempts) -> None:
+        """Measure only the models of which no attempt failed.
+
+        Raises:
+            ArchstatError: the reference that was named failed.
+        """
+        self.reference = attempts.place(self.reference) if self.reference else 0
+        self.models = attempts.left()
 
     def run(self) -> Series:
         """One run a condition, each kept as soon as it is finished.
@@ -153,16 +161,19 @@ def budget_of(text: str | None, usual: str = BUDGET) -> float:
     return seconds
 
 
-def check_named(models: Sequence[str]) -> None:
-    """Whether specs are well written and name networks of the zoo, before processes start for it.
+def check_model(model: str, input: Sequence[str] | None, *, alone: bool) -> None:
+    """Whether a model can be measured, before processes start: among others, whether it captures.
 
     Raises:
-        SpecError, InputError: a spec that does not parse.
-        UnknownModelError: no network of that name.
+        ArchstatError: it cannot.
     """
-    for spec in map(parse_spec, models):
-        if spec.scheme == "zoo":
-            zoo.entry(spec.target)
+    spec = parse_spec(model)
+    if spec.scheme == "zoo":
+        zoo.entry(spec.target)
+    if not alone:
+        from archstat.models.pipeline import graph_of_spec
+
+        graph_of_spec(model, list(input or ()) or None)
 
 
 def numbers(option: str, texts: Sequence[str]) -> tuple[int, ...]:

@@ -235,8 +235,7 @@ def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table
     """The comparison with what is measured now, and whether that was cut short."""
     from archstat.tables.bench import with_latency
 
-    sweep.reference = attempts.place(sweep.reference) if sweep.reference else 0
-    sweep.models = attempts.left()
+    sweep.leave_out(attempts)
     series = sweep.run()
     return with_latency(table, series.runs[0], series.reference), series.is_interrupted
 

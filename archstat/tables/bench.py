@@ -264,8 +264,13 @@ def closing(ratio: Ratio) -> str:
     return f"{ratio.model} is {times} times {ratio.verdict} than {ratio.reference}."
 
 
+_TOO_WIDE = 10.0
+
+
 def span(ratio: Interval) -> str:
-    """The limits of a ratio: ``"0.981x to 1.024x"``."""
+    """The limits of a ratio: ``"0.981x to 1.024x"``; of one that tells nothing, how wide it is."""
+    if max(ratio.high, 1 / ratio.low) > _TOO_WIDE:
+        return f"more than {_TOO_WIDE:.0f}x either way, so this run tells nothing of small ratios"
     return f"{ratio.low:.3f}x to {ratio.high:.3f}x"
 
 

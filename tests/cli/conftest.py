@@ -165,5 +165,5 @@ def asked(
         return LatencyRun(found, ratios, Interval(0.98, 1.0, 1.02), ("a remark.",))
 
     monkeypatch.setattr("archstat.measure.latency.runs.measure", measure)
-    monkeypatch.setattr("archstat.cli.bench_grid.check_named", lambda models: None)
+    monkeypatch.setattr("archstat.cli.bench_grid.check_model", lambda *given, **options: None)
     return calls

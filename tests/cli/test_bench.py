@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from archstat.errors import UnknownModelError
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.machine import this_machine
 from archstat.measure.latency.store import LatencyStore
@@ -202,6 +203,22 @@ def test_failure_prints_nothing_and_keeps_what_was_finished(archstat, asked, sto
     assert kept(store) == ["ab"]
 
 
+def test_models_that_fail_are_rows_below_those_that_are_measured(archstat, asked, monkeypatch):
+    def check(model, input, *, alone):
+        assert (input, alone) == (None, False)
+        if model == "nope":
+            raise UnknownModelError("There is no network 'nope' in the zoo.")
+
+    monkeypatch.setattr("archstat.cli.bench_grid.check_model", check)
+    done = archstat("bench", "nope", "ab", "abcd", "-f", "csv")
+    assert (done.code, done.err) == (2, "archstat: 1 of 3 models failed: nope.\n")
+    rows = list(csv.DictReader(done.out.splitlines()))
+    assert [(row["model"], row["failed"]) for row in rows] == [
+        ("ab", ""), ("abcd", ""), ("nope", "There is no network 'nope' in the zoo."),
+    ]  # fmt: skip
+    assert [call.models for call in asked] == [("ab", "abcd")]
+
+
 # -- wrong requests ----------------------------------------------------------------------------
 
 
@@ -252,7 +269,7 @@ def test_misspelt_model_is_told_before_processes_start(
         raise AssertionError("measuring has begun")
 
     monkeypatch.setattr("archstat.measure.latency.runs.measure", started)
-    done = archstat("bench", "resnet18", model)
+    done = archstat("bench", model)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert message in done.err
     assert not store.exists()

@@ -1,23 +1,24 @@
-"""Medians, percentiles and intervals over processes, on the scale of logarithms.
+"""Medians, percentiles and 95 % intervals over processes and turns.
 
-The model of a measured time is
+Calls in a row are alike, so the unit is the turn of a process, never the call. The model of what a
+turn gives (the logarithm of a ratio or of a median, or a share) is
 
-    log t(process, turn) = level + process effect + turn effect + rest
+    value(process, turn) = level + process effect + machine at the time + rest
 
 Fresh processes of the same program differ for their whole life (where memory came to lie), and a
-shared machine differs for seconds. The processes take turns, so that every cycle of turns sees
-them all at about the same time: the spread of processes gives the first part of the variance, that
-of cycles the second, with fewer cycles where neighbouring ones are alike. Degrees of freedom are
-Satterthwaite's (Biometrics Bulletin 2, 1946), the limits Student's at 95 %.
+shared machine differs for seconds. The spread of processes gives the first part of the variance;
+turns in order of time, each less its process's level, give the second, as fewer turns where
+neighbours are alike. The limits are Student's at 95 %, for each part by its own degrees of freedom.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, zip_longest
 
 from archstat.measure.latency.measurement import Interval
 
@@ -74,7 +75,7 @@ def fast_mode(ordered: Sequence[float]) -> FastMode | None:
 
 
 def interval_over(processes: Sequence[Sequence[float]]) -> Interval:
-    """The interval of positive times or ratios, from a median a turn of each process.
+    """The interval of positive times or ratios, from one value a turn of each process.
 
     The middle is the geometric mean of the processes' medians. One process, or one turn of each,
     lacks a part of the variance; a single value has an interval of no width.
@@ -84,29 +85,81 @@ def interval_over(processes: Sequence[Sequence[float]]) -> Interval:
     """
     logs = [[math.log(value) for value in turns] for turns in processes if turns]
     levels = [statistics.median(turns) for turns in logs]
-    middle = statistics.fmean(levels)
-    parts: list[tuple[float, float]] = []
+    parts = _of_machine(logs, levels)
     if len(levels) > 1:
         parts.append((statistics.variance(levels) / len(levels), len(levels) - 1))
-    cycles = [statistics.fmean(cycle) for cycle in zip(*logs, strict=False)]
-    if len(cycles) > 1:
-        parts.append(_mean_of_cycles(cycles))
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return Interval(*(math.exp(middle),) * 3)
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts if part)
-    reach = student(freedom) * math.sqrt(variance)
+    middle, reach = statistics.fmean(levels), _reach(parts)
     return Interval(*(math.exp(middle + side * reach) for side in (-1, 0, 1)))
 
 
-def _mean_of_cycles(cycles: Sequence[float]) -> tuple[float, float]:
-    """The variance of the mean of successive cycles, and its degrees of freedom.
+# Processes of one program differ by less; what differs by more is the machine, and was sampled.
+_MOST_APART = 1.25
 
-    A process's level is a median, which one stalled turn does not move: its cycle is clipped.
+
+def interval_of_median(processes: Sequence[Sequence[Sequence[float]]]) -> Interval:
+    """The interval of the median of all samples, which is its middle.
+
+    It is the wider, on either side, of two: that over the medians of turns, which knows how
+    processes differ, and the percentiles between which the true median lies by the spread of each
+    turn's share of samples below the median (Woodruff, JASA 47, 1952), which knows how often the
+    machine changes its speed. It reaches down to a fast mode, and not beyond what was sampled.
+
+    Args:
+        processes: for each process and turn, ascending samples; at least one.
     """
-    kept = clipped(cycles)
+    known = [[turn for turn in turns if turn] for turns in processes if any(turns)]
+    ordered = sorted(chain.from_iterable(chain.from_iterable(known)))
+    middle = percentile(ordered, 0.5)
+    reach = _reach_of_shares(known)
+    over = interval_over([[percentile(turn, 0.5) for turn in turns] for turns in known])
+    low = min(over.low, percentile(ordered, max(0.0, 0.5 - reach)))
+    high = max(over.high, percentile(ordered, min(1.0, 0.5 + reach)))
+    if fast := fast_mode(ordered):
+        # Turns that agree on the slow mode know nothing of how often the other one comes.
+        low = min(low, fast.middle_ms)
+    first, last = ordered[0] / _MOST_APART, ordered[-1] * _MOST_APART
+    return Interval(max(low, first), middle, min(high, last))
+
+
+def _reach_of_shares(processes: Sequence[Sequence[Sequence[float]]]) -> float:
+    """Half of the interval of the mean share of samples below the median of their process."""
+    shares = []
+    for turns in processes:
+        middle = percentile(sorted(chain.from_iterable(turns)), 0.5)
+        shares.append([_share_below(middle, turn) for turn in turns])
+    parts = _of_machine(shares, list(map(statistics.fmean, shares)))
+    return _reach(parts)
+
+
+def _share_below(value: float, ordered: Sequence[float]) -> float:
+    """The share of ascending samples below a value; those equal to it count by half."""
+    return (bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 / len(ordered)
+
+
+def _reach(parts: Sequence[tuple[float, float]]) -> float:
+    """Half of an interval, from the parts of its variance and their degrees of freedom.
+
+    Each part has its own point of Student's distribution: common degrees of freedom would be
+    many, and the interval too narrow, just where the processes happen to agree.
+    """
+    return math.hypot(*(student(degrees) * math.sqrt(part) for part, degrees in parts))
+
+
+def _of_machine(
+    processes: Sequence[Sequence[float]], levels: Sequence[float]
+) -> list[tuple[float, float]]:
+    """The variance of the mean of turns in order, less their levels; none of one turn each.
+
+    A level is a median, which one stalled turn does not move: its turn is clipped.
+    """
+    away = [[v - level for v in turns] for turns, level in zip(processes, levels, strict=True)]
+    series = [value for cycle in zip_longest(*away) for value in cycle if value is not None]
+    if len(series) == len(levels):
+        return []
+    kept = clipped(series)
     alone = independent(kept)
-    return statistics.variance(kept) / alone, max(1.0, alone - 1)
+    variance = sum(value**2 for value in kept) / (len(kept) - len(levels))
+    return [(variance / alone, max(1.0, alone - len(levels)))]
 
 
 def clipped(values: Sequence[float]) -> list[float]:
@@ -117,16 +170,20 @@ def clipped(values: Sequence[float]) -> list[float]:
     return [min(max(value, middle - reach), middle + reach) for value in values]
 
 
+_FEWEST_IN_SERIES = 4
+
+
 def independent(values: Sequence[float]) -> float:
     """How many independent values a series is worth, by its correlation with its successor.
 
-    At least 1: a machine that changed once during the run has been seen in one change only.
+    The correlation is freed of its bias in short series (Kendall, Biometrika 41, 1954). At least 1:
+    a machine that changed once during the run has been seen in one change only.
     """
-    mean = statistics.fmean(values)
+    count, mean = len(values), statistics.fmean(values)
     away = [value - mean for value in values]
     whole = sum(distance**2 for distance in away)
-    if not whole:
-        return float(len(values))
-    alike = sum(a * b for a, b in pairwise(away)) / whole
-    alike = max(0.0, alike)
-    return max(1.0, len(values) * (1 - alike) / (1 + alike))
+    if not whole or count < _FEWEST_IN_SERIES:
+        return float(count)
+    alike = (count * sum(a * b for a, b in pairwise(away)) / whole + 1) / (count - 3)
+    alike = min(1.0, max(0.0, alike))
+    return max(1.0, count * (1 - alike) / (1 + alike))

@@ -11,10 +11,20 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
-from archstat.measure.latency.intervals import FastMode, fast_mode, interval_over, percentile
+from archstat.measure.latency.intervals import (
+    FastMode,
+    fast_mode,
+    interval_of_median,
+    interval_over,
+    percentile,
+)
 from archstat.measure.latency.measurement import Interval, Timing, Verdict
+
+_T = TypeVar("_T")
 
 # Of one model in one slot: ms a call, by phase.
 Samples = Mapping[str, Sequence[float]]
@@ -43,11 +53,10 @@ def slots(models: int, reference: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """What a turn adds up to in the main phase: by model, and the noise of the reference."""
+    """What a turn gives in the main phase: by model, ascending samples and the ratio; the noise."""
 
-    medians: tuple[float, ...]
+    ordered: tuple[list[float], ...]
     ratios: tuple[float, ...]
-    samples: tuple[int, ...]
     noise: float
 
 
@@ -77,15 +86,15 @@ class Tally:
 
     def samples(self, model: int) -> int:
         """How many samples of a model there are, of one phase."""
-        return sum(entry.samples[model] for sums in self._sums.values() for entry in sums)
+        return sum(len(entry.ordered[model]) for sums in self._sums.values() for entry in sums)
 
     def per_process(self, model: int) -> tuple[tuple[float, ...], ...]:
         """The medians of the turns of each process, in ms, of the main phase."""
-        return self._each(lambda entry: entry.medians[model])
+        return self._each(lambda entry: statistics.median(entry.ordered[model]))
 
     def interval(self, model: int) -> Interval:
         """The interval of a model's median, in ms, of the main phase."""
-        return interval_over(self.per_process(model))
+        return interval_of_median(self._each(lambda entry: entry.ordered[model]))
 
     def ratio(self, model: int) -> Interval:
         """The time of a model over the reference's, the mean of the two runs around it."""
@@ -98,26 +107,19 @@ class Tally:
     def timing(self, model: int, phase: str) -> Timing:
         """One phase of a model, of which there is at least one sample."""
         by_turn = [
-            [list(self._samples(turn, model, phase)) for turn in turns]
+            [sorted(self._samples(turn, model, phase)) for turn in turns]
             for turns in self._turns.values()
         ]
-        ordered = self._ordered(model, phase)
+        ordered = _merged(by_turn)
         p5, p25, p50, p75, p95 = (percentile(ordered, s) for s in (0.05, 0.25, 0.5, 0.75, 0.95))
-        interval = interval_over([list(map(statistics.median, turns)) for turns in by_turn])
-        if fast := fast_mode(ordered):
-            # Turns that agree on the slow mode know nothing of how often the other one comes.
-            interval = replace(interval, low=min(interval.low, fast.middle_ms))
+        interval = interval_of_median(by_turn)
         return Timing(phase, p5, p50, p95, p75 - p25, interval, len(ordered), len(by_turn))
 
     def fast_mode(self, model: int) -> FastMode | None:
         """The fast mode of a model's samples of the main phase; see `intervals.fast_mode`."""
-        return fast_mode(self._ordered(model, self.main_phase))
+        return fast_mode(_merged(self._each(lambda entry: entry.ordered[model])))
 
-    def _ordered(self, model: int, phase: str) -> list[float]:
-        turns = (turn for turns in self._turns.values() for turn in turns)
-        return sorted(ms for turn in turns for ms in self._samples(turn, model, phase))
-
-    def _each(self, value: Callable[[_Sum], float]) -> tuple[tuple[float, ...], ...]:
+    def _each(self, value: Callable[[_Sum], _T]) -> tuple[tuple[_T, ...], ...]:
         return tuple(tuple(map(value, sums)) for sums in self._sums.values())
 
     def _sum(self, turn: Turn) -> _Sum:
@@ -130,11 +132,10 @@ class Tally:
             place = self.slots.index(model)
             away = statistics.median(row[place] - (row[0] + row[-1]) / 2 for row in logs)
             ratios.append(math.exp(away))
-        found = [list(self._samples(turn, m, self.main_phase)) for m in range(self.models)]
+        found = (sorted(self._samples(turn, m, self.main_phase)) for m in range(self.models))
         return _Sum(
-            medians=tuple(map(statistics.median, found)),
+            ordered=tuple(found),
             ratios=tuple(ratios),
-            samples=tuple(map(len, found)),
             noise=math.exp(statistics.median(row[-1] - row[0] for row in logs)),
         )
 
@@ -143,6 +144,10 @@ class Tally:
             for slot, samples in zip(self.slots, entry.slots, strict=True):
                 if slot == model:
                     yield from samples[phase]
+
+
+def _merged(processes: Sequence[Sequence[Sequence[float]]]) -> list[float]:
+    return sorted(chain.from_iterable(chain.from_iterable(processes)))
 
 
 def verdict(ratio: Interval, noise: Interval) -> Verdict:

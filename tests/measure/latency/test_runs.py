@@ -174,7 +174,8 @@ def test_equal_processes_end_the_run_before_the_budget(world):
 def test_a_minimum_is_taken_beyond_the_budget(world):
     world.build_s = 60
     run = world.measure(budget_s=10)
-    assert run.measurements[1].rule == "minimum of 9 samples (beyond 10 s)"
+    told = run.measurements[1].rule
+    assert told == "minimum of 3 turns a process (beyond 10 s)"
     assert all(m.main.samples >= 9 for m in run.measurements)
 
 

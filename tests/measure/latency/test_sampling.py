@@ -11,6 +11,7 @@ from archstat.measure.latency.sampling import (
     SLOT_NS,
     TURN_NS,
     Plan,
+    blocks_of,
     plan_for,
     rounds_in_turn,
     settle,
@@ -97,3 +98,11 @@ def test_a_turn_settles_by_a_call_that_is_not_counted(virtual_clock, virtual_sub
     subject = virtual_subject(virtual_clock(), 5)
     settle(subject, plan)
     assert subject.calls == calls
+
+
+def test_blocks_that_take_far_too_long_are_fewer(virtual_clock, virtual_subject):
+    clock = virtual_clock()
+    subject = virtual_subject(clock, MILLISECOND, 100 * MILLISECOND)
+    # The third begins after 101 ms, the fourth would after 201, beyond the 160 ms of a slot.
+    assert blocks_of(subject.call, clock, 1, 25) == [1, 100, 100]
+    assert blocks_of(subject.call, clock, 4, 25) == [100]
