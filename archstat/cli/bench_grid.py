@@ -78,7 +78,6 @@ class Sweep:
 
     Raises:
         SpecError: no models, or no time.
-        LatencyStoreError: a store that cannot be appended to.
     """
 
     def __init__(
@@ -96,8 +95,6 @@ class Sweep:
         self.budget_s = budget_of(budget)
         self.reference = reference_row(models, reference or 0)
         self.store = LatencyStore(store_path()) if keeps else None
-        if self.store is not None:
-            self.store.check()
 
     def leave_out(self, attempts: Attempts) -> None:
         """Measure only the models of which no attempt failed.
@@ -114,10 +111,13 @@ class Sweep:
         What is left of the budget is shared evenly among the conditions that are left.
 
         Raises:
+            LatencyStoreError: a store that cannot be appended to.
             KeyboardInterrupt: interrupted before there was anything to tell.
         """
         from archstat.measure.latency.runs import measure
 
+        if self.store is not None:
+            self.store.check()
         if len(self.grid) > 1 and (warning := too_many(len(self.grid), self.budget_s)):
             print(warning, file=sys.stderr)
         clock, left = WallClock(), self.budget_s
