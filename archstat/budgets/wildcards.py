@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archstat import zoo
 from archstat.errors import SpecError
-from archstat.models.users_code import candidates
+from archstat.models.users_code import candidates, models_told
 
 _SIGNS = frozenset("*?[")
 
@@ -40,11 +40,13 @@ def matching(model: str, folder: Path) -> list[str]:
         names = [
             f"{module}:{name}"
             for module, path in _modules(before, folder)
-            for name in candidates(path)
-            if fnmatchcase(name, after)
+            for name in _reached(path, after)
         ]
     if not names:
         where = f"in {before}" if colon else "of the zoo"
+        if colon and after == "*":
+            raise SpecError(f"{model!r} matches nothing: no class {where} has a base, and no "
+                            "function an annotation as a model; name one.")  # fmt: skip
         raise SpecError(f"{model!r} matches nothing: no name {where} is like {after!r}.")
     return [f"{name}{comma}{options}" for name in names]
 
@@ -59,8 +61,15 @@ def silent(model: str, folder: Path) -> list[str]:
     return [
         module
         for module, path in (_modules(before, folder) if before else ())
-        if not any(fnmatchcase(name, after) for name in candidates(path))
+        if not _reached(path, after)
     ]
+
+
+def _reached(path: Path, pattern: str) -> list[str]:
+    """The names of a file that are like a pattern; ``*`` by itself stands for its models."""
+    if pattern == "*":
+        return models_told(path)
+    return [name for name in candidates(path) if fnmatchcase(name, pattern)]
 
 
 def _modules(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:

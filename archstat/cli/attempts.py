@@ -38,8 +38,7 @@ class Attempts:
                     raise
                 self.failed[number] = error
         if self.models and not made:
-            reasons = " ".join(f"{model}: {error}" for model, error in self._reasons())
-            raise FailedModelsError(f"all {len(self.models)} models failed. {reasons}")
+            raise FailedModelsError(f"all {len(self.models)} models failed{self._in_lines()}")
         return made
 
     def place(self, number: int) -> int:
@@ -55,6 +54,13 @@ class Attempts:
     def left(self) -> list[str]:
         """The models that did not fail."""
         return [model for number, model in enumerate(self.models) if number not in self.failed]
+
+    def _in_lines(self) -> str:
+        """A line a model with its reason; one reason that all of them share stands alone."""
+        told = [(model, str(error)) for model, error in self._reasons()]
+        if len({reason for _, reason in told}) == 1:
+            return f": {told[0][1]}"
+        return ".\n" + "\n".join(f"{model}: {reason}" for model, reason in told)
 
     def _reasons(self) -> list[tuple[str, ArchstatError]]:
         return [(self.models[number], error) for number, error in self.failed.items()]

@@ -61,25 +61,39 @@ def diff(
     Layers are aligned by path, then by type and shapes. Two models, two files of models, or one
     model or lock file at two git revisions (--base). A difference is not a failure: exit code 0.
     """
-    from archstat.analyses import COLUMNS
-    from archstat.budgets.rules import FURTHER_COLUMNS
     from archstat.differences.difference import differences
-    from archstat.tables.diff import raw_table, remarks
-    from archstat.tables.diff_shown import USUAL, views
+    from archstat.tables.diff import raw_table, remarks, with_texts
+    from archstat.tables.diff_shown import views
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
-    chosen, added = chosen_columns(columns, (*COLUMNS, *FURTHER_COLUMNS), first="")
-    keys = chosen[1:] if chosen else None
-    if added and not destination.is_raw:
-        keys = [*USUAL, *added]
+    keys, texts = _chosen(columns, destination.is_raw)
     graphs = graphs_for(no_cache)
     before, after = _both(sides, base, head, options.shapes(input, resolution), batch, graphs)
     found = differences(before, after)
     raw = destination.is_raw
-    destination.write(*([raw_table(found, keys, top)] if raw else views(found, keys, top)))
+    destination.write(*([with_texts(raw_table(found, keys, top), texts)] if raw else
+                        views(found, keys, top, texts)))  # fmt: skip
     tell_of_cache(graphs, len(sides), raw)
     refuse_incomplete(_unknown_ops((*before, *after)), strict, remarks(found))
+
+
+def _chosen(text: str | None, raw: bool) -> tuple[list[str] | None, list[str]]:
+    """The figures of models, None for the usual ones, and the other columns that were chosen.
+
+    A heading such as ``params_change`` stands for its figure.
+    """
+    from archstat.tables.diff import FIGURES, raw_columns
+    from archstat.tables.diff_shown import TOTAL_COLUMNS, USUAL
+
+    figures = {column.key for column in FIGURES}
+    known = (*FIGURES, *TOTAL_COLUMNS, *raw_columns([*figures]))
+    chosen, added = chosen_columns(text, known, first="")
+    if chosen is None:
+        return [*USUAL, *added] if added and not raw else None, []
+    named = [key if key in figures else key.rpartition("_")[0] for key in chosen]
+    keys = [key for key in named if key in figures]
+    return keys, [key for key, name in zip(chosen, named, strict=True) if name not in figures]
 
 
 def _both(

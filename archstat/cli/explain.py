@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,11 +59,14 @@ def explain(
     Of a model's module, of the whole model as sums, or of one layer of a layer list:
     --layers 3x3,3x3/2 2. csv and json hold the convention and the source of each figure.
     """
-    from archstat.tables.explain import COLUMNS
+    from archstat.tables.explain import COLUMNS, KNOWN_FIGURES, only
 
     check_options(context, Rule("--channels", needs="--layers"))
     destination = Destination(format, output)
-    view = View(destination, COLUMNS, columns, first="figure")
+    view = View(destination, (*COLUMNS, *KNOWN_FIGURES), columns, first="figure")
+    names = {column.key for column in KNOWN_FIGURES}
+    figures = [key for key in (*(view.chosen or ()), *view.added) if key in names]
+    view.chosen, view.added = _but(names, view.chosen or ()), _but(names, view.added) or []
     if layers:
         if len(layers) > 1 or module is not None:
             raise SpecError("explain takes one layer list and the number of one of its layers.")
@@ -78,10 +81,18 @@ def explain(
         found = report(graphs(model, input or None, batch), model)
         explained = explained_of(found, module or "")
         tell_of_cache(graphs, 1, view.is_raw)
+    if figures and len(figures) < len(names):
+        explained = only(explained, figures)
     if destination.is_screen and view.leaves_choice and not view.added:
         destination.write_text(as_text(explained, _width(destination)))
     else:
         show(explained.table, view, None if view.is_raw else _FOR_READERS, ())
+
+
+def _but(figures: Collection[str], keys: Sequence[str]) -> list[str] | None:
+    """The keys that are columns, where there is any but that of the figures."""
+    left = [key for key in keys if key not in figures]
+    return left if left not in ([], ["figure"]) else None
 
 
 def _of_layers(text: str, layer: str | None, input: list[str], channels: int | None) -> Explained:

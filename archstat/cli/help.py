@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
@@ -12,9 +13,20 @@ INPUT, CHOOSE, MEASURING = "Input", "Choose and order", "Measuring"
 OUTPUT, OTHER = "Output", "Other"
 _PANELS = (_ARGUMENTS, OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
 
+# The name of the command that runs.
+RUNNING: ContextVar[str] = ContextVar("running", default="COMMAND")
+
 
 class Command(TyperCommand):
     """A command whose options stand in groups, its epilog holding an example a line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, its name being known to messages meanwhile."""
+        token = RUNNING.set(str(self.name))
+        try:
+            return super().invoke(ctx)
+        finally:
+            RUNNING.reset(token)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """``[OPTIONS] MODEL...``: arguments as their metavars, in brackets if they may lack."""

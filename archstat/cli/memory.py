@@ -94,7 +94,8 @@ def memory(
 
     budget = None if fits is None else parse_bytes(fits)
     on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
-    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort, top=top)
+    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
+                top=top, largest="training_memory_bytes")  # fmt: skip
     settings = Plan(
         optimizer.lower(), dtype and short_dtype(dtype), amp, kernels.lower()
     ).settings()

@@ -17,7 +17,7 @@ from archstat.cli.help import INPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, draw, page_or_print
 from archstat.cli.progress import working
-from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.cli.screen import View, arranged, refuse_incomplete, show
 from archstat.errors import DisagreementError, InputError, SpecError
 from archstat.result import Table, notes_of
 from archstat.units import format_shape, parse_shape
@@ -163,7 +163,8 @@ def rf(
         several = len(networks) + len(attempts.failed) > 1
         table = _table(networks, several, at, place, advise, every, destination.is_raw)
         finish = partial(_draw, plot, networks, at, place)
-    view = View(destination, table.columns, columns, sort, top=top)
+    view = View(destination, table.columns, columns, sort, top=top, largest="receptive_field")
+    table = arranged(table, view)
     slips = [slip for network in networks for slip in network.slips]
     table = replace(table, notes=(*table.notes, *notes_of(slips)))
     table = attempts.told(for_screen(table) if view.leaves_choice else table, view)

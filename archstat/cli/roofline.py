@@ -95,8 +95,8 @@ def roofline(
     roof = _roof(models, device, device_file, short_dtype(dtype), fusion, measure)
     specs = models or []
     several = len(specs) > 1
-    order = sort or ("-time_floor_ms" if top else None)
-    view = View(destination, _known(several, every), columns, order, top=top)
+    known = _known(several, every)
+    view = View(destination, known, columns, sort, top=top, largest="time_floor_ms")
     check_plot(plot)
     graphs, shapes, attempts = (
         graphs_for(no_cache),

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from archstat.cli.help import RUNNING
 from archstat.cli.output import Destination
 from archstat.errors import ColumnError, IncompleteCountError
 from archstat.hints import as_known, did_you_mean
+from archstat.reporters.to_console import heading
 from archstat.result import RATIO_SUFFIX, Cell, Column, Note, Table, notes_of
 
 
@@ -25,7 +27,7 @@ def chosen_columns(
         ColumnError: a key that no column has.
     """
     keys = [key.strip() for key in (text or "").split(",") if key.strip()]
-    plain = [_known(key.removeprefix("+"), known) for key in keys if key != _ALL]
+    plain = [known_key(key.removeprefix("+"), known) for key in keys if key != _ALL]
     if text is not None and all(key.startswith("+") for key in keys):
         return None, plain
     if _ALL in keys:
@@ -42,16 +44,25 @@ def sort_key(text: str | None, known: Sequence[Column]) -> tuple[str, bool] | No
     Raises:
         ColumnError: a key that no column has.
     """
-    return None if text is None else (_known(text.removeprefix("-"), known), text.startswith("-"))
+    return (
+        None if text is None else (known_key(text.removeprefix("-"), known), text.startswith("-"))
+    )
 
 
-def _known(key: str, known: Sequence[Column]) -> str:
-    names = [column.key for column in known]
-    if as_known(key, names) in names:
-        return as_known(key, names)
-    hint = did_you_mean(key, names)
+def known_key(name: str, known: Sequence[Column]) -> str:
+    """The key of the column that goes by a name: its key or, on a screen, its heading.
+
+    Raises:
+        ColumnError: no column does; the message has the nearest, and the command that lists them.
+    """
+    keys = [column.key for column in known]
+    headings = {heading(column): column.key for column in reversed(known)}
+    for names in (dict(zip(keys, keys, strict=True)), headings):
+        if (found := as_known(name, names)) in names:
+            return names[found]
     raise ColumnError(
-        f"There is no column {key!r}.{hint} `archstat columns COMMAND` lists those of a command."
+        f"There is no column {name!r}.{did_you_mean(name, keys)} "
+        f"`archstat columns {RUNNING.get()}` lists all of them."
     )
 
 
@@ -62,6 +73,7 @@ class View:
         destination: the checked format and file.
         known: the columns that the table will have.
         columns, sort, top: the options of these names.
+        largest: the key that `top` goes by without `sort`, where the table has it.
         first: the key that stands in front of chosen ones; by default the first column's.
 
     Raises:
@@ -76,8 +88,11 @@ class View:
         sort: str | None = None,
         first: str | None = None,
         top: int | None = None,
+        largest: str = "",
     ) -> None:
         self.destination = destination
+        if top is not None and sort is None and any(one.key == largest for one in known):
+            sort = f"-{largest}"
         first = known[0].key if first is None else first
         self.chosen, self.added = chosen_columns(columns, known, first)
         self.order, self.top = sort_key(sort, known), top
@@ -116,11 +131,7 @@ def show(
     Raises:
         OutputError: the file cannot be written.
     """
-    if view.order is not None or view.top is not None:
-        end = len(table) - totals
-        order = table.order(*view.order) if view.order else range(len(table))
-        body = [row for row in order if row < end][: view.top]
-        table = table.take([*body, *range(end, len(table))])
+    table = arranged(table, view, totals)
     if not view.leaves_choice:
         shown, needed = view.chosen, ()
     keys = table.keys() if shown is None else shown
@@ -131,6 +142,17 @@ def show(
     if conventions and not view.is_raw:
         selected = with_conventions(selected)
     view.destination.write(transposed(selected, raw=view.is_raw) if transpose else selected)
+
+
+def arranged(table: Table, view: View, totals: int = 0) -> Table:
+    """The table sorted and cut to its first rows as a view says, which is then done."""
+    if view.order is None and view.top is None:
+        return table
+    end = len(table) - totals
+    order = table.order(*view.order) if view.order else range(len(table))
+    body = [row for row in order if row < end][: view.top]
+    view.order = view.top = None
+    return table.take([*body, *range(end, len(table))])
 
 
 def _with_ratios(shown: Table, whole: Table) -> Table:

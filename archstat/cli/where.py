@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archstat.cli.screen import known_key
 from archstat.errors import SpecError
-from archstat.hints import as_known, did_you_mean
 from archstat.result import Cell, Column, Table
 from archstat.units import parse_bytes, parse_count
 
-_CONDITION = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|==|=|<|>)\s*(\S.*)")
+_CONDITION = re.compile(r"\s*([A-Za-z][\w. -]*?)\s*(<=|>=|!=|==|=|<|>)\s*(\S.*)")
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
     **{"=": operator.eq, "==": operator.eq, "!=": operator.ne},
@@ -40,7 +40,8 @@ def conditions(texts: Sequence[str], known: Sequence[Column]) -> list[Condition]
     """The conditions that texts hold, several in one joined by ``and``.
 
     Raises:
-        SpecError: not ``KEY<VALUE`` with a column, a sign and a value of its unit.
+        SpecError: not ``KEY<VALUE`` with a sign and a value of the column's unit.
+        ColumnError: there is no such column.
     """
     return [_condition(part, known) for text in texts for part in re.split(r"\band\b", text)]
 
@@ -49,11 +50,8 @@ def _condition(text: str, known: Sequence[Column]) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise SpecError(f"--where {text.strip()!r} is no condition; write one {_EXAMPLE}.")
-    names = [column.key for column in known]
-    key, sign, value = as_known(match[1], names), match[2], match[3].strip()
-    if key not in names:
-        raise SpecError(f"--where: there is no column {key!r}.{did_you_mean(key, names)}")
-    column = known[names.index(key)]
+    key, sign, value = known_key(match[1], known), match[2], match[3].strip()
+    column = next(column for column in known if column.key == key)
     if column.unit == "pixels":
         raise SpecError(f"--where: {key} has a number an axis, which is not compared.")
     if column.unit == "text":

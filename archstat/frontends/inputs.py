@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -124,6 +125,15 @@ def working_inputs(root: nn.Module, batch: int, refused: Inputs = ()) -> Inputs 
             continue
         return specs
     return None
+
+
+def one_each(root: nn.Module, given: Inputs) -> Inputs | None:
+    """An input for each argument of a forward that takes more than were given; None of others."""
+    names, _ = _required_arguments(root)
+    if len(names) <= max(1, len(given)):
+        return None
+    shapes = [*given, *given[-1:] * (len(names) - len(given))]
+    return tuple(replace(one, name=name) for one, name in zip(shapes, names, strict=True))
 
 
 def _required_arguments(root: nn.Module) -> tuple[list[str], bool]:

@@ -188,7 +188,7 @@ def _graph_of_source(
 def _captured(
     module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
 ) -> Graph:
-    from archstat.frontends.inputs import tensors_for, working_inputs
+    from archstat.frontends.inputs import one_each, tensors_for, working_inputs
     from archstat.frontends.module import capture_call, unwrapped
 
     root = unwrapped(module)
@@ -205,10 +205,16 @@ def _captured(
             except ArchstatError as failed:
                 refused = error if isinstance(failed, BuildError) else failed
         working = working_inputs(root, batch, specs)
+        several = one_each(root, specs) if working is None else None
+        if several is not None:
+            told = f"{error}. Give a shape for each input, such as {Call(several)}"
+            raise InputError(told) from cause
         if working is None or working == specs:
             raise refused from cause
         own = source is not None and (source.spec.input or source.spec.resolution)
-        raise InputError(f"{error}. {_meant(specs[0], working, bool(own))}") from cause
+        option = None if source is None else source.size_option(root)
+        meaning = _meant(specs[0], working, bool(own), option)
+        raise InputError(f"{error}. {meaning}") from cause
 
 
 def _for_real(
@@ -235,22 +241,33 @@ def _for_real(
 
 
 def _no_input(module: nn.Module, title: str, batch: int) -> InputError:
-    from archstat.frontends.inputs import working_inputs
+    from archstat.frontends.inputs import one_each, working_inputs
 
     working = working_inputs(module, batch)
     if working is None:
-        usual = Call((InputSpec((3, 224, 224)),))
-        return InputError(f"{title} has no default input; give its shape, such as {usual}")
+        usual = (InputSpec((3, 224, 224)),)
+        several = one_each(module, usual)
+        wanted = "its shape" if several is None else "a shape for each input"
+        call = Call(several or usual)
+        return InputError(f"{title} has no default input; give {wanted}, such as {call}")
     return InputError(f"{title} has no default input; this model runs with: {Call(working)}")
 
 
-def _meant(given: InputSpec, working: tuple[InputSpec, ...], is_specs_own: bool) -> str:
-    """A sentence on what works, and on what was probably meant by an input."""
+def _meant(
+    given: InputSpec, working: tuple[InputSpec, ...], is_specs_own: bool, option: str | None
+) -> str:
+    """A sentence on what works, and on what was probably meant by an input.
+
+    `option` is what builds the network for another size of images.
+    """
     first = working[0]
     has_batch = given.shape[1:] == first.shape
     call: object = Call(working, given.shape[0] if has_batch else 1)
     if is_specs_own:
         call = " ".join(f"input={spec}" for spec in working) + " in place of the spec's own"
+    if option and given.shape[:1] == first.shape[:1] and len(set(given.shape[1:])) == 1:
+        built = f"MODEL,{option}={given.shape[-1]} builds it for this size"
+        return f"{built}; as it is, it runs with: {call}"
     if has_batch:
         return f"Leave the batch out: {call}"
     if given.shape != first.shape and given.shape == (*first.shape[1:], *first.shape[:1]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from archstat.models.specs import PROGRAMS, Spec
 from archstat.models.users_code import load_attribute
 from archstat.units import InputSpec, parse_input
 
+# What constructors call the side of the images that they are built for.
+SIZE_OPTIONS = ("image_size", "img_size")
 _NOT_A_MODULE = "is of type {type}, not a torch.nn.Module; name a class, instance or factory."
 
 
@@ -72,6 +74,15 @@ class Source:
             raise
         except (Exception, SystemExit) as error:
             raise BuildError(f"{self.spec.text} does not build: {shortened(error)}") from error
+
+    def size_option(self, model: Any) -> str | None:
+        """The option that says for which size of images the network is built, if it has one."""
+        taken: Iterable[str] = inspect.signature(type(model)).parameters
+        if self.spec.scheme == "zoo":
+            taken = zoo.entry(self.spec.target).options
+        elif self.spec.scheme == "python" and self.spec.attribute != type(model).__name__:
+            return None
+        return next((option for option in SIZE_OPTIONS if option in taken), None)
 
     def changed(self, change: Callable[[Any], Any]) -> Source:
         """The same source with `change` applied to what it builds."""
@@ -152,7 +163,19 @@ def _from_zoo(spec: Spec) -> Source:
     channels = options.get("in_channels", options.get("in"))
     if channels is not None and channels.isdigit() and int(channels):
         default = InputSpec((int(channels), *default.shape[1:]))
+    sides = {key: int(size) for key, size in spec.options if key in SIZE_OPTIONS and size.isdigit()}
+    default = _sized(default, sides)
     return Source(spec, factory, lambda model: (default,))
+
+
+def _sized(default: InputSpec, options: Mapping[str, Any]) -> InputSpec:
+    """An input of the size that the network is built for, where an option says that."""
+    size = next((options[key] for key in SIZE_OPTIONS if key in options), None)
+    sides = size if isinstance(size, (tuple, list)) else [size] * (len(default.shape) - 1)
+    fits = len(sides) == len(default.shape) - 1
+    if not (fits and all(isinstance(side, int) and side > 0 for side in sides)):
+        return default
+    return replace(default, shape=(default.shape[0], *sides))
 
 
 def _from_timm(spec: Spec) -> Source:
@@ -167,11 +190,7 @@ def _from_timm(spec: Spec) -> Source:
     def default_inputs(model: Any) -> tuple[InputSpec, ...]:
         config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
         channels, *sides = config.get("input_size", (3, 224, 224))
-        if "img_size" in options:
-            # what the option made of the model, else the option itself
-            size = getattr(getattr(model, "patch_embed", None), "img_size", options["img_size"])
-            sides = list(size) if isinstance(size, (tuple, list)) else [size, size]
-        return (InputSpec((options.get("in_chans", channels), *sides)),)
+        return (_sized(InputSpec((options.get("in_chans", channels), *sides)), options),)
 
     def factory() -> Any:
         return timm.create_model(f"{name}{dot}{tag}", pretrained=False, **options)
@@ -196,7 +215,7 @@ def _from_torchvision(spec: Spec) -> Source:
         trained = models.get_model_weights(name)
         sizes = [_keyword(entry.transforms, "crop_size") for entry in trained]
         side = min((size for size in sizes if size), default=224)
-        return (InputSpec((3, side, side)),)
+        return (_sized(InputSpec((3, side, side)), options),)
 
     def factory() -> Any:
         with warnings.catch_warnings():

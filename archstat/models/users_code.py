@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,46 @@ def model_classes(path: Path) -> list[str]:
                 if any(base.endswith(_MODULES) or base in found for base in bases):
                     found.append(node.name)
     return [name for name in found if not name.startswith("_")]
+
+
+def models_told(path: Path) -> list[str]:
+    """Those of a file's `candidates` that it says are models, or may say so.
+
+    A class without a base is none, and a function only by ``__all__`` or by an annotation such as
+    ``-> nn.Module``.
+
+    Raises:
+        LookupFailedError: it cannot be read as Python.
+    """
+    classes = {*_MODULES, *model_classes(path)}
+    with _reading(path) as tree:
+        listed = _listed(tree)
+        defined = list(_defined(tree))
+        told = {node.name for node in defined
+                if (node.bases if isinstance(node, ast.ClassDef) else
+                    node.name in listed or classes & set(_words(node.returns)))}  # fmt: skip
+    others = {node.name for node in defined} - told
+    return [name for name in candidates(path) if name not in others]
+
+
+def _defined(node: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The classes and functions of a module, also under a condition, not those inside of them."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield child
+        elif not isinstance(child, ast.Lambda):
+            yield from _defined(child)
+
+
+def _words(annotation: ast.AST | None) -> list[str]:
+    return re.findall(r"\w+", "" if annotation is None else ast.unparse(annotation))
+
+
+def _listed(tree: ast.Module) -> set[object]:
+    """The names in ``__all__``, as far as they are written out."""
+    lists = (node.value for node in tree.body if isinstance(node, (ast.Assign, ast.AugAssign))
+             and "__all__" in _words(node)[:1])  # fmt: skip
+    return {part.value for one in lists for part in ast.walk(one) if isinstance(part, ast.Constant)}
 
 
 _MODULES = ("Module", "Sequential", "ModuleList", "ModuleDict")

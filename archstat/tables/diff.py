@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.alignment import Change, Layer
@@ -10,7 +11,7 @@ from archstat.budgets.rules import FURTHER_COLUMNS
 from archstat.differences.difference import Difference
 from archstat.result import Cell, Column, Note, Table, notes_of
 
-_IDENTITY = (
+TEXT_COLUMNS = (
     Column("model", "text", "the model after, or before it was removed"),
     Column("model_before", "text", "the model before"),
     Column("input", "text", "shape of each input after, batch first"),
@@ -27,7 +28,7 @@ _IDENTITY = (
 
 
 # Lock files may hold more than Reports do.
-_KNOWN = (*COLUMNS, *FURTHER_COLUMNS)
+FIGURES = (*COLUMNS, *FURTHER_COLUMNS)
 
 
 def raw_columns(keys: Sequence[str] | None = None) -> tuple[Column, ...]:
@@ -36,7 +37,7 @@ def raw_columns(keys: Sequence[str] | None = None) -> tuple[Column, ...]:
 
 
 def _in_quarters(figures: Sequence[Column]) -> tuple[Column, ...]:
-    return (*_IDENTITY, *(part for column in figures for part in _quarters(column)))
+    return (*TEXT_COLUMNS, *(part for column in figures for part in _quarters(column)))
 
 
 def raw_table(
@@ -102,9 +103,22 @@ def table_of_differences(
     )
 
 
+def with_texts(table: Table, texts: Sequence[str]) -> Table:
+    """The table with these alone of its columns that are no figures of models, if it has any."""
+    known = table.keys()
+    if not {*texts} & {*known}:
+        return table
+    own = {*_NAMING, *texts, *(k for k in known if k.rpartition("_")[0] in _KEYS)}
+    return replace(table.select([key for key in known if key in own]), needed=())
+
+
+_NAMING = ("model", "row", "total")
+_KEYS = frozenset(column.key for column in FIGURES)
+
+
 def chosen_columns(keys: Sequence[str] | None) -> tuple[Column, ...]:
     """The columns of some keys, in the usual order; those of every Report for None."""
-    return COLUMNS if keys is None else tuple(c for c in _KNOWN if c.key in keys)
+    return COLUMNS if keys is None else tuple(c for c in FIGURES if c.key in keys)
 
 
 def _quarters(column: Column) -> Iterator[Column]:

@@ -8,18 +8,32 @@ from dataclasses import replace
 from archstat.analyses.alignment import Change, Layer
 from archstat.differences.difference import Difference
 from archstat.result import Cell, Column, Number, Table, notes_of
-from archstat.tables.diff import chosen_columns, remarks, table_of_differences
+from archstat.tables.diff import chosen_columns, remarks, table_of_differences, with_texts
 
 _ROOT = "(root)"
 USUAL = ("params", "macs")
 _SENTENCES = {"added": "is new", "removed": "is gone"}
 
 
+TOTAL_COLUMNS = (
+    Column("total", "text", "key of the column"),
+    Column("before", "figure", "its total before"),
+    Column("after", "figure", "its total after"),
+    Column("change", "figure", "after less before"),
+    Column("relative", "figure", "the change over what there was before"),
+)
+
+
 def views(
-    differences: Sequence[Difference], keys: Sequence[str] | None = None, top: int | None = None
-) -> tuple[Table, ...]:
-    """The table of totals, and that of layers where any layer differs."""
-    totals, layers = totals_table(differences, keys), layers_table(differences, keys, top)
+    differences: Sequence[Difference], keys: Sequence[str] | None = None, top: int | None = None,
+    texts: Sequence[str] = (),
+) -> tuple[Table, ...]:  # fmt: skip
+    """The table of totals, and that of layers where any layer differs.
+
+    `keys` are the figures, and `texts` those of the other columns that are shown: all by default.
+    """
+    totals, layers = totals_table(differences, keys or None), layers_table(differences, keys, top)
+    totals, layers = with_texts(totals, texts), with_texts(layers, texts)
     if layers.rows:
         return totals, layers
     known = any(d.before and d.after and d.before.layers and d.after.layers for d in differences)
@@ -39,11 +53,7 @@ def totals_table(differences: Sequence[Difference], keys: Sequence[str] | None =
             rows.append((difference.some.name, *row) if several else row)
     columns = (
         *((Column("model", "text", "the model"),) if several else ()),
-        Column("total", "text", "key of the column"),
-        Column("before", "figure", "its total before"),
-        Column("after", "figure", "its total after"),
-        Column("change", "figure", "after less before"),
-        Column("relative", "figure", "the change over what there was before"),
+        *TOTAL_COLUMNS,
     )
     return table_of_differences(differences, columns, rows, ())
 
@@ -57,7 +67,7 @@ def layers_table(
     each model.
     """
     several = len(differences) > 1
-    figures = chosen_columns([*keys] if keys else USUAL)
+    figures = chosen_columns(USUAL if keys is None else [*keys])
     additive = frozenset[str]().union(*(difference.additive for difference in differences))
     figures = tuple(column for column in figures if column.key in additive)
     rows: list[tuple[Cell, ...]] = []

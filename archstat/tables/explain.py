@@ -22,7 +22,7 @@ from archstat.analyses.feature_maps import with_feature_maps
 from archstat.analyses.field import Fields, receptive_field
 from archstat.analyses.gemm import COLUMNS as GEMM_COLUMNS
 from archstat.analyses.memory import live_bytes
-from archstat.errors import LookupFailedError, SpatialAxesError
+from archstat.errors import LookupFailedError, SpatialAxesError, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.result import FUNCTIONAL, Cell, Column, Report, Table, notes_of
@@ -48,7 +48,11 @@ _UNITS = {
     **dict.fromkeys(("receptive_field", "effective_stride"), "pixels"),
     "macs": "multiply-accumulates", "flops": "operations", "im2col_copy_factor": "times",
 }  # fmt: skip
-_MEANINGS = {c.key: c.meaning for c in (*FIGURES, *MAP_COLUMNS, *GEMM_COLUMNS)}
+# What a row may be of.
+KNOWN_FIGURES = (
+    *FIGURES, *MAP_COLUMNS, *GEMM_COLUMNS, Column("output", "text", "shape of its output")
+)  # fmt: skip
+_MEANINGS = {c.key: c.meaning for c in KNOWN_FIGURES}
 _ACCESS, _SIZES = "arXiv:1807.11164; docs/memory_access.md", "arXiv:1603.07285"
 _SOURCES = {
     "memory_access": _ACCESS, "memory_access_bytes": _ACCESS, "im2col": "docs/memory_access.md",
@@ -57,6 +61,7 @@ _SOURCES = {
     "effective_stride": f"{_SIZES}; docs/receptive_field.md",
     "feature_maps": "cs231n.github.io/convolutional-networks",
 }  # fmt: skip
+_IMAGES = 4  # axes of an input that has pixels
 # In this order; a letter goes with what stands behind its underscore, too.
 _LETTERS = {
     "N": "batch", "C": "channels", "H": "height", "W": "width", "L": "length", "T": "keys",
@@ -107,6 +112,23 @@ def explain(
         convention={**CONVENTION, **report.conventions},
     )
     return Explained(node.path, _heading(report, node, sized), table)
+
+
+def only(explained: Explained, figures: Sequence[str]) -> Explained:
+    """The lines of these figures.
+
+    Raises:
+        SpecError: there is none.
+    """
+    names = [_plain(str(name)) for name in explained.table.column("figure")]
+    rows = [number for number, name in enumerate(names)
+            if {name, name.partition("_")[0]} & {*figures}]  # fmt: skip
+    if not rows:
+        known = ", ".join(dict.fromkeys(names))
+        raise SpecError(
+            f"{explained.module or 'the model'} has no {' or '.join(figures)}; it has {known}."
+        )
+    return explained._replace(table=explained.table.take(rows))
 
 
 def _found(root: Node, module: str) -> Node:
@@ -235,6 +257,8 @@ def _row(report: Report, node: Node, op: str, line: Line) -> tuple[Cell, ...]:
     convention = report.conventions.get(key) or CONVENTION.get(key) or _MEANINGS.get(key, "")
     source = _SOURCES.get(key, _SIZES if key.startswith("output") else "docs/conventions.md")
     unit = _UNITS.get(key, "positions" if key.startswith("output_") else "")
+    if unit == "pixels" and len(report.graph.values[report.graph.inputs[0]].shape) < _IMAGES:
+        unit = "positions"
     return (node.path, op, line.figure, line.formula, line.arithmetic, line.value, unit, share,
             convention, source)  # fmt: skip
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from archstat.analyses.conventions import Convention
 from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
+from archstat.analyses.field.steps import some
 from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
 from archstat.models.forms import forms_of, reparameterised
 from archstat.models.pipeline import GraphOf, report
+from archstat.models.sources import SIZE_OPTIONS
 from archstat.result import Column, Table, notes_of
 from archstat.units import format_count, format_shape
 
@@ -35,7 +37,7 @@ COLUMNS = (
 SIDES = ((224, 224), (256, 256), (299, 299), (384, 384), (512, 512), (640, 640), (800, 1280),
          (512, 2048))  # fmt: skip
 _OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
-_NEAREST = 3
+_NEAREST, _NAMED, _MOST_SHARED = 3, 3, 6
 Printable = Literal["macs", "flops", "params", "activations"]
 _MISPRINTS = (
     (Fraction(2), "twice"), (Fraction(1, 2), "half of"), (Fraction(10), "ten times"),
@@ -75,13 +77,15 @@ class Way:
 class Found:
     """The ways that give the figures, the nearest that do not, and whether all are explained.
 
-    `shared` are the sources of which each explains all of several figures.
+    `shared` are the sources of which each explains all of several figures; at the sizes of
+    `refused` the network does not run.
     """
 
     ways: tuple[Way, ...]
     misses: tuple[Way, ...]
     is_explained: bool
     shared: frozenset[str]
+    refused: tuple[str, ...] = ()
 
 
 def reconcile(
@@ -98,10 +102,11 @@ def reconcile(
         known = sorted({name for one in every for name in one.sources})
         raise SpecError(f"nobody called {source!r} is known; known sources: {', '.join(known)}.")
     own = graphs(model, input, None)
+    search = _Search(model, own, input, measures, figures, graphs)
     ways: list[Way] = []
     tried: list[Way] = []
     for stage in (_as_it_is, _in_other_forms, _at_other_inputs, _misprinted):
-        for way in stage(_Search(model, own, input, measures, figures, graphs)):
+        for way in stage(search):
             (ways if way.is_exact else tried).append(way)
         shared = _shared(ways, figures)
         if _explained(ways, figures, shared):
@@ -112,7 +117,7 @@ def reconcile(
     tried.sort(key=lambda way: abs(way.off))
     misses = [miss for asked in figures for miss in _nearest(asked, tried, ways)]
     is_explained = _explained(ways, figures, shared)
-    return Found(tuple(ways), tuple(misses), is_explained, shared)
+    return Found(tuple(ways), tuple(misses), is_explained, shared, tuple(search.refused))
 
 
 def _is_of(one: Convention, source: str | None) -> bool:
@@ -162,7 +167,7 @@ def _nearest(asked: Asked, tried: Sequence[Way], ways: Sequence[Way]) -> list[Wa
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What the stages work on."""
+    """What the stages work on, and the sizes at which the network turned out not to run."""
 
     model: str
     own: Graph
@@ -170,6 +175,7 @@ class _Search:
     measures: Sequence[Convention]
     figures: Sequence[Asked]
     graphs: GraphOf
+    refused: list[str] = field(default_factory=list)
 
     def ways(self, graph: Graph, form: str = "", assumed: int = 0) -> Iterator[Way]:
         """Every measure of a Graph at its own input against every figure."""
@@ -188,9 +194,9 @@ class _Search:
                 continue
             side = measure.square
             small = _at(self, (side, side))
-            if small is not None:
+            if small is not None and not small.option:
                 factor = Fraction(prod(size), side * side)
-                counted = report(small, self.model)
+                counted = report(small.graph, self.model)
                 value = measure.count(counted) * factor
                 said = (f"{measure.name} by {format_count(float(factor))}: "
                         f"{format_count(float(value))}")  # fmt: skip
@@ -238,9 +244,15 @@ def _at_other_inputs(search: _Search) -> Iterator[Way]:
     if search.input is not None:
         return
     for size in SIDES:
-        graph = None if size == _size(search.own) else _at(search, size)
-        if graph is not None:
-            yield from _but_params(search.ways(graph, "", _OTHER_INPUT))
+        if size == _size(search.own):
+            continue
+        sized = _at(search, size)
+        if sized is None:
+            search.refused.append(format_shape(size))
+        elif sized.option:
+            yield from search.ways(sized.graph, sized.option, _OTHER_INPUT)
+        else:
+            yield from _but_params(search.ways(sized.graph, "", _OTHER_INPUT))
     batches = _attempted(partial(search.graphs, search.model, None, 2))
     if batches is not None:  # a batch of two, or an image and its mirror
         yield from _but_params(search.ways(batches, "", _OTHER_INPUT))
@@ -285,12 +297,27 @@ def _size(graph: Graph) -> tuple[int, ...] | None:
     return shapes[0][2:] if len(shapes) == 1 and len(shapes[0]) == 4 else None
 
 
-def _at(search: _Search, size: tuple[int, int]) -> Graph | None:
+class _Sized(NamedTuple):
+    """A network at a size, and the option that builds it for that; "" where it takes any."""
+
+    graph: Graph
+    option: str = ""
+
+
+def _at(search: _Search, size: tuple[int, int]) -> _Sized | None:
     if _size(search.own) is None:
         return None
     channels = search.own.values[search.own.inputs[0]].shape[1]
     shape = format_shape((channels, *size))
-    return _attempted(partial(search.graphs, search.model, shape, None))
+    graph = _attempted(partial(search.graphs, search.model, shape, None))
+    if graph is not None:
+        return _Sized(graph)
+    for name in SIZE_OPTIONS if size[0] == size[1] else ():
+        option = f"{name}={size[0]}"
+        graph = _attempted(partial(search.graphs, f"{search.model},{option}", None, None))
+        if graph is not None and _size(graph) == size:
+            return _Sized(graph, option)
+    return None
 
 
 def _attempted(capture: Callable[[], Graph | None]) -> Graph | None:
@@ -307,7 +334,8 @@ def _attempted(capture: Callable[[], Graph | None]) -> Graph | None:
 def reconcile_table(found: Found, most: int | None = None) -> Table:
     """A row a way, those with the fewest assumptions first, then the nearest misses.
 
-    With `most`, ways to one value are one row with all their sources, and so many are shown.
+    With `most`, ways to one value are one row with the first of their sources, and so many are
+    shown.
     """
     ways = [(way, way.measure.sources) for way in found.ways]
     if most is not None:
@@ -316,7 +344,8 @@ def reconcile_table(found: Found, most: int | None = None) -> Table:
     shown = [*ways[:most], *((miss, miss.measure.sources) for miss in found.misses)]
     rows = tuple(
         (way.asked.printed.text, way.measure.quantity, "yes" if way.is_exact else "no",
-         way.measure.name, ", ".join(sources), way.input, way.form or "as trained",
+         way.measure.name, some([*sources], most and _NAMED), way.input,
+         way.form or "as trained",
          int(way.value) if way.value.denominator == 1 else float(way.value),
          round(way.off, 4), way.arithmetic)
         for way, sources in shown
@@ -338,9 +367,11 @@ def _of_one_value(ways: Iterable[Way]) -> list[tuple[Way, tuple[str, ...]]]:
 
 def _said(found: Found) -> Iterator[str]:
     if found.shared:
-        yield f"Explains all figures at once: {', '.join(sorted(found.shared))}."
+        yield f"Explains all figures at once: {some(sorted(found.shared), _MOST_SHARED)}."
     missed = dict.fromkeys(way.asked.printed.text for way in found.misses)
     for text in missed:
         yield f"Nothing that was tried gives {text}; the nearest are above."
     if not found.is_explained and not missed:
         yield "No one source explains all figures."
+    if found.refused:
+        yield f"Not tried, since the network does not run at it: {', '.join(found.refused)}."

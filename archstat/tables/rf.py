@@ -12,7 +12,7 @@ from typing import Any
 from archstat.analyses.field import FieldRow, Fields, receptive_field
 from archstat.analyses.field.advice import Verdict, advice
 from archstat.analyses.field.remarks import interval_text, one_kernel, remarks
-from archstat.analyses.field.steps import LayerStep, layer_steps, row_label, some
+from archstat.analyses.field.steps import LayerStep, layer_steps, positions_of, row_label, some
 from archstat.analyses.operations import operations
 from archstat.errors import LookupFailedError
 from archstat.graph import Graph
@@ -102,7 +102,7 @@ def layer_table(fields: Fields, every: bool = False, sized: bool = True, costed:
     costs = _costs(fields, sized) if costed else {}
     steps = {step.row.value: step for step in layer_steps(fields)}
     shown = fields.rows if every else [step.row for step in steps.values() if not step.is_idle]
-    rows = [_row(row, steps.get(row.value), costs, sized) for row in shown]
+    rows = [_row(fields, row, steps.get(row.value), costs, sized) for row in shown]
     notes = list(remarks(fields, sized))
     single = one_kernel(fields)
     if single is not None:
@@ -116,7 +116,9 @@ def one_layer_table(fields: Fields, row: FieldRow, costed: bool = True) -> Table
     """One row: a layer of a network whose input size is not known."""
     steps = {step.row.value: step for step in layer_steps(fields)}
     costs = _costs(fields, False) if costed else {}
-    return _table(fields, LAYER_COLUMNS, [_row(row, steps.get(row.value), costs, False)], [])
+    return _table(
+        fields, LAYER_COLUMNS, [_row(fields, row, steps.get(row.value), costs, False)], []
+    )
 
 
 def position_table(fields: Fields, row: FieldRow, position: Sequence[int] | None,
@@ -131,7 +133,7 @@ def position_table(fields: Fields, row: FieldRow, position: Sequence[int] | None
     ends = ([pair[end] if pair else None for pair in seen] for end in (0, 1))
     steps = {step.row.value: step for step in layer_steps(fields)}
     costs = _costs(fields, True) if costed else {}
-    cells = (*_row(row, steps.get(row.value), costs, True), place, *map(tuple, ends))
+    cells = (*_row(fields, row, steps.get(row.value), costs, True), place, *map(tuple, ends))
     note = (
         f"{row_label(row)} at ({', '.join(map(str, place))}) sees "
         f"{interval_text(seen, fields.input_sizes)}."
@@ -145,7 +147,7 @@ def network_table(networks: Sequence[tuple[str, str, Fields]]) -> Table:
     for title, shown, fields in networks:
         final = fields.final
         layer = final.module or final.name
-        size = final.size if shown else None
+        size = positions_of(fields.graph, final) if shown else None
         cells = (title, shown or None, *_field_cells(final), size, layer, fields.global_from)
         rows.append(cells)
     return _table(networks[0][2], NETWORK_COLUMNS, rows, [])
@@ -183,6 +185,10 @@ def for_screen(table: Table) -> Table:
         above = {".".join(path[:n]) for path in paths for n in range(1, len(path))}
         for row in (row for row in rows if row[0] in above):
             row[0] = f"{row[0]} ({row[2]})"
+        names = [str(row[0]) for row in rows]
+        for number, row in enumerate(rows):
+            if before := names[:number].count(names[number]):
+                row[0] = f"{row[0]} #{before + 1}"
     plain = replace(table, rows=tuple(tuple(row) for row in rows))
     hidden = {"smallest_receptive_field", "op", *(k for k in keys if _says_nothing(table, k))}
     return plain.select([key for key in keys if key not in hidden])
@@ -212,13 +218,17 @@ def _says_nothing(table: Table, key: str) -> bool:
 
 
 def _row(
-    row: FieldRow, step: LayerStep | None, costs: dict[int, tuple[int, int | None]], sized: bool
+    fields: Fields,
+    row: FieldRow,
+    step: LayerStep | None,
+    costs: dict[int, tuple[int, int | None]],
+    sized: bool,
 ) -> tuple[Cell, ...]:
     lost = step.lost if step is not None and sized else None
+    output = positions_of(fields.graph, row) if sized else None
     cost = costs.get(-1 if row.op is None else row.op, (None, None))
     return (row.module or row.name, row.module_type, row.name, row.kernel, row.stride, row.dilation,
-            row.padding, *_field_cells(row), row.size if sized else None, lost, *cost,
-            row.global_from)  # fmt: skip
+            row.padding, *_field_cells(row), output, lost, *cost, row.global_from)  # fmt: skip
 
 
 def _field_cells(row: FieldRow) -> tuple[Cell, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import prod
 from typing import Literal, cast, get_args
 
 from archstat.analyses import CONVENTION
 from archstat.analyses.field import receptive_field
+from archstat.analyses.field.steps import positions_of
 from archstat.analyses.layer_shapes import blocks
 from archstat.errors import Option, SpatialAxesError, SpecError
 from archstat.graph import Graph
@@ -116,9 +116,9 @@ def _stages(graph: Graph) -> Callable[[int], str]:
 
     def stage(value: int) -> str:
         row = fields.of_value(value) if fields else None
+        if row is not None:
+            return format_shape(positions_of(graph, row))
         shape = graph.values[value].shape
-        if row is not None and (prod(row.size) > 1 or len(row.size) == 1):
-            return format_shape(row.size)
         return str(shape[1]) if len(shape) == 3 and shape[1] > 1 else "1x1"
 
     return stage

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from archstat import zoo
-from archstat.budgets.wildcards import has_wildcard, matching
+from archstat.budgets.wildcards import has_wildcard, matching, silent
 from archstat.errors import ArchstatError, SpecError
 
 SOURCE = """
@@ -43,6 +43,36 @@ def folder(tmp_path):
 def test_what_a_wildcard_stands_for(folder, model, found):
     assert has_wildcard(model)
     assert matching(model, folder) == found
+
+
+MODELS = """
+from torch import nn
+import other
+__all__ = ["listed", "Config"]
+def conv3(width): ...
+def listed(): ...
+def annotated() -> nn.Module: ...
+def quoted() -> "Net": ...
+def number() -> int: ...
+class Config: ...
+class Net(nn.Module):
+    def helper(self): ...
+class Unknown(other.Base): ...
+if other:
+    def late() -> Net | None: ...
+net = Net()
+"""
+
+
+def test_star_is_what_a_file_calls_its_models(tmp_path):
+    (tmp_path / "a.py").write_text(MODELS)
+    (tmp_path / "b.py").write_text("def build(): ...\n")
+    names = ["listed", "annotated", "quoted", "Net", "Unknown", "late", "net"]
+    assert matching("*.py:*", tmp_path) == [f"a.py:{name}" for name in names]
+    assert silent("*.py:*", tmp_path) == ["b.py"]
+    assert matching("a.py:c*", tmp_path) == ["a.py:conv3"]
+    with pytest.raises(SpecError, match="matches nothing"):
+        matching("b.py:*", tmp_path)
 
 
 def test_star_is_the_whole_zoo(tmp_path):

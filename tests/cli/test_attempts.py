@@ -38,8 +38,23 @@ def test_the_only_model_raises_its_own_error():
 
 
 def test_nothing_that_works_is_an_error_with_every_reason():
-    with pytest.raises(FailedModelsError, match=r"x is no number.*y is no number"):
+    with pytest.raises(FailedModelsError, match=r"x is no number\.\ny: y is no number"):
         Attempts(["x", "y"])(halved)
+
+
+def test_one_reason_for_all_is_said_once(archstat):
+    ran = archstat("compare", "lenet5", "alexnet", "--batch", "1", "--input", "3x")
+    assert ran.code == 2
+    assert ran.err.startswith("archstat: all 2 models failed: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_where_all_fail_each_model_has_its_line(archstat):
+    ran = archstat("compare", "nope1", "nope2")
+    assert (ran.code, ran.out) == (2, "")
+    first, *others = ran.err.splitlines()
+    assert first == "archstat: all 2 models failed."
+    assert [line.partition(":")[0] for line in others] == ["nope1", "nope2"]
 
 
 def test_nothing_that_fails_raises_nothing():

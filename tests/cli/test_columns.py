@@ -70,7 +70,18 @@ def test_plus_among_plain_keys_is_one_of_them(archstat):
 def test_unknown_key_gets_the_command_that_lists_them(archstat, columns):
     ran = archstat("compare", "lenet5", "--columns", columns)
     assert (ran.code, ran.out) == (2, "")
-    assert "`archstat columns COMMAND`" in ran.err
+    assert "`archstat columns compare`" in ran.err
+
+
+@pytest.mark.parametrize("heading", ["activ.", "mem access", "Peak"])
+def test_heading_of_a_screen_is_taken_as_its_column(archstat, heading):
+    ran = archstat("compare", "lenet5", "--columns", heading)
+    assert ran.code == 0
+    assert ran.out.splitlines()[0].split(maxsplit=1)[1] == heading.lower()
+
+
+def test_first_word_that_is_a_model_lists_the_columns_of_its_overview(archstat):
+    assert "`archstat columns summary`" in archstat("lenet5", "--columns", "nope").err
 
 
 def test_diff_adds_to_its_usual_columns(archstat):

@@ -116,6 +116,27 @@ def test_json_and_csv_hold_the_same_rows(archstat):
     assert [str(row["params_change"]) for row in rows] == [x["params_change"] for x in lines]
 
 
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        ("layer", ["total before after change relative", "layer"]),
+        ("layer,params", ["total before after change relative",
+                          "layer params_change params_share"]),
+        ("macs_change", ["total before after change relative",
+                         "status layer type structure macs_change macs_share"]),
+        ("relative,macs", ["total relative", "status layer type structure macs_change macs_share"]),
+    ],
+)  # fmt: skip
+def test_headings_are_taken_as_columns(archstat, columns, heads):
+    out = archstat("diff", "lenet5", "lenet5_modern", "--columns", columns).out
+    assert [" ".join(part.split("\n")[0].split()) for part in out.split("\n\n")[:2]] == heads
+
+
+def test_csv_of_one_text_holds_it_beside_the_rows_names(archstat):
+    out = archstat("diff", "lenet5", "lenet5_modern", "--columns", "layer", "-f", "csv").out
+    assert out.split("\n")[0] == "model,row,layer"
+
+
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json", "md", "tex"])
 def test_output_file_chooses_the_format(archstat, tmp_path, suffix):
     path = tmp_path / f"out.{suffix}"

@@ -25,6 +25,20 @@ def test_rows_for_programs_hold_formula_value_and_source(archstat):
     assert {"formula", "arithmetic", "convention", "source"} <= set(macs)
 
 
+def test_figures_are_taken_as_columns(archstat):
+    out = archstat("explain", "lenet5_modern", "c1", "--columns", "macs,output").out
+    shown = [line.split()[0] for line in out.split("\n")[2:] if line[:1].strip()]
+    assert shown[:4] == ["output_height", "output_width", "output", "macs"]
+    rows = archstat("explain", "vgg16", "features.2", "--columns", "macs,value", "-f", "csv").out
+    assert rows.splitlines() == ["figure,value", f"macs,{224 * 224 * 64 * 3 * 3 * 64}"]
+
+
+def test_figure_that_a_module_lacks_is_refused_with_those_it_has(archstat):
+    ran = archstat("explain", "vgg16", "features.2", "--columns", "depth")
+    assert (ran.code, ran.out) == (2, "")
+    assert "features.2 has no depth; it has params" in ran.err
+
+
 @pytest.mark.parametrize("format", ["csv", "markdown", "latex"])
 def test_other_formats_go_out(archstat, format):
     ran = archstat("explain", "lenet5", "c1", "-f", format)

@@ -240,3 +240,12 @@ def test_narrow_terminal_keeps_the_most_needed_columns(archstat, monkeypatch):
     assert len(head) <= 80
     assert head.split()[:2] == ["layer", "kernel"]
     assert "Hidden for width: " in out
+
+
+@pytest.mark.parametrize("form", ["console", "csv"])
+def test_top_shows_the_largest_fields(archstat, form):
+    lines = archstat("rf", "--layers", "3x3,1x1,3x3/2,5x5", "--top", "2", "-f", form).out.split(
+        "\n"
+    )
+    names = [line.split(",")[0].split()[0] for line in lines if line.strip()]
+    assert names[names.index("layer") + 1 :][int(form == "console") :][:2] == ["4", "3"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archstat.cli.where import conditions, kept
-from archstat.errors import SpecError
+from archstat.errors import ArchstatError, SpecError
 from archstat.result import Column, Table
 
 COLUMNS = (
@@ -56,6 +56,19 @@ def test_rows_that_fulfil_every_condition_are_kept(texts, names):
         assert "".join(kept(TABLE, conditions(texts, COLUMNS)).column("model")) == names
 
 
+def test_heading_is_taken_as_its_column():
+    columns = (*COLUMNS, Column("activations", "count", ""))
+    (condition,) = conditions(["activ.<5"], columns)
+    assert condition.key == "activations"
+
+
+def test_unknown_column_gets_the_nearest_and_the_command_that_lists_them(archstat):
+    ran = archstat("compare", "lenet5", "--where", "parms<3")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Did you mean params" in ran.err
+    assert "`archstat columns compare`" in ran.err
+
+
 def test_bounds_and_reference_move_with_their_rows():
     table = kept(TABLE, conditions(["params>1k"], COLUMNS))
     assert table.bounds == {(0, "params")}
@@ -80,7 +93,7 @@ def test_bounds_and_reference_move_with_their_rows():
     ],
 )
 def test_condition_that_is_none_is_refused(text, said):
-    with pytest.raises(SpecError, match=re.escape(said)):
+    with pytest.raises(ArchstatError, match=re.escape(said)):
         conditions([text], COLUMNS)
 
 
@@ -88,7 +101,7 @@ def test_condition_that_is_none_is_refused(text, said):
 def test_any_text_is_a_condition_or_an_error_of_ours(text):
     try:
         found = conditions([text], COLUMNS)
-    except SpecError as error:
+    except ArchstatError as error:
         assert str(error)
     else:
         assert [one.is_met(None) for one in found] == [False] * len(found)

@@ -516,6 +516,18 @@ def test_timm_option_for_the_input_brings_it(timm, text, shape):
     assert source.default_inputs(source.build()) == (InputSpec(shape),)
 
 
+@pytest.mark.parametrize("option", ["", ",image_size=384"])
+def test_zoo_network_built_for_a_size_has_it_as_its_input(option):
+    source = find(parse_spec(f"vit_b_16{option}"))
+    side = 384 if option else 224
+    assert source.default_inputs(source.build()) == (InputSpec((3, side, side)),)
+
+
+def test_torchvision_network_built_for_a_size_has_it_as_its_input(torchvision):
+    source = find(parse_spec("torchvision:vit_b_16,image_size=384"))
+    assert source.default_inputs(source.build()) == (InputSpec((3, 384, 384)),)
+
+
 def test_timm_network_takes_options_and_a_tag(timm):
     model = built("timm:resnet18.a1_in1k,num_classes=10")
     assert parameters(model) == 11_689_512 - 990 * (512 + 1)

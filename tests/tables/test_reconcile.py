@@ -59,6 +59,18 @@ def test_figure_at_another_size_names_the_size():
     assert way.input == "1x3x256x256"
 
 
+def test_network_that_is_built_for_a_size_is_built_for_others_too():
+    result = found("vit_b_16", macs="55.48G", params="86.86M")
+    assert {(way.input, way.form) for way in result.ways} == {("1x3x384x384", "image_size=384")}
+    assert "papers" in result.shared
+
+
+def test_sizes_at_which_it_does_not_run_are_said():
+    result = found("vit_b_16", macs="1G", source="papers")
+    assert result.refused == ("299x299", "800x1280", "512x2048")
+    assert "299x299, 800x1280, 512x2048" in str(reconcile_table(result).notes[-1])
+
+
 def test_input_that_is_given_is_the_only_one():
     assert not found("resnet50", input="3x224x224", macs="5.34G").ways
 
@@ -105,6 +117,16 @@ def test_raw_table_has_a_row_a_way_and_a_screen_a_row_a_value():
     result = found("resnet50", any_="3.86G")
     assert len(reconcile_table(result).rows) == len(result.ways)
     assert len(reconcile_table(result, 3).rows) == 3
+
+
+def test_screen_names_the_first_sources_of_a_value_and_counts_the_others():
+    result = found("vgg16", params="138.36M")
+    same = [way for way in result.ways if way.value == result.ways[0].value]
+    sources = list(dict.fromkeys(name for way in same for name in way.measure.sources))
+    assert len(sources) > 4
+    shown = reconcile_table(result, 8).column("source")[0]
+    assert shown == f"{', '.join(sources[:3])} and {len(sources) - 3} more"
+    assert reconcile_table(result).column("source")[0] == ", ".join(same[0].measure.sources)
 
 
 def test_parameters_are_explained_at_the_networks_own_input_alone():

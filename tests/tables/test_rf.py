@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import archstat
 from archstat.analyses.field import receptive_field
 from archstat.analyses.field.advice import advice
 from archstat.analyses.field.remarks import one_kernel, remarks
@@ -110,6 +111,40 @@ def test_large_kernel_of_other_widths_is_counted_in_weights():
 @pytest.mark.parametrize("text", ["3", "3,max2/2", "3,t4/2", "3,up2", "(3|id)"])
 def test_no_large_kernel_stands_beside_other_networks(text):
     assert one_kernel(fields_of(text)) is None
+
+
+def attention_graph():
+    torch = pytest.importorskip("torch")
+
+    class Attending(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches = torch.nn.Conv2d(3, 8, 4, 4)
+            self.token = torch.nn.Parameter(torch.zeros(1, 1, 8))
+
+        def forward(self, x):
+            x = torch.cat([self.token, self.patches(x).flatten(2).transpose(1, 2)], 1)
+            heads = x.unsqueeze(1)
+            seen = torch.nn.functional.scaled_dot_product_attention(heads, heads, heads)
+            x = x + seen.squeeze(1)
+            return x + x.relu()
+
+    return archstat.analyze(Attending(), (3, 16, 16)).graph
+
+
+def test_tokens_behind_attention_are_counted_and_equal_operations_numbered():
+    table = for_screen(layer_table(receptive_field(attention_graph())))
+    tokens = (16 // 4) ** 2 + 1
+    shown = list(zip(table.column("layer"), table.column("output"), strict=True))
+    assert shown[:2] == [("patches", (4, 4)), ("cat", (tokens,))]
+    assert shown[-2:] == [("add", (tokens,)), ("add #2", (tokens,))]
+    assert {output for _, output in shown[1:]} == {(tokens,)}
+
+
+def test_field_over_one_axis_is_in_positions():
+    torch = pytest.importorskip("torch")
+    fields = receptive_field(archstat.analyze(torch.nn.Conv1d(4, 4, 3), (4, 10)).graph)
+    assert "sees 3 positions of the input" in " ".join(remarks(fields))
 
 
 def test_range_is_shown_where_positions_differ():

@@ -114,7 +114,7 @@ def field_text(row: FieldRow) -> str:
 
 def interval_text(intervals: Sequence[Interval], sizes: Sequence[int]) -> str:
     """What a position sees, per axis: ``rows 0..5 and columns 3..9``."""
-    names = {1: ("pixels",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
+    names = {1: ("positions",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
     parts = [
         f"{name} {interval[0]}..{interval[1]} of {size}" if interval else f"no {name}"
         for name, interval, size in zip(names[len(sizes)], intervals, sizes, strict=True)
@@ -126,7 +126,8 @@ def _final(fields: Fields) -> Iterator[str]:
     final = fields.final
     if not final.known or None in final.receptive_field:
         return
-    yield f"The last map, of {row_label(final)}, sees {field_text(final)} pixels of the input."
+    unit = "positions" if fields.axes == 1 else "pixels"
+    yield f"The last map, of {row_label(final)}, sees {field_text(final)} {unit} of the input."
 
 
 def _seen(fields: Fields) -> Iterator[str]:
@@ -164,7 +165,7 @@ def _lost(steps: Sequence[LayerStep]) -> Iterator[str]:
         if len(losing) > 1:
             names = some([step.label for step in losing])
             who = f"{len(losing)} layers do not tile their input ({names}): in {first.label}"
-        yield f"{who}: {first.lost_text}, so the last pixels of the padded input are never read."
+        yield f"{who}: {first.lost_text}, so the end of the padded input is never read."
 
 
 def _adds_nothing(steps: Sequence[LayerStep]) -> Iterator[str]:

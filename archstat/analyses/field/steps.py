@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from archstat.analyses.field import FieldRow, Fields
-from archstat.graph import Op
+from archstat.graph import Graph, Op
 from archstat.units import format_shape
 
 Sizes = tuple[int, ...]
@@ -110,6 +111,17 @@ def layer_steps(fields: Fields) -> tuple[LayerStep, ...]:
             reached = (1,) * fields.axes
         steps.append(LayerStep(row, op, before, reached))
     return tuple(steps)
+
+
+def positions_of(graph: Graph, row: FieldRow) -> Sizes:
+    """The positions of a value: per axis, or its tokens where each of them sees everything."""
+    shape = graph.values[row.value].shape
+    mixed = prod(row.size) == 1 and set(row.receptive_field) == {None}
+    is_tokens = len(shape) == _TOKENS or row.kind == "attention"
+    return shape[-2:-1] if mixed and is_tokens else row.size
+
+
+_TOKENS = 3
 
 
 def row_label(row: FieldRow) -> str:
