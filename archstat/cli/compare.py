@@ -112,6 +112,7 @@ def compare(
     batch: options.Batch = None,
     columns: options.Columns = None,
     sort: options.Sort = None,
+    top: options.Top = None,
     where: Where = None,
     no_ratios: NoRatios = False,
     join: Join = None,
@@ -136,7 +137,7 @@ def compare(
     known = (*_known(fully_convolutional, latency), *as_printed)
     extra = read_joined(join, [column.key for column in known], join_on)
     known = (*known, *extra.columns)
-    view = View(Destination(format, output), known, columns, sort)
+    view = View(Destination(format, output), known, columns, sort, top=top, largest="macs")
     asked, missing = conditions(where or (), known), extra.missing(models)
     sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)

@@ -15,15 +15,19 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.rf import Layers
-from archstat.cli.screen import View, show
+from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import SpecError
-from archstat.result import Cell
+from archstat.result import Cell, Note
 from archstat.units import format_axes, format_cell, format_share
 
 if TYPE_CHECKING:
     from archstat.tables.explain import Explained
 
 _WIDEST = 100
+_RULES = (
+    Rule("--channels", needs="--layers"),
+    Rule("--layers", excludes=("--batch", "--resolution"), hint="--input gives its size"),
+)
 _FOR_READERS = ("op", "figure", "formula", "arithmetic", "value", "unit")
 
 Model = Annotated[
@@ -48,10 +52,12 @@ def explain(
     input: options.Input = None,
     channels: Channels = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
     output: options.Output = None,
+    strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
     """Write out each figure of a module: its formula, the numbers filled in, and the value.
@@ -61,12 +67,13 @@ def explain(
     """
     from archstat.tables.explain import COLUMNS, KNOWN_FIGURES, only
 
-    check_options(context, Rule("--channels", needs="--layers"))
+    check_options(context, *_RULES)
     destination = Destination(format, output)
     view = View(destination, (*COLUMNS, *KNOWN_FIGURES), columns, first="figure")
     names = {column.key for column in KNOWN_FIGURES}
     figures = [key for key in (*(view.chosen or ()), *view.added) if key in names]
     view.chosen, view.added = _but(names, view.chosen or ()), _but(names, view.added) or []
+    unknown, notes = 0, tuple[Note, ...]()
     if layers:
         if len(layers) > 1 or module is not None:
             raise SpecError("explain takes one layer list and the number of one of its layers.")
@@ -78,8 +85,9 @@ def explain(
         from archstat.tables.explain import explain as explained_of
 
         graphs = graphs_for(no_cache)
-        found = report(graphs(model, input or None, batch), model)
+        found = report(graphs(model, options.shapes(input, resolution), batch), model)
         explained = explained_of(found, module or "")
+        unknown, notes = int(found.totals["unknown_ops"] or 0), found.findings
         tell_of_cache(graphs, 1, view.is_raw)
     if figures and len(figures) < len(names):
         explained = only(explained, figures)
@@ -87,6 +95,7 @@ def explain(
         destination.write_text(as_text(explained, _width(destination)))
     else:
         show(explained.table, view, None if view.is_raw else _FOR_READERS, ())
+    refuse_incomplete(unknown, strict, notes)
 
 
 def _but(figures: Collection[str], keys: Sequence[str]) -> list[str] | None:

@@ -46,6 +46,7 @@ def reconcile(
     figure: AnyFigure = None,
     source: Source = None,
     input: options.Input = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
@@ -65,7 +66,7 @@ def reconcile(
     if not asked:
         raise SpecError("there is no figure to explain: give one, such as --macs 4.12G.")
     view, graphs = View(Destination(format, output), COLUMNS, columns), graphs_for(no_cache)
-    found = search(model, asked, input or None, source, graphs)
+    found = search(model, asked, options.shapes(input, resolution), source, graphs)
     most = _MOST if view.leaves_choice else None
     show(reconcile_table(found, most), view, _ON_SCREEN, _NEEDED)
     tell_of_cache(graphs, 1, view.is_raw)

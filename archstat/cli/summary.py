@@ -63,6 +63,7 @@ def summary(
     top: Top = None,
     input: options.Input = None,
     batch: options.Batch = None,
+    resolution: options.Resolution = None,
     columns: options.Columns = None,
     sort: options.Sort = None,
     fusion: options.FusionName = "none",
@@ -93,7 +94,7 @@ def summary(
     label = "module" if destination.is_raw or (order and not top) else "tree"
     view = View(destination, known, columns, first=group or label)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
-    report = report_of(graphs(model, input or None, batch), model, fused)
+    report = report_of(graphs(model, options.shapes(input, resolution), batch), model, fused)
     extended = trees.with_columns(report, (*(view.chosen or ()), *view.added, key))
     if group:
         table = groups.grouped(extended, group)

@@ -11,7 +11,7 @@ from archstat.measure.training.rows import MemoryRow
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
 from archstat.result import Cell, Column, Picture, Table, notes_of
-from archstat.units import format_bytes
+from archstat.units import BYTE_UNITS, format_bytes
 
 FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
@@ -94,18 +94,25 @@ def _found(row: MemoryRow, room: str) -> str | None:
     """The sentence about the search."""
     if row.fit is None or row.budget is None:
         return None
-    room, peak = room or format_bytes(row.budget), format_bytes(row.fit.peak)
+    room, peak = room or format_bytes(row.budget), _beside(row.fit.peak, room)
     if not row.fit.batch:
         return (
             f"{row.model} does not fit {room}: a batch of {row.fit.smallest}, "
             f"which the row shows, needs {peak}."
         )
     more = row.fit.beyond
-    beyond = "cannot run" if more is None else f"needs {format_bytes(more)}"
+    beyond = "cannot run" if more is None else f"needs {_beside(more, room)}"
     return (
         f"{row.model} fits {room} up to a batch of {row.fit.batch}, which needs {peak}; "
         f"{row.fit.batch + 1} {beyond}."
     )
+
+
+def _beside(size: int, room: str) -> str:
+    """Bytes with a binary prefix, behind them in the unit of the room where that is decimal."""
+    unit = room.lstrip("0123456789. ")
+    text, factor = format_bytes(size), BYTE_UNITS.get(unit, 1)
+    return f"{size / factor:.2f} {unit} ({text})" if factor % 10**3 == 0 else text
 
 
 def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:

@@ -305,3 +305,19 @@ def test_sizes_are_given_in_the_spec(archstat, asked, option):
     done = archstat("compare", "vgg16", "--latency", *given)
     assert (done.code, done.out, asked) == (2, "", [])
     assert f"--latency takes no {option}: " in done.err and "MODEL,resolution=SIZE" in done.err
+
+
+def test_top_shows_the_largest_models_and_ratios_without_sort_by_macs(archstat):
+    ran = archstat("compare", "lenet5", "vgg16", "alexnet", "--top", "2", "-f", "csv")
+    assert [line.split(",")[0] for line in ran.out.splitlines()] == ["model", "vgg16", "alexnet"]
+    by = archstat("compare", "lenet5", "vgg16", "alexnet", "--top", "1", "--sort", "params")
+    assert "lenet5" in by.out
+    assert "vgg16" not in by.out
+
+
+@pytest.mark.parametrize("command", [["summary"], ["explain"], ["reconcile", "--macs", "5.34G"]])
+def test_resolution_is_taken_where_a_model_is_captured(archstat, command):
+    name, *more = command
+    ran = archstat(name, "resnet50", *more, "--resolution", "256", "-f", "json")
+    assert (ran.code, ran.err) == (0, "")
+    assert "1x3x256x256" in ran.out or '"5338' in ran.out or "5337" in ran.out

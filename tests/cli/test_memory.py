@@ -114,6 +114,15 @@ def test_fits_says_so_where_nothing_fits(archstat):
     assert "vgg16 does not fit 100MB: a batch of 1, which the row shows, needs" in ran.out
 
 
+@pytest.mark.parametrize(("room", "answer"), [("1kB", r" kB \([0-9.]+ KiB\)"), ("1KiB", r" KiB\.")])
+def test_fits_answers_in_the_unit_of_the_question(archstat, room, answer):
+    out = archstat("memory", "lenet5", "--fits", room).out
+    needed = re.search(r"needs ([0-9.]+)(.*)", out)
+    assert re.match(answer, needed[2])
+    shown = row_of(archstat, "lenet5", "--fits", room)["training_memory_bytes"]
+    assert float(needed[1]) == pytest.approx(shown / (1000 if room == "1kB" else 1024), abs=0.01)
+
+
 def test_measure_puts_the_allocator_beside_the_count(archstat):
     line = ("lenet5", "--batch", "64", "--measure")
     head = archstat("memory", *line).out.splitlines()[0]
