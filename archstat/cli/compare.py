@@ -15,7 +15,7 @@ from archstat.cli.help import CHOOSE, INPUT, MEASURING
 from archstat.cli.join import joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
-from archstat.cli.screen import View, filled, refuse_incomplete, show
+from archstat.cli.screen import View, arranged, filled, refuse_incomplete, show
 from archstat.cli.where import conditions, kept
 from archstat.result import RATIO_SUFFIX, Column, Report, Table
 
@@ -145,7 +145,7 @@ def compare(
     attempts = Attempts(models)
     table, unknown = _table(attempts, reference, counted, fully_convolutional, tools)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
-    table = kept(joined(table, extra), asked)
+    table = arranged(kept(joined(table, extra), asked), view)
     if no_ratios or table.reference is None:
         table = _without_ratios(table, view)
     table = attempts.told(table, view)
