@@ -26,6 +26,7 @@ from archstat.units import parse_input
 
 BUDGET_KEYS = ("name", "model", "input", "max_increase", "informational", "message", *SETUP_KEYS)
 RULE_KEYS = tuple(column.key for column in RULE_COLUMNS)
+_TWO_SIDES = "a column has one limit, or one from below and one from above."
 DEFAULT_GROWING = ("params", "macs")
 
 
@@ -114,17 +115,20 @@ class EntryReader:
         return setup_of(given, ruled, lambda key, text: self._fault(self.line_of(key), text))
 
     def _columns(self) -> None:
-        for key, text in self.content.items():
+        for key, given in self.content.items():
+            texts = given if isinstance(given, list) and given else [given]
             if key in BUDGET_KEYS:
                 continue
             if key not in RULE_KEYS and did_you_mean(key, BUDGET_KEYS):
                 hint = did_you_mean(key, (*BUDGET_KEYS, *RULE_KEYS))
                 self._fault(self.line_of(key), f"there is no key {key!r}.{hint}")
-            elif key in RULE_KEYS and not isinstance(text, str):
-                shown = f'"== {text}"' if type(text) is int else '"<= 5.3M"'
+            elif key in RULE_KEYS and not all(isinstance(text, str) for text in texts):
+                shown = f'"== {given}"' if type(given) is int else '"<= 5.3M"'
                 self._wrong(key, f"a rule; write {key} = {shown}")
-            else:
-                self._rule(parse_rule, key, str(text), key)
+            elif all(self._rule(parse_rule, key, str(text), key) for text in texts):
+                sides = [rule.operator[0] for rule in self.rules if rule.key == key]
+                if len(sides) > 1 and sorted(sides) != ["<", ">"]:
+                    self._fault(self.line_of(key), f"{key}: {_TWO_SIDES}")
 
     def _max_increase(self) -> None:
         given = self.content.get("max_increase")

@@ -33,8 +33,9 @@ GROWING_KEYS: tuple[str, ...] = tuple(
 )
 
 _RULE = re.compile(r"\s*(<=|>=|==|<|>)\s*(.*?)\s*")
-_QUANTITY = re.compile(r"([0-9.]+)\s*([A-Za-z]*)")
-_PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*")
+_NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_QUANTITY = re.compile(rf"{_NUMBER}\s*([A-Za-z]*)")
+_PERCENT = re.compile(rf"\s*{_NUMBER}\s*%\s*")
 _LONGEST = 60
 
 

@@ -100,12 +100,13 @@ def _rule(column: Column) -> dict[str, Any]:
     unit = f"({unit}){'?' if '' in named else ''}" if unit else ""
     examples = {"bytes": ["<= 20MiB"], "pixels": [">= 224"], "number": ["<= 50"], "ms": ["<= 20"]}
     operators = [sign for sign in OPERATORS if column.key != LATENCY or sign != "=="]
-    return {
+    one = {
         "type": "string",
-        "description": column.meaning,
         "pattern": rf"^\s*({'|'.join(operators)})\s*{_NUMBER}\s*{unit}\s*$",
         "examples": examples.get(column.unit, ["<= 5.3M", "== 5288548"]),
     }
+    several = {"type": "array", "minItems": 1, "maxItems": 2, "items": one}
+    return {"description": column.meaning, "anyOf": [one, several]}
 
 
 def schema_text() -> str:

@@ -43,9 +43,16 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
     content: dict[str, Any] = {}
     for word in words:
         rule, setting = _RULE.fullmatch(word), _SETTING.fullmatch(word)
+        if rule is not None and rule[1] in BUDGET_KEYS:
+            raise SpecError(f"{word!r} is not a rule: {rule[1]} is a key of budgets, no column.")
         if rule is not None:
             rules.append(word)
-            _put(content, rule[1], f"{_operator(word, rule)} {rule[3]}", word)
+            # One from below and one from above; more of one column are refused with the entry.
+            limit = f"{_operator(word, rule)} {rule[3]}"
+            if isinstance(content.get(rule[1]), list):
+                content[rule[1]].append(limit)
+            else:
+                _put(content, rule[1], [limit], word)
         elif setting is not None and setting[1] in (*SETUP_KEYS, "input"):
             _put(content, setting[1], _value(setting[1], setting[2]), word)
         elif setting is not None and setting[1] in RULE_KEYS:
@@ -53,6 +60,8 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
             raise SpecError(f"{word!r} is not a rule: write '{limit}'.")
         elif setting is not None and setting[1] in BUDGET_KEYS:
             raise SpecError(f"{word!r}: {setting[1]} is a key of budgets in a file alone.")
+        elif word.endswith(".toml") and not {":", ","} & set(word):
+            raise SpecError(f"{word} is no model; `archstat check --config {word}` reads a file.")
         else:
             models.append(word)
     for key, value in (("input", list(input or ())), ("batch", batch)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import replace
 from functools import cache
 from textwrap import shorten
@@ -34,8 +35,9 @@ from archstat.frontends.guard import (
 )
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.mode import CaptureMode
+from archstat.frontends.outside import is_installed
 from archstat.frontends.packed import packed_in
-from archstat.frontends.process import process_kept, threads_noticed, threads_since
+from archstat.frontends.process import process_kept, threads_noticed
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL, without_modes
@@ -149,16 +151,17 @@ def _pass(
         stand_in = cache(lambda tensor: _stand_in(tensor, device, keeps_gradients, ids))
         return stood_in((args, dict(kwargs)), stand_in)
 
-    running = set(threading.enumerate())
-    with collection_paused(), generators_kept(), process_kept(), without_modes():
+    with collection_paused(), generators_kept(), without_modes():
         paths = module_paths(root)
         modules = [module for module, _ in paths]
+        kinds = set(map(type, modules))
         if attention is None and (
             getattr(root, "needs_functions", False)
-            or any(issubclass(t, nn.RNNBase) for t in set(map(type, modules)))
+            or any(issubclass(kind, nn.RNNBase) for kind in kinds)
         ):
             return None
         with (
+            process_kept(not all(is_installed(kind.__module__) for kind in kinds)) as left,
             torch.inference_mode(False),
             untouched(modules) as lazy,
             torch.set_grad_enabled(keeps_gradients),
@@ -177,7 +180,6 @@ def _pass(
             made = one.made() if registered and graph is not None else []
             if made:
                 graph = _again(one, given(), title, (*notes, _made_in_forward(made)))
-        left = threads_since(running)
         return replace(graph, notes=(*graph.notes, *left)) if graph and left else graph
 
 
@@ -218,7 +220,8 @@ class _Pass:
                     modes.enter_context(NumbersKept(recorder.numbers))
                 threads = modes.enter_context(threads_noticed())
                 modes.enter_context(mode)
-                output = finished(self.root(*args, **kwargs))
+                # In a context of its own: what forward sets there ends with it.
+                output = copy_context().run(lambda: finished(self.root(*args, **kwargs)))
         except Exception:
             if not mode.needs_functions:
                 raise

@@ -49,7 +49,7 @@ class Outside:
     def keep_class(self, kind: type) -> None:
         """Keep what the class of a module, and its methods, can reach."""
         for one in kind.__mro__:
-            if not _is_installed(one.__module__) and one not in self._classes:
+            if not is_installed(one.__module__) and one not in self._classes:
                 self._keep_class(one)
 
     def keep(self, found: Any) -> None:
@@ -106,7 +106,7 @@ class Outside:
         ) else ()  # fmt: skip
 
     def _look_at_function(self, one: FunctionType) -> Iterable[Any]:
-        if _is_installed(one.__module__ or ""):
+        if is_installed(one.__module__ or ""):
             return ()
         found = [one.__defaults__, one.__kwdefaults__, getattr(one, "__wrapped__", None)]
         found += self._attributes_of(one)
@@ -125,7 +125,7 @@ class Outside:
     def _follow(self, space: dict[str, Any], name: str, names: _Names, found: list[Any]) -> None:
         value = space[name]
         if isinstance(value, ModuleType):
-            if not _is_installed(value.__name__) and id(value) not in self._seen:
+            if not is_installed(value.__name__) and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 for inner in names & vars(value).keys():
                     self._follow(vars(value), inner, names, found)
@@ -210,7 +210,7 @@ def _is_of_a_library(module: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether a module's code is that of a library or of an installed package.
 
     Such code is large, and keeps nothing of a pass but in the objects that it is given.

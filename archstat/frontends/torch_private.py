@@ -43,6 +43,7 @@ NAMES: Mapping[str, str] = MappingProxyType({
     "_ops.OpOverload._can_decompose": "composite operations in torch.inference_mode() stay whole",
     "ops.aten.add.Tensor._op_dk": "composite operations come apart further than in eager Python",
     "_C._dispatch_has_kernel_for_dispatch_key": "the same",
+    "_tensor_str.PRINT_OPTS": "how a forward sets tensors to be printed stays",
 })  # fmt: skip
 
 
@@ -104,6 +105,9 @@ _disabled_modes: Any = _found("utils._python_dispatch._disable_current_modes")
 number_of_modes: Callable[[], int] = _found("_C._len_torch_dispatch_stack")
 # Lives while nothing dispatches to a mode.
 NoDispatch: Callable[[], object] = _found("_C._DisableTorchDispatch") or nullcontext
+
+# How tensors are printed: `torch.set_printoptions` can be asked for nothing.
+PRINT_OPTIONS: dict[str, Any] = getattr(_found("_tensor_str.PRINT_OPTS"), "__dict__", {})
 
 
 def without_modes() -> AbstractContextManager[Any]:

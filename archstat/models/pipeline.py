@@ -149,25 +149,24 @@ def graph_of_spec(
     """
     # What a model prints while it is built and run must not get among the figures.
     with redirect_stdout(sys.stderr):
-        return _graph_of_source(text, input, batch, variation, title)
+        source = find(parse_spec(text))
+        if source.graph is not None and variation is None:
+            return source.graph()
+        if variation is not None:
+            source = source.changed(variation)
+        if source.spec.scheme != "python":
+            return _graph_of_source(source, input, batch, title or text)
+        from archstat.frontends.process import process_kept
+
+        # What one model's constructor sets must not change the figures of the next.
+        with process_kept():
+            return _graph_of_source(source, input, batch, title or text)
 
 
-def _graph_of_source(
-    text: str,
-    input: Any,
-    batch: int | None,
-    variation: Callable[[nn.Module], nn.Module] | None,
-    title: str | None,
-) -> Graph:
-    spec = parse_spec(text)
-    source = find(spec)
-    if source.graph is not None and variation is None:
-        return source.graph()
-    if variation is not None:
-        source = source.changed(variation)
-    module = source.build()
+def _graph_of_source(source: Source, input: Any, batch: int | None, title: str) -> Graph:
     from archstat.frontends.inputs import input_specs
 
+    module, spec = source.build(), source.spec
     sizes = spec.resolution
     if isinstance(input, Resolution):
         if input.overrides or not (spec.input or spec.resolution):
@@ -179,10 +178,10 @@ def _graph_of_source(
     specs = specs or source.default_inputs(module)
     batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
     if sizes:
-        specs = _at_resolution(text, specs, sizes)
+        specs = _at_resolution(spec.text, specs, sizes)
     if not specs:
-        raise _no_input(module, text, batch)
-    return _captured(module, title or text, specs, batch, source)
+        raise _no_input(module, spec.text, batch)
+    return _captured(module, title, specs, batch, source)
 
 
 def _captured(

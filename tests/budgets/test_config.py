@@ -53,6 +53,24 @@ def test_max_increase_by_column(config_of):
     ]  # fmt: skip
 
 
+def test_column_has_a_limit_from_below_and_one_from_above(config_of):
+    config = config_of('[[budget]]\nmodel = "alexnet"\nparams = [">= 1k", "<= 61M"]\n')
+    assert [(rule.name, rule.line) for rule in config.budgets[0].rules] == [
+        ("params >= 1k", 3), ("params <= 61M", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "limits",
+    ['["<= 1", "<= 2"]', '["== 1", "<= 2"]', '[">= 1", "<= 2", "< 3"]', "[]", '["<= 1", 2]',
+     '[["<= 1"]]', '["<= 1", "2"]', '["<= 1", ""]'],
+)  # fmt: skip
+def test_list_that_is_no_pair_of_limits_is_refused(mistakes_of, limits):
+    ((line, said),) = mistakes_of(f'[[budget]]\nmodel = "alexnet"\nparams = {limits}\n')
+    assert line == 3
+    assert said.startswith("params")
+
+
 def test_wildcard_of_the_zoo_makes_a_budget_a_model(config_of):
     config = config_of('[[budget]]\nmodel = "vgg1?,num_classes=10"\nparams = "<= 200M"\n')
     names = ["vgg11", "vgg13", "vgg16", "vgg19"]

@@ -62,6 +62,7 @@ def test_rule_is_read_exactly(key, text, operator, limit):
         ("param_bytes", "<= 20M", "a byte unit"),
         ("param_bytes", "<= 20", "a byte unit"),
         ("receptive_field", ">= 224px", "is not a count"),
+        *(("latency_ms", f"<= {text}", "is not a count") for text in (".", "5..", "1.2.3", ".ms")),
         ("params", "<= " + "9" * 100, "too long"),
         ("params", "<= 0.5", "not a whole number"),
         ("global_from", "== pool", "is text"),

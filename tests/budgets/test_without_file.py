@@ -64,7 +64,14 @@ def test_no_line_gives_a_model_without_a_rule(words):
         (["lenet5", "<=5M"], "no column before it"),
         (["lenet5", "parms<=5M"], "Did you mean params"),
         (["lenet5", "params<=5MiB"], "known units"),
-        (["lenet5", "params<=1", "params>=1"], "params has a value already"),
+        (["lenet5", "params<=1", "params<=2"], "one limit, or one from below and one from above"),
+        (["lenet5", "params<=1", "params==1"], "one limit, or one from below and one from above"),
+        (["lenet5", "params<=2", "params>=0", "params<1"], "one limit, or one from below"),
+        (["lenet5", "params<=1", "name<=2"], "name is a key of budgets, no column"),
+        (["lenet5", "params<=1", "batch<=2"], "batch is a key of budgets, no column"),
+        (["lenet5", "params<=1", "model==2"], "model is a key of budgets, no column"),
+        (["bad.toml"], "`archstat check --config bad.toml` reads a file"),
+        (["params<=5M", "sub/a.toml"], "`archstat check --config sub/a.toml` reads a file"),
         (["lenet5", "params<=1", "max_increase=1%"], "in a file alone"),
         (["lenet5", "params<=1", "batch=0"], "whole number from 1"),
         (["none", "params<=1"], "no network 'none'"),
@@ -73,6 +80,13 @@ def test_no_line_gives_a_model_without_a_rule(words):
 def test_mistake_is_named(words, said):
     with pytest.raises(SpecError, match=said):
         typed(words, None, None)
+
+
+def test_limits_from_both_sides_are_two_rules():
+    (budget,) = typed(["lenet5", "params<=5M", "macs<1M", "params>=1k"], None, None).budgets
+    assert [rule.name for rule in budget.rules] == [
+        "params <= 5M", "params >= 1k", "macs < 1M",
+    ]  # fmt: skip
 
 
 def test_option_and_setting_of_one_name_are_one_too_many():

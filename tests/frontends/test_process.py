@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import random
+import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
 import warnings
+from contextvars import ContextVar
 
 import pytest
 import torch
@@ -18,6 +24,19 @@ from archstat.frontends import recorder
 from archstat.frontends.module import capture
 
 X = torch.rand(2, 4)
+VARIABLE = ContextVar("variable", default=0)
+NAMED = logging.getLogger("archstat_tests.of_a_user")
+HELD = []
+
+
+def new_path():
+    sys.path = ["/nowhere", *sys.path]
+
+
+def module_hook():
+    torch.nn.modules.module.register_module_forward_hook(lambda *given: None)
+
+
 CHANGES = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
     "default device": lambda: torch.set_default_device("meta"),
@@ -37,6 +56,26 @@ CHANGES = {
     "handlers of logging": lambda: logging.root.addHandler(logging.NullHandler()),
     "level of logging": lambda: logging.root.setLevel(1),
     "output": lambda: setattr(sys, "stdout", sys.stderr),
+    "another path": new_path,
+    "arguments": lambda: sys.argv.append("--more"),
+    "finders": lambda: sys.meta_path.append(object()),
+    "signal": lambda: signal.signal(signal.SIGTERM, lambda *given: None),
+    "interrupt": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "alarm": lambda: (signal.signal(signal.SIGALRM, print), signal.alarm(1000)),
+    "hook of errors": lambda: setattr(sys, "excepthook", print),
+    "hook of threads": lambda: setattr(threading, "excepthook", print),
+    "hook of what is lost": lambda: setattr(sys, "unraisablehook", print),
+    "hook of warnings": lambda: setattr(warnings, "showwarning", print),
+    "capture of warnings": lambda: logging.captureWarnings(True),
+    "logging off": lambda: logging.disable(logging.CRITICAL),
+    "handler of a logger": lambda: NAMED.addHandler(logging.NullHandler()),
+    "collection off": gc.disable,
+    "thresholds of collection": lambda: gc.set_threshold(5, 5, 5),
+    "callback of collection": lambda: gc.callbacks.append(lambda *given: None),
+    "context variable": lambda: VARIABLE.set(1),
+    "cudnn": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "how tensors are printed": lambda: torch.set_printoptions(precision=2),
+    "hook of all modules": module_hook,
 }
 
 
@@ -47,6 +86,12 @@ def state():
         torch.is_anomaly_enabled(), torch.is_grad_enabled(), torch.initial_seed(),
         random.getstate(), dict(os.environ), os.getcwd(), list(sys.path), sys.getrecursionlimit(),
         list(warnings.filters), list(logging.root.handlers), logging.root.level, sys.stdout,
+        sys.argv[:], sys.meta_path[:], list(map(signal.getsignal, (2, 14, 15))),
+        signal.getitimer(signal.ITIMER_REAL)[0], sys.excepthook, threading.excepthook,
+        sys.unraisablehook, warnings.showwarning, logging.root.manager.disable, NAMED.handlers[:],
+        gc.isenabled(), gc.get_threshold(), gc.callbacks[:], VARIABLE.get(),
+        torch.backends.cudnn.benchmark, torch._tensor_str.PRINT_OPTS.precision,
+        len(torch.nn.modules.module._global_forward_hooks),
     )  # fmt: skip
 
 
@@ -91,6 +136,73 @@ def test_thread_that_has_ended_is_not_told(as_module):
         return x + 1
 
     assert capture(as_module(forward), X).notes == ()
+
+
+def opened():
+    return open(__file__, encoding="utf-8")
+
+
+def sleeping():
+    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+REMAINS = {
+    "a file or socket open (": [opened, socket.socket, os.pipe],
+    "processes that are not over (": [sleeping],
+    "registered functions to call when the process ends": [lambda: atexit.register(HELD.clear)],
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "leave"), [(said, leave) for said, ways in REMAINS.items() for leave in ways]
+)
+def test_what_forward_leaves_and_cannot_be_undone_is_told(said, leave, as_module):
+    left = []
+
+    def forward(x, keep=left.append):
+        keep(leave())
+        return x + 1
+
+    try:
+        graph = capture(as_module(forward), X)
+        assert any(said in note for note in graph.notes)
+        assert all(note.startswith("forward ") for note in graph.notes)
+    finally:
+        atexit.unregister(HELD.clear)
+        for one in left:
+            ends_with(one)
+
+
+def ends_with(one):
+    if isinstance(one, subprocess.Popen):
+        one.communicate()
+    elif isinstance(one, tuple):
+        list(map(os.close, one))
+    elif hasattr(one, "close"):
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda: opened().close(),
+        lambda: HELD.append(opened()),  # closed where it is taken back
+        lambda: subprocess.run([sys.executable, "-c", ""], check=True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_is_over_when_forward_is_over_is_not_told(leave, as_module):
+    def forward(x):
+        leave()
+        return x + 1
+
+    assert capture(as_module(forward), X).notes == ()
+
+
+def test_what_was_open_before_is_not_told(as_module):
+    with opened(), sleeping() as child:
+        assert capture(as_module(lambda x: x + 1), X).notes == ()
+        child.communicate()
 
 
 def grow(x):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import signal
 import sys
 
 import pytest
@@ -426,3 +427,24 @@ def test_common_network_has_no_unknown_operation(name):
     assert report.totals["unknown_ops"] == 0
     assert report.lower_bounds == frozenset()
     assert report.findings == ()
+
+
+def test_settings_that_a_constructor_leaves_do_not_reach_the_next_model(tmp_path):
+    path = tmp_path / "double.py"
+    path.write_text(
+        "import signal, torch\n"
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        torch.set_default_dtype(torch.float64)\n"
+        "        signal.signal(signal.SIGTERM, print)\n"
+        "        self.l = nn.Linear(4, 4)\n"
+        "    def forward(self, x):\n"
+        "        return self.l(x.double()) + torch.ones(4)\n"
+    )
+    before = torch.get_default_dtype(), signal.getsignal(signal.SIGTERM)
+    figures = analyze(f"{path}:Net", "4").totals
+    assert figures["param_bytes"] == (4 * 4 + 4) * 8
+    assert (torch.get_default_dtype(), signal.getsignal(signal.SIGTERM)) == before
+    assert analyze("lenet5").graph.values[0].dtype == "float32"
