@@ -186,8 +186,8 @@ def check(
         for _, judged in zip(watch(names) if watch else names, results, strict=True):
             found.update((one.budget.name, one) for one in judged)
         _refuse_unread(config, silent)
-    judged = tuple(found[budget.name] for budget in config.budgets if budget.name in found)
-    return Outcome(config, judged, lock)
+    answers = tuple(found[budget.name] for budget in config.budgets if budget.name in found)
+    return Outcome(config, answers, lock)
 
 
 def _split(tasks: Sequence[_Task], graphs: Graphs) -> tuple[list[tuple[_Task, Graph]], list[_Task]]:
