@@ -123,10 +123,12 @@ def _serve(
     try:
         for task in tasks:
             if len(running) == max(1, workers):
-                results.send(_last_words(*running.popleft()))
+                results.send(_last_words(*running[0]))
+                running.popleft()
             running.append(_spawned(_alone, work, task))
         while running:
-            results.send(_last_words(*running.popleft()))
+            results.send(_last_words(*running[0]))
+            running.popleft()
     finally:
         for process, _ in running:
             process.kill()
@@ -151,9 +153,13 @@ def _last_words(process: Any, result: Connection) -> Any:
 
 def _result(process: Any, result: Connection) -> Any:
     """What a process sends, or how it ended without a word."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
     # One that it leaves behind may hold the other end of the pipe open.
     while not result.poll(1) and process.is_alive():
-        pass
+        if parent is not None and not parent.is_alive():
+            sys.exit(1)  # killed with its group, of which this process is none
     with suppress(EOFError):
         if result.poll():
             return result.recv()
@@ -175,6 +181,8 @@ def _spawned(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connect
 
 def _quietly(target: Callable[..., None], *arguments: Any) -> None:
     _leave_interrupts()
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # a signal that the user's code sends to its group is not for the parent
     os.dup2(2, 1)  # standard output is for verdicts, not for what a model prints
     target(*arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from archstat.errors import AT_COMMAND_LINE, EXIT_DONE, EXIT_FAILED, ArchstatError
@@ -17,6 +18,11 @@ def main() -> int:
 
 
 def _run() -> int:
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _fill_streams()
+    if sys.stdout is None:
+        print("archstat: standard output is closed: send it to a file.", file=sys.stderr)
+        return EXIT_FAILED
     from archstat.cli.app import app
 
     debug = "--debug" in sys.argv
@@ -44,3 +50,10 @@ def _run() -> int:
         )
         return EXIT_FAILED
     return EXIT_DONE
+
+
+def _fill_streams() -> None:
+    """Open what was closed before the start, so that no file takes its number."""
+    while os.open(os.devnull, os.O_RDWR) < 2:
+        pass
+    sys.stderr = sys.stderr or os.fdopen(2, "w")

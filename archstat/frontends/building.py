@@ -6,9 +6,13 @@ it would be anywhere else; capture stands meta twins in for its weights all the 
 
 from __future__ import annotations
 
+import os
+import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from threading import get_ident
 from types import MappingProxyType
 from typing import Any
@@ -16,10 +20,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import generators_kept
+from archstat.units import format_bytes
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def is_torchs_own(method: Any) -> bool:
@@ -38,9 +46,65 @@ def build_on_meta(factory: Callable[[], Any]) -> Any:
 
 
 def build_for_real(factory: Callable[[], Any]) -> Any:
-    """What `factory` returns, initialised on its own devices; no generator advances."""
-    with generators_kept():
+    """What `factory` returns, initialised on its own devices; no generator advances.
+
+    Raises:
+        MemoryError: its parameters take more memory than is free; nothing has filled it yet.
+    """
+    with generators_kept(), _within(free_bytes()):
         return factory()
+
+
+@contextmanager
+def _within(free: int) -> Iterator[None]:
+    """Run the block; stop it when the parameters that its modules take on need more than `free`."""
+    known: list[weakref.ref[torch.Tensor]] = []
+    taken = 0
+
+    def weigh(module: nn.Module, name: str, parameter: Any) -> None:
+        nonlocal taken
+        if parameter is None or parameter.is_meta or is_lazy(parameter):
+            return
+        known.append(weakref.ref(parameter))
+        taken += parameter.nbytes
+        if taken > free:  # unless some are shared, or gone
+            alive = [p for p in (one() for one in known) if p is not None]
+            taken = sum({p.data_ptr(): p.nbytes for p in alive}.values())
+        if taken > free:
+            raise MemoryError(
+                f"its weights take more than {format_bytes(taken)}, {format_bytes(free)} are free"
+            )
+
+    handle = register_module_parameter_registration_hook(weigh)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def free_bytes() -> int:
+    """The memory that this process can still take, by the system and by its container."""
+    return min(_free_of_system(), _free_of_container())
+
+
+def _free_of_system() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    known = {name: text.split() for name, _, text in (line.partition(":") for line in lines)}
+    return int(known["MemAvailable"][0]) * 1024
+
+
+def _free_of_container() -> int:
+    try:
+        limit, used = (
+            (_CGROUP / name).read_text(encoding="ascii").strip()
+            for name in ("memory.max", "memory.current")
+        )
+    except OSError:
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else max(0, int(limit) - int(used))
 
 
 class _OnMeta(TorchFunctionMode):

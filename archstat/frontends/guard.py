@@ -40,12 +40,14 @@ StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 @contextmanager
-def untouched(modules: Sequence[nn.Module]) -> Iterator[bool]:
+def untouched(modules: Sequence[nn.Module], given: Any = ()) -> Iterator[bool]:
     """Run the block with all `modules` in inference mode; put everything back at the end.
 
-    Gives whether some of their tensors are lazy.
+    `given` are arguments, of which what cannot be copied is put back, too. Gives whether some of
+    the modules' tensors are lazy.
     """
     snapshot = _Snapshot(modules)
+    snapshot.outside.keep(given)
     try:
         snapshot.enter_inference()
         yield snapshot.lazy
@@ -139,7 +141,7 @@ class _Snapshot:
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = [(module, type(module), module.__dict__) for module in modules]
         kinds = set(map(type, modules))
-        self.outside = Outside()
+        self.outside = Outside(modules)
         for kind in kinds:
             self.outside.keep_class(kind)
         scripts = {kind for kind in kinds if issubclass(kind, torch.jit.ScriptModule)}

@@ -235,6 +235,8 @@ class CaptureMode(DispatchMode):
             self.recorder.numbers.note(stand_in, tensor)
         if isinstance(tensor, nn.Parameter):
             stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
+        if vars(tensor):
+            vars(stand_in).update(vars(tensor))
         self.recorder.link(stand_in, value)
         self._stand_ins[id(tensor)] = (tensor, stand_in)
         return stand_in

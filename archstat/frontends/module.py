@@ -41,7 +41,7 @@ from archstat.frontends.process import process_kept, threads_noticed
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL, without_modes
-from archstat.frontends.trees import finished, module_paths, stood_in, tensor_paths, tensors
+from archstat.frontends.trees import finished, held, module_paths, stood_in, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
 from archstat.units import format_shape
@@ -163,7 +163,7 @@ def _pass(
         with (
             process_kept(not all(is_installed(kind.__module__) for kind in kinds)) as left,
             torch.inference_mode(False),
-            untouched(modules) as lazy,
+            untouched(modules, (args, kwargs)) as lazy,
             torch.set_grad_enabled(keeps_gradients),
             attention_unfused(),
             uncompiled(),
@@ -230,7 +230,7 @@ class _Pass:
         if threads or mode.called_elsewhere:
             recorder.add_unseen(type(self.root).__name__)
         if holds:
-            recorder.hold(_parameters(module_paths(self.root)))
+            recorder.hold(held(module_paths(self.root), "_parameters"))
         libraries = {kind: kind.__module__.partition(".")[0] for kind in
                      {type(module) for module, _ in self.paths}}  # fmt: skip
         tree = [
@@ -241,7 +241,7 @@ class _Pass:
 
     def made(self) -> list[str]:
         """Paths of parameters that the modules hold now and did not hold before the call."""
-        now = _parameters(module_paths(self.root))
+        now = held(module_paths(self.root), "_parameters")
         return [paths[0] for tensor, paths in now if not self.recorder.is_named(tensor)]
 
 
@@ -321,12 +321,6 @@ def _mode_over(
     return mode
 
 
-def _parameters(
-    paths: Sequence[tuple[nn.Module, list[str]]],
-) -> list[tuple[torch.Tensor, list[str]]]:
-    return tensor_paths((module._parameters, prefixes) for module, prefixes in paths)
-
-
 def _made_in_forward(paths: list[str]) -> str:
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return f"forward made parameters ({named}), which count as the modules hold them after it"
@@ -334,8 +328,8 @@ def _made_in_forward(paths: list[str]) -> str:
 
 def _register_tensors(recorder: Recorder, paths: Sequence[tuple[nn.Module, list[str]]]) -> bool:
     """Make values of the modules' parameters, then buffers; tell whether all are on meta."""
-    parameters = _parameters(paths)
-    buffers = tensor_paths((module._buffers, prefixes) for module, prefixes in paths)
+    parameters = held(paths, "_parameters")
+    buffers = held(paths, "_buffers")
     recorder.add_own("parameter", parameters)
     recorder.add_own("buffer", buffers)
     for module, prefixes in paths:

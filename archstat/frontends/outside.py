@@ -10,9 +10,17 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, UserDict, UserList, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import torch
@@ -27,15 +35,20 @@ _PLAIN = frozenset(
 )
 # More objects than any cache of a forward has: what leads to so many is the program around it.
 _MOST_OBJECTS = 100_000
-_NEVER = (torch.Tensor, nn.Module, torch.Generator, BuiltinFunctionType, property)
+_NEVER = (torch.Tensor, torch.Generator, BuiltinFunctionType, property)
 _MISSING = object()
 _Names = frozenset[str]
 
 
 class Outside:
-    """Contents of containers, objects, classes, cells and namespaces, to be put back."""
+    """Contents of containers, objects, classes, cells and namespaces, to be put back.
 
-    def __init__(self) -> None:
+    `modules` are kept elsewhere; any other module that is met is an object like others.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module] = ()) -> None:
+        self._modules = modules
+        self._inside: set[int] | None = None
         self._seen: dict[int, Any] = {}
         self._classes: set[type] = set()
         self._containers: list[tuple[Any, Any]] = []
@@ -63,6 +76,12 @@ class Outside:
             pending += self._look(one)
 
     def _look(self, one: Any) -> Iterable[Any]:
+        if isinstance(one, nn.Module):
+            if self._inside is None:
+                self._inside = set(map(id, self._modules))
+            return () if id(one) in self._inside else self._attributes_of(one)
+        if isinstance(one, MappingProxyType):
+            return tuple(one.values())
         if isinstance(one, _DICTS):
             self._containers.append((one, dict(one)))
             return (*one.values(), *self._attributes_of(one))
@@ -184,8 +203,10 @@ def _alike(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
 def _refill(container: Any, content: Any) -> None:
     if isinstance(container, dict):
         if not _alike(container, content):
-            dict.clear(container)
-            dict.update(container, content)
+            # The order that an OrderedDict keeps is no part of the dict that it is.
+            kind: Any = OrderedDict if isinstance(container, OrderedDict) else dict
+            kind.clear(container)
+            kind.update(container, content)
         return
     now = list(container)
     if len(now) != len(content) or any(a is not b for a, b in zip(now, content, strict=True)):

@@ -54,6 +54,13 @@ def tensor_paths(
     return list(found.values())
 
 
+def held(
+    modules: Iterable[tuple[nn.Module, list[str]]], table: str
+) -> list[tuple[torch.Tensor, list[str]]]:
+    """Every tensor in a table of modules, such as ``_buffers``, with all paths that lead to it."""
+    return tensor_paths((getattr(module, table), prefixes) for module, prefixes in modules)
+
+
 def tensors(tree: Any) -> Iterable[torch.Tensor]:
     """Every tensor inside nested tuples, lists, mappings and dataclasses, in order."""
     return (tree,) if type(tree) is torch.Tensor else _found(tree)
@@ -129,7 +136,7 @@ class _Standing:
 
     def __call__(self, one: Any) -> Any:
         if isinstance(one, torch.Tensor):
-            return self._replace(one)
+            return self._tensor(one)
         if isinstance(one, _AS_IT_IS):
             return one
         if id(one) in self._known:
@@ -145,6 +152,13 @@ class _Standing:
         if other is not one:
             self._fill(one, other)
         return self._known[id(one)][1]
+
+    def _tensor(self, one: torch.Tensor) -> torch.Tensor:
+        other = self._replace(one)
+        if vars(one) and not vars(other):
+            vars(other).update(vars(one))
+            vars(other).update({name: self(item) for name, item in vars(one).items()})
+        return other
 
     def _fill(self, one: Any, other: Any) -> None:
         if isinstance(one, dict):

@@ -225,8 +225,8 @@ def _for_real(
         InputError: there is not.
         CaptureError: forward raises here, too.
     """
+    from archstat.frontends.building import free_bytes
     from archstat.frontends.module import capture_call, unwrapped
-    from archstat.models.real import free_bytes
 
     own = {id(t): t for t in (*root.parameters(), *root.buffers())}
     needed, free = sum(t.numel() * t.element_size() for t in own.values()), free_bytes()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +18,6 @@ from archstat.graph import Graph
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 
-_CGROUP = Path("/sys/fs/cgroup")
 Given = tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]
 
 
@@ -69,28 +66,3 @@ def ordinary(root: nn.Module) -> Callable[[int, tuple[int, ...], torch.dtype], t
     """What makes the inputs of a model, each the same every time: see `made_up`."""
     vocabulary = vocabulary_of(root)
     return lambda number, shape, dtype: made_up(shape, dtype, vocabulary, number)
-
-
-def free_bytes() -> int:
-    """The memory that this process can still take, by the system and by its container."""
-    return min(_free_of_system(), _free_of_container())
-
-
-def _free_of_system() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    known = {name: text.split() for name, _, text in (line.partition(":") for line in lines)}
-    return int(known["MemAvailable"][0]) * 1024
-
-
-def _free_of_container() -> int:
-    try:
-        limit, used = (
-            (_CGROUP / name).read_text(encoding="ascii").strip()
-            for name in ("memory.max", "memory.current")
-        )
-    except OSError:
-        return sys.maxsize
-    return sys.maxsize if limit == "max" else max(0, int(limit) - int(used))

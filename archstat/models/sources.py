@@ -56,8 +56,14 @@ class Source:
             return self._checked(build_on_meta(self.factory))
         except ArchstatError:
             raise
-        except (Exception, SystemExit):
-            return self.build_for_real()
+        except (Exception, SystemExit) as error:
+            try:
+                return self.build_for_real()
+            except BuildError as failed:
+                if not isinstance(failed.__cause__, MemoryError):
+                    raise
+                why = f"On shapes alone it does not either ({shortened(error)})."
+                raise BuildError(f"{failed}. {why}") from failed.__cause__
 
     def build_for_real(self) -> Any:
         """The model with real weights.

@@ -32,6 +32,8 @@ def leave(how):
         threading.Thread(target=threading.Event().wait).start()
     if how == "forked" and os.fork() == 0:
         os._exit(0)
+    if how == "group":
+        os.killpg(0, signal.SIGTERM)
     if how.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, how))
     if how.startswith("raise "):
@@ -59,7 +61,7 @@ model = "lenet5"
 params = "<= 1M"
 """
 ENDS = [
-    "exit", "_exit", "closed", "SIGTERM", "SIGKILL", "SIGSEGV", "SIGABRT",
+    "exit", "_exit", "closed", "group", "SIGTERM", "SIGKILL", "SIGSEGV", "SIGABRT",
     *(f"raise {error}" for error in (
         "KeyboardInterrupt", "GeneratorExit", "BaseException", "SystemExit(0)", "Mute",
         "MemoryError",

@@ -170,3 +170,19 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code():
 
 def test_debug_changes_nothing_where_nothing_fails(archstat):
     assert archstat("list", "--debug") == archstat("list")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams in a shell")
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [(">&-", 2, "standard output is closed"), ("2>&-", 1, ""), ("<&-", 1, "")],
+)
+def test_stream_that_is_closed_from_the_start_is_no_bug(closed, code, said, tmp_path):
+    command = [sys.executable, "-m", "archstat", "check", "lenet5", "params<=1"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert ("1 broken" in done.stdout) == (code == 1)

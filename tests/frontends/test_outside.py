@@ -340,13 +340,103 @@ def test_object_among_the_arguments_is_as_it_was(make, wrap):
     assert net(x, given).shape == (1, 4)
 
 
-def test_object_that_cannot_be_copied_is_handed_on():
-    class Locked(Keys):
-        def __copy__(self):
-            raise TypeError("no copies")
+class Locked(Keys):
+    def __copy__(self):
+        raise TypeError("no copies")
 
-    cache = Locked()
-    assert capture(Attending().eval(), torch.rand(1, 1, 4), cache).ops
+
+class Itself(Layered):
+    def __copy__(self):
+        return self
+
+
+class Closed:
+    def __init__(self):
+        kept = [torch.rand(1, 2, 4)]
+
+        def grow(x):
+            kept[0] = torch.cat([kept[0], x], 1)
+            return kept[0]
+
+        self.grow, self.kept = grow, kept
+
+
+class Proxy:
+    def __init__(self):
+        self.keys = types.MappingProxyType({"all": [torch.rand(1, 2, 4)]})
+
+    def grow(self, x):
+        self.keys["all"].append(x)
+        return torch.cat(self.keys["all"], 1)
+
+
+class Held(nn.Module):
+    def __init__(self, buffer):
+        super().__init__()
+        if buffer:
+            self.register_buffer("keys", torch.rand(1, 2, 4))
+        else:
+            self.keys = torch.rand(1, 2, 4)
+
+    grow = Keys.grow
+
+
+HANDED_ON = [Locked, Itself, Closed, Proxy, lambda: Held(True), lambda: Held(False)]
+
+
+@pytest.mark.parametrize("make", HANDED_ON)
+def test_object_that_cannot_be_copied_is_handed_on_and_as_it_was(make):
+    cache, net, x = make(), Attending().eval(), torch.rand(1, 1, 4)
+    first = capture(net, x, cache)
+    assert capture(net, x, cache) == first
+    assert net(x, cache).shape == (1, 4)
+
+
+@pytest.mark.parametrize("place", ["list", "helper"])
+def test_layer_that_is_no_part_of_the_module_is_as_it_was(place, as_module):
+    stray = nn.BatchNorm1d(4)
+
+    def forward(x):
+        layer = box[0] if place == "list" else box.layer
+        layer.latest = x
+        layer.register_buffer("more", x)
+        layer.register_forward_hook(lambda *given: None)
+        return layer(x)
+
+    box = [stray] if place == "list" else types.SimpleNamespace(layer=stray)
+    before = (set(vars(stray)), set(stray._buffers), stray.running_mean.tolist())
+    first = capture(as_module(forward), X)
+    assert (set(vars(stray)), set(stray._buffers), stray.running_mean.tolist()) == before
+    assert not stray._forward_hooks
+    assert int(stray.num_batches_tracked) == 0
+    assert capture(as_module(forward), X) == first
+
+
+def test_ordered_dict_still_knows_its_order(as_module):
+    kept = OrderedDict(a=1, b=2)
+
+    def forward(x):
+        kept["c"] = x
+        kept.move_to_end("a")
+        return x + 1
+
+    capture(as_module(forward), X)
+    kept["d"] = 4
+    assert list(kept) == list(reversed(list(reversed(kept)))) == ["a", "b", "d"]
+
+
+def test_tensors_keep_their_attributes(as_module):
+    layer, given = nn.Linear(4, 4), torch.rand(2, 4)
+    layer.weight.scale, given.seen, given.me = 3, [], given
+
+    def forward(x):
+        x.seen.append(layer.weight.scale)
+        layer.weight.latest = x.me
+        return layer(x)
+
+    graph = capture(as_module(forward, layer=layer), given)
+    assert graph.device == "meta"
+    assert (vars(layer.weight), given.seen) == ({"scale": 3}, [])
 
 
 def test_one_object_given_twice_stays_one_object(as_module):

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError
+from archstat.frontends import building
 from archstat.measure.training.real_peaks import measured_inference_bytes, measured_training_bytes
 from archstat.measure.training.step import Settings, training_step
-from archstat.models import real
 from archstat.models.pipeline import graph_of_spec
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
@@ -71,9 +71,40 @@ def test_model_that_reads_numbers_runs_for_real_whatever_its_error_says(name, tm
 def test_model_without_room_for_its_weights_is_refused_with_its_size(tmp_path, monkeypatch):
     path = tmp_path / "reads.py"
     path.write_text(READS)
-    monkeypatch.setattr(real, "free_bytes", lambda: 79)
+    monkeypatch.setattr(building, "free_bytes", lambda: 79)
     with pytest.raises(ArchstatError, match="takes 80 B for its weights; 79 B are free"):
         graph_of_spec(f"{path}:Lists", "4")
+
+
+def test_model_whose_constructor_reads_numbers_is_refused_before_it_fills_memory(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "reads.py"
+    path.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(*(nn.Linear(4, 4, bias=False) for _ in range(5)))\n"
+        "        assert self[0].weight.sum().item() < 1e9\n"
+    )
+    monkeypatch.setattr(building, "free_bytes", lambda: 3 * 16 * 4)
+    with pytest.raises(ArchstatError, match="take more than 256 B, 192 B are free") as caught:
+        graph_of_spec(f"{path}:Net", "4")
+    assert "On shapes alone it does not either" in str(caught.value)
+    monkeypatch.setattr(building, "free_bytes", lambda: 5 * 16 * 4)
+    assert graph_of_spec(f"{path}:Net", "4").ops
+
+
+def test_weights_that_are_shared_or_replaced_are_weighed_once(monkeypatch):
+    def build():
+        net = nn.Linear(4, 4, bias=False)
+        for _ in range(5):
+            net.weight = nn.Parameter(net.weight.detach().clone())
+        net.tied = net.weight
+        return net
+
+    monkeypatch.setattr(building, "free_bytes", lambda: 2 * 16 * 4)
+    assert building.build_for_real(build).tied is not None
 
 
 def test_network_of_torchvision_with_a_backbone_loads_nothing(torchvision):

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError, InputError, Option, SpecError
+from archstat.frontends.building import free_bytes
 from archstat.frontends.guard import generators_kept
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.trees import replaced, tensors
@@ -26,7 +27,7 @@ from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.training.loss import differentiable, loss_of, targets_for
 from archstat.measure.training.step import Settings, TrainingStep, set_training
-from archstat.models.real import free_bytes, given_tensors, real_module
+from archstat.models.real import given_tensors, real_module
 from archstat.units import format_bytes
 
 _Given = tuple[tuple[Any, ...], dict[str, Any]]

@@ -7,11 +7,10 @@ import sys
 import pytest
 
 from archstat.errors import CaptureError, InputError, SpecError
+from archstat.frontends import building
 from archstat.measure.training.real_peaks import real_peaks
 from archstat.measure.training.rows import Plan, memory_row
-from archstat.models import real
 from archstat.models.pipeline import graph_of_spec
-from archstat.models.real import free_bytes
 
 ODD = """
 import torch
@@ -72,13 +71,13 @@ def test_model_that_runs_on_meta_alone_is_one_message(tmp_path, capsys):
 def test_limit_of_the_container_counts(tmp_path, monkeypatch, limit, free):
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text("400000\n")
-    monkeypatch.setattr(real, "_CGROUP", tmp_path)
-    assert free_bytes() == free
+    monkeypatch.setattr(building, "_CGROUP", tmp_path)
+    assert building.free_bytes() == free
 
 
 def test_container_without_limit_leaves_what_the_system_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(real, "_CGROUP", tmp_path)
-    assert 0 < free_bytes() < sys.maxsize
+    monkeypatch.setattr(building, "_CGROUP", tmp_path)
+    assert 0 < building.free_bytes() < sys.maxsize
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("400000\n")
-    assert 0 < free_bytes() < sys.maxsize
+    assert 0 < building.free_bytes() < sys.maxsize
