@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
-from archstat.cli.completion import (
-    complete_measured_device,
-    complete_measured_dtype,
-)
+from archstat.cli.completion import complete_measured_dtype
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, filled, show
@@ -43,11 +40,6 @@ _RULES = (
     Rule("--by-kind", excludes=_WHOLE, takes_one_model=True),
 )  # fmt: skip
 
-DeviceName = Annotated[
-    str | None,
-    typer.Option("--device", metavar="NAME", help="cpu (the default), cuda or cuda:NUMBER.",
-                 autocompletion=complete_measured_device),
-]  # fmt: skip
 Batches = Annotated[
     list[str] | None,
     typer.Option("--batch", metavar="N,N...", help="Batch sizes, measured one after the other; by "
@@ -71,11 +63,6 @@ Backward = Annotated[
     bool,
     typer.Option("--backward", help="A training step: forward, backward, optimizer and the whole."),
 ]
-Budget = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Time for the whole command, such as 30s (the default) or "
-                 "2min; a minimum of samples is always taken."),
-]  # fmt: skip
 CudaGraph = Annotated[
     bool,
     typer.Option("--cuda-graph", help="On cuda, also time the replay of a captured graph, without "
@@ -101,14 +88,14 @@ ByKind = Annotated[
 def bench(
     context: typer.Context,
     models: options.ModelsIfAny = None,
-    device: DeviceName = None,
+    device: options.MeasuredDevice = None,
     batch: Batches = None,
     dtype: DType = None,
     channels_last: ChannelsLast = False,
     compile: Compile = False,
     threads: Threads = None,
     backward: Backward = False,
-    budget: Budget = None,
+    budget: options.Budget = None,
     cuda_graph: CudaGraph = False,
     cold: Cold = False,
     reference: options.Reference = None,

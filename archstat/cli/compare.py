@@ -11,7 +11,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.help import CHOOSE, INPUT, MEASURING
+from archstat.cli.help import CHOOSE, MEASURING
 from archstat.cli.join import joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
@@ -75,26 +75,10 @@ FullyConvolutional = Annotated[
     typer.Option("--fully-convolutional", help="Add each classifier with convolutions for its "
                  "dense layers, at --resolution: one pass against sliding over the input."),
 ]  # fmt: skip
-AtResolution = Annotated[
-    str | None,
-    typer.Option("--resolution", metavar="SIZE", help="Spatial size of every input, such as 384 "
-                 "or 384x256; with --fully-convolutional of the convolutional form's.",
-                 rich_help_panel=INPUT),
-]  # fmt: skip
 Latency = Annotated[
     bool,
     typer.Option("--latency", help="Also measure the models, taking turns, as `archstat bench` "
-                 "does.", rich_help_panel=MEASURING),
-]  # fmt: skip
-DeviceName = Annotated[
-    str | None,
-    typer.Option("--device", metavar="NAME", help="With --latency: cpu (the default), cuda or "
-                 "cuda:NUMBER.", rich_help_panel=MEASURING),
-]  # fmt: skip
-Budget = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="With --latency: time for measuring, such as 30s (the "
-                 "default).", rich_help_panel=MEASURING),
+                 "does; --device and --budget are for this.", rich_help_panel=MEASURING),
 ]  # fmt: skip
 
 
@@ -104,10 +88,10 @@ def compare(
     reference: options.Reference = None,
     variants: Variants = False,
     fully_convolutional: FullyConvolutional = False,
-    resolution: AtResolution = None,
+    resolution: options.Resolution = None,
     latency: Latency = False,
-    device: DeviceName = None,
-    budget: Budget = None,
+    device: options.MeasuredDevice = None,
+    budget: options.Budget = None,
     input: options.Input = None,
     batch: options.Batch = None,
     columns: options.Columns = None,

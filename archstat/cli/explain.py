@@ -14,7 +14,7 @@ from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
-from archstat.cli.rf import Layers
+from archstat.cli.rf import Channels, Layers
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.errors import SpecError
 from archstat.result import Cell, Note
@@ -39,9 +39,6 @@ Module = Annotated[
     typer.Argument(metavar="MODULE", help="Path of a module, such as features.2; by default the "
                    "whole model, as sums over its modules."),
 ]  # fmt: skip
-Channels = Annotated[
-    int | None, typer.Option(metavar="N", help="Channels that enter a layer list.")
-]
 
 
 def explain(

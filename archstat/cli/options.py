@@ -12,10 +12,11 @@ from archstat.cli.completion import (
     complete_columns,
     complete_format,
     complete_fusion,
+    complete_measured_device,
     complete_model,
 )
 from archstat.cli.expansion import model_typed, models_typed
-from archstat.cli.help import CHOOSE, INPUT, OTHER, OUTPUT
+from archstat.cli.help import CHOOSE, INPUT, MEASURING, OTHER, OUTPUT
 from archstat.errors import SpecError
 
 _SPEC = (
@@ -95,6 +96,18 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Write to this file; its suffix chooses "
                  "the format.", rich_help_panel=OUTPUT),
 ]  # fmt: skip
+MeasuredDevice = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Measure on cpu (the default), cuda or "
+                 "cuda:NUMBER.", autocompletion=complete_measured_device,
+                 rich_help_panel=MEASURING),
+]  # fmt: skip
+Budget = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Time for measuring, such as 30s (the default) or 2min; a "
+                 "minimum of samples is always taken.", rich_help_panel=MEASURING),
+]  # fmt: skip
+Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
 Plot = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Also save a figure (.pdf, .svg or .png).",

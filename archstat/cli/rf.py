@@ -70,7 +70,6 @@ Position = Annotated[
     str | None,
     typer.Option(metavar="I,J", help="Show exactly which input pixels this output position sees."),
 ]
-Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
 Advise = Annotated[
     bool, typer.Option("--advise", help="The textbook sizing rules, each kept or broken.")
 ]
@@ -121,7 +120,7 @@ def rf(
     channels: Channels = None,
     at: At = None,
     position: Position = None,
-    every: Every = False,
+    every: options.Every = False,
     advise: Advise = False,
     check: Check = False,
     effective: Effective = False,

@@ -45,7 +45,6 @@ DeviceFile = Annotated[
 Dtype = Annotated[
     str, typer.Option(metavar="NAME", help="fp64, fp32, tf32, fp16, bf16, fp8 or int8.")
 ]
-Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
 Measure = Annotated[bool, typer.Option("--measure", help="Measure the local device again.")]
 ListDevices = Annotated[bool, typer.Option("--list-devices", help="The devices and their sources.")]
 
@@ -57,7 +56,7 @@ def roofline(
     device_file: DeviceFile = None,
     dtype: Dtype = "fp32",
     fusion: options.FusionName = "none",
-    every: Every = False,
+    every: options.Every = False,
     top: options.Top = None,
     measure: Measure = False,
     list_devices: ListDevices = False,
