@@ -148,7 +148,7 @@ class _Commands(TyperGroup):
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(
             entry.name, cls=Command, short_help=entry.line, epilog="\n".join(entry.examples),
-            context_settings=_SETTINGS,
+            context_settings={**_SETTINGS, "allow_extra_args": True},
         )(with_style(entry.run))  # fmt: skip
         return typer.main.get_command(alone)
 
@@ -186,7 +186,11 @@ def _check_model(word: str) -> None:
         if spec.scheme == "zoo":
             zoo.entry(spec.target)
     except UnknownModelError as error:
+        from archstat.analyses import COLUMNS
+
         hint = did_you_mean(word, (*_ENTRIES, *zoo.catalogue()))
+        if word.lower() in {column.key for column in COLUMNS}:
+            hint = f" It is a column: `archstat compare MODEL --columns {word.lower()}`."
         raise UnknownModelError(
             f"{word}: there is no such command, and no such model.{hint} "
             "`archstat --help` and `archstat list` show what there is."

@@ -7,6 +7,8 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
 
+from archstat.errors import SpecError
+
 # The groups of options; what a command has of its own stands first.
 _ARGUMENTS, OPTIONS = "Arguments", "Options"
 INPUT, CHOOSE, MEASURING = "Input", "Choose and order", "Measuring"
@@ -21,7 +23,18 @@ class Command(TyperCommand):
     """A command whose options stand in groups, its epilog holding an example a line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it, its name being known to messages meanwhile."""
+        """Run it, its name being known to messages meanwhile.
+
+        Raises:
+            SpecError: arguments beyond those that it takes.
+        """
+        if ctx.args:
+            taken = " ".join(_piece(p) for p in self.params if _is_argument(p)) or "no argument"
+            several = " `archstat compare` takes several models." if taken == "MODEL" else ""
+            raise SpecError(
+                f"{self.name} takes {taken}, so {' '.join(ctx.args)} is too much.{several} "
+                f"`archstat {self.name} -h` is the help."
+            )
         token = RUNNING.set(str(self.name))
         try:
             return super().invoke(ctx)

@@ -41,3 +41,17 @@ def test_word_that_is_neither_command_nor_model_names_the_nearest_of_both(archst
     assert f"{word}: there is no such command, and no such model." in ran.err
     assert meant in ran.err
     assert "archstat list" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["params", "lenet5"], "It is a column: `archstat compare MODEL --columns params`."),
+        (["lenet5", "alexnet"], "alexnet is too much. `archstat compare` takes several models."),
+        (["list", "a", "b"], "list takes [PATTERN], so b is too much. `archstat list -h`"),
+    ],
+)
+def test_half_right_words_get_the_command_that_was_meant(archstat, words, said):
+    ran = archstat(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
