@@ -15,9 +15,14 @@ from archstat.files import write_whole
 from archstat.reporters import format_for, format_named
 from archstat.result import Picture, Table
 
-# What ASCII has for the signs of a table.
+# What ASCII has for the signs of a table; of a bar's last part, the larger half.
 _PLAIN = str.maketrans(
-    {**dict(zip("─│├└✓✗·±█", "-||`vx.+#", strict=True)), "²": "^2", "…": "...", "→": "->"}
+    {
+        **dict(zip("─│├└✓✗·±█▉▊▋▌▍▎▏", "-||`vx.+#####   ", strict=True)),
+        "²": "^2",
+        "…": "...",
+        "→": "->",
+    }
 )
 
 

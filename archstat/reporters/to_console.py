@@ -150,6 +150,7 @@ def _room(
     A text may be folded to a third of the screen.
     """
     natural = {column.key: _width(column, cells) for column in columns}
+    heading_of = {column.key: heading(column) for column in columns}
     if width is None or sum(natural.values()) + _GAP * (len(columns) - 1) <= width:
         return natural
     texts = {column.key for column in columns if column.unit == "text"}
@@ -162,6 +163,13 @@ def _room(
         if len(room) < 2 or least[key] + _GAP <= left:
             room[key] = least[key]
             left -= least[key] + _GAP
+    for key in order:
+        figures = max(len(heading_of[key]), *(len(one.value) for one in cells[key]))
+        if key not in room and figures + _GAP <= left:
+            # Better a figure without its ratios than none.
+            cells[key] = [one._replace(below="") for one in cells[key]]
+            room[key] = figures
+            left -= figures + _GAP
     for key in room:
         more = max(0, min(natural[key] - room[key], left))
         room[key] += more
@@ -175,14 +183,16 @@ def _width(column: Column, cells: dict[str, list[_Lines]]) -> int:
 
 
 def _broken(text: str, width: int) -> str:
-    """A spec too long for its column, broken after commas."""
-    if len(text) <= width:
+    """A name too long for its column, broken after commas, and where need be after points."""
+    if len(text) <= width or " " in text:
         return text
     lines = [""]
-    for piece in text.replace(",", ",\n").split("\n"):
-        if lines[-1] and len(lines[-1]) + len(piece) > width:
-            lines.append("")
-        lines[-1] += piece
+    for piece in re.split("(?<=,)", text):
+        parts = [piece] if len(piece) <= width else re.split("(?<=[._:/])", piece)
+        for part in parts:
+            if lines[-1] and len(lines[-1]) + len(part) > width:
+                lines.append("")
+            lines[-1] += part
     return "\n".join(lines)
 
 

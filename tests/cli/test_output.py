@@ -16,7 +16,7 @@ import pandas
 import pytest
 
 from archstat.cli import output
-from archstat.cli.output import Destination
+from archstat.cli.output import Destination, page_or_print
 from archstat.errors import OutputError
 from archstat.result import Column, Table
 
@@ -212,6 +212,14 @@ def test_console_goes_to_a_screen_of_any_encoding(monkeypatch):
     Destination(None, None).write(TABLE)
     screen.seek(0)
     assert "15.47 G" in screen.read()
+
+
+def test_bars_of_an_ascii_screen_have_no_question_marks(monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    page_or_print("██▌ 28.2%\n█▎ 11.5%\n")
+    screen.seek(0)
+    assert screen.read() == "### 28.2%\n#  11.5%\n"
 
 
 def test_full_disk_behind_standard_output_is_one_of_our_errors(monkeypatch):

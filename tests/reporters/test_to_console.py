@@ -122,6 +122,32 @@ def test_narrow_screen_keeps_the_name_of_a_row_and_what_is_needed_most():
     assert hidden(text) == ["input", "params", "macs"]
 
 
+def test_figure_without_room_for_its_ratio_is_shown_without_it():
+    depth = Column("depth", "number", "layers")
+    ratio = Column("depth_ratio", "ratio", "depth over the reference's")
+    rows = (("a", 1, 18, 1.0), ("b", 2, 53, 2.9444))
+    table = Table((MODEL, MACS, depth, ratio), rows, reference=0)
+    wide, narrow = to_console(table, 23, colour=False), to_console(table, 18, colour=False)
+    assert "2.94x more" in wide
+    assert [line.split() for line in narrow.splitlines()[2:]] == [
+        ["a", "1", "18"],
+        ["b", "2", "53"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("mobilenet_v1,width=0.5", ["mobilenet_v1,", "width=0.5"]),
+        ("features.4.residual.depthwise", ["features.4.", "residual.", "depthwise"]),
+        ("moved or unread, twice", ["moved or unread,", "twice"]),
+    ],
+)
+def test_long_name_is_broken_between_its_words(name, lines):
+    text = to_console(Table((MODEL, MACS), ((name, 1),)), 22, colour=False)
+    assert [line[:16].strip() for line in text.splitlines()[2:]] == lines
+
+
 def test_lower_bound_of_a_large_number_is_not_lost_on_a_narrow_screen():
     table = Table((MODEL, MACS), (("vgg16", 123_456_789 * 10**12),), frozenset({(0, "macs")}))
     text = to_console(table, 20, colour=False)

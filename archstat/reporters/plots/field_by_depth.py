@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,14 @@ def plot_field_by_depth(series: Sequence[FieldSeries], path: str | Path) -> None
                 "color": COLOURS[number % len(COLOURS)],
                 "linestyle": LINES[number // len(COLOURS) % len(LINES)],
             }
-            _line(fields, network.fields, network.name, style)
-            _line(strides, network.strides, network.name, style)
+            # Among several, one branch after another would draw a saw, and marks look like a code.
+            several = len(series) > 1
+            reached = _running_most(network.fields) if several else network.fields
+            _line(fields, reached, network.name, style, marked=not several)
+            _line(strides, network.strides, network.name, style, marked=not several)
         _input_lines(fields, series)
-        fields.set_ylabel("receptive field (input pixels)")
+        what = "receptive field" if len(series) == 1 else "largest receptive field so far"
+        fields.set_ylabel(f"{what} (input pixels)")
         strides.set_ylabel("effective stride\n(input pixels)")
         strides.set_yscale("log", base=2)
         strides.yaxis.get_major_locator().set_params(numticks=20)
@@ -57,10 +62,18 @@ def plot_field_by_depth(series: Sequence[FieldSeries], path: str | Path) -> None
             fields.set_title(series[0].name, loc="left", fontweight="bold")
 
 
-def _line(axes: Any, numbers: Sequence[float | None], name: str, style: dict[str, Any]) -> None:
+def _running_most(numbers: Sequence[float | None]) -> list[float | None]:
+    """The largest so far at every layer; None stays."""
+    most = accumulate((n or 0 for n in numbers), max)
+    return [None if n is None else so_far for n, so_far in zip(numbers, most, strict=True)]
+
+
+def _line(
+    axes: Any, numbers: Sequence[float | None], name: str, style: dict[str, Any], *, marked: bool
+) -> None:
     points = [(place, n) for place, n in enumerate(numbers, 1) if n is not None]
     if points:
-        marker = {"marker": "o", "markersize": 3} if len(points) <= 60 else {}
+        marker = {"marker": "o", "markersize": 3} if marked and len(points) <= 60 else {}
         # A value holds from its layer to the next.
         axes.plot(*zip(*points, strict=True), label=name, drawstyle="steps-post", linewidth=1.5,
                   **marker, **style)  # fmt: skip
@@ -72,7 +85,8 @@ def _input_lines(axes: Any, series: Sequence[FieldSeries]) -> None:
         (size,) = sizes
         axes.axhline(size, color="#555555", linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate(f"input: {size}", (1, size), (-2, 3), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", ha="right", color="#555555")  # fmt: skip
+                      textcoords="offset points", ha="right", color="#555555",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
 def _name_layers(axes: Any, series: Sequence[FieldSeries], depth: int) -> None:

@@ -39,10 +39,11 @@ def plot_memory_timeline(series: Sequence[MemoryTimeline], path: str | Path) -> 
     most = max(max(network.live) for network in series)
     unit, factor = next((pair for pair in _UNITS if most >= pair[1]), ("B", 1))
     with drawing(path, 8.0, 0.8 + 2.8 * len(series)) as figure:
-        panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
+        panels = figure.subplots(len(series), 1, squeeze=False, sharey=True)[:, 0]
         for axes, network in zip(panels, series, strict=True):
             _panel(axes, network, factor)
             axes.set_ylabel(f"live memory ({unit})")
+        panels[0].set_ylim(0, 1.18 * most / factor)
         panels[-1].set_xlabel("operation, in order of execution")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
@@ -64,6 +65,5 @@ def _panel(axes: Any, network: MemoryTimeline, factor: int) -> None:
     beside = "right" if place > 0.6 * len(heights) else "left"
     axes.annotate(f"{format_bytes(peak)}: {network.peak_at}", (place, peak / factor), (0, 6),
                   textcoords="offset points", ha=beside, va="bottom")  # fmt: skip
-    axes.set_ylim(0, 1.18 * peak / factor)
     axes.set_xlim(0, max(1, len(heights) - 1))
     axes.set_title(network.name, loc="left", fontweight="bold")
