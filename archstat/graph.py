@@ -29,6 +29,8 @@ Kind = Literal[
 KINDS: tuple[str, ...] = get_args(Kind)
 # The attribute of an op that holds the flops of a formula registered with torch's flop counter.
 REGISTERED = "registered flops"
+# The target of an op that stands for all that other threads did, which nobody saw.
+UNSEEN = "python.thread"
 Role = Literal["input", "parameter", "buffer", "constant", "activation"]
 
 ITEM_SIZES = {

@@ -3,7 +3,8 @@
 Parameters, buffers and constants are there throughout. An activation lives from the op that makes
 it to the op after which eager Python let go of it; the input, which the caller holds, to the end.
 What a kernel takes while it runs counts for cpu's attention and LSTM alone; what else a library
-allocates inside an op and what an allocator rounds up is not seen.
+allocates inside an op and what an allocator rounds up is not seen. An unknown op makes the peaks
+lower bounds.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import accumulate
 
+from archstat.analyses.operations import cost
+from archstat.analyses.products import UNKNOWN
 from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
-from archstat.graph import ITEM_SIZES, Graph, Op
+from archstat.graph import ITEM_SIZES, REGISTERED, Graph, Op
 from archstat.result import Analysis, Analyzer, Cell, Column, Report
 
 COLUMNS = (
@@ -29,12 +32,25 @@ CONVENTION = (
 
 def memory(graph: Graph) -> Analysis:
     """The bytes at the peak of an eager forward, and of one that frees what it no longer needs."""
+    keys = tuple(column.key for column in COLUMNS)
     return Analysis(
         totals={
             "peak_memory_bytes": max(live_bytes(graph)),
             "ideal_peak_bytes": max(live_bytes(graph, ideal=True)),
         },
         conventions={"peak_memory_bytes": CONVENTION},
+        lower_bounds=frozenset(keys if _hides_memory(graph) else ()),
+    )
+
+
+def _hides_memory(graph: Graph) -> bool:
+    """Whether an op is unknown, which may hold tensors of its own while it runs.
+
+    One of a library with a formula for its flops may as well.
+    """
+    others = {op.target: op for op in graph.ops if op.kind == "other"}
+    return any(
+        REGISTERED in op.attributes or cost(op, graph.values) == UNKNOWN for op in others.values()
     )
 
 

@@ -67,26 +67,33 @@ def _number(cell: Cell) -> Number:
 def trained(report: Report, budget: Budget) -> tuple[Report, Mapping[str, ArchstatError]]:
     """The Report with the figures of training that a budget limits, and why one has none."""
     found: dict[str, Cell] = {}
+    bounds: set[str] = set()
     errors: dict[str, ArchstatError] = {}
     for key in dict.fromkeys(rule.key for rule in budget.rules):
         if key in (TRAINING, LARGEST_BATCH):
             try:
-                found[key] = _of_training(key, budget)
+                found[key], bounded = _of_training(key, budget)
+                bounds |= {key} if bounded else set()
             except ArchstatError as error:
                 found[key], errors[key] = None, error
-    return replace(report, analyses=(*report.analyses, Analysis(found))), errors
+    # Fewer samples fit where more memory is taken than counted: nobody knows how many.
+    own = Analysis(found, lower_bounds=frozenset(bounds & {TRAINING}),
+                   unknown=frozenset(bounds & {LARGEST_BATCH}))  # fmt: skip
+    return replace(report, analyses=(*report.analyses, own)), errors
 
 
-def _of_training(key: str, budget: Budget) -> int:
+def _of_training(key: str, budget: Budget) -> tuple[int, bool]:
+    """The figure, and whether operations are unknown that may take more memory."""
     from archstat.measure.training.rows import Plan, memory_row
 
     setup, inputs = budget.setup, list(budget.input) or None
     settings = Plan(setup.optimizer, setup.dtype, setup.amp, setup.kernels).settings()
     if key == TRAINING:
-        return memory_row(budget.model, settings, inputs, setup.batch).step.training_memory_bytes
+        row = memory_row(budget.model, settings, inputs, setup.batch)
+        return row.step.training_memory_bytes, TRAINING in row.lower_bounds
     row = memory_row(budget.model, settings, inputs, budget=parse_bytes(setup.fits))
     assert row.fit is not None  # it was asked for
-    return row.fit.batch
+    return row.fit.batch, TRAINING in row.lower_bounds
 
 
 def no_bar(models: Sequence[str], runs: int) -> AbstractContextManager[Callable[[int], Any]]:

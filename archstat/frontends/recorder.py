@@ -20,7 +20,18 @@ from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain, regi
 from archstat.frontends.packed import Contents, contents, opened, settings_of
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
-from archstat.graph import REGISTERED, Graph, Kind, Module, ModuleCall, Op, Role, Value, record
+from archstat.graph import (
+    REGISTERED,
+    UNSEEN,
+    Graph,
+    Kind,
+    Module,
+    ModuleCall,
+    Op,
+    Role,
+    Value,
+    record,
+)
 
 # A hundred times what the longest forwards take.
 MOST_OPS = 1_000_000
@@ -303,7 +314,7 @@ class Recorder:
 
     def add_unseen(self, module_type: str) -> None:
         """Record that other threads did what nobody saw, so that no total is exact."""
-        self._append("other", "python.thread", ("", module_type), (), (), {})
+        self._append("other", UNSEEN, ("", module_type), (), (), {})
 
     def _add_argument(
         self, name: str, argument: Any, inputs: list[int], attributes: dict[str, Any]

@@ -50,7 +50,7 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
     return Table(
         columns=columns,
         rows=tuple(_cells(row) for row in rows),
-        bounds=frozenset((n, "training_macs") for n, row in enumerate(rows) if row.uncounted),
+        bounds=frozenset((n, key) for n, row in enumerate(rows) for key in row.lower_bounds),
         notes=notes_of([*found, *_notes(rows, settings)]),
         convention=_convention(settings),
         torch_version=rows[0].torch_version if rows else "",
@@ -142,8 +142,8 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     if recurrent:
         yes.append(_recurrent_kernels(settings.kernels, recurrent))
     yes += [
-        f"{row.model}: training_macs is a lower bound; {', '.join(row.uncounted)} may multiply "
-        "and has no formula."
+        f"{row.model}: training_macs and memory are lower bounds; {', '.join(row.uncounted)} may "
+        "multiply or hold tensors, and has no formula."
         for row in rows
         if row.uncounted
     ]

@@ -15,7 +15,7 @@ from torch import nn
 from archstat.analyses.memory import attention_of, memory
 from archstat.errors import InputError, Option, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
-from archstat.graph import Graph
+from archstat.graph import UNSEEN, Graph
 from archstat.hints import did_you_mean
 from archstat.measure.training.largest_batch import Fit, largest_batch
 from archstat.measure.training.optimizers import optimizer_named
@@ -74,11 +74,20 @@ class MemoryRow:
     budget: int | None = None
     real: RealPeaks | None = None
     attention: tuple[str, ...] = ()
+    inference_bounds: frozenset[str] = frozenset()
+    threads: bool = False
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """The ops that may multiply and have no formula."""
-        return self.step.uncounted
+        """What may multiply and has no formula: ops, and what other threads did."""
+        return (*self.step.uncounted, *["work in other threads"] * self.threads)
+
+    @property
+    def lower_bounds(self) -> frozenset[str]:
+        """The keys of figures to which what is `uncounted` may add."""
+        bounds = ("training_memory_bytes", "training_macs") if self.uncounted else ()
+        saved = ("saved_activation_bytes",) if self.threads else ()
+        return self.inference_bounds.union(bounds, saved)
 
 
 def memory_row(
@@ -129,12 +138,14 @@ def _row(
     if settings.dtype is not None or (attention and settings.kernels == "cuda"):
         graph = _captured_as(settings, module, graph, model)
         attention = attention_of(graph)
-    inference = memory(graph).totals
-    peak, ideal = inference["peak_memory_bytes"], inference["ideal_peak_bytes"]
+    inference = memory(graph)
+    peak, ideal = (inference.totals[key] for key in ("peak_memory_bytes", "ideal_peak_bytes"))
     assert isinstance(peak, int)
     assert isinstance(ideal, int)
+    threads = any(op.target == UNSEEN for op in graph.ops)
     return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real,
-                     attention=attention)  # fmt: skip
+                     attention=attention, inference_bounds=inference.lower_bounds,
+                     threads=threads)  # fmt: skip
 
 
 def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:

@@ -58,7 +58,7 @@ class Settings:
 class TrainingStep:
     """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
 
-    `training_macs` are a lower bound where some op is `uncounted`.
+    `training_macs` and `training_memory_bytes` are lower bounds where some op is `uncounted`.
     `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
     """
 
