@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 
 import pytest
@@ -139,3 +140,34 @@ def test_live_bytes_stand_before_and_during_each_op():
     assert live_bytes(graph, ideal=True) == [100, 120, 23]
     empty = Graph("Net", (), graph.values[:1], graph.storages[:1], inputs=(0,), outputs=(0,))
     assert memory(empty).totals == {"peak_memory_bytes": 100, "ideal_peak_bytes": 100}
+
+
+def in_a_thread(x):
+    thread = threading.Thread(target=x.exp)
+    thread.start()
+    thread.join()
+    return x * 2
+
+
+@torch.library.custom_op("archstat_memory::scaled", mutates_args=())
+def scaled(x: torch.Tensor) -> torch.Tensor:
+    return 2 * x
+
+
+scaled.register_fake(torch.empty_like)
+BOUNDED = {
+    "operator of a library": (scaled, True),
+    "work in a thread": (in_a_thread, True),
+    "op of torch without a product": (lambda x: torch.histc(x, 4, 0.0, 1.0), False),
+    "known ops": (lambda x: x.exp(), False),
+}
+
+
+@pytest.mark.parametrize(("way", "bounded"), BOUNDED.values(), ids=list(BOUNDED))
+def test_peaks_are_lower_bounds_where_an_op_may_hold_more(way, bounded):
+    class Net(nn.Module):
+        def forward(self, x):
+            return way(x)
+
+    found = memory(capture(Net(), torch.rand(3)))
+    assert found.lower_bounds == (set(found.totals) if bounded else set())

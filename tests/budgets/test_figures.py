@@ -104,6 +104,34 @@ def test_training_is_that_of_memory_at_the_same_settings(config_of):
     assert states(config_of, below) == [("training_memory_bytes", "broken")]
 
 
+THREADED = """
+import threading
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 5)
+    def forward(self, x):
+        thread = threading.Thread(target=self.layer, args=(x,))
+        thread.start()
+        thread.join()
+        return self.layer(x)
+"""
+
+
+def test_memory_that_other_threads_may_take_keeps_no_budget(config_of, tmp_path):
+    path = tmp_path / "threaded.py"
+    path.write_text(THREADED, encoding="utf-8")
+    rules = {"peak_memory_bytes": "<= 1MiB", "training_memory_bytes": "<= 1MiB",
+             "largest_batch": ">= 1"}  # fmt: skip
+    lines = "\n".join(f'{key} = "{rule}"' for key, rule in rules.items())
+    text = f'[[budget]]\nmodel = "{path.as_posix()}:Net"\ninput = "4"\nfits = "1MiB"\n{lines}\n'
+    outcome = gate.check(config_of(text), None)
+    assert {v.rule.key: v.state for v in outcome.judged[0].verdicts} == dict.fromkeys(
+        rules, "incomplete")  # fmt: skip
+    assert outcome.exit_code() == 3
+
+
 def test_figure_that_cannot_be_had_fails_its_rule_alone(config_of):
     rules = 'optimizer = "adm"\nparams = "<= 1M"\ntraining_memory_bytes = "<= 1GiB"'
     assert states(config_of, rules) == [("params", "kept"), ("training_memory_bytes", "failed")]
