@@ -14,6 +14,10 @@ from archstat.graph import Graph
 
 RESERVED = "memory is reserved, not touched"
 VIEW = "a view"
+# In place, too, they move nothing.
+_VIEWS = frozenset({
+    "as_strided", "transpose", "t", "squeeze", "unsqueeze", "swapaxes", "swapdims", "detach",
+})  # fmt: skip
 State = Literal["counted", "free", "unknown"]
 
 _RESERVES = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
@@ -102,7 +106,7 @@ def _rule(target: str) -> str:
         return "out"
     if name in _BAGS:
         return "bag"
-    if base.endswith("_") and not base.startswith("__"):
+    if base.endswith("_") and not base.startswith("__") and name not in _VIEWS:
         if name in _OVERWRITES:
             return "overwrite"
         if name in _SCATTERS:

@@ -246,14 +246,16 @@ class Numbers:
     def __init__(self) -> None:
         self._known: dict[int, tuple[ref[torch.Tensor], int | None, torch.Tensor]] = {}
 
-    def note(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
+    def note(self, tensor: torch.Tensor, numbers: torch.Tensor, own: bool = True) -> None:
         """Let a tensor be known to hold numbers, should it index another.
 
+        Unless they are kept for this alone, a copy of them is: forward's must die when it says.
         What is written to a tensor on meta ends that; what is not on meta may go on changing.
         """
         if numbers.numel() <= LONGEST_INDEX:
             version = tensor._version if tensor.is_meta else None
-            self._known[id(tensor)] = (ref(tensor), version, numbers)
+            kept = numbers if own else numbers.clone()
+            self._known[id(tensor)] = (ref(tensor), version, kept)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """The numbers of a tensor: mostly itself, unless on meta; None where they are not known."""

@@ -104,7 +104,7 @@ class CaptureMode(DispatchMode):
                 self.recorder.remember(tensors((args, kwargs)))
             result = self._run(func, sig, args, kwargs)
             if sig.moves and self.on_meta and result.is_meta and not args[0].is_meta:
-                self.recorder.numbers.note(result, args[0])
+                self.recorder.numbers.note(result, args[0], own=False)
             if sig.detaches and is_lazy(args[0]):
                 return result  # a lazy parameter has no shape to record
         if type(result) is tuple and result[-1] is self._nothing:

@@ -34,8 +34,8 @@ def convolution(
     dtype = x.dtype
     if not (dtype.is_floating_point and weight.is_contiguous()):
         return None
-    # The format that the output takes over depends on the kernel; on meta it has none.
-    if not (x.is_contiguous() or is_channels_last(x)):
+    in_order = x.is_contiguous()
+    if not (in_order or is_channels_last(x)):
         return None
     windows = (tuple(stride), tuple(padding), tuple(dilation), tuple(output_padding))
     shape = _convolved(x.shape, weight.shape, *windows, transposed, groups)
@@ -43,7 +43,8 @@ def convolution(
         return None
     if bias is not None and (bias.shape != shape[1:2] or bias.dtype != dtype):
         return None
-    return ((shape, dtype),)
+    # Every kernel of cpu and cuDNN's take the format over; torch's own rule for meta does not.
+    return ((shape, dtype),) if in_order else ((shape, dtype, channels_last(shape)),)
 
 
 @lru_cache(maxsize=4096)  # networks repeat their layers
@@ -82,13 +83,14 @@ def _convolved(
 def batch_norm(x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool,
                momentum: float, eps: float) -> tuple[Output, ...] | None:  # fmt: skip
     """The input's shape; inference keeps no batch statistics, so the other outputs are empty."""
-    if training or mean is None or var is None or not _plain(x):
+    made = _like(x) if _plain(x) or is_channels_last(x) else None
+    if training or mean is None or var is None or made is None:
         return None
     shape, dtype = tuple(x.shape), x.dtype
     for own in (weight, bias, mean, var):
         if own is not None and (own.dtype != dtype or own.shape != shape[1:2]):
             return None
-    return ((shape, dtype), ((0,), dtype), ((0,), dtype)) if len(shape) > 1 else None
+    return (*made, ((0,), dtype), ((0,), dtype)) if len(shape) > 1 else None
 
 
 def layer_norm(x: torch.Tensor, normalized_shape: Sequence[int], weight: Any, bias: Any,

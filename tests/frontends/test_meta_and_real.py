@@ -36,18 +36,6 @@ def _networks() -> list[object]:
     ]
 
 
-# On meta a dense layer copies a map whose memory is transposed where cpu sometimes need not: macs
-# and flops agree, the bytes alive do not.
-_OTHER_BYTES = {"convnext_atto", "edgenext_xx_small", "pvt_v2_b0", "twins_svt_small"}
-
-
-def _models_of_timm() -> list[object]:
-    known = pytest.mark.xfail(reason="another copy is alive")
-    return [
-        pytest.param(name, marks=known if name in _OTHER_BYTES else ()) for name in _TIMM.split()
-    ]
-
-
 def agree(model: torch.nn.Module, shape: tuple[int, ...]) -> None:
     """Compare a pass of shapes with one of numbers, which may rename elements otherwise."""
     model.eval()
@@ -68,7 +56,7 @@ def test_network_of_the_zoo_counts_the_same_on_meta_and_for_real(name):
 
 @pytest.mark.slow
 @pytest.mark.extras
-@pytest.mark.parametrize("name", _models_of_timm())
+@pytest.mark.parametrize("name", _TIMM.split())
 def test_model_of_timm_counts_the_same_on_meta_and_for_real(torchvision, name):
     timm = importlib.import_module("timm")
     with warnings.catch_warnings():

@@ -94,10 +94,12 @@ def test_convolution_of_images_in_channels_last(x, data):
     args = [weight.to(x.dtype), None, stride, padding, [1, 1], False, [0, 0], groups]
     answer = shapes.convolution(x, *args)
     if answer is not None:
-        # On cpu the format depends on the kernel that torch picks by the sizes.
-        made = torch.ops.aten.convolution.default(x.to("meta"), args[0].to("meta"), *args[1:])
-        assert ((tuple(made.shape), made.dtype),) == answer
-        assert made.is_contiguous()
+        made = torch.ops.aten.convolution.default(x, *args)
+        ((shape, dtype, *strides),) = answer
+        assert (shape, dtype) == (tuple(made.shape), made.dtype)
+        if strides:  # of an axis of one place they tell nothing
+            assert made.is_contiguous(memory_format=torch.channels_last)
+            assert shapes.channels_last(shape) == strides[0]
 
 
 @settings(max_examples=100, deadline=None)
@@ -110,7 +112,7 @@ def test_mean_of_images_in_channels_last(x, dims, keepdim, agrees_with_torch):
 def test_convolution_of_channels_last_is_ruled():
     x = torch.empty(1, 4, 6, 5).contiguous(memory_format=torch.channels_last)
     args = (None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
-    expected = (((1, 7, 6, 5), torch.float32),)
+    expected = (((1, 7, 6, 5), torch.float32, (7 * 6 * 5, 1, 7 * 5, 7)),)
     assert shapes.convolution(x, torch.empty(7, 4, 3, 3), *args) == expected
 
 
