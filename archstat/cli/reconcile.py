@@ -14,7 +14,8 @@ from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError, SpecError
 
 if TYPE_CHECKING:
-    from archstat.tables.reconcile import Asked, Printable
+    from archstat.analyses.conventions import Printable
+    from archstat.tables.reconcile import Asked
 
 _ON_SCREEN = ("figure", "arithmetic", "source", "form", "input", "difference_percent")
 _MOST = 8

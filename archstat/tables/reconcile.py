@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from math import prod
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
-from archstat.analyses.conventions import Convention
+from archstat.analyses.conventions import Convention, Printable
 from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
 from archstat.analyses.field.steps import some
@@ -38,12 +38,13 @@ SIDES = ((224, 224), (256, 256), (299, 299), (384, 384), (512, 512), (640, 640),
          (512, 2048))  # fmt: skip
 _OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
 _NEAREST, _NAMED, _MOST_SHARED = 3, 3, 6
-Printable = Literal["macs", "flops", "params", "activations"]
 _MISPRINTS = (
     (Fraction(2), "twice"), (Fraction(1, 2), "half of"), (Fraction(10), "ten times"),
     (Fraction(1, 10), "a tenth of"), (Fraction(1000), "1000 times"), (Fraction(1, 1000),
     "a thousandth of"),
 )  # fmt: skip
+# Between units first: 15.3 M in a column of G.
+_POWERS = (0, -3, 3, -1, 1, -2, 2, -4, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ class Way:
     is_exact: bool
     arithmetic: str
     assumptions: int
+    model: str = ""
+
+    @property
+    def is_misprint(self) -> bool:
+        """Whether somebody's mistake is assumed."""
+        return self.assumptions >= _MISPRINT
 
     @property
     def off(self) -> float:
@@ -208,21 +215,21 @@ class _Search:
         forms = [text for text in (form, measure.form) if text]
         assumed += _OTHER_FORM * bool(measure.form)
         for asked in self.figures:
-            if not value or (
-                {asked.quantity, measure.quantity} & _APART
-                and (asked.quantity not in (None, measure.quantity))
-            ):
+            if not value or are_apart(measure.quantity, asked.quantity):
                 continue
             other = _OTHER_QUANTITY * (asked.quantity not in (None, measure.quantity))
             shown = asked.printed.shows(value)
             cut = _CUT_OFF * (shown == "truncated")
             ending = f", prints as {asked.printed.text}" + " (cut off)" * bool(cut) if shown else ""
             yield Way(asked, measure, graph.input_text, ", ".join(forms), value,
-                      bool(shown), said + ending, assumed + other + cut)  # fmt: skip
+                      bool(shown), said + ending, assumed + other + cut, self.model)  # fmt: skip
 
 
-# A reader mistakes macs for FLOPs, but nobody mistakes either for parameters or activations.
-_APART = frozenset({"params", "activations"})
+def are_apart(counted: str, asked: str | None) -> bool:
+    """Whether nobody mistakes the one for the other; macs are often taken for FLOPs."""
+    return asked not in (None, counted) and not {"params", "activations"}.isdisjoint(
+        (counted, asked)
+    )
 
 
 def _as_it_is(search: _Search) -> Iterator[Way]:
@@ -280,15 +287,15 @@ def _misprinted(search: _Search) -> Iterator[Way]:
 def _swapped(search: _Search, measure: Convention, value: Fraction) -> Iterator[Way]:
     """A column of parameters among those of operations, or the other way round."""
     for asked in search.figures:
-        apart = {asked.quantity, measure.quantity} & _APART
-        if asked.quantity and apart and asked.quantity != measure.quantity and value:
-            digits = asked.printed
-            for factor in (Fraction(1), Fraction(1, 1000), Fraction(1000)):
-                if digits.shows(value * factor) == "rounded":
+        if value and are_apart(measure.quantity, asked.quantity):
+            for power in _POWERS if len(asked.printed.digits) > 2 else _POWERS[:3]:
+                shifted = value * Fraction(10) ** power
+                if asked.printed.shows(shifted) == "rounded":
+                    slip = "" if power in _POWERS[:3] else ", and the point is elsewhere"
                     said = (f"{measure.name}: {format_count(float(value))}: the columns "
-                            "are swapped")  # fmt: skip
-                    yield Way(asked, measure, search.own.input_text, "", value * factor,
-                              True, said, _MISPRINT)  # fmt: skip
+                            f"are swapped{slip}")  # fmt: skip
+                    yield Way(asked, measure, search.own.input_text, "", shifted, True, said,
+                              _MISPRINT + bool(slip), search.model)  # fmt: skip
 
 
 def _size(graph: Graph) -> tuple[int, ...] | None:

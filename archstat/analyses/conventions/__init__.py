@@ -11,6 +11,8 @@ from typing import Literal
 
 from archstat.result import Report
 
+# What a table of models prints, and what else published figures are of.
+Printable = Literal["macs", "flops", "params", "activations"]
 Quantity = Literal["macs", "flops", "params", "activations", "layers", "connections",
                    "receptive_field", "feature_memory"]  # fmt: skip
 Count = Callable[[Report], int]
