@@ -101,6 +101,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("reconcile", "Whose number is that: a printed figure explained", (
             "reconcile resnet50 --macs 4.12G", "reconcile resnet50 --flops 8.5G --params 25.6M",
             "reconcile mobilenet_v2 --figure 0.319G --source fvcore")),
+        Entry("audit", "Somebody's table of models, each figure with a verdict", (
+            "audit table.csv", "audit table.csv --map model=Model --map flops=GFLOPs",
+            "audit - --format csv")),
         Entry("guidelines", "The four guidelines of ShuffleNet V2, kept or broken", (
             "guidelines mobilenet_v1", "guidelines shufflenet_v2 mobilenet_v2",
             "guidelines net.py:Net --top 10")),

@@ -30,6 +30,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
     "guidelines": ("tables.guidelines:COLUMNS",),
     "diff": ("tables.diff:FIGURES", "tables.diff:TEXT_COLUMNS", "tables.diff_shown:TOTAL_COLUMNS"),
     "reconcile": ("tables.reconcile:COLUMNS",),
+    "audit": ("tables.audit:COLUMNS",),
     "crosscheck": ("tables.crosscheck:CROSSCHECK_COLUMNS",),
     "bench": ("tables.bench:LATENCY_COLUMNS", "tables.bench:HISTORY_COLUMNS",
               "tables.bench_layers:LAYER_COLUMNS", "tables.bench_layers:KIND_COLUMNS"),

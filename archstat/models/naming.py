@@ -26,9 +26,10 @@ def specs_named(name: str) -> tuple[str, ...]:
     ``ResNet-50``, ``resnet50_8xb32_in1k`` and ``ResNet50_Weights.IMAGENET1K_V1`` mean resnet50,
     ``MobileNet V2 1.4 224`` means a width and a resolution.
     """
-    plain = _TRAINING.sub("", unicodedata.normalize("NFKC", name).strip().lower())
+    written = unicodedata.normalize("NFKC", name).strip().lower()
+    plain = _TRAINING.sub("", written)
     without = re.sub(r"\s*\([^)]*\)\s*$", "", plain)
-    for text in dict.fromkeys((plain, without)):
+    for text in dict.fromkeys((written, plain, without)):
         found = (*_in("zoo", text), *_scaled(text), *_in("torchvision", text))
         if found := found or tuple(_in("timm", text)):
             return tuple(dict.fromkeys(found))

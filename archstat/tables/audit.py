@@ -36,6 +36,8 @@ COLUMNS = (
 )
 _LEAST_DIGITS = 3
 _MOST = 5
+# What is nearer is more likely another way of counting than a slip of the hand.
+_LEAST_OFF_PERCENT = 1.0
 _UNITS = {1: "ones", 10**3: "thousands", 10**6: "millions", 10**9: "billions"}
 
 
@@ -298,6 +300,7 @@ def typed_for(printed: Printed, exact: int) -> str:
     is_one = len(wrong) == 1 and wrong[0] < len(digits) - 1
     is_turned = len(wrong) == 2 and sorted(shown) == sorted(digits) and wrong[1] == wrong[0] + 1
     enough = len(digits) == len(shown) and len(digits) >= _LEAST_DIGITS
+    enough &= abs(printed.off_percent(exact)) > _LEAST_OFF_PERCENT
     return format_count(float(round(exact / printed.step) * printed.step)) if (
         enough and (is_one or is_turned)
     ) else ""  # fmt: skip

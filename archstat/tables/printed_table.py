@@ -25,8 +25,8 @@ from archstat.hints import did_you_mean
 _HEADS: Mapping[str, str] = {
     "spec": r"spec",
     "source": r"source",
-    "quantity": r"quantity",
-    "figure": r"figure|value",
+    "quantity": r"quantity|metric|label.*",
+    "figure": r"figure|published|value.*",
     "unit": r"units?",
     "params": r".*(?:param|#\s*p\b).*",
     "activations": r".*\b_*(?:acts?|activations?)\b.*",
@@ -35,6 +35,7 @@ _HEADS: Mapping[str, str] = {
     "input": r"(?:input|resolution|image|img|crop|size)\b.*",
     "model": r".*\b(?:model|network|name|arch\w*|backbone|net|method|config|weight)s?\b.*",
 }
+_QUANTITIES: tuple[Printable, ...] = ("params", "activations", "macs", "flops")
 _UNITS = {"thousand": "k", "million": "m", "billion": "g", "b": "g"}
 _UNIT = re.compile(
     r"(?<![a-z])(k|m|g|b|t|thousand|million|billion)s?"
@@ -102,7 +103,7 @@ def printed_table(text: str, named: Mapping[str, str] | None = None) -> PrintedT
         SpecError: it is empty, or has no column of models or of figures, or `named` a column that
             is not there.
     """
-    lines = list(_cells(text.replace("\0", "")))
+    lines = list(_cells(text.removeprefix("\ufeff").replace("\0", "")))
     if not lines:
         raise SpecError("the table is empty: give one with a head and a row a model.")
     start, heads, columns = _head(lines, named or {})
@@ -145,15 +146,16 @@ def _head(
     for start in range(min(_MOST_HEADS, len(lines))):
         top = lines[start][1]
         below = lines[start + 1][1] if start + 1 < len(lines) else []
-        merged = _merged(top, below)
-        tries = [(1, top), (2, merged)]
-        if start + 1 < len(lines) and not any(re.search("[0-9]", cell) for cell in below):
-            tries.reverse()
-        for height, heads in tries:
+        for height, heads in ((1, top), (2, _merged(top, below))):
             try:
-                return start + height, heads, _columns(heads, named)
+                columns = _columns(heads, named)
             except SpecError as error:
                 refused = refused or error
+                continue
+            model = below[columns["model"]] if columns["model"] < len(below) else ""
+            if height == 1 and any(below) and not model:
+                continue  # units or single columns under the heads
+            return start + height, heads, columns
     assert refused is not None
     raise refused
 
@@ -182,6 +184,11 @@ def _columns(heads: Sequence[str], named: Mapping[str, str]) -> dict[str, int]:
             taken = word in columns or number in columns.values()
             if not taken and re.fullmatch(looks, plain):
                 columns[word] = number
+    if {"quantity", "figure"} <= columns.keys():
+        # A line a figure: other columns of figures are somebody's remarks.
+        columns = {
+            word: n for word, n in columns.items() if word in named or word not in _QUANTITIES
+        }
     shown = ", ".join(repr(head) for head in heads if head) or "none"
     if "model" not in columns:
         if "spec" not in columns:
@@ -218,9 +225,6 @@ def quantity_in(head: str) -> Printable | None:
     """What a head calls its figures."""
     plain = re.sub(r"[_\s]+", " ", tidied(head)).lower()
     return next((q for q in _QUANTITIES if re.fullmatch(_HEADS[q], plain)), None)
-
-
-_QUANTITIES: tuple[Printable, ...] = ("params", "activations", "macs", "flops")
 
 
 # -- cells -----------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def parse_printed(text: str) -> Printed:
 
 
 # What stands before or behind a figure without being part of it.
-_ASIDE = re.compile(r"^[~≈=≤≥<>±\s]+|(?:\[[^]]*\]|[*†‡§¶^\s])+$")
+_ASIDE = re.compile(r"^[~≈=≤≥<>±\s]+|(?:\[[0-9]+\]|[*†‡§¶^\s])+$")
 _NOTHING = re.compile(r"(?:n/?a|nan|none|null|tbd|unknown|[-\u2013\u2014?./\s])*", re.IGNORECASE)
 _MOST_DIGITS = 6
 _DECIMAL_COMMA = re.compile(r"0,[0-9]|[0-9]+(?:\.[0-9]{3})*,(?:[0-9]{1,2}|[0-9]{4,})(?![0-9])")
