@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archstat.result import Report as Report
     from archstat.result import Table as Table
     from archstat.tables.compare import compare as compare
+    from archstat.tables.functions import audit as audit
     from archstat.tables.functions import bench as bench
     from archstat.tables.functions import check as check
     from archstat.tables.functions import crosscheck as crosscheck
@@ -46,6 +47,7 @@ _HOMES = {
     "layers": "archstat.frontends.layers",
     **dict.fromkeys(
         (
+            "audit",
             "bench",
             "check",
             "crosscheck",
@@ -68,6 +70,7 @@ __all__ = [
     "Table",
     "__version__",
     "analyze",
+    "audit",
     "bench",
     "capture",
     "check",

@@ -24,6 +24,7 @@ def test_public_names_are_these():
         "Table",
         "__version__",
         "analyze",
+        "audit",
         "bench",
         "capture",
         "check",
@@ -63,6 +64,9 @@ CALLS = {
     "layers": lambda layers: len(layers("3x3,3x3").ops) == 2,
     "receptive_field": lambda receptive_field: (
         receptive_field(archstat.layers("3x3,3x3")).final.receptive_field == (5, 5)
+    ),
+    "audit": lambda audit: (
+        audit(["Model,Params", "lenet5_modern,61706"]).column("verdict") == ("agrees",)
     ),
     "bench": lambda bench: callable(bench),  # tests/tables/test_functions.py measures
     "check": lambda check: set(check(ROOT / "archstat.toml").column("verdict")) == {"kept"},
@@ -105,7 +109,7 @@ def test_every_callable_name_has_a_docstring_of_its_own(name):
 @pytest.mark.parametrize(
     "name",
     ["analyze", "compare", "capture", "summary", "receptive_field", "memory", "roofline", "bench",
-     "diff", "check", "crosscheck"],
+     "diff", "check", "crosscheck", "audit"],
 )  # fmt: skip
 def test_docstring_of_a_function_names_the_errors_it_raises(name):
     assert "Raises:" in inspect.getdoc(getattr(archstat, name))

@@ -24,8 +24,10 @@ def specs_named(name: str) -> tuple[str, ...]:
     """The specs that a name may mean: of the zoo and torchvision, else of timm; none for unknown.
 
     ``ResNet-50``, ``resnet50_8xb32_in1k`` and ``ResNet50_Weights.IMAGENET1K_V1`` mean resnet50,
-    ``MobileNet V2 1.4 224`` means a width and a resolution.
+    ``MobileNet V2 1.4 224`` means a width and a resolution; a spec of theirs means itself.
     """
+    if name.startswith(("torchvision:", "timm:")) or name.partition(",")[0] in zoo.catalogue():
+        return (name,)
     written = unicodedata.normalize("NFKC", name).strip().lower()
     plain = _TRAINING.sub("", written)
     without = re.sub(r"\s*\([^)]*\)\s*$", "", plain)

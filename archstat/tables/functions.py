@@ -7,13 +7,14 @@ it needs when it is called.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archstat.errors import SpecError
-from archstat.models.pipeline import analyze, graph_of
+from archstat.models.pipeline import analyze, graph_of, graph_of_spec
 from archstat.result import Table
 from archstat.tables.compare import Model, Models, named
 from archstat.tables.rf import FieldTable
@@ -331,6 +332,24 @@ def crosscheck(
     from archstat.tables.crosscheck import crosscheck_table
 
     return crosscheck_table(parts(_specs(models), input, batch, deep=deep))
+
+
+def audit(table: str | Path | Sequence[str], map: Mapping[str, str] | None = None) -> Table:
+    """Somebody's table of models: a row a figure, with its `verdict` and the convention it follows.
+
+    Args:
+        table: a file in csv or markdown, or the lines of one.
+        map: what columns hold, where their heads do not say so: ``{"flops": "Cost (G)"}``.
+
+    Raises:
+        SpecError: a table that cannot be read, or without models or figures.
+    """
+    from archstat.tables.audit import audit as judged
+    from archstat.tables.audit import audit_table
+    from archstat.tables.printed_table import printed_table, text_of
+
+    text = text_of(str(table)) if isinstance(table, (str, Path)) else "\n".join(table)
+    return audit_table(judged(printed_table(text, map), graph_of_spec))
 
 
 def _specs(models: Models) -> list[str]:

@@ -35,6 +35,7 @@ LINES = [
     "crosscheck lenet5",
     "explain lenet5",
     "reconcile lenet5 --params 60k",
+    "audit examples/table.csv",
     "rf vgg16",
     "rf resnet18",
     "rf vgg16 resnet50 alexnet",

@@ -23,13 +23,15 @@ from archstat.models.naming import specs_named
         ("SqueezeNet v1.1", "squeezenet1_1"),
         ("MobileNet V2 1.4 224", "mobilenet_v2,width=1.4,resolution=224"),
         ("ViT-B/16", "vit_b_16"),
+        ("mobilenet_v2,width=1.4", "mobilenet_v2,width=1.4"),
+        ("torchvision:alexnet", "torchvision:alexnet"),
     ],
 )
 def test_name_means_a_spec(name, spec):
     assert spec in specs_named(name)
 
 
-@pytest.mark.parametrize("name", ["", "foo", "ResNet", "50", "conv", "mobilenet 9.5"])
+@pytest.mark.parametrize("name", ["", "foo", "ResNet", "50", "mobilenet 9.5"])
 def test_name_of_nothing_means_nothing(name):
     assert specs_named(name) == ()
 
