@@ -15,7 +15,7 @@ from archstat.errors import DisagreementError, SpecError
 
 if TYPE_CHECKING:
     from archstat.analyses.conventions import Printable
-    from archstat.tables.reconcile import Asked
+    from archstat.tables.ways import Asked
 
 _ON_SCREEN = ("figure", "arithmetic", "source", "form", "input", "difference_percent")
 _MOST = 8
@@ -60,7 +60,7 @@ def reconcile(
     one table are explained by one source. Exit code 1 if nothing fits.
     """
     from archstat.tables.reconcile import COLUMNS, reconcile_table
-    from archstat.tables.reconcile import reconcile as search
+    from archstat.tables.ways import reconcile as search
 
     asked = [*_asked("macs", macs), *_asked("flops", flops), *_asked("params", params),
              *_asked("activations", activations), *_asked(None, figure)]  # fmt: skip
@@ -77,6 +77,6 @@ def reconcile(
 
 def _asked(quantity: Printable | None, texts: Sequence[str] | None) -> list[Asked]:
     from archstat.analyses.conventions.printed import parse_printed
-    from archstat.tables.reconcile import Asked
+    from archstat.tables.ways import Asked
 
     return [Asked(parse_printed(text), quantity) for text in texts or ()]

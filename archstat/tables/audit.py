@@ -18,7 +18,7 @@ from archstat.models.naming import specs_named
 from archstat.models.pipeline import GraphOf, report
 from archstat.result import Cell, Column, Mark, Table, Tone, notes_of
 from archstat.tables.printed_table import Entry, PrintedTable, Row
-from archstat.tables.reconcile import Asked, Way, are_apart, reconcile
+from archstat.tables.ways import Asked, Way, are_apart, reconcile
 from archstat.units import format_count
 
 COLUMNS = (

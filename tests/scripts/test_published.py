@@ -93,9 +93,9 @@ def test_every_rule_is_used():
     assert [rule for rule in RULES if rule not in first] == []
 
 
-def test_few_figures_stay_in_a_band(reported):
+def test_at_most_forty_figures_stay_in_a_band(reported):
     verdicts = Counter(row["verdict"] for rows in reported.values() for row in rows)
-    assert verdicts["in a band"] <= 45
+    assert verdicts["in a band"] <= 40
 
 
 def test_report_says_what_is_not_compared_and_why(reported):

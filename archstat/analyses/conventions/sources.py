@@ -100,7 +100,7 @@ RULES = (
     Rule("osmr", "macs", "FLOPs/2 of imgclsmob"),
     Rule("osmr", "params", "params, batch norm folded", "WRN-50-2|wrn50_2"),
     Rule("osmr", "params", "params without biases of convolutions", r"BN-VGG-\d+|bn_vgg\d+"),
-    Rule("ptflops", "macs", "macs", variant=".*pytorch backend"),
+    Rule("ptflops", "macs", "MACs of ptflops", variant=".*pytorch backend"),
     Rule("ptflops", "macs", "MACs of ptflops_aten", variant=".*aten backend"),
     Rule("pycls", "activations", "activations and max pooling"),
     Rule("convnet-burden", "macs", "FLOPs of convnet-burden"),

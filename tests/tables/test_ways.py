@@ -9,7 +9,8 @@ pytest.importorskip("torch")
 from archstat.analyses.conventions.printed import parse_printed
 from archstat.errors import SpecError
 from archstat.models.pipeline import graph_of_spec
-from archstat.tables.reconcile import Asked, reconcile, reconcile_table
+from archstat.tables.reconcile import reconcile_table
+from archstat.tables.ways import Asked, reconcile
 
 
 def found(model, *, source=None, input=None, **figures):
