@@ -77,7 +77,7 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
             returns lives to the end, and weights and buffers throughout.
     """
     storages = graph.storages
-    taken = [0, *(_taken(op, graph) for op in graph.ops)]
+    taken = [0, *[_taken(op, graph) if op.kind in _WITH_SCRATCH else 0 for op in graph.ops]]
     ends = _last_uses(graph) if ideal else [released for _, _, released in storages]
     changes = [0] * (len(graph.ops) + 3)
     for (nbytes, born, _), end in zip(storages, ends, strict=True):
@@ -87,6 +87,9 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
             changes[(end + 1 if end >= first else first) + 1] -= nbytes
     held = list(accumulate(changes))[:-2]
     return [here + inside for here, inside in zip(held, taken, strict=True)]
+
+
+_WITH_SCRATCH = frozenset({"attention", "recurrent"})
 
 
 def _taken(op: Op, graph: Graph) -> int:

@@ -26,10 +26,10 @@ def parameters(graph: Graph) -> Analysis:
     filled: dict[int, int] = {}
     for value, elements in _with_new_elements(graph, "parameter", filled):
         _, dtype, _, _, name, _, trainable = value
-        row = own.setdefault(_owner(name), {})
-        row["params"] = row.get("params", 0) + elements
-        row["trainable_params"] = row.get("trainable_params", 0) + (elements if trainable else 0)
-        row["param_bytes"] = row.get("param_bytes", 0) + elements * ITEM_SIZES.get(dtype, 4)
+        row = own.setdefault(_owner(name), {"params": 0, "trainable_params": 0, "param_bytes": 0})
+        row["params"] += elements
+        row["trainable_params"] += elements if trainable else 0
+        row["param_bytes"] += elements * ITEM_SIZES.get(dtype, 4)
     for value, elements in _with_new_elements(graph, "buffer", filled):
         row = own.setdefault(_owner(value.name), {})
         row["buffers"] = row.get("buffers", 0) + elements

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import generators_kept
+from archstat.frontends.trees import module_paths
 from archstat.units import format_bytes
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -41,7 +42,8 @@ def build_on_meta(factory: Callable[[], Any]) -> Any:
     with collection_paused(), generators_kept(), _OnMeta(), _resets_left_out() as changed:
         built = factory()
         # A copy of a layer has taken over what stands for its initialiser.
-        changed += built.modules() if isinstance(built, nn.Module) else ()
+        if isinstance(built, nn.Module):
+            changed += [module for module, _ in module_paths(built)]
         return built
 
 

@@ -155,8 +155,9 @@ class _Snapshot:
         # of the first one, and of others the tables alone.
         names: dict[type, tuple[str, ...]] = {}
         for _, kind, attributes in self.modules:
-            if names.get(kind) == tuple(attributes) and not any(_hooks_of(attributes)):
-                self.empty += _hooks_of(attributes)
+            alike = names.get(kind) == tuple(attributes)
+            if alike and not any(hooks := _hooks_of(attributes)):
+                self.empty += hooks
                 for table in _contents_of(attributes):
                     self._fill(table) if table else self.empty.append(table)
             elif not self._look(attributes) and kind.__module__.startswith("torch.nn.modules."):

@@ -71,7 +71,9 @@ class Trace:
             maker.op, maker.name = index, op.module or op.name
             if writes.logs:
                 writes.refresh(op.inputs)
-            first = next((value for value in op.inputs if states[value] is not None), None)
+            first = op.inputs[0] if op.inputs else None
+            if first is None or states[first] is None:  # mostly it is the first of all
+                first = next((value for value in op.inputs if states[value] is not None), None)
             if first is None or not op.outputs:
                 continue
             if until is not None and until(op):
