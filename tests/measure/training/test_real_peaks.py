@@ -38,7 +38,7 @@ def test_allocator_holds_what_was_counted_and_little_more():
 
 def test_weights_of_the_measured_run_are_of_the_dtype_asked_for():
     single, half = (
-        memory_row("vgg11", Plan(dtype=dtype).settings(), ["3x32x32"], 2, measure=True).real
+        memory_row("resnet18", Plan(dtype=dtype).settings(), ["3x32x32"], 2, measure=True).real
         for dtype in ("fp32", "bf16")
     )
     assert single is not None
