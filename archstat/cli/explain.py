@@ -138,7 +138,7 @@ def as_text(explained: Explained, width: int) -> str:
         head = f"{row['figure']:<{indent}}{row['formula']}"
         if row["arithmetic"]:
             shown = "" if row["arithmetic"] == str(row["value"]) else f"{row['arithmetic']} = "
-            told = [head, f"{'':<{indent}}= {shown}{value}"]
+            told = [head, f"{'':<{indent}}= {shown}{value}".replace("= >= ", ">= ")]
         else:
             told = [f"{head}: {value}" if value else head]
         for line in told:

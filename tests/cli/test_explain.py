@@ -75,3 +75,10 @@ def test_what_cannot_be_explained_is_refused(archstat, given, told):
     ran = archstat("explain", *given)
     assert ran.code == 2
     assert told in ran.err
+
+
+def test_lower_bound_has_one_sign(archstat, unknown):
+    out = archstat("explain", unknown).out
+    macs = 6 * 6 * 4 * 3 * 3 * 3
+    assert f">= {macs:,} multiply-accumulates" in out
+    assert "= >=" not in out
