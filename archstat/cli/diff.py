@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archstat.differences.snapshots import Snapshot
     from archstat.models.cache import Graphs
 
+_TABLES = (".csv", ".md", ".tex", ".txt")
 _RULES = (
     Rule("--head", needs="--base"),
     Rule("--resolution", excludes=("--base",), hint="write MODEL,resolution=SIZE"),
@@ -133,6 +134,10 @@ def _here(text: str, input: Any, batch: int | None, graphs: Graphs) -> tuple[Sna
 
     if is_file_of_models(text):
         return saved_snapshots(text)
+    if text.lower().endswith(_TABLES):
+        raise SpecError(
+            f"{text} is a table, which has no layers: write it as .json (-o FILE.json)."
+        )
     return (snapshot_of(report(graphs(text, input, batch), text)),)
 
 

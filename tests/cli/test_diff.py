@@ -165,6 +165,7 @@ def test_saved_graphs_compare(archstat, tmp_path):
         (["vgg16", "vgg18"], "Did you mean"),
         (["vgg16", "vgg19", "--columns", "prams"], "Did you mean params"),
         (["vgg16", "vgg19", "--format", "jsn"], "Did you mean json"),
+        (["a.csv", "b.csv"], "a.csv is a table, which has no layers"),
         (["vgg16", "none.json"], "There is no file none.json"),
         (["vgg16", "--head", "main"], "--head needs --base"),
         (["vgg16", "vgg19", "--base", "main"], "--base takes one model; 2 were given."),
