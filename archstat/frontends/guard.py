@@ -12,7 +12,7 @@ import copy
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
@@ -40,14 +40,16 @@ StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 @contextmanager
-def untouched(modules: Sequence[nn.Module], given: Any = ()) -> Iterator[bool]:
+def untouched(modules: Sequence[nn.Module], given: Iterable[Any] = ()) -> Iterator[bool]:
     """Run the block with all `modules` in inference mode; put everything back at the end.
 
     `given` are arguments, of which what cannot be copied is put back, too. Gives whether some of
     the modules' tensors are lazy.
     """
     snapshot = _Snapshot(modules)
-    snapshot.outside.keep(given)
+    for one in given:
+        if not is_plain(one):
+            snapshot.outside.keep(one)
     try:
         snapshot.enter_inference()
         yield snapshot.lazy

@@ -163,7 +163,7 @@ def _pass(
         with (
             process_kept(not all(is_installed(kind.__module__) for kind in kinds)) as left,
             torch.inference_mode(False),
-            untouched(modules, (args, kwargs)) as lazy,
+            untouched(modules, (*args, *kwargs.values())) as lazy,
             torch.set_grad_enabled(keeps_gradients),
             attention_unfused(),
             uncompiled(),

@@ -196,3 +196,44 @@ def test_name_under_a_condition_or_by_assignment_is_judged(nets, config_of, text
     (nets / "more.py").write_text(NETS + text)
     outcome = gate.check(config_of(WILD.format("more.py:[BN]*")), None)
     assert outcome.exit_code() == code
+
+
+# -- more ways out, in a constructor ---------------------------------------------------------------
+
+OUT = {
+    "a thread": "threading.Thread(target=os._exit, args=(0,)).start(); time.sleep(9)",
+    "an alarm": "signal.setitimer(signal.ITIMER_REAL, 0.001); time.sleep(9)",
+    "another program": "os.execv(sys.executable, [sys.executable, '-c', ''])",
+    "when it is lost": "type('D', (), {'__del__': lambda s: os._exit(0)})()",
+    "a collection": "import gc; gc.callbacks.append(lambda *given: os._exit(0)); gc.collect()",
+    "an import": "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda *g: os._exit(0)})());"
+    "import nowhere",
+    "a group of errors": "raise BaseExceptionGroup('two', [KeyboardInterrupt(), ValueError()])",
+    "all descriptors closed": "os.closerange(0, 300)",
+    "no end": "self.__init__()",
+    "no memory": "bytearray(1 << 62)",
+    "an error of odd text": "raise ValueError('\\udcff\\x1b[2J' + 'x' * 10**6)",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals and descriptors")
+@pytest.mark.parametrize("how", OUT)
+def test_constructor_that_ends_its_process_fails_alone(nets, config_of, how):
+    (nets / "out.py").write_text(
+        f"{NETS}\nimport time\nclass Out(nn.Linear):\n    def __init__(self):\n"
+        f"        super().__init__(4, 4)\n        {OUT[how]}\n"
+    )
+    outcome = gate.check(config_of(BOTH.format("out.py:Out")), None)
+    assert states(outcome) == {"user": ["failed", "failed"], "lenet5": ["kept"]}
+    assert outcome.exit_code() == 2
+
+
+@pytest.mark.parametrize("what", ["atexit.register(os._exit, 0)", "sys.stdout.close()",
+                                  "os.chdir('/')", "atexit.register(lambda: 1 / 0)"])  # fmt: skip
+def test_what_a_constructor_leaves_for_the_end_ends_no_check(nets, config_of, what):
+    (nets / "out.py").write_text(
+        f"{NETS}\nimport atexit\nclass Out(nn.Linear):\n    def __init__(self):\n"
+        f"        super().__init__(4, 4)\n        {what}\n"
+    )
+    outcome = gate.check(config_of(BOTH.format("out.py:Out")), None)
+    assert states(outcome) == {"user": ["kept", "kept"], "lenet5": ["kept"]}
