@@ -150,8 +150,6 @@ def graph_of_spec(
     # What a model prints while it is built and run must not get among the figures.
     with redirect_stdout(sys.stderr):
         source = find(parse_spec(text))
-        if source.graph is not None and variation is None:
-            return source.graph()
         if variation is not None:
             source = source.changed(variation)
         if source.spec.scheme != "python":
@@ -164,24 +162,33 @@ def graph_of_spec(
 
 
 def _graph_of_source(source: Source, input: Any, batch: int | None, title: str) -> Graph:
-    from archstat.frontends.inputs import input_specs
-
-    module, spec = source.build(), source.spec
+    spec = source.spec
     sizes = spec.resolution
     if isinstance(input, Resolution):
         if input.overrides or not (spec.input or spec.resolution):
             sizes = input.sizes
         input = None
-    specs = input_specs(input) if input is not None else ()
-    if spec.input is not None:
-        specs = (spec.input,)
-    specs = specs or source.default_inputs(module)
+    specs = (spec.input,) if spec.input is not None else _given(input)
     batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
+    if source.graph is not None:
+        if sizes:
+            raise InputError(f"{spec.text}: the sizes of a file are given as a whole shape.")
+        return source.graph(specs, batch)
+    module = source.build()
+    specs = specs or source.default_inputs(module)
     if sizes:
         specs = _at_resolution(spec.text, specs, sizes)
     if not specs:
         raise _no_input(module, spec.text, batch)
     return _captured(module, title, specs, batch, source)
+
+
+def _given(input: Any) -> tuple[InputSpec, ...]:
+    if input is None:
+        return ()
+    from archstat.frontends.inputs import input_specs
+
+    return input_specs(input)
 
 
 def _captured(

@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +15,12 @@ from archstat import zoo
 from archstat.errors import (
     ArchstatError,
     BuildError,
+    InputError,
     MissingExtraError,
     OptionError,
     UnknownModelError,
 )
+from archstat.frontends.onnx_file.file import onnx_file
 from archstat.frontends.state_dicts import graph_of_tensors
 from archstat.graph import Graph
 from archstat.hints import as_known, did_you_mean, shortened
@@ -35,13 +38,14 @@ _NOT_A_MODULE = "is of type {type}, not a torch.nn.Module; name a class, instanc
 class Source:
     """Where a model comes from: a factory without arguments, and the input it expects.
 
-    What is no module, a file of weights for one, gives its `graph`.
+    What is no module, an ONNX model or a file of weights, gives its `graph` at inputs (none are
+    its own) and a batch.
     """
 
     spec: Spec
     factory: Callable[[], Any]
     default_inputs: Callable[[Any], tuple[InputSpec, ...]]
-    graph: Callable[[], Graph] | None = None
+    graph: Callable[[tuple[InputSpec, ...], int], Graph] | None = None
 
     def build(self) -> Any:
         """The model on the meta device, else, where it cannot be built there, for real.
@@ -92,7 +96,7 @@ class Source:
 
     def changed(self, change: Callable[[Any], Any]) -> Source:
         """The same source with `change` applied to what it builds."""
-        return replace(self, factory=lambda: change(self._checked(self.factory())))
+        return replace(self, factory=lambda: change(self._checked(self.factory())), graph=None)
 
     def _checked(self, model: Any) -> Any:
         from torch import nn
@@ -136,13 +140,21 @@ def _from_file(spec: Spec) -> Source:
 
         return Source(spec, program, lambda model: model.own_inputs())
 
-    def without_forward() -> Any:
+    graph = onnx_file if path.suffix.lower() == ".onnx" else _of_tensors
+
+    def module() -> Any:
         raise BuildError(
-            f"{spec.target} holds tensors without a forward pass, which this needs: give the model "
-            "as FILE.py:NAME, or export it with torch.export.save to a .pt2 file."
+            f"{spec.target} holds no module, which this needs: give the model as FILE.py:NAME, or "
+            "export it with torch.export.save to a .pt2 file."
         )
 
-    return Source(spec, without_forward, lambda model: (), lambda: graph_of_tensors(path))
+    return Source(spec, module, lambda model: (), partial(graph, path))
+
+
+def _of_tensors(path: Path, specs: tuple[InputSpec, ...], batch: int) -> Graph:
+    if specs:
+        raise InputError(f"{path} holds tensors without a forward pass: give it no input.")
+    return graph_of_tensors(path)
 
 
 def names_of(package: Literal["timm", "torchvision"]) -> list[str]:

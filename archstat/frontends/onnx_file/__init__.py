@@ -1,0 +1,1 @@
+"""ONNX models, read without torch, without running them and without their weights."""

@@ -1,0 +1,188 @@
+"""The one table of ONNX operators: what each is in torch's terms, and so what it costs and sees.
+
+An operator that stands in no table here is recorded as ``onnx.NAME`` and stays unknown, as does one
+whose shapes onnx could not infer. Those of ``com.microsoft`` are written with the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from archstat.frontends.onnx_file import layers, moves
+from archstat.frontends.onnx_file.node import Node, Rule
+from archstat.graph import Kind
+
+_SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
+    "Relu": ("activation", "relu.default"), "Sigmoid": ("activation", "sigmoid.default"),
+    "Tanh": ("activation", "tanh.default"), "LeakyRelu": ("activation", "leaky_relu.default"),
+    "Elu": ("activation", "elu.default"), "Selu": ("activation", "elu.default"),
+    "Celu": ("activation", "celu.default"), "Softplus": ("activation", "softplus.default"),
+    "HardSigmoid": ("activation", "hardsigmoid.default"), "Mish": ("activation", "mish.default"),
+    "HardSwish": ("activation", "hardswish.default"), "Gelu": ("activation", "gelu.default"),
+    "FastGelu": ("activation", "gelu.default"), "Swish": ("activation", "silu.default"),
+    "QuickGelu": ("activation", "silu.default"), "PRelu": ("activation", "_prelu_kernel.default"),
+    "ThresholdedRelu": ("activation", "threshold.default"),
+    "Shrink": ("activation", "softshrink.default"), "Clip": ("activation", "clamp.default"),
+    "Add": ("add", "add.Tensor"), "Sub": ("add", "sub.Tensor"), "Mul": ("mul", "mul.Tensor"),
+    "Div": ("mul", "div.Tensor"), "Pow": ("other", "pow.Tensor_Tensor"),
+    "Sqrt": ("other", "sqrt.default"), "Exp": ("other", "exp.default"),
+    "Log": ("other", "log.default"), "Abs": ("other", "abs.default"),
+    "Neg": ("other", "neg.default"), "Reciprocal": ("other", "reciprocal.default"),
+    "Erf": ("other", "erf.default"), "Floor": ("other", "floor.default"),
+    "Ceil": ("other", "ceil.default"), "Round": ("other", "round.default"),
+    "Sign": ("other", "sign.default"), "Sin": ("other", "sin.default"),
+    "Cos": ("other", "cos.default"), "Tan": ("other", "tan.default"),
+    "Asin": ("other", "asin.default"), "Acos": ("other", "acos.default"),
+    "Atan": ("other", "atan.default"), "Sinh": ("other", "sinh.default"),
+    "Cosh": ("other", "cosh.default"), "Asinh": ("other", "asinh.default"),
+    "Acosh": ("other", "acosh.default"), "Atanh": ("other", "atanh.default"),
+    "Mod": ("other", "fmod.Tensor"), "Not": ("other", "logical_not.default"),
+    "And": ("other", "logical_and.default"), "Or": ("other", "logical_or.default"),
+    "Xor": ("other", "logical_xor.default"), "Equal": ("other", "eq.Tensor"),
+    "Less": ("other", "lt.Tensor"), "LessOrEqual": ("other", "le.Tensor"),
+    "Greater": ("other", "gt.Tensor"), "GreaterOrEqual": ("other", "ge.Tensor"),
+    "IsNaN": ("other", "isnan.default"), "IsInf": ("other", "isinf.default"),
+    "BitwiseAnd": ("other", "bitwise_and.Tensor"), "BitwiseOr": ("other", "bitwise_or.Tensor"),
+    "BitwiseXor": ("other", "bitwise_xor.Tensor"), "BitwiseNot": ("other", "bitwise_not.default"),
+    "BitShift": ("other", "bitwise_left_shift.Tensor"), "Where": ("other", "where.self"),
+    "Identity": ("reshape", "alias.default"), "Dropout": ("reshape", "alias.default"),
+    "Cast": ("reshape", "_to_copy.default"), "CastLike": ("reshape", "_to_copy.default"),
+    "Reshape": ("reshape", "view.default"), "Flatten": ("reshape", "view.default"),
+    "Expand": ("reshape", "expand.default"), "Trilu": ("other", "tril.default"),
+    "GatherElements": ("reshape", "gather.default"), "GatherND": ("reshape", "gather.default"),
+    "ScatterElements": ("other", "scatter.src"), "ScatterND": ("other", "index_put.default"),
+    "Scatter": ("other", "scatter.src"), "NonZero": ("other", "nonzero.default"),
+    "TopK": ("other", "topk.default"), "Unique": ("other", "unique_dim.default"),
+    "OneHot": ("other", "one_hot.default"), "EyeLike": ("other", "eye.default"),
+    "Range": ("other", "arange.default"), "ConstantOfShape": ("other", "full.default"),
+    "RandomNormal": ("other", "randn.default"), "RandomUniform": ("other", "rand.default"),
+    "RandomNormalLike": ("other", "randn_like.default"),
+    "RandomUniformLike": ("other", "rand_like.default"),
+    "Compress": ("other", "index_select.default"), "Bernoulli": ("other", "bernoulli.default"),
+    "Multinomial": ("other", "multinomial.default"), "Hardmax": ("other", "argmax.default"),
+    "GridSample": ("resize", "grid_sampler_2d.default"), "CumSum": ("reduce", "cumsum.default"),
+    "NonMaxSuppression": ("other", "torchvision::nms"),
+    "RoiAlign": ("other", "torchvision::roi_align"),
+    "AffineGrid": ("other", "affine_grid_generator.default"),
+    "QuantizeLinear": ("other", "quantize_per_tensor.default"),
+    "DequantizeLinear": ("other", "dequantize.self"),
+    "DynamicQuantizeLinear": ("other", "quantize_per_tensor_dynamic.default"),
+    "QLinearAdd": ("other", "quantized.add.default"),
+    "QLinearMul": ("other", "quantized.mul.default"),
+    "QLinearSigmoid": ("other", "quantized.sigmoid.default"),
+    "QLinearConcat": ("other", "quantized.cat.default"),
+    "QLinearLeakyRelu": ("other", "quantized.leaky_relu.default"),
+    "QLinearGlobalAveragePool": ("other", "quantized.max_pool2d.default"),
+})  # fmt: skip
+# They look at what they are given, and make nothing.
+VIEWS = frozenset({
+    "Identity", "Dropout", "Reshape", "Flatten", "Expand", "Squeeze", "Unsqueeze", "Transpose",
+})  # fmt: skip
+
+
+def _op(name: str) -> str:
+    """torch's target of a name; others name their library."""
+    if "::" in name:
+        return f"{name.replace('::', '.')}.default"
+    return name if name.startswith("quantized.") else f"aten.{name}"
+
+
+def _same(kind: Kind, target: str) -> Rule:
+    def rule(node: Node) -> None:
+        node.last(kind, _op(target), *node.inputs)
+
+    return rule
+
+
+def _joined(kind: Kind, target: str, divides: bool = False) -> Rule:
+    """An op of two, one after the other over any number of inputs."""
+
+    def rule(node: Node) -> None:
+        first, *others = node.inputs
+        for place, other in enumerate(others):
+            if place == len(others) - 1 and not divides:
+                node.last(kind, target, first, other)
+            else:
+                first = node.before(kind, target, node.made(), first, other)
+        if divides:
+            node.last("mul", "aten.div.Tensor", first)
+        elif not others:
+            node.last("reshape", "aten.alias.default", first)
+
+    return rule
+
+
+_MORE: Mapping[str, Rule] = MappingProxyType(
+    {
+        "Conv": layers.convolution(1, 2),
+        "ConvTranspose": layers.convolution(1, 2, transposed=True),
+        "ConvInteger": layers.convolution(1, None),
+        "QLinearConv": layers.convolution(3, 8),
+        "FusedConv": layers.convolution(1, 2),
+        "MatMul": layers.matrix_product(0, 1),
+        "MatMulInteger": layers.matrix_product(0, 1),
+        "QLinearMatMul": layers.matrix_product(0, 3),
+        "FusedMatMul": layers.matrix_product(0, 1),
+        "DynamicQuantizeMatMul": layers.matrix_product(0, 1),
+        "MatMulIntegerToFloat": layers.matrix_product(0, 1),
+        "Gemm": layers.gemm,
+        "MatMulNBits": layers.packed_product,
+        "Einsum": layers.einsum,
+        "Attention": layers.attention,
+        "BatchNormalization": layers.batch_norm,
+        "InstanceNormalization": layers.instance_norm,
+        "LayerNormalization": layers.over_last("aten.native_layer_norm.default"),
+        "SimplifiedLayerNormalization": layers.over_last("aten._fused_rms_norm.default"),
+        "RMSNormalization": layers.over_last("aten._fused_rms_norm.default"),
+        "SkipLayerNormalization": layers.over_last("aten.native_layer_norm.default", more=True),
+        "SkipSimplifiedLayerNormalization": layers.over_last(
+            "aten._fused_rms_norm.default", more=True
+        ),
+        "GroupNormalization": layers.group_norm,
+        "GroupNorm": layers.group_norm,
+        "LRN": layers.local_response_norm,
+        "MaxPool": layers.pool("max_pool{}d_with_indices"),
+        "AveragePool": layers.pool("avg_pool{}d"),
+        "GlobalAveragePool": moves.over_all("aten.mean.dim", "dim"),
+        "GlobalMaxPool": moves.over_all("aten.amax.default", "dim"),
+        "ReduceMean": moves.reduction("aten.mean.dim"),
+        "ReduceSum": moves.reduction("aten.sum.dim_IntList"),
+        "ReduceMax": moves.reduction("aten.amax.default"),
+        "ReduceMin": moves.reduction("aten.amin.default"),
+        "ReduceProd": moves.reduction("aten.prod.dim_int"),
+        "ReduceL2": moves.reduction("aten.linalg_vector_norm.default"),
+        "ReduceLogSumExp": moves.reduction("aten.logsumexp.default"),
+        "ReduceSumSquare": moves.squares,
+        "ArgMax": moves.picked("aten.argmax.default"),
+        "ArgMin": moves.picked("aten.argmin.default"),
+        "Softmax": moves.softmax("aten._softmax.default"),
+        "LogSoftmax": moves.softmax("aten._log_softmax.default"),
+        "Max": _joined("other", "aten.maximum.default"),
+        "Min": _joined("other", "aten.minimum.default"),
+        "Sum": _joined("add", "aten.add.Tensor"),
+        "Mean": _joined("add", "aten.add.Tensor", True),
+        "Squeeze": moves.squeeze,
+        "Unsqueeze": moves.unsqueeze,
+        "Transpose": moves.transpose,
+        "Concat": moves.concat,
+        "Split": moves.split,
+        "Slice": moves.slice,
+        "Gather": moves.gather,
+        "Tile": moves.tile,
+        "Pad": moves.pad,
+        "DepthToSpace": moves.shuffled("aten.pixel_shuffle.default", "upscale_factor"),
+        "SpaceToDepth": moves.shuffled("aten.pixel_unshuffle.default", "downscale_factor"),
+        "Resize": moves.resize,
+        "Upsample": moves.resize,
+        "LSTM": layers.recurrent(2),
+        "GRU": layers.recurrent(3),
+        "RNN": layers.recurrent(1),
+    }
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {**{name: _same(*torchs) for name, torchs in _SAME.items()}, **_MORE}
+)
+# They compute shapes, which are known: no op of a forward pass.
+OF_SHAPES = frozenset({"Shape", "Size"})

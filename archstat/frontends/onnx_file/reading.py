@@ -1,0 +1,222 @@
+"""The protobuf of an ONNX model without its weights, with the shapes that onnx infers.
+
+Weights are most of a file and say nothing that is counted, so the file is cut before it is parsed:
+what initializers hold is skipped, unless it is short, since shapes may hang on it. Data beside the
+file is never opened.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from archstat.errors import InputError, LookupFailedError, MissingExtraError
+from archstat.frontends.onnx_file.constants import fold
+from archstat.hints import shortened
+from archstat.units import InputSpec, format_bytes, format_shape
+
+# Without weights the largest known model takes 60 MB.
+_MOST_BYTES = 1 << 28
+_SHORT = 4096
+_MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
+# Fields of TensorProto that hold numbers.
+_DATA = frozenset({4, 5, 6, 7, 9, 10, 11})
+_GROUP = (3, 4)
+
+
+class Given(NamedTuple):
+    """An input of the graph; None stands for a size that may change."""
+
+    name: str
+    dtype: str
+    sizes: tuple[int | None, ...]
+
+
+def model_of(path: Path) -> Any:
+    """The ModelProto of a file, its functions put in place of their calls.
+
+    Raises:
+        LookupFailedError: the file cannot be read, or is no whole ONNX model.
+        MissingExtraError: onnx is not installed.
+    """
+    try:
+        import onnx
+        import onnx.inliner
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{path}: ONNX models need {error.name}, which is not installed: "
+            'python -m pip install "archstat[onnx]"'
+        ) from error
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            model = onnx.ModelProto.FromString(_without_weights(whole))
+        if model.functions:
+            model = onnx.inliner.inline_local_functions(model)
+        opset = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
+        fold(model.graph, max(opset, default=1))
+    except OSError as error:
+        raise LookupFailedError(f"{path} cannot be read: {error.strerror}.") from error
+    except LookupFailedError:
+        raise
+    except Exception as error:  # what a damaged file raises has no bounds
+        raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
+    if not model.graph.node:
+        raise LookupFailedError(f"{path} is no ONNX model with operators.")
+    return model
+
+
+def _without_weights(whole: Any) -> bytes:
+    kept = b"".join(_rewritten(whole, 0, len(whole), (_MODEL_GRAPH, _GRAPH_INITIALIZER)))
+    if len(kept) > _MOST_BYTES:
+        raise LookupFailedError(f"It holds {format_bytes(len(kept))} beside its weights.")
+    return kept
+
+
+def _rewritten(whole: Any, at: int, end: int, path: tuple[int, ...]) -> Iterator[bytes]:
+    """The fields between two places; those of tensors at `path` without their numbers."""
+    for number, wire, begin, inside, after in _fields(whole, at, end):
+        if path and number == path[0] and wire == 2:
+            inner = b"".join(_rewritten(whole, inside, after, path[1:]))
+            yield whole[begin : begin + _width(whole, begin)] + _varint(len(inner)) + inner
+        elif not path and number in _DATA and after - inside > _SHORT:
+            continue
+        else:
+            yield whole[begin:after]
+
+
+def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Number, wire type, and where a field, its content and the next field begin."""
+    while at < end:
+        begin = at
+        key, at = _read_varint(whole, at, end)
+        wire = key & 7
+        inside = at
+        if wire == 0:
+            _, at = _read_varint(whole, at, end)
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, inside = _read_varint(whole, at, end)
+            at = inside + length
+        else:
+            raise LookupFailedError("It is no whole ONNX model: a field has no known type.")
+        if at > end:
+            raise LookupFailedError("It is no whole ONNX model: it is cut.")
+        yield key >> 3, wire, begin, inside, at
+
+
+def _read_varint(whole: Any, at: int, end: int) -> tuple[int, int]:
+    number = shift = 0
+    while at < end and shift < 64:
+        byte = whole[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+        shift += 7
+    raise LookupFailedError("It is no whole ONNX model: a number does not end.")
+
+
+def _width(whole: Any, at: int) -> int:
+    return _read_varint(whole, at, len(whole))[1] - at
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def dtype_of(element: int) -> str:
+    """torch's name of an ONNX element type; ``unknown`` of one that has none."""
+    return _DTYPES.get(element, "unknown")
+
+
+_DTYPES: Mapping[int, str] = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
+    8: "string", 9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
+    14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8_e4m3fn",
+    18: "float8_e4m3fnuz", 19: "float8_e5m2", 20: "float8_e5m2fnuz", 21: "uint4", 22: "int4",
+    23: "float4_e2m1fn",
+}  # fmt: skip
+
+
+def given_of(model: Any) -> tuple[Given, ...]:
+    """The inputs of a model, initializers apart."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    found = []
+    for one in model.graph.input:
+        if one.name in held:
+            continue
+        kind = one.type.tensor_type
+        sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+        found.append(Given(one.name, dtype_of(kind.elem_type), sizes))
+    return tuple(found)
+
+
+def own_inputs(path: Path, given: tuple[Given, ...]) -> tuple[InputSpec, ...]:
+    """The inputs that a file tells; the first axis is the batch where it is 1 or may change.
+
+    Raises:
+        InputError: further sizes may change, and nobody said which to take.
+    """
+    batched = all(one.sizes and one.sizes[0] in (1, None) for one in given)
+    open_sizes = [one for one in given if None in one.sizes[1 if batched else 0 :]]
+    if open_sizes:
+        one = open_sizes[0]
+        sizes = "x".join("?" if size is None else str(size) for size in one.sizes)
+        raise InputError(
+            f"{path}: sizes of its input {one.name} ({sizes}) may change; give its shape, "
+            f"such as --input {one.name}=3x224x224."
+        )
+    return tuple(
+        InputSpec(
+            tuple(size or 1 for size in (one.sizes[1:] if batched else one.sizes)),
+            None if one.dtype == "float32" else one.dtype,
+            one.name,
+            batched,
+        )
+        for one in given
+    )
+
+
+def sized(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    """The model with the shapes of its inputs fixed, and those of all else inferred.
+
+    Raises:
+        InputError: a shape is missing, or does not fit what the file says.
+        LookupFailedError: onnx finds the model contradictory.
+    """
+    import onnx.shape_inference
+
+    for one in given_of(model):
+        shape = shapes.get(one.name)
+        if shape is None:
+            raise InputError(f"{path} needs the input {one.name}: give its shape.")
+        fits = len(shape) == len(one.sizes) or not one.sizes
+        if not fits or any(s not in (None, n) for s, n in zip(one.sizes, shape, strict=False)):
+            wanted = "x".join("?" if size is None else str(size) for size in one.sizes)
+            raise InputError(
+                f"{path} takes {one.name} of {wanted}; {format_shape(shape)} was given."
+            )
+    for entry in model.graph.input:
+        if entry.name in shapes:
+            kind = entry.type.tensor_type
+            del kind.shape.dim[:]
+            for size in shapes[entry.name]:
+                kind.shape.dim.add().dim_value = size
+    # Those that were written for other sizes would stay.
+    del model.graph.value_info[:]
+    for entry in model.graph.output:
+        entry.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:
+        raise LookupFailedError(
+            f"{path}: onnx finds no shapes for it: {shortened(error)}."
+        ) from error

@@ -1,0 +1,247 @@
+"""ONNX models: the Graph by their operators, without weights and without running anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from archstat import analyze
+from archstat.errors import ArchstatError, InputError, LookupFailedError
+from archstat.frontends.onnx_file.file import onnx_file
+from archstat.graph import Graph
+
+onnx = pytest.importorskip("onnx")
+helper, FLOAT, INT64, INT8 = (
+    onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.INT8,
+)  # fmt: skip
+
+
+def tensor(name, shape, dtype=FLOAT):
+    """A tensor that a graph keeps; its numbers are zeros."""
+    width = {FLOAT: 4, INT64: 8, INT8: 1}[dtype]
+    count = 1
+    for size in shape:
+        count *= size
+    return helper.make_tensor(name, dtype, shape, bytes(width * count), raw=True)
+
+
+def model(nodes, inputs, kept=(), numbers=(), outputs=("y",), opset=20):
+    """A model; `inputs` are names with shapes, `numbers` names with whole numbers."""
+    given = [helper.make_tensor_value_info(n, FLOAT, shape) for n, shape in inputs.items()]
+    made = [helper.make_tensor_value_info(n, FLOAT, None) for n in outputs]
+    held = [tensor(*one) for one in kept]
+    held += [helper.make_tensor(n, INT64, [len(v)] if v.__class__ is list else [],
+                                v if v.__class__ is list else [v]) for n, v in numbers]  # fmt: skip
+    graph = helper.make_graph(nodes, "g", given, made, held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+@pytest.fixture
+def totals(tmp_path):
+    """The totals of a model of some nodes."""
+
+    def of(*args, **kwargs):
+        onnx.save(model(*args, **kwargs), tmp_path / "m.onnx")
+        return analyze(str(tmp_path / "m.onnx")).totals
+
+    return of
+
+
+def node(kind, *inputs, outputs=("y",), **attributes):
+    return helper.make_node(kind, inputs, outputs, **attributes)
+
+
+IMAGE = {"x": [1, 3, 16, 16]}
+
+
+def test_convolution_counts_its_products_and_parameters(totals):
+    found = totals(
+        [node("Conv", "x", "w", "b", pads=[1, 1, 1, 1], kernel_shape=[3, 3])], IMAGE,
+        [("w", [8, 3, 3, 3]), ("b", [8])],
+    )  # fmt: skip
+    assert found["macs"] == 8 * 3 * 9 * 16**2
+    assert found["flops"] == 2 * 8 * 3 * 9 * 16**2 + 8 * 16**2
+    assert found["params"] == 8 * 3 * 9 + 8
+    assert found["receptive_field"] == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("padding", "side"), [("SAME_UPPER", 8), ("SAME_LOWER", 8), ("VALID", 7), ("NOTSET", 7)]
+)
+def test_automatic_padding_is_computed(totals, padding, side):
+    found = totals([node("Conv", "x", "w", strides=[2, 2], auto_pad=padding)], IMAGE,
+                   [("w", [8, 3, 3, 3])])  # fmt: skip
+    assert found["macs"] == 8 * 3 * 9 * side**2
+
+
+PRODUCTS = [
+    ("transposed convolution", [node("ConvTranspose", "x", "w", strides=[2, 2])],
+     IMAGE, [("w", [3, 8, 2, 2])], 3 * 8 * 4 * 16**2),
+    ("grouped convolution", [node("Conv", "x", "w", group=3)],
+     IMAGE, [("w", [6, 1, 3, 3])], 6 * 9 * 14**2),
+    ("gemm", [node("Gemm", "x", "w", "b", transB=1)],
+     {"x": [4, 10]}, [("w", [5, 10]), ("b", [5])], 4 * 10 * 5),
+    ("gemm of a transposed input", [node("Gemm", "x", "w", transA=1)],
+     {"x": [10, 4]}, [("w", [10, 5])], 4 * 10 * 5),
+    ("matmul with a weight", [node("MatMul", "x", "w")],
+     {"x": [2, 7, 10]}, [("w", [10, 5])], 2 * 7 * 10 * 5),
+    ("matmul of a batch that is spread", [node("MatMul", "x", "z")],
+     {"x": [7, 10], "z": [3, 10, 5]}, [], 3 * 7 * 10 * 5),
+    ("einsum", [node("Einsum", "x", "z", equation="bhqd,bhkd->bhqk")],
+     {"x": [2, 4, 7, 8], "z": [2, 4, 9, 8]}, [], 2 * 4 * 7 * 9 * 8),
+    ("quantised convolution",
+     [node("QuantizeLinear", "x", "s", "z", outputs=("q",)),
+      node("QLinearConv", "q", "s", "z", "w", "s", "z", "s", "z", outputs=("r",)),
+      node("DequantizeLinear", "r", "s", "z")],
+     IMAGE, [("s", []), ("z", [], INT8), ("w", [8, 3, 3, 3], INT8)],
+     8 * 3 * 9 * 14**2),
+    ("lstm", [node("LSTM", "x", "w", "r", outputs=("y",), hidden_size=6)],
+     {"x": [9, 2, 5]}, [("w", [1, 24, 5]), ("r", [1, 24, 6])], 9 * 2 * 24 * (5 + 6)),
+    ("gru both ways", [node("GRU", "x", "w", "r", hidden_size=6, direction="bidirectional")],
+     {"x": [9, 2, 5]}, [("w", [2, 18, 5]), ("r", [2, 18, 6])], 2 * 9 * 2 * 18 * (5 + 6)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "kept", "macs"), [row[1:] for row in PRODUCTS],
+    ids=[row[0] for row in PRODUCTS],
+)  # fmt: skip
+def test_product_is_counted(totals, nodes, inputs, kept, macs):
+    assert totals(nodes, inputs, kept)["macs"] == macs
+
+
+def test_weights_quantised_to_codes_are_parameters(totals):
+    found = totals(
+        [node("DequantizeLinear", "w", "s", outputs=("v",)), node("Conv", "x", "v")], IMAGE,
+        [("w", [8, 3, 3, 3], INT8), ("s", [])],
+    )  # fmt: skip
+    assert (found["macs"], found["params"]) == (8 * 3 * 9 * 14**2, 8 * 3 * 9)
+    assert found["param_bytes"] == 8 * 3 * 9
+
+
+def test_running_statistics_are_buffers(totals):
+    kept = [(name, [3]) for name in ("scale", "shift", "mean", "var")]
+    found = totals([node("BatchNormalization", "x", "scale", "shift", "mean", "var")], IMAGE, kept)
+    assert (found["params"], found["buffers"]) == (2 * 3, 2 * 3)
+
+
+def test_shape_that_the_model_computes_costs_nothing(totals):
+    found = totals(
+        [node("Shape", "x", outputs=("s",)), node("Gather", "s", "zero", outputs=("n",)),
+         node("Concat", "n", "rest", outputs=("to",), axis=0), node("Reshape", "x", "to"),
+         ],
+        IMAGE, numbers=[("zero", [0]), ("rest", [-1])],
+    )  # fmt: skip
+    assert found["flops"] == 0
+    assert found["unknown_ops"] == 0
+
+
+def test_axes_that_the_model_computes_of_constants_are_known(totals):
+    found = totals(
+        [node("Reshape", "axis", "flat", outputs=("axes",)), node("ReduceMean", "x", "axes")],
+        IMAGE, numbers=[("axis", 2), ("flat", [-1])],
+    )  # fmt: skip
+    assert (found["flops"], found["unknown_ops"]) == (3 * 16**2, 0)
+
+
+def test_operator_without_a_rule_makes_totals_lower_bounds(tmp_path):
+    nodes = [helper.make_node("Twist", ["x"], ["t"], domain="mine"), node("Relu", "t")]
+    made = model(nodes, IMAGE)
+    made.opset_import.append(helper.make_opsetid("mine", 1))
+    onnx.save(made, tmp_path / "m.onnx")
+    report = analyze(str(tmp_path / "m.onnx"))
+    assert {"macs", "flops"} <= report.lower_bounds
+    assert "onnx.Twist" in report.findings[0].text
+
+
+def test_branch_counts_once_and_says_so(tmp_path):
+    def body(name):
+        made = [helper.make_node("MatMul", ["x", "w"], [name])]
+        return helper.make_graph(made, name, [], [helper.make_tensor_value_info(name, FLOAT, None)])
+
+    given = [helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, []),
+             helper.make_tensor_value_info("x", FLOAT, [4, 10])]  # fmt: skip
+    chosen = helper.make_node("If", ["c"], ["y"], then_branch=body("a"), else_branch=body("b"))
+    graph = helper.make_graph([chosen], "g", given,
+                              [helper.make_tensor_value_info("y", FLOAT, None)],
+                              [tensor("w", [10, 5])])  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]),
+              tmp_path / "m.onnx")  # fmt: skip
+    found = onnx_file(tmp_path / "m.onnx")
+    assert analyze(found).totals["macs"] == 4 * 10 * 5
+    assert "one branch counts" in found.notes[0]
+
+
+def test_size_that_may_change_is_the_batch(tmp_path):
+    onnx.save(model([node("Conv", "x", "w")], {"x": ["N", 3, 16, 16]}, [("w", [8, 3, 3, 3])]),
+              tmp_path / "m.onnx")  # fmt: skip
+    assert analyze(str(tmp_path / "m.onnx"), batch=4).totals["macs"] == 4 * 8 * 27 * 14**2
+    found = analyze(str(tmp_path / "m.onnx"), input="x=3x16x16")
+    assert found.totals["macs"] == 8 * 27 * 14**2
+
+
+def test_further_sizes_that_may_change_are_asked_for(tmp_path):
+    onnx.save(model([node("Relu", "x")], {"x": ["N", 3, "h", "w"]}), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=r"1?\?x3x\?x\?\) may change; give its shape"):
+        onnx_file(tmp_path / "m.onnx")
+
+
+def test_size_that_is_fixed_is_said(tmp_path):
+    onnx.save(model([node("Relu", "x")], IMAGE), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="takes x of 1x3x16x16; 1x3x20x20 was given"):
+        analyze(str(tmp_path / "m.onnx"), input="3x20x20")
+
+
+def test_input_that_the_model_lacks_is_said(tmp_path):
+    onnx.save(model([node("Relu", "x")], IMAGE), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="has no input 'z'; it takes x"):
+        analyze(str(tmp_path / "m.onnx"), input="z=3x16x16")
+
+
+def test_long_weights_are_not_kept(tmp_path):
+    kept = [("w", [100, 2000])]
+    onnx.save(model([node("MatMul", "x", "w")], {"x": [4, 100]}, kept), tmp_path / "m.onnx")
+    from archstat.frontends.onnx_file.reading import model_of
+
+    found = model_of(tmp_path / "m.onnx")
+    assert found.ByteSize() < 4096
+    assert list(found.graph.initializer[0].dims) == [100, 2000]
+
+
+def test_data_beside_the_file_is_never_opened(tmp_path):
+    made = model([node("MatMul", "x", "w")], {"x": [4, 10]}, [("w", [10, 5])])
+    held = made.graph.initializer[0]
+    held.ClearField("raw_data")
+    held.data_location = onnx.TensorProto.EXTERNAL
+    held.external_data.add(key="location", value="../../etc/passwd")
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    assert analyze(str(tmp_path / "m.onnx")).totals["macs"] == 4 * 10 * 5
+
+
+def test_graph_is_saved_and_loaded(tmp_path):
+    onnx.save(model([node("Conv", "x", "w")], IMAGE, [("w", [8, 3, 3, 3])]), tmp_path / "m.onnx")
+    found = onnx_file(tmp_path / "m.onnx")
+    found.check()
+    assert Graph.from_json(json.dumps(json.loads(found.to_json()))).ops == found.ops
+
+
+def test_missing_file_is_said(tmp_path):
+    with pytest.raises(LookupFailedError, match="cannot be read"):
+        onnx_file(tmp_path / "none.onnx")
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+def test_damaged_file_gives_one_error_or_a_graph(tmp_path, at, byte, cut):
+    nodes = [node("Conv", "x", "w", outputs=("t",), pads=[1, 1, 1, 1]), node("Relu", "t")]
+    whole = model(nodes, IMAGE, [("w", [8, 3, 3, 3])]).SerializeToString()
+    place = min(int(at * len(whole)), len(whole) - 1)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(whole[:place] if cut else whole[:place] + bytes([byte]) + whole[place + 1 :])
+    try:
+        analyze(onnx_file(path))
+    except ArchstatError as error:
+        assert len(str(error)) < 1000
