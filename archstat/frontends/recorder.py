@@ -106,17 +106,13 @@ class Recorder:
 
     def hold(self, named: Sequence[tuple[torch.Tensor, list[str]]]) -> None:
         """Let these be the parameters that the modules hold, whatever they held before."""
-        held = set()
-        for tensor, paths in named:
-            index = self.value_of(tensor)
-            held.add(index)
+        held = {self.value_of(tensor): (tensor, paths) for tensor, paths in named}
+        for index, (tensor, paths) in held.items():
             self._storages.owners[self.values[index].storage] = index
             self.values[index] = self.values[index]._replace(
-                role="parameter",
-                name=paths[0],
-                aliases=tuple(paths[1:]),
+                role="parameter", name=paths[0], aliases=tuple(paths[1:]),
                 trainable=tensor.requires_grad,
-            )
+            )  # fmt: skip
         for index, value in enumerate(self.values):
             if value.role == "parameter" and index not in held:
                 self.values[index] = value._replace(name=None, aliases=())
@@ -360,9 +356,9 @@ class Recorder:
     def leave(self, output: Any) -> None:
         """The innermost module call ends, with its output or, where it raised, None."""
         outputs = self._values_of(output)
-        index, path, module_type, first, inputs = self._stack.pop()
+        index, *place, first, inputs = self._stack.pop()
         parent = self._stack[-1][0] if self._stack else None
-        call = (path, module_type, first, len(self.ops), parent, inputs, outputs)
+        call = (*place, first, len(self.ops), parent, inputs, outputs)
         self.calls[index] = record(ModuleCall, call)
 
     def graph(
@@ -377,15 +373,8 @@ class Recorder:
         """Close the account: what is alive now was still alive when forward returned."""
         outputs = self._values_of(output)
         return Graph(
-            name=name,
-            ops=tuple(self.ops),
-            values=tuple(self.values),
-            storages=self._storages.close(),
+            name=name, ops=tuple(self.ops), values=tuple(self.values),
+            storages=self._storages.close(), modules=modules, inputs=inputs, outputs=outputs,
             calls=tuple(call for call in self.calls if call is not None),
-            modules=modules,
-            inputs=inputs,
-            outputs=outputs,
-            device=device,
-            torch_version=str(torch.__version__),
-            notes=notes,
-        )
+            device=device, torch_version=str(torch.__version__), notes=notes,
+        )  # fmt: skip

@@ -25,7 +25,6 @@ _OF_NUMBERS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "math.trunc": math.trunc, "math.ceil": math.ceil, "math.floor": math.floor, "round": round,
     "torch.sym_float": float, "torch.sym_int": int, "torch.sym_not": operator.not_,
     "torch.sym_max": max, "torch.sym_min": min, "torch.sym_sqrt": math.sqrt,
-    "torch._sym_sqrt": math.sqrt,
 })  # fmt: skip
 # They ask for the numbers of a tensor, or hold nothing that anybody counts.
 _CHECKS = (["_assert_tensor_metadata"], ["_assert_scalar"], ["_assert_async"],

@@ -26,6 +26,7 @@ from archstat.frontends.exported.program import (
     clean_path,
     program_module,
 )
+from archstat.frontends.torch_private import HIGHER_ORDER
 
 _META = torch.device("meta")
 
@@ -126,7 +127,7 @@ def _at(root: nn.Module, path: Any) -> Any:
 
 
 def _function(target: Any) -> Any:
-    if isinstance(target, torch._ops.HigherOrderOperator):
+    if isinstance(target, HIGHER_ORDER):
         return region_named(str(target))
     return seen_as(str(target), target)
 
