@@ -40,8 +40,6 @@ def fields_of(module, device="meta"):
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_recurrence_sees_all_up_to_the_position(kind, batch_first, layers, device):
-    if batch_first and kind != "lstm":
-        pytest.skip("these transpose their output in place")
     fields = fields_of(Walk(kind, batch_first, num_layers=layers), device)
     row = fields.final
     assert (row.size, row.receptive_field, row.smallest) == ((LENGTH,), (LENGTH,), (2,))
