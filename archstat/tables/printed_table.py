@@ -239,6 +239,7 @@ class _Reader:
     ) -> None:  # fmt: skip
         self.heads, self.columns = heads, columns
         self.unread: list[str] = []
+        self._figures = _figure_columns(heads, columns)
         self._commas = {
             number for _, cells in body for number, cell in enumerate(cells)
             if has_decimal_comma(tidied(cell))
@@ -261,21 +262,33 @@ class _Reader:
         self, line: int, cells: Sequence[str], quantity: str, unit: str
     ) -> Iterator[Entry]:
         said = quantity_in(quantity)
-        for word, number in self.columns.items():
+        for number, quantity_said in self._figures.items():
             text = tidied(cells[number]) if number < len(cells) else ""
-            counted = said if word == "figure" else word if word in _QUANTITIES else None
+            counted = quantity_said or said
             if not text or counted is None:
                 continue
             head = self.heads[number]
-            own = unit_in(unit) or unit_in(quantity) if word == "figure" else unit_in(head)
+            own = unit_in(head) if quantity_said else unit_in(unit) or unit_in(quantity)
             try:
                 printed = parse_cell(text, own, number in self._commas)
             except ArchstatError:
-                self.unread.append(f"line {line}, {head or word}: {text!r}")
+                self.unread.append(f"line {line}, {head}: {text!r}")
                 continue
             named = bool(own) or re.search("[a-z]", text, re.IGNORECASE) is not None
-            column = quantity if word == "figure" else head
+            column = head if quantity_said else quantity
             yield Entry(column, counted, printed, named or unit == "count")
+
+
+def _figure_columns(
+    heads: Sequence[str], columns: Mapping[str, int]
+) -> dict[int, Printable | None]:
+    """The columns of figures and what they count; None where each line says so itself."""
+    if {"quantity", "figure"} <= columns.keys():
+        found: dict[int, Printable | None] = {columns["figure"]: None}
+    else:
+        free = [n for n in range(len(heads)) if n not in columns.values()]
+        found = {n: quantity for n in free if (quantity := quantity_in(heads[n]))}
+    return {**{columns[word]: word for word in _QUANTITIES if word in columns}, **found}
 
 
 def _input(text: str) -> str:

@@ -71,6 +71,11 @@ def test_columns_are_named_by_their_words():
     assert found == {("A", "flops"): Fraction(41, 10), ("A", "params"): 25_600_000}
 
 
+def test_every_column_of_figures_is_read():
+    row = printed_table("Model,FLOPs@224 (G),FLOPs@384 (G)\nA,1.8,5.3\n").rows[0]
+    assert [entry.column for entry in row.entries] == ["FLOPs@224 (G)", "FLOPs@384 (G)"]
+
+
 def test_unit_is_missing_only_where_neither_head_nor_cell_names_one():
     row = printed_table("Model,Params,FLOPs (G),MACs\nA,25.6,4.1,4.1 G\n").rows[0]
     found = {entry.quantity: entry.has_unit for entry in row.entries}
