@@ -1,8 +1,9 @@
-"""Other forms of a network: the options of its family, one at a time, and its deployment."""
+"""Other forms of a network: its family's options one at a time, its deployment, its sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import lcm
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from archstat import zoo
@@ -49,3 +50,38 @@ def reparameterised(text: str, input: Any) -> Graph | None:
 
     graph = graph_of_spec(text, input, None, fold, text)
     return graph if changed else None
+
+
+def image_size(graph: Graph) -> tuple[int, ...] | None:
+    """The height and width of the one image that a network takes."""
+    shapes = [graph.values[value].shape for value in graph.inputs]
+    return shapes[0][2:] if len(shapes) == 1 and len(shapes[0]) == 4 else None
+
+
+def common_stride(one: Graph, other: Graph) -> int:
+    """What sides must be a multiple of for every map to scale with the image; 0 where they do not.
+
+    A window whose stride divides one side exactly does so for each multiple of that stride: its
+    padding alone decides.
+    """
+    strides = {1}
+    sizes = (image_size(one), image_size(other))
+    if len(one.values) != len(other.values) or any(op.name in _RESIZING for op in one.ops):
+        return 0
+    for pair in zip(one.values, other.values, strict=True):
+        if pair[0].shape == pair[1].shape:
+            continue
+        found = {
+            (whole // side if whole % side == 0 else 0, axis)
+            for value, size in zip(pair, sizes, strict=True)
+            for axis, (whole, side) in enumerate(zip(size or (), value.shape[2:], strict=False))
+        }
+        if len(pair[0].shape) != 4 or len(found) > 2 or (0, 0) in found or (0, 1) in found:
+            return 0
+        strides |= {stride for stride, _ in found}
+    return lcm(*strides)
+
+
+_RESIZING = frozenset(
+    {"_adaptive_avg_pool2d", "adaptive_max_pool2d", "upsample_bilinear2d", "upsample_nearest2d"}
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from math import prod
@@ -14,7 +14,7 @@ from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
 from archstat.errors import ArchstatError, SpecError
 from archstat.graph import Graph
-from archstat.models.forms import forms_of, reparameterised
+from archstat.models.forms import common_stride, forms_of, image_size, reparameterised
 from archstat.models.pipeline import GraphOf, report
 from archstat.models.sources import SIZE_OPTIONS
 from archstat.units import format_count, format_shape
@@ -159,6 +159,26 @@ def _nearest(asked: Asked, tried: Sequence[Way], ways: Sequence[Way]) -> list[Wa
 
 
 @dataclass(frozen=True, slots=True)
+class _Law:
+    """Figures at two areas of an image, on whose line they lie where sides share a stride."""
+
+    stride: int
+    area: int
+    other: int
+    measured: tuple[tuple[Convention, Fraction, Fraction], ...]
+
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Whether the figures at a size are on the line."""
+        return self.stride > 0 and not any(side % self.stride for side in size)
+
+    def at(self, size: tuple[int, int]) -> Iterator[tuple[Convention, Fraction]]:
+        """The figures at a size."""
+        share = Fraction(prod(size) - self.area, self.other - self.area)
+        for measure, here, there in self.measured:
+            yield measure, here + share * (there - here)
+
+
+@dataclass(frozen=True, slots=True)
 class _Search:
     """What the stages work on, and the sizes at which the network turned out not to run."""
 
@@ -182,7 +202,7 @@ class _Search:
 
     def scaled(self) -> Iterator[Way]:
         """The measures of sources that count at a small square and scale to the input's size."""
-        size = _size(self.own)
+        size = image_size(self.own)
         for measure in self.measures:
             if measure.square is None or size is None:
                 continue
@@ -195,6 +215,24 @@ class _Search:
                 said = (f"{measure.name} by {format_count(float(factor))}: "
                         f"{format_count(float(value))}")  # fmt: skip
                 yield from self._held(measure, self.own, "", 0, value, said)
+
+    def computed(self, law: _Law, size: tuple[int, int]) -> Iterator[Way]:
+        """The ways at a size whose figures follow from those at two others."""
+        channels = self.own.values[self.own.inputs[0]].shape[:2]
+        for measure, value in law.at(size):
+            said = f"{measure.name}: {format_count(float(value))}"
+            for way in self._held(measure, self.own, "", _OTHER_INPUT, value, said):
+                yield replace(way, input=format_shape((*channels, *size)))
+
+    def law(self, other: Graph) -> _Law:
+        """What two sizes say of others."""
+        reports = [report(graph, self.model) for graph in (self.own, other)]
+        measured = tuple(
+            (one, Fraction(one.count(reports[0])), Fraction(one.count(reports[1])))
+            for one in self.measures if one.square is None and one.quantity != "params"
+        )  # fmt: skip
+        areas = [prod(image_size(graph) or ()) for graph in (self.own, other)]
+        return _Law(common_stride(self.own, other), areas[0], areas[1], measured)
 
     def _held(
         self, measure: Convention, graph: Graph, form: str, assumed: int, value: Fraction, said: str
@@ -237,8 +275,12 @@ def _in_other_forms(search: _Search) -> Iterator[Way]:
 def _at_other_inputs(search: _Search) -> Iterator[Way]:
     if search.input is not None:
         return
+    law: _Law | None = None
     for size in SIDES:
-        if size == _size(search.own):
+        if size == image_size(search.own):
+            continue
+        if law is not None and law.holds(size):
+            yield from search.computed(law, size)
             continue
         sized = _at(search, size)
         if sized is None:
@@ -246,6 +288,7 @@ def _at_other_inputs(search: _Search) -> Iterator[Way]:
         elif sized.option:
             yield from search.ways(sized.graph, sized.option, _OTHER_INPUT)
         else:
+            law = law or search.law(sized.graph)
             yield from _but_params(search.ways(sized.graph, "", _OTHER_INPUT))
     batches = _attempted(partial(search.graphs, search.model, None, 2))
     if batches is not None:  # a batch of two, or an image and its mirror
@@ -285,12 +328,6 @@ def _swapped(search: _Search, measure: Convention, value: Fraction) -> Iterator[
                               _MISPRINT + bool(slip), search.model)  # fmt: skip
 
 
-def _size(graph: Graph) -> tuple[int, ...] | None:
-    """The height and width of the one image that a network takes."""
-    shapes = [graph.values[value].shape for value in graph.inputs]
-    return shapes[0][2:] if len(shapes) == 1 and len(shapes[0]) == 4 else None
-
-
 class _Sized(NamedTuple):
     """A network at a size, and the option that builds it for that; "" where it takes any."""
 
@@ -299,7 +336,7 @@ class _Sized(NamedTuple):
 
 
 def _at(search: _Search, size: tuple[int, int]) -> _Sized | None:
-    if _size(search.own) is None:
+    if image_size(search.own) is None:
         return None
     channels = search.own.values[search.own.inputs[0]].shape[1]
     shape = format_shape((channels, *size))
@@ -309,7 +346,7 @@ def _at(search: _Search, size: tuple[int, int]) -> _Sized | None:
     for name in SIZE_OPTIONS if size[0] == size[1] else ():
         option = f"{name}={size[0]}"
         graph = _attempted(partial(search.graphs, f"{search.model},{option}", None, None))
-        if graph is not None and _size(graph) == size:
+        if graph is not None and image_size(graph) == size:
             return _Sized(graph, option)
     return None
 

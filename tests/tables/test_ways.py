@@ -8,7 +8,8 @@ pytest.importorskip("torch")
 
 from archstat.analyses.conventions.printed import parse_printed
 from archstat.errors import SpecError
-from archstat.models.pipeline import graph_of_spec
+from archstat.models.forms import common_stride
+from archstat.models.pipeline import analyze, graph_of_spec
 from archstat.tables.reconcile import reconcile_table
 from archstat.tables.ways import Asked, reconcile
 
@@ -139,3 +140,29 @@ def test_parameters_join_a_figure_at_another_input():
     result = found("resnet50", macs="5.34G", params="25.56M", source="papers")
     assert result.is_explained
     assert {way.input for way in result.ways} == {"1x3x224x224", "1x3x256x256"}
+
+
+@pytest.mark.parametrize("model", ["resnet18", "mobilenet_v2", "densenet121", "seresnet50"])
+def test_sizes_that_only_scale_are_computed_and_equal_what_is_captured(model):
+    asked = []
+
+    def graphs(spec, input, batch):
+        asked.append(input)
+        return graph_of_spec(spec, input, batch)
+
+    figures = [Asked(parse_printed("7.77T"), None)]
+    reconcile(model, figures, None, None, graphs)
+    assert "3x384x384" not in asked and "3x256x256" in asked
+    own, other = (graph_of_spec(model, shape) for shape in (None, "3x256x256"))
+    assert common_stride(own, other) == 32
+    for size in ((384, 384), (512, 2048)):
+        macs = analyze(model, (3, *size)).totals["macs"]
+        printed = parse_printed(str(macs))
+        ways = reconcile(model, [Asked(printed, "macs")], None, "papers", graphs).ways
+        assert ("macs", macs) in {(way.measure.name, way.value) for way in ways}
+
+
+@pytest.mark.parametrize("model", ["vgg16", "inception_v3", "convnext_tiny"])
+def test_network_whose_maps_do_not_scale_is_captured(model):
+    own, other = (graph_of_spec(model, shape) for shape in (None, "3x256x256"))
+    assert common_stride(own, other) == 0
