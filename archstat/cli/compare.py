@@ -102,6 +102,7 @@ def compare(
     join: Join = None,
     join_on: JoinOn = None,
     as_: As = None,
+    bits: options.Bits = None,
     transpose: Transpose = False,
     fusion: options.FusionName = "none",
     no_cache: options.NoCache = False,
@@ -116,7 +117,7 @@ def compare(
     everything else. csv and json hold exact numbers and every column.
     """
     check_options(context, *_RULES)
-    tools = _tools(as_)
+    tools = _tools(as_, bits)
     as_printed = tuple(tool.column for tool in tools)
     known = (*_known(fully_convolutional, latency), *as_printed)
     extra = read_joined(join, [column.key for column in known], join_on)
@@ -144,12 +145,14 @@ def compare(
     refuse_incomplete(unknown, strict, table.notes)
 
 
-def _tools(text: str | None) -> tuple[Tool, ...]:
-    if text is None:
+def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:
+    if names is None and bits is None:
         return ()
+    from archstat.analyses.conventions.bits import bit_operations
     from archstat.analyses.conventions.tools import tools_named
 
-    return tools_named(text)
+    tools = () if names is None else tools_named(names)
+    return tools if bits is None else (*tools, bit_operations(bits))
 
 
 def _without_ratios(table: Table, view: View) -> Table:

@@ -70,6 +70,11 @@ Reference = Annotated[
     typer.Option(metavar="MODEL", help="Baseline of the ratios (default: the first model).",
                  autocompletion=complete_model, callback=model_typed, rich_help_panel=CHOOSE),
 ]  # fmt: skip
+Bits = Annotated[
+    str | None,
+    typer.Option(metavar="WIDTHS", help="Add BOPs: macs x bits of weight x bits of activation, "
+                 "such as w4a8,first=8,last=8.", rich_help_panel=CHOOSE),
+]  # fmt: skip
 Columns = Annotated[
     str | None,
     typer.Option(metavar="KEY,KEY...", help="Columns to show, in this order; +KEY adds to the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, refuse_incomplete, show, sort_key
 from archstat.result import Table
+
+if TYPE_CHECKING:
+    from archstat.analyses.conventions.tools import Tool
 
 _FILE = ("calls", "output", "params", "params_share", "macs", "macs_share", "flops", "activations")
 _SCREEN = ("input", "kernel", *_FILE)
@@ -30,6 +33,8 @@ _AROUND = 14  # lines of a terminal for the header, the totals, a remark and the
 _RULES = (
     Rule("--by", excludes=("--depth", "--full", "--top"), hint="groups have no tree"),
     Rule("--full", excludes=("--depth", "--top")),
+    Rule("--as", excludes=("--by", "--top", "--bits"), hint="one figure beside macs, in the tree"),
+    Rule("--bits", excludes=("--by",), hint="groups have no such column"),
 )
 
 Depth = Annotated[
@@ -44,6 +49,12 @@ Full = Annotated[
 By = Annotated[
     str | None,
     typer.Option(metavar="GROUP", help="Add up by stage (size of the map), type or block.",
+                 rich_help_panel=CHOOSE),
+]  # fmt: skip
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="TOOL", help="Show what a tool would count, such as fvcore or "
+                 "thop, and where it differs from macs; a wrong name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Top = Annotated[
@@ -66,6 +77,8 @@ def summary(
     resolution: options.Resolution = None,
     columns: options.Columns = None,
     sort: options.Sort = None,
+    as_: As = None,
+    bits: options.Bits = None,
     fusion: options.FusionName = "none",
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
@@ -83,11 +96,14 @@ def summary(
     from archstat.models.pipeline import report as report_of
     from archstat.tables import summary as trees
     from archstat.tables import summary_groups as groups
+    from archstat.tables import summary_tools as tools
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
     group = None if by is None else groups.checked_group(by)
     known = groups.known_columns(group) if group else trees.KNOWN_COLUMNS
+    tool = _tool(as_, bits)
+    known = (*known, *tools.columns_of(tool)) if tool else known
     order = sort_key(sort, known)
     key = order[0] if order else "macs"
     # Rows out of the tree show their whole path.
@@ -95,6 +111,7 @@ def summary(
     view = View(destination, known, columns, first=group or label)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
     report = report_of(graphs(model, options.shapes(input, resolution), batch), model, fused)
+    report = tools.with_tool(report, tool) if tool else report
     extended = trees.with_columns(report, (*(view.chosen or ()), *view.added, key))
     if group:
         table = groups.grouped(extended, group)
@@ -106,6 +123,11 @@ def summary(
         shown, needed = [label, *_FILE], None
         if destination.is_screen:
             shown, needed = (_present(table, label, keys) for keys in (_SCREEN, _NEEDED))
+        if as_ and tool:
+            table = tools.with_difference(table, extended, tool)
+            shown, needed = [label, "macs", tool.column.key, "difference", "why"], None
+        elif tool:
+            shown = [*shown, tool.column.key]
     if view.is_raw and view.chosen is None and not group:
         left_out = {"tree", *(column.key for column in trees.SHAPES)} - {*view.added}
         table = table.select([key for key in table.keys() if key not in left_out])  # noqa: SIM118
@@ -116,6 +138,15 @@ def summary(
     show(table, view, shown, needed or (), conventions=True)
     tell_of_cache(graphs, 1, view.is_raw)
     refuse_incomplete(report.unknown_ops, strict, table.notes)
+
+
+def _tool(name: str | None, bits: str | None) -> Tool | None:
+    if name is None and bits is None:
+        return None
+    from archstat.analyses.conventions.bits import bit_operations
+    from archstat.analyses.conventions.tools import tool_named
+
+    return tool_named(name) if name is not None else bit_operations(str(bits))
 
 
 def _present(table: Table, label: str, keys: Sequence[str]) -> list[str]:

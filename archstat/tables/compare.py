@@ -14,6 +14,7 @@ from archstat.hints import did_you_mean
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
 from archstat.result import IDENTITY, Cell, Column, Report, Table, notes_of
 from archstat.tables import of_graphs
+from archstat.units import format_count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -176,5 +177,16 @@ def with_tools(table: Table, groups: Sequence[Sequence[Report]], tools: Sequence
         table,
         columns=(*table.columns, *(tool.column for tool in tools)),
         rows=tuple((*row, *more) for row, more in zip(table.rows, cells, strict=True)),
-        notes=(*table.notes, *notes_of(f"{t.column.key}: {t.column.meaning}." for t in tools)),
+        notes=(*table.notes, *notes_of(_told(tool, reports) for tool in tools)),
     )
+
+
+def _told(tool: Tool, reports: Sequence[Report]) -> str:
+    """What a tool's figure holds, and what it misses of the macs of these models."""
+    missed = {report.model: tool.missed(report) for report in reports if tool.counts_products}
+    parts = [
+        f"{format_count(layers.total())} macs of {name} ({', '.join(dict(layers.most_common(3)))})"
+        for name, layers in missed.items() if layers
+    ]  # fmt: skip
+    misses = f" It misses {'; '.join(parts)}." if parts else ""
+    return f"{tool.column.key}: {tool.column.meaning}.{misses}"

@@ -322,3 +322,21 @@ def test_resolution_is_taken_where_a_model_is_captured(archstat, command):
     ran = archstat(name, "resnet50", *more, "--resolution", "256", "-f", "json")
     assert (ran.code, ran.err) == (0, "")
     assert "5340348416" in ran.out
+
+
+def test_footer_says_what_a_tool_misses_in_this_model(archstat):
+    ran = archstat("compare", "vit_b_16", "resnet18", "--as", "torchinfo")
+    assert "It misses 17.36 G macs of vit_b_16 (Linear, SelfAttention)." in ran.out
+
+
+def test_bits_add_a_column_of_bops(archstat):
+    (row,) = json.loads(archstat("compare", "resnet18", "--bits", "8", "--format", "json").out)[
+        "rows"
+    ]
+    assert row["bops"] == 64 * row["macs"]
+
+
+def test_bits_that_are_none_are_refused(archstat):
+    ran = archstat("compare", "resnet18", "--bits", "w4a8,frst=8")
+    assert ran.code == 2
+    assert "names no bits" in ran.err

@@ -109,9 +109,29 @@ def test_map_elements_come_on_request(archstat):
         (["--by", "stages"], "Did you mean stage"),
         (["--by", "type", "--depth", "1"], "--by takes no --depth"),
         (["--full", "--depth", "1"], "--full takes no --depth"),
+        (["--as", "fvcore", "--top", "3"], "--as takes no --top"),
+        (["--as", "nope"], "Known: fvcore, flop_counter"),
+        (["--bits", "many"], "'many' names no bits"),
     ],
 )
 def test_what_does_not_go_together_is_refused(archstat, given, told):
     ran = archstat("summary", "lenet5", *given)
     assert ran.code == 2
     assert told in ran.err
+
+
+def test_tool_is_shown_beside_macs_with_the_layers_that_make_the_difference(archstat):
+    ran = archstat("summary", "resnet18", "--as", "fvcore", "--depth", "1")
+    lines = body(ran.out)
+    assert lines[0].split()[:3] == ["resnet18", "1.81", "G"]
+    assert lines[0].endswith("BatchNorm2d, AdaptiveAvgPool2d")
+    assert "as_fvcore: FLOPs of fvcore" in ran.out
+
+
+def test_bits_add_a_column_of_bops(archstat):
+    rows = list(csv.DictReader(io.StringIO(
+        archstat("summary", "resnet18", "--bits", "w4a4,first=8,last=8", "--format", "csv").out
+    )))  # fmt: skip
+    by_path = {row["module"]: row for row in rows}
+    assert int(by_path["conv1"]["bops"]) == 64 * int(by_path["conv1"]["macs"])
+    assert int(by_path["conv3_x"]["bops"]) == 16 * int(by_path["conv3_x"]["macs"])

@@ -9,7 +9,6 @@ from functools import cache, partial
 from math import prod
 from types import MappingProxyType
 
-from archstat.analyses.conventions.by_op import CALFLOPS, FLOP_COUNTER, PTFLOPS_FUNCTIONS, by_op
 from archstat.graph import Graph, ModuleCall, Op, Value
 
 
@@ -62,14 +61,14 @@ def _layer(graph: Graph, call: ModuleCall, parameters: Mapping[str, Value]) -> L
 
 def for_each_parent(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
     """The figures of modules as often as they are found by going from parents to children."""
-    above = {
+    parents = {
         module.path: {path.rpartition(".")[0] for path in (module.path, *module.aliases)}
         for module in graph.modules if module.path
     }  # fmt: skip
 
     @cache
     def times(path: str) -> int:
-        return sum(times(parent) for parent in above[path]) if path in above else 1
+        return sum(times(parent) for parent in parents[path]) if path in parents else 1
 
     return Counter({path: figure * times(path) for path, figure in figures.items()})
 
@@ -148,10 +147,10 @@ THOP: Mapping[str, Formula] = MappingProxyType({
 
 def thop(graph: Graph) -> Counter[str]:
     """By module, thop's macs: a module of two parents is counted twice, and added up twice."""
-    return for_each_parent(graph, _by_type(graph, THOP))
+    return for_each_parent(graph, by_type(graph, THOP))
 
 
-def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
+def by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
     """The figures of layers with a formula; what stands within such a layer counts for nothing.
 
     A subclass of a layer of torch's, even of the same name, has no formula.
@@ -159,7 +158,7 @@ def _by_type(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
     found = Counter[str]()
     known = {path: formulas[name] for path, name in _classes(graph) if name in formulas}
     for path, layer in layers(graph):
-        if path in known and layer.inputs and not any(above in known for above in _above(path)):
+        if path in known and layer.inputs and not any(parent in known for parent in above(path)):
             found[path] += known[path](layer)
     return for_each_parent(graph, found)
 
@@ -174,7 +173,8 @@ def _classes(graph: Graph) -> Iterator[tuple[str, str]]:
             yield module.path, f"{module.library}.{module.type}"
 
 
-def _above(path: str) -> Iterator[str]:
+def above(path: str) -> Iterator[str]:
+    """The paths of all modules that hold one, the nearest first."""
     while path:
         path = path.rpartition(".")[0]
         yield path
@@ -196,7 +196,7 @@ def _scaled(layer: Layer) -> int:
 
 MMCV: Mapping[str, Formula] = MappingProxyType({
     **{f"{name}{axes}": _biased for name in ("Conv", "ConvTranspose") for axes in _AXES},
-    "Linear": _biased,
+    "Linear": _linear,
     **dict.fromkeys(("ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6"), lambda layer: prod(layer.y)),
     **{
         f"{adaptive}{kind}Pool{axes}": lambda layer: prod(layer.x)
@@ -210,10 +210,10 @@ MMCV: Mapping[str, Formula] = MappingProxyType({
 
 def mmcv(graph: Graph) -> Counter[str]:
     """By module, what mmcv calls FLOPs: of one of the batch."""
-    return _of_one(graph, _by_type(graph, MMCV))
+    return of_one(graph, by_type(graph, MMCV))
 
 
-def _of_one(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
+def of_one(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
     """The figures over the first size of the model's first input."""
     shapes = (graph.values[value].shape for value in graph.inputs)
     batch = next(shapes, ())[:1]
@@ -225,7 +225,7 @@ def _of_one(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
 
 def _attention(layer: Layer) -> int:
     """Scale, scores, softmax and sum of values; of torch's own layer with its projections."""
-    query, key = _query_and_key(layer)
+    query, key = query_and_key(layer)
     width, length, source = query[-1], query[-2], key[-2]
     heads = layer.x[-1] // width
     batch, whole = prod(query[:-2]) // heads, heads * width
@@ -237,8 +237,8 @@ def _attention(layer: Layer) -> int:
     return batch * macs
 
 
-def _query_and_key(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Both as heads see them, of a fused attention or of its first product, turned back."""
+def query_and_key(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of both in heads, of a fused attention or, turned back, of its first product."""
     op = next(op for op in layer.ops if op.kind in ("attention", "matmul"))
     given = [layer.values[value].shape for value in op.inputs]
     if op.kind == "attention":
@@ -249,6 +249,7 @@ def _query_and_key(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 PTFLOPS: Mapping[str, Formula] = MappingProxyType({
     **MMCV,
+    "Linear": _biased,
     "LayerNorm": lambda layer: prod(layer.x),
     "GELU": lambda layer: prod(layer.y),
     **dict.fromkeys(_RECURRENT, partial(_recurrent, gates={**_GATES, "LSTM": (4, 1, 6)})),
@@ -257,36 +258,32 @@ PTFLOPS: Mapping[str, Formula] = MappingProxyType({
 })  # fmt: skip
 
 
-def ptflops(graph: Graph) -> Counter[str]:
-    """By module, what ptflops calls MACs: of layers for one of the batch, of functions for all."""
-    return _of_one(graph, _by_type(graph, PTFLOPS)) + by_op(graph, PTFLOPS_FUNCTIONS)
+# -- paddle.flops ----------------------------------------------------------------------------------
 
 
-def calflops(graph: Graph) -> Counter[str]:
-    """By module, what calflops calls MACs."""
-    return for_each_parent(graph, by_op(graph, CALFLOPS))
+def _whole_windows(layer: Layer) -> int:
+    """A window of whole pixels and a division for each output."""
+    sides = zip(layer.x[2:], layer.y[2:], strict=True)
+    return (prod(before // after for before, after in sides) + 1) * prod(layer.y)
 
 
-# -- FlopCounterMode -------------------------------------------------------------------------------
+PADDLE: Mapping[str, Formula] = MappingProxyType({
+    **{
+        f"{name}{axes}": lambda layer: _convolution(layer)
+        + ("bias" in layer.parameters) * prod(layer.y)
+        for name in ("Conv", "ConvTranspose") for axes in _AXES
+    },
+    "BatchNorm2d": lambda layer: 2 * prod(layer.x),
+    "LeakyReLU": lambda layer: prod(layer.x),
+    "Linear": _linear,
+    **{f"AvgPool{axes}": lambda layer: prod(layer.y) for axes in _AXES},
+    **{f"AdaptiveAvgPool{axes}": _whole_windows for axes in _AXES},
+})  # fmt: skip
 
 
-def flop_counter(graph: Graph) -> Counter[str]:
-    """By module, FlopCounterMode on cpu: torch's attention layer is one kernel without formula."""
-    fast = {path for path, layer in layers(graph) if _is_fast(layer)}
-    layered = {m.path for m in graph.modules if m.type == "TransformerEncoderLayer"}
-    fast |= layered & {path.rpartition(".")[0] for path in fast}
-    found = by_op(graph, FLOP_COUNTER)
-    hidden = [path for path in found if path in fast or fast.intersection(_above(path))]
-    return Counter({path: figure for path, figure in found.items() if path not in hidden})
-
-
-def _is_fast(layer: Layer) -> bool:
-    """Whether torch takes its own kernel for an attention layer: self-attention, batch first."""
-    if layer.type != "MultiheadAttention" or {"bias_k", "q_proj_weight"} & {*layer.parameters}:
-        return False
-    heads = layer.x[-1] // _query_and_key(layer)[0][-1]
-    is_self_attention = len({value.storage for value in layer.inputs[:3]}) == 1
-    return is_self_attention and heads % 2 == 0 and layer.ops[0].name == "transpose"
+def paddle(graph: Graph) -> Counter[str]:
+    """By module, what paddle.flops calls FLOPs."""
+    return by_type(graph, PADDLE)
 
 
 # -- torchinfo -------------------------------------------------------------------------------------

@@ -19,16 +19,19 @@ from archstat.graph import Graph, Op, Value
 class Call:
     """An op as a formula sees it.
 
-    It `is_linear` where it is a product of F.linear, which turns its weight, and `is_of_attention`
-    where torch itself took a fused attention apart into it and others.
+    It `follows` the op of that name, `is_linear` where it is a product of F.linear, which turns its
+    weight, and `is_of_attention` where torch itself took a fused attention apart into it and more.
+    An attention `has_learnt_mask` where parameters make its mask.
     """
 
     op: Op
     cost: Cost
     inputs: Sequence[Value]
     output: Value
+    follows: str = ""
     is_linear: bool = False
     is_of_attention: bool = False
+    has_learnt_mask: bool = False
 
     @property
     def has_affine(self) -> bool:
@@ -50,6 +53,11 @@ def _twice_macs(call: Call) -> int:
 def _macs_and_bias(call: Call) -> int:
     is_biased = len(call.inputs) > 2
     return call.cost.macs + (call.output.numel if is_biased else 0)
+
+
+def _if_mask_is_learnt(call: Call) -> int:
+    """With gradients no fused kernel takes a mask that has one, and torch takes it apart."""
+    return call.cost.macs if call.has_learnt_mask else 0
 
 
 def _alone(formula: Formula) -> Formula:
@@ -120,8 +128,20 @@ def _but_in_transformers(call: Call) -> int:
     return call.inputs[0].numel * (call.op.module_type != "GELUActivation")
 
 
+def _unless_folded(call: Call) -> int:
+    return 0 if call.follows in _CONVOLUTIONS else 2 * call.output.numel
+
+
+def _windows(call: Call) -> int:
+    sides: Sequence[int] = call.op.attributes["kernel"]
+    return call.output.numel * prod(sides)
+
+
 _CONVOLUTIONS = ("convolution", "_convolution")
 _MATRICES = ("mm", "addmm", "bmm", "linear")
+_FUSED_ATTENTION = (
+    "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
+)  # fmt: skip
 
 FVCORE: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys((*_CONVOLUTIONS, *_MATRICES), _alone(_macs)),
@@ -154,14 +174,12 @@ FLOP_COUNTER_META: Mapping[str, Formula] = MappingProxyType({
 PTFLOPS_ATEN: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys((*_CONVOLUTIONS, "addmm"), _macs_and_bias),
     **dict.fromkeys(("mm", "bmm"), _macs),
+    **dict.fromkeys(_FUSED_ATTENTION, _if_mask_is_learnt),
 })  # fmt: skip
 TORCHPROFILE: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(_CONVOLUTIONS, _at_the_output),
     **dict.fromkeys((*_MATRICES, "baddbmm", "mv", "dot", "addmv", "mkldnn_rnn_layer"), _macs),
-    **dict.fromkeys(
-        ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"),
-        _macs,
-    ),
+    **dict.fromkeys(_FUSED_ATTENTION, _macs),
     **dict.fromkeys((*costs.BATCH_NORMS, "native_layer_norm", "native_group_norm"),
                     _if_affine(1, 0)),
     "mul": _alone(_per_output(1)),
@@ -175,6 +193,11 @@ CALFLOPS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(_CONVOLUTIONS, _by_groups_twice),
     **dict.fromkeys(("addmm", "baddbmm"), _macs),
     **dict.fromkeys(("mm", "bmm"), _of_linear),
+})  # fmt: skip
+DEEPSPEED: Mapping[str, Formula] = MappingProxyType({
+    **CALFLOPS,
+    **dict.fromkeys(("mm", "bmm"), _macs),
+    **dict.fromkeys(_FUSED_ATTENTION, _macs),
 })  # fmt: skip
 PTFLOPS_FUNCTIONS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(
@@ -196,6 +219,26 @@ PTFLOPS_FUNCTIONS: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(("addmm", "baddbmm"), _product_and_bias),
 })  # fmt: skip
 
+# timm averages in gates by plain means, which fvcore does not count.
+TIMM: Mapping[str, Formula] = MappingProxyType({
+    name: formula for name, formula in FVCORE.items()
+    if name not in ("mean", "_adaptive_avg_pool2d")
+})  # fmt: skip
+# By the Intermediate Representation before version 10: bias is a part of its convolution, a norm
+# is folded into the convolution before it, and a sum or product of two reads both.
+OPENVINO: Mapping[str, Formula] = MappingProxyType({
+    **dict.fromkeys((*_CONVOLUTIONS, *_MATRICES, *_FUSED_ATTENTION), _twice_macs),
+    **dict.fromkeys(costs.BATCH_NORMS, _unless_folded),
+    **dict.fromkeys(("relu", "leaky_relu", "_prelu_kernel", "hardtanh"), _per_output(2)),
+    **dict.fromkeys(("add", "mul", "sigmoid", "elu"), _per_output(3)),
+    **dict.fromkeys(("hardswish", "hardsigmoid"), _per_output(4)),
+    "silu": _per_output(6),
+    "tanh": _per_output(6),
+    "_softmax": _per_output(5),
+    **dict.fromkeys((*costs.MAX_POOLS, *costs.AVERAGE_POOLS), _windows),
+    **dict.fromkeys(("mean", *costs.ADAPTIVE_AVERAGE_POOLS), _per_input(1)),
+})  # fmt: skip
+
 
 def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False) -> Counter[str]:
     """A tool's figures by module; one that `prunes` sees only what reaches an output."""
@@ -203,12 +246,22 @@ def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False
     for index, op in _reaching(graph) if prunes else enumerate(graph.ops):
         formula = formulas.get(op.name)
         if formula is not None:
-            inputs = [graph.values[value] for value in op.inputs]
-            turns = op.kind in ("linear", "matmul") and _is_turned(graph, op.inputs[-1])
-            output = graph.values[op.outputs[0]]
-            call = Call(op, cost(op, graph.values), inputs, output, turns, index in apart)
-            found[op.module] += formula(call)
+            found[op.module] += formula(_call(graph, op, index in apart))
     return found
+
+
+def _call(graph: Graph, op: Op, is_of_attention: bool) -> Call:
+    maker = graph.producers[op.inputs[0]] if op.inputs else None
+    return Call(
+        op,
+        cost(op, graph.values),
+        [graph.values[value] for value in op.inputs],
+        graph.values[op.outputs[0]],
+        follows="" if maker is None else graph.ops[maker].name,
+        is_linear=op.kind in ("linear", "matmul") and _is_turned(graph, op.inputs[-1]),
+        is_of_attention=is_of_attention,
+        has_learnt_mask=op.kind == "attention" and _is_learnt(graph, op.inputs[3:]),
+    )
 
 
 def _is_turned(graph: Graph, value: int) -> bool:
@@ -218,6 +271,20 @@ def _is_turned(graph: Graph, value: int) -> bool:
         if op.name not in ("expand", "view", "clone", "_unsafe_view"):
             return op.name == "t"
         value = op.inputs[0]
+    return False
+
+
+def _is_learnt(graph: Graph, values: Sequence[int]) -> bool:
+    """Whether parameters make any of these values."""
+    left, seen = [*values], set[int]()
+    while left:
+        value = left.pop()
+        if graph.values[value].trainable:
+            return True
+        maker = graph.producers[value]
+        if maker is not None and maker not in seen:
+            seen.add(maker)
+            left += graph.ops[maker].inputs
     return False
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from archstat.analyses.conventions import Convention, Count, counts, features, pages
+from archstat.analyses.conventions.by_op import TIMM
 from archstat.analyses.conventions.tools import TOOLS, Tool
 from archstat.result import Report
 
@@ -35,6 +36,8 @@ _TOOL_SOURCES: Mapping[str, tuple[str, ...]] = {
     "flop_counter": ("torch FlopCounterMode",),
     "ptflops_aten": ("ptflops",),
     "mmcv": ("mmcv", "MMPretrain"),
+    "openvino": ("OpenVINO",),
+    "paddle": ("PaddleClas",),
 }
 _THOP = next(tool for tool in TOOLS if tool.name == "thop")
 
@@ -64,14 +67,14 @@ CONVENTIONS: tuple[Convention, ...] = (
     Convention("macs", "macs", ("ShuffleNet v1 paper",), counts.macs_without_classifier,
                form="without classifier"),
     Convention("FLOPs of fvcore, averages of gates free", "macs", ("timm",),
-               pages.counted(pages.TIMM), "as fvcore, of networks that average by a plain mean"),
+               pages.counted(TIMM), "as fvcore, of networks that average by a plain mean"),
     Convention("macs without fused attention", "macs", ("DeepSpeed", "timm"),
                _macs_without_attention),
     *(
-        Convention(f"{tool.figure} of {tool.name}", "flops" if tool.figure == "FLOPs" else "macs",
+        Convention(f"{tool.figure} of {tool.name}", "flops" if "FLOPs" in tool.figure else "macs",
                    _TOOL_SOURCES.get(tool.name, (tool.name,)), partial(_of_tool, tool=tool),
                    tool.meaning)
-        for tool in TOOLS
+        for tool in TOOLS if tool.counts_products and tool.name not in ("timm", "mmpretrain")
     ),
     Convention("2 x MACs of thop", "flops", ("thop",), partial(_of_tool, tool=_THOP, times=2)),
     Convention("2 x MACs of thop at 32x32, scaled", "flops", ("Ultralytics",),

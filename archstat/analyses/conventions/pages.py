@@ -7,7 +7,7 @@ from math import prod
 from types import MappingProxyType
 
 from archstat.analyses import costs
-from archstat.analyses.conventions.by_op import FVCORE, Call, Formula, by_op
+from archstat.analyses.conventions.by_op import Call, Formula, by_op
 from archstat.graph import Graph
 from archstat.result import Report
 
@@ -56,11 +56,6 @@ def _shuffled(call: Call) -> int:
 
 _PRODUCTS = ("convolution", "addmm", "mm")
 _POOLS = ("max_pool2d_with_indices", "avg_pool2d")
-# timm averages in gates by plain means, which fvcore does not count.
-TIMM: Mapping[str, Formula] = MappingProxyType({
-    name: formula for name, formula in FVCORE.items()
-    if name not in ("mean", "_adaptive_avg_pool2d")
-})  # fmt: skip
 IMGCLSMOB: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys(_PRODUCTS, _imgclsmob_product),
     **dict.fromkeys(costs.BATCH_NORMS, _per_input(4)),

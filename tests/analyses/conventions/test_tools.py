@@ -15,8 +15,10 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import archstat  # noqa: E402
+from archstat.analyses.conventions.printed import parse_printed  # noqa: E402
 from archstat.analyses.conventions.tools import TOOLS, tools_named  # noqa: E402
 from archstat.errors import SpecError  # noqa: E402
+from archstat.models.pipeline import graph_of_spec  # noqa: E402
 
 
 class Residual(nn.Module):
@@ -71,10 +73,22 @@ class ByHand(nn.Module):
         return nn.functional.linear(scores @ x, self.weight)
 
 
+class Biased(nn.Module):
+    """Fused attention with a mask that is learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, 2, 7, 7))
+
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=self.bias)
+
+
 MODELS = {
     "residual": (Residual, (2, 3, 12, 12)),
     "attention layer": (Attention, (1, 7, 8)),
     "attention of five axes": (FiveAxes, (1, 2, 3, 7, 4)),
+    "attention with a learnt mask": (Biased, (1, 2, 7, 4)),
     "attention by hand": (ByHand, (1, 2, 7, 4)),
     "response norm": (
         lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.LocalResponseNorm(5)), (1, 8, 9, 9),
@@ -123,13 +137,61 @@ def test_tool_is_emulated_to_the_unit(tool, name):
     assert tools_named(tool)[0].total(graph) + unseen == counted()[tool][name]
 
 
+# What cannot be installed beside torch, against what its pages print:
+# openvinotoolkit/open_model_zoo@7ef5b91f7 models/public/index.md, open-mmlab/mmpretrain@ee7f2e88
+# configs/*/metafile.yml, PaddlePaddle/PaddleClas@d178931fc ImageNet_models_en.md, and
+# huggingface/pytorch-image-models@aa4b585 benchmark-infer-amp-nchw-pt291-cu128-4090.csv.
+PRINTED = [
+    ("openvino", "resnet18", None, "3.637G"),
+    ("openvino", "resnet50", None, "8.216G"),
+    ("openvino", "inception_v2", None, "4.058G"),
+    ("openvino", "inception_v4", None, "24.584G"),
+    ("openvino", "mobilenet_v1", None, "1.148G"),
+    ("openvino", "mobilenet_v2,width=1.4", None, "1.183G"),
+    ("openvino", "efficientnet_b0", None, "0.819G"),
+    ("mmpretrain", "resnet18", None, "1.82G"),
+    ("mmpretrain", "resnet101", None, "7.85G"),
+    ("mmpretrain", "vgg16", None, "15.5G"),
+    ("mmpretrain", "resnext50_32x4d", None, "4.27G"),
+    ("mmpretrain", "inception_v3", None, "5.745177632G"),
+    ("paddle", "mobilenet_v1", None, "578.88M"),
+    ("paddle", "resnet101", None, "7.83G"),
+    ("paddle", "densenet121", None, "2.87G"),
+    ("paddle", "inception_v4", "3x299x299", "12.29G"),
+    ("timm", "resnet50", None, "4.11G"),
+    ("timm", "convnext_tiny", None, "4.47G"),
+    ("keras", "mobilenet_v1", None, "4253864"),
+]
+
+
+@pytest.mark.parametrize(("tool", "spec", "input", "figure"), PRINTED)
+def test_figure_that_a_source_prints(tool, spec, input, figure):
+    total = tools_named(tool)[0].total(graph_of_spec(spec, input))
+    assert parse_printed(figure).shows(total) == "rounded"
+
+
+def test_deepspeed_has_attention_whichever_way_and_no_recurrent_layer():
+    attention = archstat.capture(ByHand().eval(), torch.empty(1, 2, 7, 4, device="meta"))
+    lstm = archstat.capture(nn.LSTM(4, 5).eval(), torch.empty(7, 1, 4, device="meta"))
+    (deepspeed,) = tools_named("deepspeed")
+    assert deepspeed.total(attention) == 2 * (7 * 7 * 4 + 7 * 7 * 4 + 7 * 4 * 6)
+    assert deepspeed.total(lstm) == 0
+
+
+def test_missed_macs_stand_at_their_type_of_layer():
+    report = archstat.analyze(Attention().eval(), input=(7, 8))
+    (fvcore,) = tools_named("fvcore")
+    assert fvcore.missed(report) == {"MultiheadAttention": 2 * 7 * 7 * 8}
+
+
 def test_unknown_tool_is_refused_with_the_names():
     with pytest.raises(SpecError, match=r"no tool 'nope'.*fvcore, flop_counter"):
         tools_named("fvcore,nope")
 
 
 def test_each_tool_says_what_its_figure_holds():
-    assert all(tool.meaning and tool.column.key == f"as_{tool.name}" for tool in TOOLS)
+    assert all(tool.meaning in tool.column.meaning for tool in TOOLS)
+    assert [tool.column.key for tool in TOOLS] == [f"as_{tool.name}" for tool in TOOLS]
 
 
 def count(tool):
