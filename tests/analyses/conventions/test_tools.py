@@ -20,6 +20,8 @@ from archstat.analyses.conventions.tools import TOOLS, tools_named  # noqa: E402
 from archstat.errors import SpecError  # noqa: E402
 from archstat.models.pipeline import graph_of_spec  # noqa: E402
 
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
 
 class Residual(nn.Module):
     """Activations, pooling and sums as modules and as functions, and a layer of two parents."""
@@ -137,6 +139,18 @@ def test_tool_is_emulated_to_the_unit(tool, name):
     assert tools_named(tool)[0].total(graph) + unseen == counted()[tool][name]
 
 
+@pytest.mark.slow
+def test_sweep_finds_every_tool_equal_on_whole_networks():
+    for package in ("transformers", *(package for _, package in PEERS.values())):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    small = BENCHMARKS / "transformers_small.py"
+    models = ["resnet18", "mobilenet_v3_small", "vit_b_16", f"{small}:bert"]
+    command = [sys.executable, str(BENCHMARKS / "conventions.py"), *models]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 # What cannot be installed beside torch, against what its pages print:
 # openvinotoolkit/open_model_zoo@7ef5b91f7 models/public/index.md, open-mmlab/mmpretrain@ee7f2e88
 # configs/*/metafile.yml, PaddlePaddle/PaddleClas@d178931fc ImageNet_models_en.md, and
@@ -208,7 +222,7 @@ def count(tool):
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+    sys.path.append(str(BENCHMARKS))
     from catalogue import torchvision_importable
 
     with torchvision_importable():
