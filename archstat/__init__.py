@@ -4,7 +4,8 @@
     archstat.analyze("resnet50")
     archstat.compare(["vgg16", "mobilenet_v1"])
 
-Names are resolved on first use, so that ``import archstat`` imports no torch.
+Names are resolved on first use, so that ``import archstat`` imports no torch. `archstat.list` is
+the one that ``from archstat import *`` leaves out, lest it hide Python's own.
 """
 
 from __future__ import annotations
@@ -23,44 +24,50 @@ if TYPE_CHECKING:
     from archstat.models.pipeline import analyze as analyze
     from archstat.result import Report as Report
     from archstat.result import Table as Table
+    from archstat.tables.cache import cache as cache
+    from archstat.tables.columns import columns as columns
     from archstat.tables.compare import compare as compare
-    from archstat.tables.functions import audit as audit
-    from archstat.tables.functions import bench as bench
     from archstat.tables.functions import check as check
-    from archstat.tables.functions import crosscheck as crosscheck
     from archstat.tables.functions import diff as diff
     from archstat.tables.functions import explain as explain
     from archstat.tables.functions import guidelines as guidelines
-    from archstat.tables.functions import memory as memory
     from archstat.tables.functions import receptive_field as receptive_field
     from archstat.tables.functions import roofline as roofline
     from archstat.tables.functions import summary as summary
+    from archstat.tables.functions_of_specs import audit as audit
+    from archstat.tables.functions_of_specs import bench as bench
+    from archstat.tables.functions_of_specs import crosscheck as crosscheck
+    from archstat.tables.functions_of_specs import experiment as experiment
+    from archstat.tables.functions_of_specs import memory as memory
+    from archstat.tables.functions_of_specs import reconcile as reconcile
+    from archstat.tables.list import list_networks
+
+    list = list_networks
 
 _HOMES = {
-    "ArchstatError": "archstat.errors",
-    "Graph": "archstat.graph",
-    "Report": "archstat.result",
-    "Table": "archstat.result",
-    "analyze": "archstat.models.pipeline",
-    "capture": "archstat.frontends.module",
-    "compare": "archstat.tables.compare",
-    "layers": "archstat.frontends.layers",
-    **dict.fromkeys(
-        (
-            "audit",
-            "bench",
-            "check",
-            "crosscheck",
-            "diff",
-            "explain",
-            "guidelines",
-            "memory",
-            "receptive_field",
-            "roofline",
-            "summary",
-        ),
-        "archstat.tables.functions",
-    ),
+    "ArchstatError": "errors",
+    "Graph": "graph",
+    "Report": "result",
+    "Table": "result",
+    "analyze": "models.pipeline",
+    "audit": "tables.functions_of_specs",
+    "bench": "tables.functions_of_specs",
+    "cache": "tables.cache",
+    "capture": "frontends.module",
+    "check": "tables.functions",
+    "columns": "tables.columns",
+    "compare": "tables.compare",
+    "crosscheck": "tables.functions_of_specs",
+    "diff": "tables.functions",
+    "experiment": "tables.functions_of_specs",
+    "explain": "tables.functions",
+    "guidelines": "tables.functions",
+    "layers": "frontends.layers",
+    "memory": "tables.functions_of_specs",
+    "receptive_field": "tables.functions",
+    "reconcile": "tables.functions_of_specs",
+    "roofline": "tables.functions",
+    "summary": "tables.functions",
 }
 
 __all__ = [
@@ -72,16 +79,20 @@ __all__ = [
     "analyze",
     "audit",
     "bench",
+    "cache",
     "capture",
     "check",
+    "columns",
     "compare",
     "crosscheck",
     "diff",
+    "experiment",
     "explain",
     "guidelines",
     "layers",
     "memory",
     "receptive_field",
+    "reconcile",
     "roofline",
     "summary",
     "zoo",
@@ -91,10 +102,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "zoo":
         return importlib.import_module("archstat.zoo")
+    if name == "list":
+        return importlib.import_module("archstat.tables.list").list_networks
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        return getattr(importlib.import_module(f"archstat.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'archstat' has no attribute {name!r}")
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+def __dir__() -> tuple[str, ...]:
+    return (*__all__, "list")

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
-    from archstat.budgets import Rule, Verdict
+    from archstat.budgets import Verdict
     from archstat.result import Report
 
     Judgement = tuple[Report, Sequence[Verdict]]
@@ -125,49 +125,10 @@ def _check_returned(model: Any, demands: Mapping[str, Any]) -> None:
 
 
 def _judged(model: Any, demands: Mapping[str, Any]) -> Judgement:
-    from archstat.budgets import Budget
-    from archstat.budgets.figures import timed
-    from archstat.budgets.gate import judged
-    from archstat.budgets.rules import FURTHER_COLUMNS, Setup
-    from archstat.errors import SpecError
-    from archstat.frontends.inputs import input_specs
-    from archstat.models.pipeline import analyze
+    from archstat.budgets.in_python import held
 
-    _refuse_other_types(model)
-    rules, settings = _split(demands)
-    further = [column.key for column in FURTHER_COLUMNS if column.key in rules]
-    if further and not isinstance(model, str):
-        raise SpecError(f"{further[0]} needs a spec such as 'nets.py:Net', not a module.")
-    setup, input = Setup(**settings), demands.get("input")
-    shapes = () if input is None else tuple(map(str, input_specs(input)))
-    budget = Budget("", str(model) if further else "", shapes, tuple(_rules(rules)), setup=setup)
-    report = analyze(model, input, setup.batch)
-    found = judged(budget, report, time=timed(budget))
-    for verdict in found.verdicts:
-        if verdict.state == "failed":
-            raise SpecError(verdict.message)
+    report, found = held(model, demands)
     return report, found.verdicts
-
-
-def _split(demands: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """The rules, and the settings but for the input; None is as good as nothing."""
-    from archstat.budgets.setup import SETUP_KEYS
-
-    settings = {k: demands[k] for k in SETUP_KEYS if demands.get(k) is not None}
-    known = ("input", *SETUP_KEYS)
-    return {key: text for key, text in demands.items() if key not in known}, settings
-
-
-def _refuse_other_types(model: Any) -> None:
-    from torch import nn
-
-    from archstat.errors import SpecError
-    from archstat.graph import Graph
-
-    if not isinstance(model, (nn.Module, Graph, str)):
-        raise SpecError(
-            f"A {type(model).__name__} is not a model: give a module, a spec or a Graph."
-        )
 
 
 def _demands(item: pytest.Item) -> dict[str, Any]:
@@ -178,30 +139,11 @@ def _demands(item: pytest.Item) -> dict[str, Any]:
     return demands
 
 
-def _mistakes(demands: Mapping[str, Any]) -> Generator[str]:
+def _mistakes(demands: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the rules, each on a line."""
-    from archstat.budgets import parse_rule
-    from archstat.budgets.setup import setup_of
-    from archstat.errors import ArchstatError
+    from archstat.budgets.in_python import mistakes
 
-    rules, settings = _split(demands)
-    for key, text in rules.items():
-        try:
-            parse_rule(key, text if isinstance(text, str) else "")
-        except ArchstatError as error:
-            given = "" if isinstance(text, str) else f"{text!r} is not text. "
-            yield f"{key}: {given}{error}"
-    found: list[str] = []
-    setup_of(settings, rules, lambda key, text: found.append(text))
-    yield from found
-    if not rules:
-        yield 'there is no rule; write one, such as params="<= 5M".'
-
-
-def _rules(rules: Mapping[str, str]) -> list[Rule]:
-    from archstat.budgets import parse_rule
-
-    return [parse_rule(key, text) for key, text in rules.items()]
+    return mistakes(demands)
 
 
 def _broken(report: Report, verdicts: Sequence[Verdict]) -> str:

@@ -26,20 +26,31 @@ def test_public_names_are_these():
         "analyze",
         "audit",
         "bench",
+        "cache",
         "capture",
         "check",
+        "columns",
         "compare",
         "crosscheck",
         "diff",
+        "experiment",
         "explain",
         "guidelines",
         "layers",
         "memory",
         "receptive_field",
+        "reconcile",
         "roofline",
         "summary",
         "zoo",
     ]
+
+
+def test_list_is_there_but_hides_no_list_of_python():
+    names: dict[str, object] = {}
+    exec("from archstat import *", names)
+    assert "list" not in names and "list" in dir(archstat)
+    assert archstat.list("vgg16").column("model") == ("vgg16", "vgg16_bn")
 
 
 def test_dir_lists_the_public_names():
@@ -69,6 +80,10 @@ CALLS = {
         audit(["Model,Params", "lenet5_modern,61706"]).column("verdict") == ("agrees",)
     ),
     "bench": lambda bench: callable(bench),  # tests/tables/test_functions.py measures
+    "cache": lambda cache: cache().keys()[1] == "entries",
+    "columns": lambda columns: "macs" in columns().column("column"),
+    "experiment": lambda experiment: callable(experiment),  # as bench
+    "reconcile": lambda reconcile: "yes" in reconcile("lenet5", params="60k").column("exact"),
     "check": lambda check: set(check(ROOT / "archstat.toml").column("verdict")) == {"kept"},
     "crosscheck": lambda crosscheck: "agrees" in crosscheck("lenet5_modern").column("verdict"),
     "diff": lambda diff: diff(nn.Linear(6, 2), nn.Linear(6, 4), "6").column("macs_change")[0] == 12,
@@ -109,7 +124,8 @@ def test_every_callable_name_has_a_docstring_of_its_own(name):
 @pytest.mark.parametrize(
     "name",
     ["analyze", "compare", "capture", "summary", "receptive_field", "memory", "roofline", "bench",
-     "diff", "check", "crosscheck", "audit"],
+     "diff", "check", "crosscheck", "audit", "list", "columns", "cache", "reconcile",
+     "experiment"],
 )  # fmt: skip
 def test_docstring_of_a_function_names_the_errors_it_raises(name):
     assert "Raises:" in inspect.getdoc(getattr(archstat, name))

@@ -159,7 +159,7 @@ def test_guide_shows_what_its_suite_prints(pytester, monkeypatch):
         ('prams="<= 5M"', "prams: There is no column 'prams'. Did you mean params or param_bytes?"),
         ('params="5M"', "params: '5M' is not a rule; write params = *"),
         ('param_bytes="<= 5M"', "param_bytes: '5M' is not a size with a byte unit*"),
-        ("params=5", "params: 5 is not text. *"),
+        ("params=5", "params: 5 is not text; write *"),
         ('params="<= 1M", batch=0', "batch = 0 is not a whole number from 1."),
         ('params="<= 1M", fits="1GiB"', "fits is for largest_batch*"),
         ('input="3x8x8"', "there is no rule; write one, such as params=*"),
@@ -238,7 +238,7 @@ def test_net(width, channels):
         ("async def test_net():\n    return Net()", "*so it cannot be async."),
         (
             "def test_net():\n    return 5",
-            "A int is not a model: give a module, a spec or a Graph.",
+            "Something of type int is not a model: give a module, a spec or a Graph.",
         ),
         ("def test_net():\n    return 'lenet9'", "*'lenet9'*Did you mean*"),
         ("def test_net():\n    raise KeyError('own')", "E*KeyError: 'own'"),

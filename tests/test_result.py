@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
+from archstat import analyze, layers, receptive_field
 from archstat.analyses import COLUMNS
 from archstat.errors import ColumnError, OutputError
 from archstat.hints import unknown_column
@@ -203,8 +205,36 @@ def test_reader_gets_the_shown_columns_and_files_of_numbers_every_one(tmp_path):
 
 
 def test_style_reaches_latex_and_markdown():
-    assert "15470.26 M" in TABLE.to_markdown(units=("M",))
+    assert "15470.26 M" in TABLE.to_markdown(unit="M")
     assert r"\label{tab:x}" in TABLE.to_latex(label="tab:x")
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ({"digits": 0}, "from 1 to 15"),
+        ({"unit": ["parsec"]}, "is not one of"),
+        ({"digits": "3"}, "from 1 to 15"),
+    ],
+)
+def test_style_that_cannot_be_is_refused(style, message):
+    with pytest.raises(OutputError, match=message):
+        TABLE.to_latex(**style)
+
+
+def test_style_and_format_of_a_file_are_those_of_the_command_line(tmp_path):
+    TABLE.save(tmp_path / "table", format="markdown", unit="M")
+    assert "15470.26 M" in (tmp_path / "table").read_text()
+    with pytest.raises(OutputError, match=r"caption= is for latex; the format here is csv"):
+        TABLE.save(tmp_path / "table.csv", caption="Cost")
+
+
+def test_report_and_fields_are_saved_as_tables_are(tmp_path):
+    report = analyze(nn.Linear(6, 2), "6")
+    report.save(tmp_path / "report.csv")
+    assert (tmp_path / "report.csv").read_text().startswith("model,")
+    assert "| Linear |" in report.to_markdown()
+    assert r"\toprule" in receptive_field(layers("3x3,3x3")).to_latex()
 
 
 @pytest.mark.parametrize("name", ["t.xyz", "no/t.csv"])

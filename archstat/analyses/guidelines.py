@@ -9,13 +9,15 @@ bounds and argues for the limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from math import inf
 from typing import NamedTuple
 
 from archstat.analyses.accesses import Access
 from archstat.analyses.fusion import ELEMENT_WISE, FOLDED, MOVES, Fusion, is_affine
 from archstat.analyses.layer_shapes import Block, LayerShape, blocks, layer_shapes
 from archstat.analyses.memory_access import accesses
+from archstat.errors import Option, SpecError
 from archstat.graph import Graph, Op
 from archstat.result import Number
 
@@ -36,12 +38,21 @@ class Limits:
     `widths`: access over the least at the same macs, minus 1; `groups`: access over that of one
     group; `fragments`: convolutions and poolings a building block; `element_wise`: share of the
     access to feature maps, weights left out.
+
+    Raises:
+        SpecError: a limit that is negative or no number.
     """
 
     widths: float = 0.05
     groups: float = 1.1
     fragments: float = 3.5
     element_wise: float = 0.40
+
+    def __post_init__(self) -> None:
+        for number, limit in enumerate(astuple(self), 1):
+            if not (isinstance(limit, (int, float)) and 0 <= limit < inf):
+                given = Option(f"g{number}", limit)
+                raise SpecError(f"{given}: a limit is a number of at least 0.")
 
 
 class Breach(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 from archstat.budgets.entries import BUDGET_KEYS, RULE_KEYS, EntryReader
 from archstat.budgets.rules import Budget, Config, rule_column
 from archstat.budgets.setup import NUMBERS, SETUP_KEYS, SWITCHES
-from archstat.errors import IncompleteCountError, SpecError
+from archstat.errors import IncompleteCountError, Option, SpecError
 from archstat.models.pipeline import GraphOf, report
 from archstat.result import Report
 from archstat.units import COUNT_UNITS
@@ -38,15 +38,33 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
     Raises:
         SpecError: a word that is none of these, or no model or rule among them.
     """
+    models, content = sorted_words(words)
+    for key, value in (("input", list(input or ())), ("batch", batch)):
+        if value:
+            _put(content, key, value, str(Option(key)))
+    if not models:
+        raise SpecError(f"{' '.join(words)}: name the model, too, such as mobilenet_v2.")
+    if not set(content) & set(RULE_KEYS):
+        raise SpecError(
+            f"{models[0]} has no rule: write one in quotation marks, such as 'params<=5M', or let "
+            f"`archstat check --init {' '.join(models)}` write a file of budgets."
+        )
+    return Config(tuple(_budgets(dict.fromkeys(models), content)), Path(NAME))
+
+
+def sorted_words(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
+    """The models among words, and the rules and settings as a file of budgets would hold them.
+
+    Raises:
+        SpecError: a rule or setting that is none, or that is there twice.
+    """
     models: list[str] = []
-    rules: list[str] = []
     content: dict[str, Any] = {}
     for word in words:
         rule, setting = _RULE.fullmatch(word), _SETTING.fullmatch(word)
         if rule is not None and rule[1] in BUDGET_KEYS:
             raise SpecError(f"{word!r} is not a rule: {rule[1]} is a key of budgets, no column.")
         if rule is not None:
-            rules.append(word)
             # One from below and one from above; more of one column are refused with the entry.
             limit = f"{_operator(word, rule)} {rule[3]}"
             if isinstance(content.get(rule[1]), list):
@@ -64,17 +82,7 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
             raise SpecError(f"{word} is no model; `archstat check --config {word}` reads a file.")
         else:
             models.append(word)
-    for key, value in (("input", list(input or ())), ("batch", batch)):
-        if value:
-            _put(content, key, value, f"--{key}")
-    if not models:
-        raise SpecError(f"{' '.join(words)}: name the model, too, such as mobilenet_v2.")
-    if not rules:
-        raise SpecError(
-            f"{models[0]} has no rule: write one in quotation marks, such as 'params<=5M', or let "
-            f"`archstat check --init {' '.join(models)}` write a file of budgets."
-        )
-    return Config(tuple(_budgets(dict.fromkeys(models), content)), Path(NAME))
+    return models, content
 
 
 def _put(content: dict[str, Any], key: str, value: Any, word: str) -> None:

@@ -9,19 +9,14 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.output import Destination
-from archstat.errors import SpecError
-from archstat.result import Column, Table, notes_of
-from archstat.units import format_bytes
 
 if TYPE_CHECKING:
     from archstat.models.cache import Graphs
 
-_ACTIONS = ("info", "clear")
-
 Action = Annotated[
     str,
     typer.Argument(metavar="info|clear", help="Show what the cache holds, or empty it.",
-                   autocompletion=lambda: list(_ACTIONS)),
+                   autocompletion=lambda: ["info", "clear"]),
 ]  # fmt: skip
 
 
@@ -36,28 +31,10 @@ def cache(
     It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off turns it
     off, and so does --no-cache for one command.
     """
-    from archstat.models.cache import default_store
+    from archstat.tables.cache import cache as table
 
     destination = Destination(format, output)
-    if action not in _ACTIONS:
-        raise SpecError(f"cache {action}: there is no such action; give info or clear.")
-    kept = default_store()
-    entries = size = 0
-    if kept is not None:
-        entries, size = kept.clear() if action == "clear" else kept.usage()
-    happened = " taken out" if action == "clear" else ""
-    columns = (
-        Column("folder", "text", "where the entries are"),
-        Column("entries", "number", f"Graphs{happened}"),
-        Column("bytes", "bytes", f"their size{happened}"),
-        Column("limit_bytes", "bytes", "the most that is kept; the oldest go first"),
-    )
-    folder, limit = (None, None) if kept is None else (str(kept.folder), kept.limit)
-    off = "The cache is off: ARCHSTAT_CACHE says so, or there is no home folder."
-    removed = f"Removed {entries} entr{'y' if entries == 1 else 'ies'} ({format_bytes(size)})."
-    notes = (off,) if kept is None else (removed,) if action == "clear" else ()
-    row = (folder, entries, size, limit)
-    destination.write(Table(columns, (row,), notes=notes_of(notes)))
+    destination.write(table(action))
 
 
 def graphs_for(no_cache: bool) -> Graphs:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +13,10 @@ from archstat.cli.completion import complete_model
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.screen import chosen_columns, refuse_incomplete
-from archstat.errors import SpecError
 
 if TYPE_CHECKING:
     from archstat.differences.snapshots import Snapshot
-    from archstat.models.cache import Graphs
 
-_TABLES = (".csv", ".md", ".tex", ".txt")
 _RULES = (
     Rule("--head", needs="--base"),
     Rule("--resolution", excludes=("--base",), hint="write MODEL,resolution=SIZE"),
@@ -63,6 +59,7 @@ def diff(
     model or lock file at two git revisions (--base). A difference is not a failure: exit code 0.
     """
     from archstat.differences.difference import differences
+    from archstat.differences.sides import both
     from archstat.tables.diff import raw_table, remarks, with_texts
     from archstat.tables.diff_shown import views
 
@@ -70,7 +67,7 @@ def diff(
     destination = Destination(format, output)
     keys, texts = _chosen(columns, destination.is_raw)
     graphs = graphs_for(no_cache)
-    before, after = _both(sides, base, head, options.shapes(input, resolution), batch, graphs)
+    before, after = both(sides, base, head, options.shapes(input, resolution), batch, graphs)
     found = differences(before, after)
     raw = destination.is_raw
     destination.write(*([with_texts(raw_table(found, keys, top), texts)] if raw else
@@ -95,50 +92,6 @@ def _chosen(text: str | None, raw: bool) -> tuple[list[str] | None, list[str]]:
     named = [key if key in figures else key.rpartition("_")[0] for key in chosen]
     keys = [key for key in named if key in figures]
     return keys, [key for key, name in zip(chosen, named, strict=True) if name not in figures]
-
-
-def _both(
-    sides: Sequence[str], base: str | None, head: str | None, input: Any, batch: int | None,
-    graphs: Graphs,
-) -> tuple[tuple[Snapshot, ...], tuple[Snapshot, ...]]:  # fmt: skip
-    """The models before and after.
-
-    Raises:
-        SpecError: too few or too many arguments for what was asked; see also `analyze`.
-    """
-    if base is None:
-        if len(sides) != 2:
-            raise SpecError(
-                f"diff compares two models; {len(sides)} {'was' if len(sides) == 1 else 'were'} "
-                "given: write BEFORE AFTER, or one model and --base REV."
-            )
-        before, after = (_here(text, input, batch, graphs) for text in sides)
-        return before, after
-    if len(sides) != 1:
-        raise SpecError(f"--base takes one model; {len(sides)} were given.")
-    from archstat.differences.repository import repository_of
-    from archstat.differences.revisions import snapshots_at
-
-    if head is not None:
-        repository_of(Path.cwd()).commit(head)  # a typo is told before the work
-    before = snapshots_at(sides[0], base, input, batch)
-    if head is None:
-        return before, _here(sides[0], input, batch, graphs)
-    return before, snapshots_at(sides[0], head, input, batch)
-
-
-def _here(text: str, input: Any, batch: int | None, graphs: Graphs) -> tuple[Snapshot, ...]:
-    from archstat.differences.saved import is_file_of_models, saved_snapshots
-    from archstat.differences.snapshots import snapshot_of
-    from archstat.models.pipeline import report
-
-    if is_file_of_models(text):
-        return saved_snapshots(text)
-    if text.lower().endswith(_TABLES):
-        raise SpecError(
-            f"{text} is a table, which has no layers: write it as .json (-o FILE.json)."
-        )
-    return (snapshot_of(report(graphs(text, input, batch), text)),)
 
 
 def _unknown_ops(snapshots: Sequence[Snapshot]) -> int:

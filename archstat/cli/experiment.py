@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +10,6 @@ from archstat.cli import options
 from archstat.cli.completion import complete_experiment
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, filled, show
-
-if TYPE_CHECKING:
-    from archstat.measure.latency.experiment_runs import ExperimentRun, Outcome
-    from archstat.reporters.plots import SpeedBar
 
 # The most needed first; what no row has is left out.
 _NEEDS = ("size", "variant", "batches_per_second", "relative_speed", "relative_speed_gtx1080ti",
@@ -83,42 +77,7 @@ def experiment(
         found = run_experiment(asked, conditions, budget_s, progress=teller(0))
     table = experiment_table(found)
     show(table, view, filled(table, _NEEDS if asked.has_equal_macs else _UNEQUAL_NEEDS))
-    if plot is not None:
-        draw(plot, partial(_draw, found))
+    if plot is not None and table.picture is not None:
+        draw(plot, table.picture)
     if found.is_interrupted:
         raise KeyboardInterrupt
-
-
-def _draw(found: ExperimentRun, path: str | Path) -> None:
-    from archstat.reporters.plots import SpeedGroup, SpeedPicture, plot_experiment
-    from archstat.tables.experiment import conclusion
-
-    first = found.run.measurements[0]
-    groups = tuple(
-        SpeedGroup(size, tuple(_bar(one, outcomes[0], found) for one in outcomes[1:]))
-        for size, outcomes in found.sizes.items()
-    )
-    reference = next(iter(found.sizes.values()))[0].variant.name
-    picture = SpeedPicture(
-        found.experiment.title, f"{first.machine.device_name}, batch {first.conditions.batch}",
-        conclusion(found), reference, groups,
-    )  # fmt: skip
-    plot_experiment(picture, path)
-
-
-def _bar(one: Outcome, first: Outcome, found: ExperimentRun) -> SpeedBar:
-    from archstat.reporters.plots import SpeedBar
-
-    assert one.ratio is not None
-    published = {
-        name: mine / theirs
-        for name, mine, theirs in (
-            ("GTX 1080 Ti", one.variant.gtx1080ti, first.variant.gtx1080ti),
-            ("ARM", one.variant.arm, first.variant.arm),
-        )
-        if mine is not None and theirs is not None
-    }
-    if not found.experiment.has_equal_macs:
-        published = {"by their macs": first.macs / one.macs}
-    ratio = one.ratio
-    return SpeedBar(one.variant.name, 1 / ratio.middle, 1 / ratio.high, 1 / ratio.low, published)

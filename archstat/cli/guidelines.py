@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,14 +13,12 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, held, refuse_incomplete, show
-from archstat.errors import SpecError
 
 if TYPE_CHECKING:
     from archstat.analyses.guidelines import Limits
 
 _NEEDED = ("model", "guideline", "module", "figure", "verdict", "access", "optimum", "found",
            "limit", "input", "type")  # fmt: skip
-_ON_SCREEN = 3
 
 Top = Annotated[
     int | None,
@@ -75,6 +73,7 @@ def guidelines(
     from archstat.analyses.memory_access import checked_fusion
     from archstat.tables.guidelines import (
         COLUMNS,
+        MOST_SHOWN,
         for_screen,
         guideline_table,
         judged,
@@ -86,7 +85,7 @@ def guidelines(
     attempts, several = Attempts(models), len(models) > 1
     shapes = options.shapes(input, resolution)
     found = attempts(lambda spec: judged(spec, graphs(spec, shapes, batch), limits, fused))
-    most = _ON_SCREEN if view.leaves_choice and top is None else top
+    most = MOST_SHOWN if view.leaves_choice and top is None else top
     needed: list[str] = []
     if view.leaves_choice and several and not top:
         table = side_by_side(found, fused)
@@ -105,20 +104,9 @@ def guidelines(
 
 
 def _limits(*given: float | None) -> Limits:
-    """The limits, those left out at their defaults.
-
-    Raises:
-        SpecError: a limit that is negative or no number.
-    """
+    """The limits, those left out at their defaults."""
     from archstat.analyses.guidelines import Limits
 
-    usual = Limits()
-    names = ("widths", "groups", "fragments", "element_wise")
-    for number, limit in enumerate(given, 1):
-        if limit is not None and not (isfinite(limit) and limit >= 0):
-            raise SpecError(f"--g{number} {limit}: a limit is a number of at least 0.")
-    chosen = {
-        name: getattr(usual, name) if limit is None else limit
-        for name, limit in zip(names, given, strict=True)
-    }
-    return Limits(**chosen)
+    usual = astuple(Limits())
+    return Limits(*(default if one is None else one
+                    for one, default in zip(given, usual, strict=True)))  # fmt: skip

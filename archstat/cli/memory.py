@@ -82,34 +82,22 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.measure.training.rows import Plan, memory_row
-    from archstat.tables.memory import (
-        FIT_COLUMNS,
-        MEASURED_COLUMNS,
-        MEMORY_COLUMNS,
-        memory_table,
-        timelines,
-    )
-    from archstat.units import parse_bytes, short_dtype
+    from archstat.tables.memory import FIT_COLUMNS, MEASURED_COLUMNS, MEMORY_COLUMNS, Step
 
-    budget = None if fits is None else parse_bytes(fits)
+    step = Step(optimizer, dtype, amp, kernels, fits, measure)
     on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
                 top=top, largest="training_memory_bytes")  # fmt: skip
-    settings = Plan(
-        optimizer.lower(), dtype and short_dtype(dtype), amp, kernels.lower()
-    ).settings()
     shapes = options.shapes(input, resolution)
     check_plot(plot)
     attempts = Attempts(models, "running a training step of")
-    rows = attempts(
-        lambda model: memory_row(model, settings, shapes, batch, budget, measure=measure)
-    )
+    rows = attempts(lambda model: step.row(model, shapes, batch))
     shown = attempts.keys(_on_screen([column.key for column in on_request]))
-    table = attempts.told(memory_table(rows, settings, fits or ""), view)
+    found = step.table(rows)
+    table = attempts.told(found, view)
     show(table, view, shown, attempts.keys(_NEEDED))
-    if plot is not None:
-        draw(plot, timelines(rows))
+    if plot is not None and found.picture is not None:
+        draw(plot, found.picture)
     attempts.refuse()
     refuse_incomplete(sum(len(row.uncounted) for row in rows), strict, table.notes)
 

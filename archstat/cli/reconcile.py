@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +10,7 @@ from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, show
-from archstat.errors import DisagreementError, SpecError
-
-if TYPE_CHECKING:
-    from archstat.analyses.conventions import Printable
-    from archstat.tables.ways import Asked
+from archstat.errors import DisagreementError
 
 _ON_SCREEN = ("figure", "arithmetic", "source", "form", "input", "difference_percent")
 _MOST = 8
@@ -59,13 +54,12 @@ def reconcile(
     The ways with the fewest assumptions come first, then the nearest misses. Several figures of
     one table are explained by one source. Exit code 1 if nothing fits.
     """
+    from archstat.tables.functions_of_specs import asked_figures
     from archstat.tables.reconcile import COLUMNS, reconcile_table
     from archstat.tables.ways import reconcile as search
 
-    asked = [*_asked("macs", macs), *_asked("flops", flops), *_asked("params", params),
-             *_asked("activations", activations), *_asked(None, figure)]  # fmt: skip
-    if not asked:
-        raise SpecError("there is no figure to explain: give one, such as --macs 4.12G.")
+    asked = asked_figures({"macs": macs, "flops": flops, "params": params,
+                           "activations": activations, None: figure})  # fmt: skip
     view, graphs = View(Destination(format, output), COLUMNS, columns), graphs_for(no_cache)
     found = search(model, asked, options.shapes(input, resolution), source, graphs)
     most = _MOST if view.leaves_choice else None
@@ -73,10 +67,6 @@ def reconcile(
     tell_of_cache(graphs, 1, view.is_raw)
     if not found.is_explained:
         raise DisagreementError("not every figure is explained.")
-
-
-def _asked(quantity: Printable | None, texts: Sequence[str] | None) -> list[Asked]:
-    from archstat.analyses.conventions.printed import parse_printed
-    from archstat.tables.ways import Asked
-
-    return [Asked(parse_printed(text), quantity) for text in texts or ()]
+    from archstat.tables.functions_of_specs import asked_figures
+    from archstat.tables.reconcile import COLUMNS, reconcile_table
+    from archstat.tables.ways import reconcile as search

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,16 +14,11 @@ from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, held, refuse_incomplete, show
 from archstat.errors import SpecError
-from archstat.hints import did_you_mean
 from archstat.result import Column
-from archstat.units import short_dtype
 
 if TYPE_CHECKING:
     from archstat.analyses.devices import Device
-    from archstat.analyses.roofline import Roofline
-    from archstat.graph import Graph
 
-_LOCAL = ("local", "local-cuda")
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
                 "memory_access_bytes", "op", "type")  # fmt: skip
 _DEVICE_NEEDS = ("device", "memory_bytes", "bandwidth", "vector_float32", "tensor_bfloat16",
@@ -77,13 +71,8 @@ def roofline(
     An operation takes at least its flops over the peak, and its memory access over the bandwidth.
     Several models get a row each, with ratios to the first. Times are lower bounds.
     """
-    from archstat.tables.roofline import (
-        device_table,
-        layer_table,
-        model_table,
-        named_total,
-        picture,
-    )
+    from archstat.tables.roofline import device_table, named_total, roofline_table
+    from archstat.tables.roofs import Roof
 
     destination = Destination(format, output)
     if list_devices:
@@ -91,8 +80,9 @@ def roofline(
         show(table, View(destination, table.columns, columns, sort), held(table, _DEVICE_NEEDS))
         return
     check_options(context, *_RULES)
-    roof = _roof(models, device, device_file, short_dtype(dtype), fusion, measure)
-    specs = models or []
+    if not models:
+        raise SpecError("roofline needs a MODEL, or --list-devices.")
+    specs, roof = models, Roof(device, dtype, fusion, device_file, measure)
     several = len(specs) > 1
     known = _known(several, every)
     view = View(destination, known, columns, sort, top=top, largest="time_floor_ms")
@@ -102,15 +92,15 @@ def roofline(
         options.shapes(input, resolution),
         Attempts(specs),
     )
-    found = attempts(lambda spec: roof(spec, graphs(spec, shapes, batch)))
-    table = model_table(found) if several else layer_table(found[0], every)
-    table = named_total(table) if view.leaves_choice and not several else table
+    found = attempts(lambda spec: roof.over(graphs(spec, shapes, batch), spec))
+    whole = roofline_table(found, every, several)
+    table = named_total(whole) if view.leaves_choice and not several else whole
     table = attempts.told(table, view)
     needs = attempts.keys(held(table, _MODEL_NEEDS if several else _LAYER_NEEDS))
     show(table, view, needs, totals=0 if several else 1)
     tell_of_cache(graphs, len(found), view.is_raw)
-    if plot is not None:
-        draw(plot, picture(found))
+    if plot is not None and whole.picture is not None:
+        draw(plot, whole.picture)
     attempts.refuse()
     refuse_incomplete(sum(sum(one.unknown) for one in found), strict, table.notes)
 
@@ -127,45 +117,3 @@ def _known(several: bool, every: bool) -> tuple[Column, ...]:
     if several:
         return MODEL_COLUMNS
     return OP_COLUMNS if every else LAYER_COLUMNS
-
-
-def _roof(
-    models: Sequence[str] | None, name: str | None, own: str | None, dtype: str, fusion: str,
-    measure: bool,
-) -> Callable[[str, Graph], Roofline]:  # fmt: skip
-    """What holds a Graph against the device that was asked for.
-
-    Raises:
-        SpecError: no model, no device, no such dtype, or nothing to measure.
-        DeviceError: no such device, or none that has the dtype.
-    """
-    from archstat.analyses.devices import DTYPES
-    from archstat.analyses.memory_access import checked_fusion
-    from archstat.analyses.roofline import roofline
-
-    if not models:
-        raise SpecError("roofline needs a MODEL, or --list-devices.")
-    if name is None:
-        raise SpecError(
-            "roofline needs --device NAME, such as --device a100-40gb; "
-            "`archstat roofline --list-devices` shows all, and `local` measures this machine."
-        )
-    if dtype not in DTYPES:
-        raise SpecError(
-            f"There is no dtype {dtype!r}.{did_you_mean(dtype, DTYPES)} Known: {', '.join(DTYPES)}."
-        )
-    if measure and name not in _LOCAL:
-        raise SpecError(f"--measure needs --device local or local-cuda, not {name}.")
-    device, fused = _device(name, own, measure), checked_fusion(fusion)
-    device.roof(dtype)
-    return lambda spec, graph: roofline(graph, spec, device, dtype, fused)
-
-
-def _device(name: str, own: str | None, measure: bool) -> Device:
-    from archstat.analyses.device_files import find_device
-
-    if name not in _LOCAL:
-        return find_device(name, own)
-    from archstat.measure.latency.local_device import local_device
-
-    return local_device("cuda" if name == "local-cuda" else "cpu", measure)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
 from archstat.cli.help import OUTPUT
-from archstat.errors import OutputError
-from archstat.reporters import FORMATS, Format
+from archstat.reporters import Format
 from archstat.reporters.numbers import Style
 
 
@@ -70,15 +69,5 @@ def with_style(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def style_for(form: Format) -> Style:
-    """The style that was asked for on the command line.
-
-    Raises:
-        OutputError: an option that the format has no use for, or that is no style.
-    """
-    asked = _asked.get() or _Options()
-    for name in ("digits", "unit", "caption", "label"):
-        if getattr(asked, name) is not None and name not in form.takes:
-            able = " or ".join(known.name for known in FORMATS if name in known.takes)
-            raise OutputError(f"--{name} is for {able}; the format here is {form.name}.")
-    units = tuple(filter(None, (asked.unit or "").split(",")))
-    return Style(asked.digits, units, asked.caption, asked.label)
+    """The style that was asked for on the command line; see `Format.style`."""
+    return form.style(**asdict(_asked.get() or _Options()))

@@ -83,13 +83,18 @@ def input_specs(given: Any) -> Inputs:
         )
     if isinstance(given, Mapping):
         return tuple(_named(name, item) for name, item in given.items())
-    if isinstance(given, (tuple, list)) and all(type(size) is int for size in given):
+    if isinstance(given, (tuple, list)) and given != [] and all(map(_is_size, given)):
         if any(size < 1 for size in given):
             raise InputError(f"input={given!r}: every size must be at least 1.")
-        return (InputSpec(tuple(given)),)
-    if isinstance(given, (tuple, list)):
+        return (InputSpec(tuple(map(int, given))),)
+    if isinstance(given, (tuple, list)) and not any(map(_is_size, given)):
         return tuple(spec for item in given for spec in input_specs(item))
     raise InputError(f"input={given!r} is neither a shape such as '3x224x224' nor a tuple or dict.")
+
+
+def _is_size(size: object) -> bool:
+    """Whether it is a whole number, of Python or of numpy."""
+    return hasattr(size, "__index__") and not isinstance(size, (bool, torch.Tensor))
 
 
 def own_inputs(root: nn.Module) -> Inputs:

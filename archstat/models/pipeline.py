@@ -70,7 +70,17 @@ def graph_of(model: nn.Module | Graph | str, input: Any = None, batch: int | Non
         return model
     if isinstance(model, str):
         return graph_of_spec(model, input, batch)
-    return _graph_of_module(model, input, batch or 1)
+    return _graph_of_module(_module(model), input, batch or 1)
+
+
+def _module(model: object) -> nn.Module:
+    from torch import nn
+
+    if isinstance(model, nn.Module):
+        return model
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
+    kind = f"The class {name}" if isinstance(model, type) else f"Something of type {name}"
+    raise SpecError(f"{kind} is not a model: give a module, a spec or a Graph.")
 
 
 def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,26 @@ class Format:
     reporter: Callable[..., str]
     takes: tuple[str, ...] = ()
     remarks: Callable[[Table, Style], Iterable[str]] = lambda table, style: ()
+
+    def style(
+        self,
+        digits: int | None = None,
+        unit: str | Sequence[str] | None = None,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> Style:
+        """The style that was asked for.
+
+        Raises:
+            OutputError: an option that the format has no use for, or that is no style.
+        """
+        asked = {"digits": digits, "unit": unit, "caption": caption, "label": label}
+        for name in (name for name, value in asked.items() if value is not None):
+            if name not in self.takes:
+                able = " or ".join(known.name for known in FORMATS if name in known.takes)
+                raise OutputError(f"{Option(name)} is for {able}; the format here is {self.name}.")
+        units = unit.split(",") if isinstance(unit, str) else unit or ()
+        return Style(digits, tuple(filter(None, units)), caption, label)
 
     def render(self, table: Table, style: Style = PLAIN) -> str:
         """The table as text."""
@@ -79,15 +99,28 @@ def format_for(path: Path) -> Format:
     )
 
 
-def save(table: Table, path: Path, **style: Any) -> None:
-    """Write a table in the format of a path's suffix, whole or not at all; csv and json exactly.
+def text_of(table: Table, form: Format, style: Mapping[str, Any]) -> str:
+    """The table in a format and the style that was asked for.
+
+    Raises:
+        OutputError: a style that cannot be, or that would change nothing.
+    """
+    asked = form.style(**style)
+    asked.check(table.columns)
+    return form.render(table, asked)
+
+
+def save(table: Table, path: Path, name: str | None, style: Mapping[str, Any]) -> None:
+    """Write a table, whole or not at all, in the format of a name or of the path's suffix.
+
+    csv and json hold every column, exactly.
 
     Raises:
         OutputError: a suffix that chooses no format, or a file that cannot be written.
     """
-    form = format_for(path)
+    form = format_for(path) if name is None else format_named(name)
     shown = table if form.name in ("csv", "json") else table.for_reader()
     try:
-        write_whole(path, form.render(shown, Style(**style)))
+        write_whole(path, text_of(shown, form, style))
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -36,8 +36,8 @@ class Style:
     label: str | None = None
 
     def __post_init__(self) -> None:
-        if self.digits is not None and not 1 <= self.digits <= _MOST_DIGITS:
-            raise OutputError(f"digits {self.digits}: give a number from 1 to {_MOST_DIGITS}.")
+        if self.digits is not None and self.digits not in range(1, _MOST_DIGITS + 1):
+            raise OutputError(f"digits {self.digits!r}: give a number from 1 to {_MOST_DIGITS}.")
         known = [*filter(None, COUNT_UNITS), *BYTE_UNITS]
         for unit in self.units:
             if unit not in known:

@@ -19,3 +19,4 @@ from archstat.result.columns import notes_of as notes_of
 from archstat.result.report import IDENTITY as IDENTITY
 from archstat.result.report import Report as Report
 from archstat.result.table import Table as Table
+from archstat.result.table import Tabular as Tabular

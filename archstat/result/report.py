@@ -9,7 +9,7 @@ from typing import Any
 
 from archstat.graph import Graph, Op
 from archstat.result.columns import Analysis, Cell, Column, Note, Number
-from archstat.result.table import Table
+from archstat.result.table import Table, Tabular
 
 _LAYER = (
     Column("module", "text", "path of the module, empty for the root"),
@@ -22,7 +22,7 @@ IDENTITY = (
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Tabular):
     """Everything known of one model at one input.
 
     `totals` maps column keys to plain numbers; keys in `lower_bounds` are at least what is

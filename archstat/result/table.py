@@ -12,9 +12,79 @@ from archstat.hints import unknown_column
 from archstat.result.columns import COLUMNS_OF_TOPIC, Cell, Column, Note, Picture
 from archstat.version import __version__
 
+UnitName = str | Sequence[str] | None
+
+
+class Tabular:
+    """What shows itself as a table, in a notebook, a file or a picture."""
+
+    __slots__ = ()
+
+    def table(self) -> Table:
+        """The table that it is shown as."""
+        raise NotImplementedError
+
+    def to_dataframe(self) -> Any:
+        """The raw cells as a pandas DataFrame, one column a key."""
+        import pandas
+
+        table = self.table()
+        return pandas.DataFrame(list(table.rows), columns=list(table.keys()))
+
+    def to_latex(
+        self,
+        *,
+        digits: int | None = None,
+        unit: UnitName = None,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        """The columns of the screen for a paper that uses booktabs and array.
+
+        Args:
+            digits: the least number of significant digits in a cell.
+            unit: of whole columns, such as ``"M"``, ``"MiB"``, ``"M,MiB"`` or a list of them.
+            caption, label: of the table.
+
+        Raises:
+            OutputError: a style that cannot be.
+        """
+        return _text(self, "latex", digits=digits, unit=unit, caption=caption, label=label)
+
+    def to_markdown(self, *, digits: int | None = None, unit: UnitName = None) -> str:
+        """The columns of the screen as a pipe table; see `to_latex`."""
+        return _text(self, "markdown", digits=digits, unit=unit)
+
+    def save(self, path: str | Path, *, format: str | None = None, **style: Any) -> None:
+        """Write a .csv, .json, .md, .tex or .txt file; csv and json hold every column, exactly.
+
+        Args:
+            format: console, csv, json, markdown or latex; by default the suffix chooses.
+            style: as `to_latex` and `to_markdown` take it, for files of theirs.
+
+        Raises:
+            OutputError: another suffix, a style that cannot be, or a file that cannot be written.
+        """
+        _reporters().save(self.table(), Path(path), format, style)
+
+    def plot(self, path: str | Path) -> None:
+        """Draw the table into a .pdf, .svg or .png file: its own picture, or bars.
+
+        Bars are of the first column of the screen that has numbers; matplotlib is the extra
+        `plots`.
+
+        Raises:
+            OutputError, MissingExtraError: another suffix, no such folder, or no matplotlib.
+        """
+        table = self.table()
+        if table.picture is None:
+            _reporters(".plots").plot_bars(table.for_reader(), path)
+        else:
+            table.picture(path)
+
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Tabular):
     """Rows of plain cells under columns; all that a reporter ever gets.
 
     `bounds` holds (row, key) of the cells that are lower bounds; `reference` is the row that
@@ -111,56 +181,13 @@ class Table:
             for number, row in enumerate(self.rows)
         ]
 
-    def to_dataframe(self) -> Any:
-        """The raw cells as a pandas DataFrame, one column a key."""
-        import pandas
-
-        return pandas.DataFrame(list(self.rows), columns=list(self.keys()))
+    def table(self) -> Table:
+        """Itself, as whatever shows itself as a table gives one."""
+        return self
 
     def for_reader(self) -> Table:
         """The table with the columns of `shown`."""
         return self.select(self.shown) if self.shown else self
-
-    def to_latex(self, **style: Any) -> str:
-        """The columns of `shown` for a paper that uses booktabs and array.
-
-        Args:
-            style: of `archstat.reporters.numbers.Style`: digits, units, caption, label.
-
-        Raises:
-            OutputError: a style that cannot be.
-        """
-        reporters = _reporters()
-        text: str = reporters.to_latex(self.for_reader(), reporters.Style(**style))
-        return text
-
-    def to_markdown(self, **style: Any) -> str:
-        """The columns of `shown` as a pipe table; `style` as for `to_latex`: digits, units."""
-        reporters = _reporters()
-        text: str = reporters.to_markdown(self.for_reader(), reporters.Style(**style))
-        return text
-
-    def save(self, path: str | Path, **style: Any) -> None:
-        """Write a .csv, .json, .md, .tex or .txt file; csv and json hold every column, exactly.
-
-        Raises:
-            OutputError: another suffix, or the file cannot be written.
-        """
-        _reporters().save(self, Path(path), **style)
-
-    def plot(self, path: str | Path) -> None:
-        """Draw the table into a .pdf, .svg or .png file: its own picture, or bars.
-
-        Bars are of the first column of `shown` that has numbers; matplotlib is the extra `plots`.
-
-        Raises:
-            OutputError, MissingExtraError: another suffix, no such folder, or no matplotlib.
-        """
-        draw = self.picture
-        if draw is None:
-            _reporters(".plots").plot_bars(self.for_reader(), path)
-        else:
-            draw(path)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -181,6 +208,12 @@ class Table:
     def _repr_html_(self) -> str:
         text: str = _reporters().to_html(self.for_reader())
         return text
+
+
+def _text(shown: Tabular, form: str, **style: Any) -> str:
+    reporters = _reporters()
+    text: str = reporters.text_of(shown.table().for_reader(), reporters.format_named(form), style)
+    return text
 
 
 def _reporters(part: str = "") -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
-from archstat.errors import SpecError
+from archstat.errors import Option, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archstat.analyses.conventions.tools import Tool
 
 Model: TypeAlias = "nn.Module | Graph | str"
-Models: TypeAlias = "Model | Sequence[Model] | Mapping[str, Model]"
+Models: TypeAlias = "Model | Sequence[Model] | Iterator[Model] | Mapping[str, Model]"
 
 # Every cheap column has its ratio, but for texts, for numbers an axis, and for what a count of
 # unknown operations is to another.
@@ -70,18 +70,29 @@ def compare(
 
 
 def named(models: Models) -> list[tuple[str, Model]]:
-    """Each model with its name: that of a dict, the spec, or the class; no name comes twice."""
+    """Each model with its name: that of a dict, the spec, or the class; no name comes twice.
+
+    Raises:
+        SpecError: there is none.
+    """
     if isinstance(models, Mapping):
-        return list(models.items())
-    several = isinstance(models, Sequence) and not isinstance(models, str)
+        return [(str(name), model) for name, model in models.items()] or _none()
+    # A module may be iterated, too, and is one model.
+    several = isinstance(models, (Sequence, Iterator, ValuesView)) and not isinstance(models, str)
     together: list[Model] = list(cast("Sequence[Model]", models)) if several else [
         cast("Model", models)]  # fmt: skip
+    if not together:
+        return _none()
     names = [_name(model) for model in together]
     return [
         (name if isinstance(model, str) or names.index(name) == number else
          f"{name} #{names[: number + 1].count(name)}", model)
         for number, (name, model) in enumerate(zip(names, together, strict=True))
     ]  # fmt: skip
+
+
+def _none() -> NoReturn:
+    raise SpecError("There is nothing to look at; name at least one model.")
 
 
 def _renamed(name: str, reports: Sequence[Report]) -> list[Report]:
@@ -137,7 +148,7 @@ def _name(model: Model) -> str:
     return model.name if isinstance(model, Graph) else type(model).__name__
 
 
-def reference_row(names: Sequence[str], reference: int | str) -> int:
+def reference_row(names: Sequence[str], reference: object) -> int:
     """The row that ratios refer to.
 
     Raises:
@@ -149,6 +160,9 @@ def reference_row(names: Sequence[str], reference: int | str) -> int:
         if not -len(names) <= reference < len(names):
             raise SpecError(f"reference={reference}: there are only {len(names)} models.")
         return reference % len(names)
+    if not isinstance(reference, str):
+        kind = type(reference).__name__
+        raise SpecError(f"{Option('reference')} takes a model's number or name, not a {kind}.")
     if reference not in names:
         raise SpecError(
             f"The reference {reference!r} is not one of the models: {', '.join(names)}."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 from archstat.analyses.memory_access import FUSIONS
 from archstat.measure.latency.experiment_runs import ExperimentRun, Outcome
 from archstat.measure.latency.experiments import Experiment
 from archstat.measure.latency.measurement import Measurement, Verdict
+from archstat.reporters.plots import SpeedBar, SpeedGroup, SpeedPicture, plot_experiment
 from archstat.result import Cell, Column, Table, notes_of
 from archstat.tables.bench import span
 from archstat.units import format_share
@@ -54,6 +57,7 @@ def experiment_table(found: ExperimentRun) -> Table:
         },
         torch_version=first.machine.torch,
         inputs=tuple(dict.fromkeys(one.input for one in found.run.measurements)),
+        picture=partial(_draw, found),
     )
 
 
@@ -164,3 +168,33 @@ def _range(ratios: Sequence[float]) -> str:
     factors = [max(ratio, 1 / ratio) for ratio in ratios]
     low, high = f"{min(factors):.2f}x", f"{max(factors):.2f}x"
     return low if low == high else f"{low} to {high}"
+
+
+def _draw(found: ExperimentRun, path: str | Path) -> None:
+    first = found.run.measurements[0]
+    groups = tuple(
+        SpeedGroup(size, tuple(_bar(one, outcomes[0], found) for one in outcomes[1:]))
+        for size, outcomes in found.sizes.items()
+    )
+    reference = next(iter(found.sizes.values()))[0].variant.name
+    picture = SpeedPicture(
+        found.experiment.title, f"{first.machine.device_name}, batch {first.conditions.batch}",
+        conclusion(found), reference, groups,
+    )  # fmt: skip
+    plot_experiment(picture, path)
+
+
+def _bar(one: Outcome, first: Outcome, found: ExperimentRun) -> SpeedBar:
+    assert one.ratio is not None
+    published = {
+        name: mine / theirs
+        for name, mine, theirs in (
+            ("GTX 1080 Ti", one.variant.gtx1080ti, first.variant.gtx1080ti),
+            ("ARM", one.variant.arm, first.variant.arm),
+        )
+        if mine is not None and theirs is not None
+    }
+    if not found.experiment.has_equal_macs:
+        published = {"by their macs": first.macs / one.macs}
+    ratio = one.ratio
+    return SpeedBar(one.variant.name, 1 / ratio.middle, 1 / ratio.high, 1 / ratio.low, published)

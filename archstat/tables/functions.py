@@ -1,8 +1,7 @@
 """The commands as functions of Python: the same words, and the same tables.
 
-Models are modules, specs or Graphs, one or several; several may be a dict that names them. What
-measures a model, or trains it, builds it anew and so takes specs alone. Each function imports what
-it needs when it is called.
+Models are modules, specs or Graphs, one or several; several may be a dict that names them. Each
+function imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -13,24 +12,20 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archstat.errors import SpecError
-from archstat.models.pipeline import analyze, graph_of, graph_of_spec
+from archstat.errors import Option, SpecError
+from archstat.models.pipeline import analyze, graph_of
 from archstat.result import Table
 from archstat.tables.compare import Model, Models, named
 from archstat.tables.rf import FieldTable
 
 if TYPE_CHECKING:
-    from archstat.differences.snapshots import Snapshot
-    from archstat.measure.latency.measurement import LatencyRun
+    from archstat.budgets.gate import Outcome
 
 _SUMMARY = ("tree", "output", "params", "params_share", "macs", "macs_share", "flops")
 _DIFF = ("row", "status", "layer", "params_before", "params_after", "params_change", "macs_before",
          "macs_after", "macs_change", "macs_share")  # fmt: skip
-_BENCH = ("model", "latency_ms", "latency_ms_low", "latency_ms_high", "latency_ms_ratio", "verdict",
-          "throughput")  # fmt: skip
 _CHECK = ("budget", "rule", "value", "limit", "margin", "verdict")
 _EXPLAIN = ("op", "figure", "formula", "arithmetic", "value", "unit")
-_ON_SCREEN = 3
 
 
 def summary(
@@ -40,7 +35,8 @@ def summary(
     *,
     depth: int | None = None,
     top: int | None = None,
-    by: str = "macs",
+    by: str | None = None,
+    sort: str = "macs",
     fusion: str = "none",
 ) -> Table:
     """One model as a tree of modules: parameters, macs, flops and their shares.
@@ -48,16 +44,23 @@ def summary(
     Args:
         model, input, batch, fusion: as `analyze` takes them.
         depth: levels below the root; deeper modules are included in their parents.
+        by: instead of the tree, a row a ``"stage"`` (size of the map), ``"type"`` or ``"block"``.
         top: instead of the tree, so many modules with the largest own figures.
-        by: the column that `top` orders by.
+        sort: the column that `top` orders by.
 
     Raises:
-        SpecError: `by` does not add up over modules; see also `analyze`.
+        SpecError: no such group, or `sort` does not add up over modules; see also `analyze`.
     """
     from archstat.tables.summary import summary as tree
+    from archstat.tables.summary_groups import checked_group, grouped
 
-    table = tree(analyze(model, input, batch, fusion=fusion), depth, top, by)
-    return replace(table, shown=_SUMMARY)
+    report = analyze(model, input, batch, fusion=fusion)
+    if by is not None:
+        if depth is not None or top is not None:
+            raise SpecError(f"{Option('by', by)} takes no depth= and no top=: groups have no tree.")
+        table = grouped(report, checked_group(by))
+        return replace(table, shown=(by, "modules", *_SUMMARY[1:]))
+    return replace(tree(report, depth, top, sort), shown=_SUMMARY)
 
 
 def explain(model: Model, module: str = "", input: Any = None, batch: int | None = None) -> Table:
@@ -72,7 +75,7 @@ def explain(model: Model, module: str = "", input: Any = None, batch: int | None
     """
     from archstat.tables.explain import explain as explained
 
-    return replace(explained(analyze(model, input, batch), module).table, shown=_EXPLAIN)
+    return replace(explained(analyze(model, input, batch), str(module)).table, shown=_EXPLAIN)
 
 
 def receptive_field(model: Model, input: Any = None, batch: int | None = None) -> FieldTable:
@@ -113,61 +116,22 @@ def guidelines(
     """
     from archstat.analyses.guidelines import Limits
     from archstat.analyses.memory_access import checked_fusion
-    from archstat.tables.guidelines import guideline_table, judged
+    from archstat.tables.guidelines import MOST_SHOWN, guideline_table, judged
 
     chosen, limits = checked_fusion(fusion), Limits(g1, g2, g3, g4)
     found = [judged(name, graph_of(model, input, batch), limits, chosen)
              for name, model in named(models)]  # fmt: skip
-    usual = _ON_SCREEN if len(found) == 1 else 0
+    usual = MOST_SHOWN if len(found) == 1 else 0
     return guideline_table(found, chosen, usual if top is None else top)
-
-
-def memory(
-    models: Models,
-    input: Any = None,
-    batch: int | None = None,
-    *,
-    optimizer: str = "sgd",
-    dtype: Any = None,
-    amp: bool = False,
-    kernels: str = "cpu",
-    fits: str | int | None = None,
-    measure: bool = False,
-) -> Table:
-    """Bytes of a training step and of inference, a row a model; nothing is run on data.
-
-    Args:
-        models, input, batch: specs, as `compare` takes them.
-        optimizer: sgd, momentum, adam or adamw.
-        dtype: fp32, fp16, bf16, fp64 or torch's own; the model's by default.
-        amp: fp32 weights under autocast.
-        kernels: ``"cpu"`` or ``"cuda"``: whose to assume.
-        fits: look for the largest batch that trains in such a size, as ``"24GiB"`` or in bytes.
-        measure: also run the step on cpu, and give the allocator's peaks.
-
-    Raises:
-        SpecError: a model that is no spec, or settings that do not go together.
-        CaptureError: the step raised, or the model has no backward pass.
-    """
-    from archstat.measure.training.rows import Plan, memory_row
-    from archstat.tables.memory import memory_table, timelines
-    from archstat.units import parse_bytes, short_dtype
-
-    typed = None if dtype is None else short_dtype(str(dtype))
-    settings = Plan(optimizer, typed, amp, kernels).settings()
-    budget = parse_bytes(fits) if isinstance(fits, str) else fits
-    rows = [memory_row(spec, settings, _inputs(input), batch, budget, measure=measure)
-            for spec in _specs(models)]  # fmt: skip
-    return replace(memory_table(rows, settings), picture=timelines(rows))
 
 
 def roofline(
     models: Models,
-    device: str,
+    device: Any = None,
     input: Any = None,
     batch: int | None = None,
     *,
-    dtype: str = "fp32",
+    dtype: Any = "fp32",
     fusion: str = "none",
     every: bool = False,
     top: int | None = None,
@@ -182,75 +146,21 @@ def roofline(
         top: so many rows, those that take longest.
 
     Raises:
+        SpecError: no such dtype; see also `analyze`.
         DeviceError: no such device, or none that has the dtype.
     """
-    from archstat.analyses.device_files import find_device
-    from archstat.analyses.memory_access import checked_fusion
-    from archstat.analyses.roofline import roofline as held_against
-    from archstat.measure.latency.local_device import local_device
-    from archstat.tables.roofline import layer_table, model_table, picture
+    from archstat.tables.roofline import roofline_table
+    from archstat.tables.roofs import Roof
 
-    if device in ("local", "local-cuda"):
-        known = local_device("cuda" if device == "local-cuda" else "cpu", False)
-    else:
-        known = find_device(device, None)
-    chosen = checked_fusion(fusion)
-    found = [held_against(graph_of(model, input, batch), name, known, dtype, chosen)
-             for name, model in named(models)]  # fmt: skip
-    table = model_table(found) if len(found) > 1 else layer_table(found[0], every)
+    roof, together = Roof(None if device is None else str(device), dtype, fusion), named(models)
+    found = [roof.over(graph_of(model, input, batch), name) for name, model in together]
+    several = len(found) > 1
+    table = roofline_table(found, every, several)
     if top is not None:
-        whole = [] if len(found) > 1 else [len(table) - 1]
+        whole = [] if several else [len(table) - 1]
         longest = [row for row in table.order("time_floor_ms", True) if row not in whole]
         table = table.take([*longest[:top], *whole])
-    return replace(table, picture=picture(found))
-
-
-def bench(
-    models: Models,
-    input: Any = None,
-    batch: int | None = None,
-    *,
-    device: str = "cpu",
-    dtype: str = "fp32",
-    threads: int | None = None,
-    channels_last: bool = False,
-    compile: bool = False,
-    backward: bool = False,
-    budget: str | float = "30s",
-    reference: int = 0,
-) -> Table:
-    """Latency in ms on this machine, with 95 % intervals over processes and a verdict.
-
-    Nothing is added to this machine's store. A script that calls it needs the usual
-    ``if __name__ == "__main__":``.
-
-    Args:
-        models, input, batch: specs, as `compare` takes them.
-        device: cpu, cuda or cuda:NUMBER.
-        dtype: fp32, fp16, bf16 or amp.
-        threads: of torch on the cpu.
-        backward: a training step, not inference.
-        budget: time for all of it, such as ``"30s"``, or seconds.
-        reference: the number of the model that ratios are to.
-
-    Raises:
-        SpecError: a model that is no spec, or no time.
-        LatencyError, DeviceError: conditions that cannot be met here.
-    """
-    from archstat.measure.latency.conditions import Conditions
-    from archstat.measure.latency.runs import measure
-    from archstat.tables.bench import latency_table
-    from archstat.units import parse_seconds
-
-    conditions = Conditions(device, dtype, batch, threads=threads, channels_last=channels_last,
-                            compile=compile, backward=backward)  # fmt: skip
-    seconds = parse_seconds(budget) if isinstance(budget, str) else budget
-    run: LatencyRun = measure(
-        _specs(models), conditions.checked(), budget_s=seconds,
-        input=_inputs(input) or (), reference=reference,
-    )  # fmt: skip
-    table = latency_table([run], reference)
-    return replace(table, shown=tuple(key for key in _BENCH if any(table.column(key))))
+    return table
 
 
 def diff(
@@ -275,106 +185,92 @@ def diff(
         RevisionError: no such revision.
     """
     from archstat.differences.difference import differences
+    from archstat.differences.sides import both
     from archstat.tables.diff import raw_table
+    from archstat.tables.functions_of_specs import typed
 
-    if (after is None) == (base is None) or (head is not None and base is None):
-        raise SpecError("diff takes two models, or one and base=, a git revision.")
-    if after is not None:
-        sides = tuple(_snapshots(model, input, batch) for model in (before, after))
-    else:
-        from archstat.differences.revisions import snapshots_at
-
-        (spec,), shapes = _specs(before), _inputs(input)
-        old = snapshots_at(spec, str(base), shapes, batch)
-        new = snapshots_at(spec, head, shapes, batch) if head else _snapshots(spec, input, batch)
-        sides = (old, new)
-    return replace(raw_table(differences(*sides), None, top), shown=_DIFF)
+    sides, shapes = [before, *([] if after is None else [after])], input
+    if base is not None:
+        shapes = typed(input)
+    return replace(raw_table(differences(*both(sides, base, head, shapes, batch)), None, top),
+                   shown=_DIFF)  # fmt: skip
 
 
-def check(config: str | Path | None = None, *, update: bool = False) -> Table:
+def check(
+    *given: Models | Path,
+    config: str | Path | None = None,
+    update: bool = False,
+    input: Any = None,
+    batch: int | None = None,
+    **rules: Any,
+) -> Table:
     """Budgets held against their models: a row a rule, with its `verdict`.
 
+    ``check("vgg16", "macs<=16G")``, ``check(net, params="<= 5M", input=(3, 32, 32))``; ``check()``
+    takes those of archstat.toml or pyproject.toml here or above.
+
     Args:
-        config: a file of budgets; by default archstat.toml or pyproject.toml here or above.
-        update: write the lock file with the models' present figures.
+        given: models as `compare` takes them, and rules, each for every model; or one file.
+        config: a file of budgets.
+        update: write the file's lock file with the models' present figures.
+        input, batch: of the models, as `analyze` takes them.
+        rules: further rules, and settings of a budget such as ``fits="24GiB"``.
 
     Raises:
+        SpecError: a rule that cannot be, none, or a rule for a file; see also `analyze`.
         ConfigError, LockFileError: no budgets, or mistakes in a file.
     """
-    from archstat.budgets import gate
-    from archstat.budgets.lock import read_lock, write_lock
-    from archstat.budgets.reading import find_config, load
     from archstat.tables.check import raw_table
 
-    budgets = load(config if config is not None else find_config(Path.cwd()))
-    lock = read_lock(budgets.lock_path)
-    outcome = gate.check(budgets, lock, update=update)
-    new = outcome.new_lock() if update else None
-    if new is not None:
-        write_lock(budgets.lock_path, new, lock)
+    demands = {**rules, "input": input, "batch": batch}
+    asked = any(value is not None for value in demands.values())
+    file = given[0] if len(given) == 1 and _is_file(given[0]) else config
+    if (given and file is config) or asked:
+        if file is not None or update:
+            raise SpecError("a file has its own rules: give models and rules, or a file alone.")
+        outcome = _held(given, demands)
+    else:
+        outcome = _of_file(file, update)
     table = raw_table(outcome)
     rows = tuple(tuple(None if cell == inf else cell for cell in row) for row in table.rows)
     return replace(table, rows=rows, shown=_CHECK)
 
 
-def crosscheck(
-    models: Models, input: Any = None, batch: int | None = None, *, deep: bool = False
-) -> Table:
-    """Multiply-accumulates beside fvcore's and FlopCounterMode's, by kind or, `deep`, by module.
-
-    Args:
-        models, input, batch: specs, as `compare` takes them; they run for real on cpu.
-
-    Raises:
-        CaptureError: a tool's process failed as a whole; see also `analyze`.
-    """
-    from archstat.tables.crosscheck import crosscheck as parts
-    from archstat.tables.crosscheck import crosscheck_table
-
-    return crosscheck_table(parts(_specs(models), input, batch, deep=deep))
+def _is_file(given: Any) -> bool:
+    return isinstance(given, Path) or (isinstance(given, str) and given.endswith(".toml"))
 
 
-def audit(table: str | Path | Sequence[str], map: Mapping[str, str] | None = None) -> Table:
-    """Somebody's table of models: a row a figure, with its `verdict` and the convention it follows.
+def _of_file(file: Any, update: bool) -> Outcome:
+    from archstat.budgets import gate
+    from archstat.budgets.lock import read_lock, write_lock
+    from archstat.budgets.reading import find_config, load
 
-    Args:
-        table: a file in csv or markdown, or the lines of one.
-        map: what columns hold, where their heads do not say so: ``{"flops": "Cost (G)"}``.
-
-    Raises:
-        SpecError: a table that cannot be read, or without models or figures.
-    """
-    from archstat.tables.audit import audit as judged
-    from archstat.tables.audit import audit_table
-    from archstat.tables.printed_table import printed_table, text_of
-
-    text = text_of(str(table)) if isinstance(table, (str, Path)) else "\n".join(table)
-    return audit_table(judged(printed_table(text, map), graph_of_spec))
+    budgets = load(file if file is not None else find_config(Path.cwd()))
+    lock = read_lock(budgets.lock_path)
+    outcome = gate.check(budgets, lock, update=update)
+    new = outcome.new_lock() if update else None
+    if new is not None:
+        write_lock(budgets.lock_path, new, lock)
+    return outcome
 
 
-def _specs(models: Models) -> list[str]:
-    """The models, all of them specs."""
-    given = [model for _, model in named(models)]
-    for model in given:
-        if not isinstance(model, str):
-            raise SpecError(
-                f"a {type(model).__name__} was given where the model is built anew: give a spec, "
-                "such as 'net.py:Net' or 'resnet50'."
-            )
-    return [str(model) for model in given]
+def _held(given: Sequence[Any], demands: Mapping[str, Any]) -> Outcome:
+    from archstat.budgets.gate import Outcome
+    from archstat.budgets.in_python import held, mistakes
+    from archstat.budgets.rules import Config
+    from archstat.budgets.without_file import sorted_words
 
-
-def _inputs(input: Any) -> list[str] | None:
-    """Shapes as they would be typed."""
-    from archstat.frontends.inputs import input_specs
-
-    return None if input is None else [str(spec) for spec in input_specs(input)]
-
-
-def _snapshots(model: Model, input: Any, batch: int | None) -> tuple[Snapshot, ...]:
-    from archstat.differences.saved import is_file_of_models, saved_snapshots
-    from archstat.differences.snapshots import snapshot_of
-
-    if isinstance(model, str) and is_file_of_models(model):
-        return saved_snapshots(model)
-    return (snapshot_of(analyze(model, input, batch)),)
+    words, content = sorted_words(one for one in given if isinstance(one, str))
+    twice = sorted(key for key in content if demands.get(key) is not None)
+    if twice:
+        raise SpecError(f"{twice[0]} is given twice: as a word and as {Option(twice[0])}.")
+    content |= {key: value for key, value in demands.items() if value is not None}
+    found = list(mistakes(content))
+    models = [pair for one in (*words, *(g for g in given if not isinstance(g, str)))
+              for pair in named(one)]  # fmt: skip
+    if not models:
+        found.insert(0, "there is no model; give one, such as 'mobilenet_v2'.")
+    if found:
+        raise SpecError("\n".join(found))
+    judged = tuple(held(model, content, name)[1] for name, model in models)
+    return Outcome(Config(tuple(one.budget for one in judged), Path("archstat.check")), judged)

@@ -36,6 +36,10 @@ _ACCESS = (
 )
 
 
+# Modules below each guideline for a reader who looks at one model.
+MOST_SHOWN = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A model with its guidelines."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
-from archstat.errors import Option
-from archstat.measure.training.rows import MemoryRow
+from archstat.errors import Option, SpecError
+from archstat.measure.training.rows import MemoryRow, Plan, memory_row
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
 from archstat.result import Cell, Column, Picture, Table, notes_of
-from archstat.units import BYTE_UNITS, format_bytes
+from archstat.units import BYTE_UNITS, format_bytes, parse_bytes, short_dtype
 
 FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
@@ -35,6 +37,37 @@ MEMORY_COLUMNS = (
     Column("peak_phase", "text", "phase of the training step that holds the peak"),
     Column("peak_module", "text", "module whose op holds the peak"),
 )  # fmt: skip
+
+
+class Step:
+    """A training step that is asked about: how it trains, and what is to be found out.
+
+    Args:
+        optimizer, dtype, amp, kernels: as `memory` takes them, in upper or lower case.
+        fits: a size such as ``"24GiB"``, or bytes, to find the largest batch for.
+        measure: whether the step also runs for real.
+
+    Raises:
+        OptionError, SpecError: settings that do not exist, or do not go together.
+    """
+
+    def __init__(self, optimizer: str, dtype: object, amp: bool, kernels: str,
+                 fits: str | int | None, measure: bool) -> None:  # fmt: skip
+        named = None if dtype is None else short_dtype(str(dtype))
+        self.settings = Plan(str(optimizer).lower(), named, amp, str(kernels).lower()).settings()
+        self.budget = parse_bytes(fits) if isinstance(fits, str) else fits
+        if self.budget is not None and not self.budget > 0:
+            raise SpecError(f"{Option('fits', fits)} is impossible: give a size above zero.")
+        self.fits = fits if isinstance(fits, str) else format_bytes(fits or 0)
+        self.measure = measure
+
+    def row(self, model: str, input: Any, batch: int | None) -> MemoryRow:
+        """The row of a model; see `memory_row`."""
+        return memory_row(model, self.settings, input, batch, self.budget, measure=self.measure)
+
+    def table(self, rows: Sequence[MemoryRow]) -> Table:
+        """The rows as a table that draws their steps."""
+        return replace(memory_table(rows, self.settings, self.fits), picture=timelines(rows))
 
 
 def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") -> Table:

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from archstat.analyses.field import FieldRow, Fields, receptive_field
 from archstat.analyses.field.advice import Verdict, advice
@@ -18,7 +16,7 @@ from archstat.errors import LookupFailedError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.reporters.plots import FieldSeries, plot_field_by_depth
-from archstat.result import Cell, Column, Mark, Table, notes_of
+from archstat.result import Cell, Column, Mark, Table, Tabular, notes_of
 
 ADVICE_COLUMNS = (
     Column("rule", "text", "the rule"),
@@ -277,7 +275,7 @@ def _table(fields: Fields, columns: tuple[Column, ...], rows: Sequence[tuple[Cel
     )
 
 
-class FieldTable(Fields):
+class FieldTable(Fields, Tabular):
     """Fields that are indexed by layer, and shown, saved and drawn as a table a row a layer."""
 
     def __getitem__(self, layer: int | str) -> FieldRow:
@@ -301,14 +299,6 @@ class FieldTable(Fields):
         usual = for_screen(table).keys()
         picture = partial(plot_field_by_depth, [field_series(self.graph.name, self)])
         return replace(table, shown=usual, picture=picture)
-
-    def to_dataframe(self) -> Any:
-        """Every column as a pandas DataFrame."""
-        return self.table().to_dataframe()
-
-    def plot(self, path: str | Path) -> None:
-        """Draw field and stride by depth into a .pdf, .svg or .png file; see `Table.plot`."""
-        self.table().plot(path)
 
     def __repr__(self) -> str:
         return repr(for_screen(self.table()))

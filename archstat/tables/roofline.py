@@ -58,6 +58,12 @@ def named_total(table: Table) -> Table:
     return replace(table, rows=(*layers, (name, layer, *figures)))
 
 
+def roofline_table(found: Sequence[Roofline], every: bool, several: bool) -> Table:
+    """A row a model or, of one, a row a layer or every operation; it draws the rooflines."""
+    table = model_table(found) if several else layer_table(found[0], every)
+    return replace(table, picture=picture(found))
+
+
 def model_table(found: Sequence[Roofline]) -> Table:
     """A row a model, with ratios to the first."""
     base = found[0].total

@@ -52,9 +52,12 @@ def summary(report: Report, depth: int | None = None, top: int | None = None,
         rows: without a `depth`, as deep as these rows allow, and at least one level.
 
     Raises:
-        SpecError: `by` is not a column that adds up over modules.
+        SpecError: `by` is not a column that adds up over modules, or there is nothing to show.
     """
     keys = additive(report)
+    for option, given, least in (("depth", depth, 0), ("top", top, 1)):
+        if given is not None and given < least:
+            raise SpecError(f"{Option(option, given)} is impossible: give at least {least}.")
     if top is not None and by not in {c.key for c in keys}:
         names = ", ".join(c.key for c in keys)
         raise SpecError(f"{by!r} does not add up over modules; columns that add up: {names}.")

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from archstat.errors import UnknownModelError
+from archstat.errors import OptionError, UnknownModelError
 from archstat.hints import did_you_mean, spelled_alike
 
 if TYPE_CHECKING:
@@ -88,6 +88,14 @@ def build(name: str, **options: Any) -> nn.Module:
 
     Raises:
         UnknownModelError: no network of that name.
-        OptionError: the network refuses an option's value.
+        OptionError: the network has no such option, or refuses its value.
     """
-    return factory(name)(**options)
+    import inspect
+
+    make = factory(name)
+    known = inspect.signature(make).parameters
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) or f" It takes {', '.join(known)}."
+            raise OptionError(f"{name} has no option {option!r}.{hint}")
+    return make(**options)

@@ -9,8 +9,9 @@ import pytest
 
 from archstat.analyses import COLUMNS
 from archstat.cli.app import COMMANDS
-from archstat.cli.columns import HELD, columns_table
 from archstat.reporters.to_markdown import to_markdown
+from archstat.tables.columns import HELD
+from archstat.tables.columns import columns as columns_table
 
 DOCS = (Path(__file__).parents[2] / "docs" / "columns.md").read_text(encoding="utf-8")
 USUAL = ["model", "input", "params", "macs", "flops", "activations", "depth"]

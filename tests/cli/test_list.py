@@ -12,9 +12,10 @@ from dataclasses import replace
 import pytest
 
 from archstat import zoo
-from archstat.cli.list import _NEEDED, LIST_COLUMNS, Filters, networks
+from archstat.cli.list import _NEEDED
 from archstat.errors import SpecError
 from archstat.reporters.to_console import to_console
+from archstat.tables.list import LIST_COLUMNS, Filters, networks
 
 
 def names(text: str) -> list[str]:
@@ -128,14 +129,14 @@ def test_filter_keeps_what_it_says(filters, inside, outside):
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
-        ({"year": "17"}, "--year '17' is not a year"),
+        ({"year": "17"}, "year='17' is not a year"),
         ({"year": "2018-2015"}, "is not a year"),
-        ({"max_params": "5X"}, "--max-params: '5X' is not a count"),
-        ({"max_macs": "-1"}, "--max-macs: '-1' is not a count"),
+        ({"max_params": "5X"}, "max_params='5X': '5X' is not a count"),
+        ({"max_macs": "-1"}, "max_macs='-1': '-1' is not a count"),
         ({"family": "mobilnet"}, "Did you mean MobileNet"),
         ({"family": ""}, "Known families"),
         ({"category": "blok"}, "known: attention, block"),
-        ({"pattern": "vgg", "year": "1999"}, "matches 'vgg' with --year 1999"),
+        ({"pattern": "vgg", "year": "1999"}, "matches 'vgg' with year='1999'"),
         ({"pattern": "vgg61"}, "Did you mean vgg"),
     ],
 )

@@ -108,7 +108,7 @@ def test_device_names_are_completed():
     ("arguments", "message"),
     [
         ((), "roofline needs a MODEL"),
-        (("vgg16",), "roofline needs --device NAME"),
+        (("vgg16",), "roofline needs a device, such as --device a100-40gb"),
         (("vgg16", "--device", "rtx-490"), "Did you mean rtx-4090"),
         (("vgg16", "--device", "t4", "--dtype", "bf17"), "no dtype 'bf17'. Did you mean bf16"),
         (("vgg16", "--device", "t4", "--dtype", "bf16"), "NVIDIA T4 has no figure for bf16"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -87,6 +88,56 @@ def test_budgets_are_checked_and_locked(tmp_path):
     assert (tmp_path / "archstat.lock").exists()
 
 
+def test_models_are_checked_against_rules_given_as_words_and_as_arguments():
+    kept = archstat.check(net(), "params<=600", macs="<= 1M", input=SHAPE)
+    assert kept.column("value") == (8 * (27 + 1) + 4 * (8 * 9 + 1), 30**2 * 8 * 27 + 14**2 * 4 * 72)
+    assert kept.column("verdict") == ("kept", "kept")
+    named = archstat.check({"a": net(), "b": net(16)}, params="<= 600", input=SHAPE)
+    assert list(zip(named.column("budget"), named.column("verdict"), strict=True)) == [
+        ("a", "kept"), ("b", "broken"),
+    ]  # fmt: skip
+    assert archstat.check("lenet5_modern", largest_batch=">= 1", fits="1GiB").column("budget") == (
+        "lenet5_modern",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "message"),
+    [
+        ([], {"params": "<= 5M"}, "no model"),
+        (["lenet5"], {}, "no rule"),
+        (["lenet5", "params<=5M"], {"params": "<= 6M"}, "given twice"),
+        (["lenet5"], {"params": 5}, "5 is not text"),
+        (["lenet5"], {"parms": "<= 5M"}, "Did you mean params"),
+        (["lenet5", "params<=5M"], {"config": "archstat.toml"}, "a file has its own rules"),
+        (["archstat.toml"], {"params": "<= 5M"}, "a file has its own rules"),
+        (["lenet5", "largest_batch>=5"], {}, "fits"),
+        ([net()], {"latency_ms": "<= 5"}, "needs a spec"),
+    ],
+)
+def test_a_check_that_cannot_be_is_refused(given, arguments, message):
+    with pytest.raises(SpecError, match=message):
+        archstat.check(*given, **arguments)
+
+
+def test_summary_adds_up_by_stage():
+    table = archstat.summary("lenet5", by="type")
+    assert sum(table.column("params")) == archstat.analyze("lenet5").totals["params"]
+    assert table.for_reader().keys()[0] == "type"
+
+
+def test_printed_figures_are_explained_one_or_several():
+    table = archstat.reconcile("lenet5", macs=["326k", "325680"], params=60_000)
+    assert {"326k", "325680", "60000"} <= {*table.column("figure")}
+
+
+@pytest.mark.slow
+def test_experiment_is_a_table_that_can_be_drawn():
+    table = archstat.experiment("g4", budget="3s")
+    assert table.picture is not None
+    assert "verdict" in table.for_reader().keys()  # noqa: SIM118
+
+
 @pytest.mark.parametrize("function", [archstat.memory, archstat.bench, archstat.crosscheck])
 def test_what_builds_a_model_anew_takes_specs_alone(function):
     with pytest.raises(SpecError, match="give a spec"):
@@ -114,3 +165,40 @@ def test_settings_are_those_of_python_too():
 def test_batch_of_nothing_is_refused(batch):
     with pytest.raises(SpecError, match="at least 1"):
         archstat.memory("lenet5", batch=batch)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: archstat.compare([]), "at least one model"),
+        (lambda: archstat.guidelines({}), "at least one model"),
+        (lambda: archstat.roofline(iter(()), "a100-40gb"), "at least one model"),
+        (lambda: archstat.bench([]), "at least one model"),
+        (lambda: archstat.analyze(42), "type int is not a model"),
+        (lambda: archstat.analyze(nn.Linear), "class Linear is not a model"),
+        (lambda: archstat.compare(net(), SHAPE, reference=net()), "number or name"),
+        (lambda: archstat.analyze(net(), (3, 32.0, 32)), r"\(3, 32.0, 32\) is neither"),
+        (lambda: archstat.roofline("lenet5", None), "needs a device"),
+        (lambda: archstat.guidelines(net(), SHAPE, g2=-1), "g2=-1: a limit"),
+        (lambda: archstat.guidelines(net(), SHAPE, g2="1"), "g2='1': a limit"),
+        (lambda: archstat.memory("lenet5", kernels="tpu"), "no kernels='tpu'"),
+        (lambda: archstat.memory("lenet5", fits=-1), "fits=-1 is impossible"),
+        (lambda: archstat.memory("lenet5", amp=True, dtype="fp16"), "amp=True keeps fp32 weights"),
+        (lambda: archstat.summary(net(), SHAPE, depth=-1), "depth=-1 is impossible"),
+        (lambda: archstat.summary(net(), SHAPE, by="type", top=1), "groups have no tree"),
+        (lambda: archstat.explain(net(), "nope", SHAPE), "no such module"),
+        (lambda: archstat.layers(3), "no layer list"),
+        (lambda: archstat.diff(net(), base="main", input=SHAPE), "takes a spec"),
+        (lambda: archstat.zoo.build("mobilenet_v1", widht=1), "Did you mean width"),
+        (lambda: archstat.reconcile("lenet5"), "macs='4.12G'"),
+    ],
+)  # fmt: skip
+def test_wrong_argument_is_one_message(call, message):
+    with pytest.raises(archstat.ArchstatError, match=message):
+        call()
+
+
+def test_models_may_come_one_by_one_and_sizes_from_numpy():
+    table = archstat.compare((net(width) for width in (4, 8)), (np.int64(3), 32, 32))
+    assert table.column("params") == tuple(w * (27 + 1) + 4 * (w * 9 + 1) for w in (4, 8))
+    assert archstat.analyze(net(), torch.Size(SHAPE), batch=np.int64(2)).input == "2x3x32x32"

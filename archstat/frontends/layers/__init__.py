@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import lcm
 from typing import Any
 
-from archstat.errors import InputError
+from archstat.errors import InputError, LayerListError
 from archstat.frontends.layers.grammar import parse_layers
 from archstat.frontends.layers.nodes import Group, Layer, LayerList, Node
 from archstat.frontends.layers.windows import Sizes, Window, output_sizes, window_of
@@ -104,6 +104,8 @@ def layers(
         LayerListError: the list does not parse, or its layers do not fit together or the input.
         InputError: the input or the channels are no sizes for this list.
     """
+    if not isinstance(text, str):
+        raise LayerListError(f"{text!r} is no layer list; write one, such as '7x7/2,max3x3/2'.")
     parsed = parse_layers(text)
     sizes, named = input_sizes(parsed, input)
     entering = named if channels is None else channels

@@ -203,4 +203,4 @@ def _at_batch(graph: Graph, grows: tuple[bool, ...], batch: int) -> Given:
 def _known(what: str, given: str, known: Sequence[str] | Mapping[str, str]) -> None:
     if given not in known:
         hint = did_you_mean(given, known)
-        raise OptionError(f"There is no --{what} {given!r}.{hint} Known: {', '.join(known)}.")
+        raise OptionError(f"There is no {Option(what, given)}.{hint} Known: {', '.join(known)}.")
