@@ -128,7 +128,7 @@ def compare(
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
-    table, unknown = _table(attempts, reference, counted, fully_convolutional, tools)
+    table, unknown = _table(attempts, reference, counted, fully_convolutional, tools, graphs)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
     table = arranged(kept(joined(table, extra), asked), view)
     if no_ratios or table.reference is None:
@@ -205,7 +205,7 @@ def _counter(
 
 def _table(
     attempts: Attempts, reference: str | None, counted: Callable[[str], tuple[Report, ...]],
-    fully_convolutional: bool, tools: Sequence[Tool],
+    fully_convolutional: bool, tools: Sequence[Tool], graphs: Graphs,
 ) -> tuple[Table, int]:  # fmt: skip
     """The comparison, and how many operations are unknown."""
     from archstat.tables.compare import reference_row, table_of_groups, with_tools
@@ -216,7 +216,7 @@ def _table(
     table = table_of_groups(groups, attempts.place(base) if reference else 0)
     unknown = sum(report.unknown_ops for group in groups for report in group)
     table = with_sliding(table, groups) if fully_convolutional else table
-    return with_tools(table, groups, tools), unknown
+    return with_tools(table, groups, tools, graphs), unknown
 
 
 def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:

@@ -97,6 +97,7 @@ def summary(
     from archstat.tables import summary as trees
     from archstat.tables import summary_groups as groups
     from archstat.tables import summary_tools as tools
+    from archstat.tables.compare import at_its_side
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
@@ -111,7 +112,7 @@ def summary(
     view = View(destination, known, columns, first=group or label)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
     report = report_of(graphs(model, options.shapes(input, resolution), batch), model, fused)
-    report = tools.with_tool(report, tool) if tool else report
+    report = tools.with_tool(report, at_its_side(tool, report, graphs)) if tool else report
     extended = trees.with_columns(report, (*(view.chosen or ()), *view.added, key))
     if group:
         table = groups.grouped(extended, group)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
-from archstat.errors import Option, SpecError
+from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
 from archstat.result import IDENTITY, Cell, Column, Report, Table, notes_of
 from archstat.tables import of_graphs
-from archstat.units import format_count
+from archstat.units import format_count, format_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -181,18 +182,42 @@ def _cells(report: Report, base: Report) -> Iterator[Cell]:
         yield None if mine is None or not theirs else mine / theirs
 
 
-def with_tools(table: Table, groups: Sequence[Sequence[Report]], tools: Sequence[Tool]) -> Table:
+def with_tools(
+    table: Table,
+    groups: Sequence[Sequence[Report]],
+    tools: Sequence[Tool],
+    graph_of: GraphOf = graph_of_spec,
+) -> Table:
     """The comparison with a column for each tool: what it would print for each model."""
     if not tools:
         return table
     reports = [report for group in groups for report in group]
-    cells = [tuple(tool.total(report.graph) for tool in tools) for report in reports]
+    cells = [
+        tuple(at_its_side(tool, report, graph_of).total(report.graph) for tool in tools)
+        for report in reports
+    ]
     return replace(
         table,
         columns=(*table.columns, *(tool.column for tool in tools)),
         rows=tuple((*row, *more) for row, more in zip(table.rows, cells, strict=True)),
         notes=(*table.notes, *notes_of(_told(tool, reports) for tool in tools)),
     )
+
+
+def at_its_side(tool: Tool, report: Report, graph_of: GraphOf) -> Tool:
+    """The tool with its figures at a square of its side, scaled; as it is where none can run."""
+    shapes = [report.graph.values[value].shape for value in report.graph.inputs]
+    if not tool.side or len(shapes) != 1 or len(shapes[0]) != 4:
+        return tool
+    _, channels, *sides = shapes[0]
+    shape = format_shape((channels, tool.side, tool.side))
+    try:
+        small = tool.count(graph_of(report.model, shape, shapes[0][0]))
+    except ArchstatError:
+        return tool
+    area = tool.side**2
+    scaled = {path: figure * prod(sides) // area for path, figure in small.items()}
+    return replace(tool, count=lambda _: scaled, side=0)
 
 
 def _told(tool: Tool, reports: Sequence[Report]) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 
 import archstat
 from archstat.analyses import COLUMNS
+from archstat.analyses.conventions.printed import parse_printed
 from archstat.analyses.conventions.tools import tools_named
 from archstat.errors import ArchstatError, SpecError, UnknownModelError
 from archstat.models.pipeline import analyze, graph_of_spec
@@ -270,6 +271,22 @@ def test_tools_columns_hold_what_they_would_print():
     macs = groups[0][0].totals["macs"]
     assert table.column("as_thop") == (macs + 4 * norm + (7 * 7 + 1) * pooled,)
     assert [note.text[:8] for note in table.notes] == ["as_thop:", "as_torch"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "figure"),
+    # ultralytics/yolov5@5081342f0, README.md: FLOPs@224 (B) of the classification table
+    [
+        ("resnet18", "3.7G"),
+        ("resnet34", "7.4G"),
+        ("resnet101", "15.9G"),
+        ("efficientnet_b0", "1.0G"),
+    ],
+)
+def test_figures_of_ultralytics_are_scaled_from_a_square_of_32(spec, figure):
+    groups = [reports_of(spec, None, None, False, "none", graph_of_spec)]
+    table = with_tools(table_of_groups(groups, 0), groups, tools_named("ultralytics"))
+    assert parse_printed(figure).shows(table.column("as_ultralytics")[0]) == "rounded"
 
 
 def test_tool_that_is_not_known_is_refused_with_the_nearest():

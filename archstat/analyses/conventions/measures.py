@@ -39,6 +39,7 @@ _TOOL_SOURCES: Mapping[str, tuple[str, ...]] = {
     "openvino": ("OpenVINO",),
     "paddle": ("PaddleClas",),
 }
+_ELSEWHERE = ("timm", "mmpretrain", "ultralytics")  # records of their own
 _THOP = next(tool for tool in TOOLS if tool.name == "thop")
 
 CONVENTIONS: tuple[Convention, ...] = (
@@ -74,7 +75,7 @@ CONVENTIONS: tuple[Convention, ...] = (
         Convention(f"{tool.figure} of {tool.name}", "flops" if "FLOPs" in tool.figure else "macs",
                    _TOOL_SOURCES.get(tool.name, (tool.name,)), partial(_of_tool, tool=tool),
                    tool.meaning)
-        for tool in TOOLS if tool.counts_products and tool.name not in ("timm", "mmpretrain")
+        for tool in TOOLS if tool.counts_products and tool.name not in _ELSEWHERE
     ),
     Convention("2 x MACs of thop", "flops", ("thop",), partial(_of_tool, tool=_THOP, times=2)),
     Convention("2 x MACs of thop at 32x32, scaled", "flops", ("Ultralytics",),

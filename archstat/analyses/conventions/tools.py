@@ -39,13 +39,17 @@ from archstat.result import Column, Report
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: what it calls its figure, what that holds, and its figures by module."""
+    """A tool: what it calls its figure, what that holds, and its figures by module.
+
+    With a `side` it counts a square of that size, and scales the figure to the input's area.
+    """
 
     name: str
     figure: str
     meaning: str
     count: Callable[[Graph], Mapping[str, int]]
     key: str = ""
+    side: int = 0
 
     @property
     def counts_products(self) -> bool:
@@ -70,6 +74,10 @@ class Tool:
     def total(self, graph: Graph) -> int:
         """What it prints for the whole model, before any rounding."""
         return sum(self.count(graph).values())
+
+
+def _twice_thop(graph: Graph) -> Counter[str]:
+    return Counter({path: 2 * macs for path, macs in by_module.thop(graph).items()})
 
 
 def _ptflops(graph: Graph) -> Counter[str]:
@@ -151,6 +159,8 @@ TOOLS: tuple[Tool, ...] = (
          _parameters_and_statistics),
     Tool("mxnet", "Total params", "parameters and the running statistics of norms",
          _parameters_and_statistics),
+    Tool("ultralytics", "FLOPs", "2 x MACs of thop at 32x32, scaled to the input's area",
+         _twice_thop, side=32),
     Tool("mmcv", "FLOPs", "macs of layers with bias, norms, activations, pooling; no functions",
          by_module.mmcv),
     Tool("torchinfo", "mult-adds", "each parameter of a layer once a position; no functions",
