@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from archstat.analyses.conventions import Convention, Count, counts, features, pages
+from archstat.analyses.conventions import (
+    Convention,
+    Count,
+    by_module,
+    counts,
+    features,
+    pages,
+)
+from archstat.analyses.conventions.bits import Bits, bops, parse_bits
 from archstat.analyses.conventions.by_op import TIMM
 from archstat.analyses.conventions.tools import TOOLS, Tool
 from archstat.result import Report
@@ -22,10 +30,23 @@ def _of_tool(report: Report, tool: Tool, times: int = 1) -> int:
     return times * tool.total(report.graph)
 
 
-def _with_and_without_top(name: str, meaning: str, count: Count) -> tuple[Convention, ...]:
+def _mmcv_without_classifier(report: Report) -> int:
+    """MMPretrain counts the features that it extracts, where the head is no part of them."""
+    found = by_module.mmcv(report.graph)
+    heads = [op.module for op in report.graph.ops if op.kind == "linear"][-1:]
+    return found.total() - sum(found[head] for head in heads)
+
+
+def _bops(report: Report, widths: Bits) -> int:
+    return bops(report.graph, widths).total()
+
+
+def _with_and_without_top(
+    name: str, meaning: str, count: Count, *others: str
+) -> tuple[Convention, ...]:
     """What Keras adds up of a network with and without its linear layers."""
     return (
-        Convention(name, "params", ("Keras",), count, meaning),
+        Convention(name, "params", ("Keras", *others), count, meaning),
         Convention(name, "params", ("Keras",), counts.without_top(count), meaning,
                    "without classifier"),
     )  # fmt: skip
@@ -69,13 +90,19 @@ CONVENTIONS: tuple[Convention, ...] = (
                form="without classifier"),
     Convention("FLOPs of fvcore, averages of gates free", "macs", ("timm",),
                pages.counted(TIMM), "as fvcore, of networks that average by a plain mean"),
-    Convention("macs without fused attention", "macs", ("DeepSpeed", "timm"),
-               _macs_without_attention),
+    Convention("macs without fused attention", "macs", ("timm",), _macs_without_attention),
     *(
         Convention(f"{tool.figure} of {tool.name}", "flops" if "FLOPs" in tool.figure else "macs",
                    _TOOL_SOURCES.get(tool.name, (tool.name,)), partial(_of_tool, tool=tool),
                    tool.meaning)
         for tool in TOOLS if tool.counts_products and tool.name not in _ELSEWHERE
+    ),
+    Convention("FLOPs of mmcv", "flops", ("MMPretrain",), _mmcv_without_classifier,
+               "as mmcv, of a network that ends with its features", "without classifier"),
+    *(
+        Convention(f"BOPs, {text}", "flops", ("HAWQ",), partial(_bops, widths=parse_bits(text)),
+                   "macs x bits of weight x bits of activation")
+        for text in ("w32a32", "w8a8", "w4a4,first=8")
     ),
     Convention("2 x MACs of thop", "flops", ("thop",), partial(_of_tool, tool=_THOP, times=2)),
     Convention("2 x MACs of thop at 32x32, scaled", "flops", ("Ultralytics",),
@@ -85,7 +112,7 @@ CONVENTIONS: tuple[Convention, ...] = (
                "parameters, batch norm's scale and shift included"),
     *_with_and_without_top("params and running statistics",
                            "params and the two running statistics of a channel",
-                           counts.with_running_statistics),
+                           counts.with_running_statistics, "MXNet", "PaddleClas"),
     *_with_and_without_top("params and running statistics of norms without scale",
                            "the same where batch norms have no scale",
                            counts.with_running_statistics_without_scale),

@@ -35,6 +35,8 @@ def figure(source, quantity, value, unit, model="", variant=""):
         ("mobilenet_v2", "weights and biases of conv and linear", 3_470_760),
         ("wide_resnet50_2", "params, batch norm folded", 68_849_128),
         ("lenet5", "connections", 340_908),
+        ("resnet18", "BOPs, w32a32", 1_814_073_344 * 32 * 32),
+        ("resnet18", "BOPs, w4a4,first=8", 1_696_059_392 * 4 * 4 + 64 * 3 * 7**2 * 112**2 * 8 * 8),
         ("vgg11", "layer outputs", 4 * (sum(_VGG11_MAPS) + 2 * 4096 + 2 * 1000)),
     ],
 )
@@ -95,3 +97,8 @@ def test_imgclsmob_is_met_to_every_printed_digit(spec, key, printed):
 def test_convnet_burden_is_met_to_every_printed_digit():
     count = BY_KEY["FLOPs of convnet-burden"].count(measured("squeezenet1_1"))
     assert round(count / 1e6) == 360
+
+
+def test_mmpretrain_counts_features_alone():
+    count = BY_KEY["FLOPs of mmcv, without classifier"].count(measured("mobilenet_v2"))
+    assert round(count / 1e6) == 319
