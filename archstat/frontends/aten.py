@@ -164,6 +164,13 @@ _IN_PLACE_RULED = frozenset({"relu_", "hardtanh_", "leaky_relu_", "hardswish_", 
 # The argument whose numbers tell what an op picks, where it has another name than ``index``.
 _PICKS = {"aten.masked_select.default": "mask", "aten.nonzero.default": "self"}
 
+# What they return, or its shape, is in the numbers of what they are given.
+_READS_DATA = frozenset({
+    *("aten._local_scalar_dense.default", "aten.equal.default", "aten.bincount.default"),
+    *("aten._unique2.default", "aten.unique_dim.default", "aten.unique_consecutive.default"),
+    *("aten.repeat_interleave.Tensor", "aten.nonzero.default"),
+})  # fmt: skip
+
 # Their schemas do not say that they update running statistics.
 _UNSAID_WRITES = frozenset({"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"})
 
@@ -197,7 +204,7 @@ def signature(func: Any) -> Signature:
         window_axes=int(window[1]) if window and "kernel_size" in names else None,
         detaches=target == "aten.detach.default",
         moves=target == "aten._to_copy.default",
-        reads_data=target == "aten._local_scalar_dense.default",
+        reads_data=target in _READS_DATA,
         makes_empty=target == "aten.empty.memory_format",
         composite=is_composite(func),
         takes_tensors=any("Tensor" in kind for kind in kinds.values()),
@@ -237,25 +244,54 @@ def plain(argument: Any) -> Any:
 
 # A longer index is not written down; what it picks is then unknown.
 LONGEST_INDEX = 4096
+# Of whole numbers and booleans, which masks are made of: of one tensor, and of all alive at once.
+MOST_BYTES, MOST_BYTES_IN_ALL = 2**26, 2**29
 _INDEX_TYPES = (torch.int64, torch.int32, torch.bool)
 
 
 class Numbers:
-    """What tensors on meta would hold, where they were made of numbers that are known."""
+    """What tensors on meta would hold, where they were made of numbers that are known.
+
+    `asked_of_inputs` is whether somebody asked for such as come from an input's.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[ref[torch.Tensor], int | None, torch.Tensor]] = {}
+        self._known: dict[int, tuple[ref[torch.Tensor], int | None, torch.Tensor, bool]] = {}
+        self._bytes = 0
+        self.asked_of_inputs = False
 
-    def note(self, tensor: torch.Tensor, numbers: torch.Tensor, own: bool = True) -> None:
-        """Let a tensor be known to hold numbers, should it index another.
+    def fits(self, tensor: torch.Tensor) -> bool:
+        """Whether the numbers of such a tensor are few enough to be kept."""
+        if tensor.numel() <= LONGEST_INDEX:
+            return True
+        if tensor.is_floating_point() or tensor.is_complex():
+            return False
+        return tensor.numel() * tensor.element_size() <= min(
+            MOST_BYTES, MOST_BYTES_IN_ALL - self._bytes
+        )
+
+    def note(
+        self,
+        tensor: torch.Tensor,
+        numbers: torch.Tensor,
+        own: bool = True,
+        of_input: bool = False,
+    ) -> None:
+        """Let a tensor be known to hold numbers, should forward look at them.
 
         Unless they are kept for this alone, a copy of them is: forward's must die when it says.
         What is written to a tensor on meta ends that; what is not on meta may go on changing.
         """
-        if numbers.numel() <= LONGEST_INDEX:
+        if self.fits(numbers):
             version = tensor._version if tensor.is_meta else None
-            kept = numbers if own else numbers.clone()
-            self._known[id(tensor)] = (ref(tensor), version, kept)
+            kept, key = numbers if own else numbers.clone(), id(tensor)
+            self._forget(key)
+            self._bytes += kept.nbytes
+            self._known[key] = (ref(tensor, lambda _: self._forget(key)), version, kept, of_input)
+
+    def _forget(self, key: int) -> None:
+        known = self._known.pop(key, None)
+        self._bytes -= known[2].nbytes if known else 0
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """The numbers of a tensor: mostly itself, unless on meta; None where they are not known."""
@@ -269,14 +305,31 @@ class Numbers:
             return None
         return base.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
+    def come_from_input(self, tensor: torch.Tensor) -> bool:
+        """Whether the numbers of a tensor are an input's, or were made of such."""
+        known = self._known.get(id(tensor))
+        if known is not None and known[0]() is tensor:
+            return known[3]
+        return tensor._base is not None and self.come_from_input(tensor._base)
+
+    def asked(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """`of`, for what forward goes on with."""
+        numbers = self.of(tensor)
+        if numbers is not None and self.come_from_input(tensor):
+            self.asked_of_inputs = True
+        return numbers
+
     def plain(self, index: Any) -> Any:
-        """A tensor of indices as nested tuples, or as the name of its dtype if they are unknown."""
+        """A tensor of indices as nested tuples, or as the name of its dtype if they are unknown.
+
+        What an input picks is unknown, whatever numbers it has.
+        """
         if isinstance(index, (list, tuple)):
             return tuple([self.plain(item) for item in index])
         if not isinstance(index, torch.Tensor):
             return plain(index)
         numbers = self.of(index) if index.dtype in _INDEX_TYPES else None
-        if numbers is None or numbers.numel() > LONGEST_INDEX:
+        if numbers is None or numbers.numel() > LONGEST_INDEX or self.come_from_input(index):
             return str(index.dtype).removeprefix("torch.")
         return _nested(numbers.tolist())
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from archstat.frontends.aten import LONGEST_INDEX, Numbers
+from archstat.frontends.aten import Numbers
+from archstat.frontends.made_up import made_up
 from archstat.frontends.torch_private import without_modes
 from archstat.frontends.trees import replaced, tensors
 
@@ -76,8 +77,43 @@ def _along_dim(x: torch.Tensor, indices: torch.Tensor, dim: int | None = None) -
     return wide(x, indices).gather(dim, wide(indices, x).remainder(x.shape[dim]))
 
 
+LOOKED = (
+    "forward looks at the numbers of its inputs: the counts hold for those given, else for masks "
+    "of ones and ids spread over the vocabulary"
+)
+
+
+def is_whole(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds whole numbers or booleans."""
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def of_inputs(numbers: Numbers, given: Any, stand_ins: Any, vocabulary: int) -> None:
+    """Let whole numbers and booleans of inputs be known, behind their stand-ins on meta.
+
+    They are the user's own, where real ones were given; else ids and masks of ones.
+    """
+    args, kwargs = given
+    named = [("", tensor) for tensor in tensors(args)]
+    named += [(key, tensor) for key, item in kwargs.items() for tensor in tensors(item)]
+    for (name, tensor), stand_in in zip(named, tensors(stand_ins), strict=True):
+        if not (is_whole(tensor) and numbers.fits(tensor)):
+            continue
+        with without_modes():
+            if tensor.is_meta:
+                ids = 0 if "mask" in name else vocabulary
+                kept = made_up(tensor.shape, tensor.dtype, ids)
+            else:
+                kept = tensor.detach().cpu().clone()
+        numbers.note(stand_in, kept, of_input=True)
+
+
+# They return no tensor, and tell it by operations on what they make themselves.
+_TELLING = (torch.Tensor.tolist, torch.Tensor.__contains__, torch.allclose, torch.Tensor.allclose)
+
+
 class NumbersKept(TorchFunctionMode):
-    """Keeps the numbers of small tensors on meta that forward makes of numbers alone."""
+    """Keeps the numbers of tensors on meta that forward makes of numbers that are known."""
 
     def __init__(self, numbers: Numbers) -> None:
         super().__init__()
@@ -97,6 +133,9 @@ class NumbersKept(TorchFunctionMode):
         if func in _ALONG_DIM:
             with self:
                 return _along_dim(*args, **kwargs)
+        if func in _TELLING and (known := self._known(func, args, kwargs, True)) is not None:
+            with without_modes():
+                return func(*known[0], **known[1])
         name = getattr(func, "__name__", "")
         if name.lstrip("_").startswith(_RANDOM):
             return func(*args, **kwargs)
@@ -105,38 +144,43 @@ class NumbersKept(TorchFunctionMode):
         result = func(*args, **kwargs)
         given = args[0] if name == "__setitem__" else result
         if type(given) in (torch.Tensor, tuple, list):
-            small = [t for t in tensors(given) if t.is_meta and t.numel() <= LONGEST_INDEX]
+            small = [t for t in tensors(given) if t.is_meta and self._numbers.fits(t)]
             if small and not writes:
                 known = self._known(func, args, kwargs)
             if small and known is not None:
                 self._follow(func, known, writes, given)
         return result
 
-    def _known(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """The arguments with numbers for their tensors, on cpu; None where some are not known."""
-        given = (args, kwargs)
-        held = list(tensors(given))
+    def _known(self, func: Any, args: Any, kwargs: Any, asked: bool = False) -> Any:
+        """The arguments with numbers for their tensors, on cpu; None where some are not known.
+
+        The third says whether numbers of an input are among them.
+        """
+        given, numbers_of = (args, kwargs), self._numbers.asked if asked else self._numbers.of
+        held, of_input = list(tensors(given)), False
         if func in _MAKERS:
             kept = {id(t): torch.empty(t.shape, dtype=t.dtype) for t in held if t.is_meta}
         elif any(self._numbers.of(t) is None for t in held) or not any(t.is_meta for t in held):
             return None
         else:
-            kept = {id(t): n for t in held if (n := self._numbers.of(t)) is not None}
+            kept = {id(t): n for t in held if (n := numbers_of(t)) is not None}
+            of_input = any(map(self._numbers.come_from_input, held))
         args, kwargs = replaced(given, lambda t: kept.get(id(t), t))
         if kwargs.get("device") is not None:
             kwargs = {**kwargs, "device": "cpu"}
-        return tuple(["cpu" if isinstance(a, torch.device) else a for a in args]), kwargs
+        args = tuple(["cpu" if isinstance(a, torch.device) else a for a in args])
+        return args, kwargs, of_input
 
     def _follow(self, func: Any, known: Any, writes: bool, result: Any) -> None:
         """Do with numbers what a function did on meta, and keep what it makes of them."""
-        args, kwargs = known
+        args, kwargs, of_input = known
         with without_modes(), suppress(Exception):
             if writes:  # the numbers may be the user's own
                 args = (args[0].clone(), *args[1:])
             made = func(*args, **kwargs)
             made = args[0] if made is None else made
             for tensor, numbers in zip(tensors(result), tensors(made), strict=True):
-                self._numbers.note(tensor, numbers)
+                self._numbers.note(tensor, numbers, of_input=of_input)
 
     def _entry(self, item: Any) -> Any:
         """A list of numbers as a tensor on meta; anything else as it is."""

@@ -38,7 +38,6 @@ from archstat.frontends.trees import replaced, tensors
 _META = torch.device("meta")
 # Only the decomposition of torch's attention holds it.
 _OF_ATTENTION = "aten._safe_softmax.default"
-_NONZERO = "aten.nonzero.default"
 # They read a shape, and no numbers.
 _SHAPED_LIKE = ("new_", "zeros_like", "ones_like", "full_like")
 _RULED_KEYWORDS = frozenset({"alpha", "approximate", "attn_mask", "scale"})
@@ -97,7 +96,9 @@ class CaptureMode(DispatchMode):
                 result = self._ruled(sig, args, kwargs)
             elif sig.moves and _stays(args[0], kwargs):
                 return args[0]
-        if sig.indexed is not None and self.on_meta:
+        if sig.reads_data and self.on_meta:
+            result = self._answered(func, args, kwargs)
+        elif sig.indexed is not None and self.on_meta:
             result = self._picked(func, sig, args, kwargs)
         if result is None:
             if sig.writes:
@@ -118,6 +119,29 @@ class CaptureMode(DispatchMode):
         self.needs_functions = True
         raise FunctionsNeeded
 
+    def _answered(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What an op says of numbers that are known; None where torch has them, or nobody.
+
+        Stops at numbers that nobody saw the making of.
+        """
+        numbers, held = self.recorder.numbers, list(tensors((args, kwargs)))
+        if not any(t.is_meta for t in held) or kwargs.get("output_size") is not None:
+            return None
+        known = {id(t): n for t in held if (n := numbers.asked(t)) is not None}
+        if len(known) < len({id(t) for t in held}):
+            if not self.sees_functions:
+                self.stop_for_functions()
+            return None
+        of_input = any(map(numbers.come_from_input, held))
+
+        def twin(found: torch.Tensor) -> torch.Tensor:
+            result = made(tuple(found.shape), found.dtype)
+            numbers.note(result, found, of_input=of_input)
+            return result
+
+        args, kwargs = replaced((args, kwargs), lambda t: known[id(t)])
+        return replaced(called(func, args, kwargs), twin)
+
     def _picked(self, func: Any, sig: Signature, args: Any, kwargs: Any) -> Any:
         """What an op picks by masks, whose numbers tell how much; None where torch can tell.
 
@@ -134,18 +158,13 @@ class CaptureMode(DispatchMode):
         ):  # fmt: skip
             return None
         if picks is chosen[0]:
-            held: Any = numbers.of(picks)
-            if sig.target == _NONZERO:
-                found = held.nonzero()
-                result = made(tuple(found.shape), torch.int64)
-                numbers.note(result, found)
-                return result
+            held: Any = numbers.asked(picks)
             shape = torch.broadcast_shapes(held.shape, args[0].shape)  # type: ignore[no-untyped-call]
             return made((int(held.expand(shape).sum()),), args[0].dtype)
         places: list[Any] = []
         for pick in picks:
             if pick is not None and pick.dtype is torch.bool:
-                count = int(torch.as_tensor(numbers.of(pick)).sum())
+                count = int(torch.as_tensor(numbers.asked(pick)).sum())
                 places += [made((count,), torch.int64)] * pick.dim()
             else:
                 places.append(pick)

@@ -21,7 +21,7 @@ from torch import nn
 
 from archstat.errors import CaptureError
 from archstat.frontends.attention import AttentionKernels, Kernels
-from archstat.frontends.elsewhere import NumbersKept, OnOneDevice
+from archstat.frontends.elsewhere import LOOKED, NumbersKept, OnOneDevice, is_whole, of_inputs
 from archstat.frontends.exported.in_memory import exported_in_memory, is_exported
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
@@ -89,7 +89,8 @@ def capture_call(
     except CaptureError:
         raise
     except Exception:
-        device = _device_of(root)
+        own = (tensor.device for tensor in (*root.parameters(), *root.buffers()))
+        device = next(own, torch.device("cpu"))
         if device.type == "meta":
             raise CaptureError(_raised(title, meta_error)) from meta_error
         note = (
@@ -175,7 +176,7 @@ def _pass(
                     run_args, run_kwargs = given()
                     root(*run_args, **run_kwargs)
                 registered.clear()
-            one = _Pass(device, root, paths, mode_of, attention)
+            one = _Pass(device, root, paths, mode_of, attention, (args, kwargs))
             graph = one.run(given(), title, notes)
             made = one.made() if registered and graph is not None else []
             if made:
@@ -193,9 +194,10 @@ class _Pass:
         paths: list[tuple[nn.Module, list[str]]],
         mode_of: Callable[[Recorder, torch.device], CaptureMode],
         attention: AttentionKernels | None,
+        own: tuple[tuple[Any, ...], Mapping[str, Any]],
     ) -> None:
         self.device, self.root, self.paths, self.mode_of = device, root, paths, mode_of
-        self.attention = attention
+        self.attention, self.own = attention, own
         self.recorder = Recorder()
 
     def run(
@@ -213,6 +215,8 @@ class _Pass:
         for module, names in self.paths:
             _intercept(mode, module, names[0])
         mode.sees_functions = self.attention is not None
+        if self.attention is not None and mode.on_meta:
+            of_inputs(recorder.numbers, self.own, given, vocabulary_of(self.root))
         try:
             with ExitStack() as modes:
                 if self.attention is not None:
@@ -223,6 +227,8 @@ class _Pass:
                 # In a context of its own: what forward sets there ends with it.
                 output = copy_context().run(lambda: finished(self.root(*args, **kwargs)))
         except Exception:
+            # Functions answer what forward asks of whole numbers and masks.
+            mode.needs_functions |= not mode.sees_functions and any(map(is_whole, tensors(given)))
             if not mode.needs_functions:
                 raise
         if mode.needs_functions:
@@ -237,6 +243,7 @@ class _Pass:
             record(Module, (n[0], type(m).__name__, tuple(n[1:]), libraries[type(m)]))
             for m, n in self.paths
         ]
+        notes = (*notes, LOOKED) if recorder.numbers.asked_of_inputs else notes
         return recorder.graph(title, tuple(tree), tuple(inputs), output, self.device.type, notes)
 
     def made(self) -> list[str]:
@@ -252,7 +259,7 @@ def _again(first: _Pass, given: Any, title: str, notes: tuple[str, ...]) -> Grap
         module.__dict__.pop(CALL, None)
     paths = module_paths(first.root)
     with untouched([module for module, _ in paths if id(module) not in known]):
-        again = _Pass(first.device, first.root, paths, first.mode_of, first.attention)
+        again = _Pass(first.device, first.root, paths, first.mode_of, first.attention, first.own)
         return again.run(given, title, notes, holds=True)
 
 
@@ -281,12 +288,6 @@ def _remedy(given: Any) -> str:
     if isinstance(given, type):
         return "give an object of it"
     return "give what it returns" if callable(given) else "give a module"
-
-
-def _device_of(root: nn.Module) -> torch.device:
-    for tensor in (*root.parameters(), *root.buffers()):
-        return tensor.device
-    return torch.device("cpu")
 
 
 def _raised(title: str, error: BaseException) -> str:
