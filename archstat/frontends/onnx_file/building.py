@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from archstat.frontends.onnx_file.reading import dtype_of
 from archstat.graph import ITEM_SIZES, Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value
 
 Place = tuple[str, str]
@@ -165,14 +164,3 @@ def _texts(listed: str | None) -> list[str]:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return []
     return [str(item) for item in found] if isinstance(found, list) else []
-
-
-def shapes_in(graph: Any) -> dict[str, tuple[str, tuple[int, ...] | None]]:
-    """Dtype and shape of each value of a graph; None for a shape that onnx could not infer."""
-    found = {}
-    for entry in (*graph.value_info, *graph.output, *graph.input):
-        kind = entry.type.tensor_type
-        known = kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim)
-        shape = tuple(d.dim_value for d in kind.shape.dim) if known else None
-        found[entry.name] = (dtype_of(kind.elem_type), shape)
-    return found

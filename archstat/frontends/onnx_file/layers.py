@@ -133,7 +133,9 @@ def einsum(node: Node) -> None:
 def attention(node: Node) -> None:
     """Query, key and value by heads, or with all heads in the last axis."""
     parts = []
-    heads = node.attributes.get("q_num_heads", 0), node.attributes.get("kv_num_heads", 0)
+    told = node.attributes
+    heads = told.get("q_num_heads", told.get("num_heads", 0))
+    heads = heads, told.get("kv_num_heads", heads)
     for place, count in enumerate((heads[0], heads[1], heads[1])):
         shape, value = node.shape(place), node.inputs[place]
         if len(shape) == 3 and count:

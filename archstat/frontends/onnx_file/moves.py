@@ -49,6 +49,10 @@ def softmax(target: str) -> Rule:
     return rule
 
 
+def cast_like(node: Node) -> None:
+    node.last("reshape", "aten._to_copy.default", node.inputs[0])
+
+
 def _axes(node: Node) -> list[int]:
     given = node.attributes.get("axes") or node.constant(1) or []
     return [int(axis) for axis in given]
@@ -118,6 +122,8 @@ def gather(node: Node) -> None:
         node.last("embedding", "aten.embedding.default", *node.inputs[:2])
     elif index is not None and not node.shape(1):
         node.last("split", "aten.select.int", node.inputs[0], dim=dim, index=int(index[0]))
+    elif index == list(range(node.shape(0)[dim])):
+        node.last("reshape", "aten.view.default", node.inputs[0])
     else:
         known = tuple(map(int, index)) if index is not None and len(node.shape(1)) == 1 else "int64"
         node.last("reshape", "aten.index_select.default", *node.inputs[:2], dim=dim, index=known)

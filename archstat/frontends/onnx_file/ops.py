@@ -47,7 +47,7 @@ _SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
     "BitwiseXor": ("other", "bitwise_xor.Tensor"), "BitwiseNot": ("other", "bitwise_not.default"),
     "BitShift": ("other", "bitwise_left_shift.Tensor"), "Where": ("other", "where.self"),
     "Identity": ("reshape", "alias.default"), "Dropout": ("reshape", "alias.default"),
-    "Cast": ("reshape", "_to_copy.default"), "CastLike": ("reshape", "_to_copy.default"),
+    "Cast": ("reshape", "_to_copy.default"),
     "Reshape": ("reshape", "view.default"), "Flatten": ("reshape", "view.default"),
     "Expand": ("reshape", "expand.default"), "Trilu": ("other", "tril.default"),
     "GatherElements": ("reshape", "gather.default"), "GatherND": ("reshape", "gather.default"),
@@ -75,6 +75,8 @@ _SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
     "QLinearLeakyRelu": ("other", "quantized.leaky_relu.default"),
     "QLinearGlobalAveragePool": ("other", "quantized.max_pool2d.default"),
 })  # fmt: skip
+# Whose operators the tables hold; the `Attention` of com.microsoft makes its own projections.
+DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 # They look at what they are given, and make nothing.
 VIEWS = frozenset({
     "Identity", "Dropout", "Reshape", "Flatten", "Expand", "Squeeze", "Unsqueeze", "Transpose",
@@ -90,7 +92,11 @@ def _op(name: str) -> str:
 
 def _same(kind: Kind, target: str) -> Rule:
     def rule(node: Node) -> None:
-        node.last(kind, _op(target), *node.inputs)
+        # torch takes a number beside a tensor as an argument, not as a tensor.
+        read = [v for place, v in enumerate(node.inputs) if not (place and node.is_scalar(place))]
+        if len(read) > 1 and node.is_scalar(0):
+            read = read[1:]
+        node.last(kind, _op(target), *read)
 
     return rule
 
@@ -130,6 +136,8 @@ _MORE: Mapping[str, Rule] = MappingProxyType(
         "MatMulNBits": layers.packed_product,
         "Einsum": layers.einsum,
         "Attention": layers.attention,
+        "MultiHeadAttention": layers.attention,
+        "GroupQueryAttention": layers.attention,
         "BatchNormalization": layers.batch_norm,
         "InstanceNormalization": layers.instance_norm,
         "LayerNormalization": layers.over_last("aten.native_layer_norm.default"),
@@ -162,6 +170,7 @@ _MORE: Mapping[str, Rule] = MappingProxyType(
         "Min": _joined("other", "aten.minimum.default"),
         "Sum": _joined("add", "aten.add.Tensor"),
         "Mean": _joined("add", "aten.add.Tensor", True),
+        "CastLike": moves.cast_like,
         "Squeeze": moves.squeeze,
         "Unsqueeze": moves.unsqueeze,
         "Transpose": moves.transpose,

@@ -1,4 +1,4 @@
-"""The protobuf of an ONNX model without its weights, with the shapes that onnx infers.
+"""The protobuf of an ONNX model without its weights, and what it says of its inputs.
 
 Weights are most of a file and say nothing that is counted, so the file is cut before it is parsed:
 what initializers hold is skipped, unless it is short, since shapes may hang on it. Data beside the
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archstat.errors import InputError, LookupFailedError, MissingExtraError
-from archstat.frontends.onnx_file.constants import fold
+from archstat.graph import Role
 from archstat.hints import shortened
 from archstat.units import Call, InputSpec, format_bytes, format_shape
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
-_SHORT = 4096
+# A thousand whole numbers: the indices that a model picks by are no longer.
+_SHORT = 8 * 1024
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
 # Fields of TensorProto that hold numbers.
 _DATA = frozenset({4, 5, 6, 7, 9, 10, 11})
@@ -54,8 +55,6 @@ def model_of(path: Path) -> Any:
             model = onnx.ModelProto.FromString(_without_weights(whole))
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-        opset = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
-        fold(model.graph, max(opset, default=1))
     except OSError as error:
         raise LookupFailedError(f"{path} cannot be read: {error.strerror}.") from error
     except LookupFailedError:
@@ -159,6 +158,19 @@ def given_of(model: Any) -> tuple[Given, ...]:
     return tuple(found)
 
 
+def roles_told(graph: Any) -> dict[str, Role]:
+    """Which tensors are parameters and which buffers, where torch's exporter noted it."""
+    roles: Mapping[str, Role] = {
+        "PARAMETER": "parameter", "BUFFER": "buffer", "CONSTANT_TENSOR": "constant",
+    }  # fmt: skip
+    told = {}
+    for entry in graph.value_info:
+        for note in entry.metadata_props:
+            if note.key.endswith("InputSpec.kind") and note.value in roles:
+                told[entry.name] = roles[note.value]
+    return told
+
+
 def own_inputs(path: Path, given: tuple[Given, ...]) -> tuple[InputSpec, ...]:
     """The inputs that a file tells; the first axis is the batch where it is 1 or may change.
 
@@ -186,15 +198,12 @@ def own_inputs(path: Path, given: tuple[Given, ...]) -> tuple[InputSpec, ...]:
     )
 
 
-def sized(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-    """The model with the shapes of its inputs fixed, and those of all else inferred.
+def sized(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Fix the shapes of the inputs of a model.
 
     Raises:
         InputError: a shape is missing, or does not fit what the file says.
-        LookupFailedError: onnx finds the model contradictory.
     """
-    import onnx.shape_inference
-
     for one in given_of(model):
         shape = shapes.get(one.name)
         if shape is None:
@@ -208,16 +217,6 @@ def sized(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
     for entry in model.graph.input:
         if entry.name in shapes:
             kind = entry.type.tensor_type
-            del kind.shape.dim[:]
+            kind.shape.ClearField("dim")
             for size in shapes[entry.name]:
                 kind.shape.dim.add().dim_value = size
-    # Those that were written for other sizes would stay.
-    del model.graph.value_info[:]
-    for entry in model.graph.output:
-        entry.type.tensor_type.ClearField("shape")
-    try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except Exception as error:
-        raise LookupFailedError(
-            f"{path}: onnx finds no shapes for it: {shortened(error)}."
-        ) from error

@@ -43,8 +43,8 @@ def model(nodes, inputs, kept=(), numbers=(), outputs=("y",), opset=20):
 def totals(tmp_path):
     """The totals of a model of some nodes."""
 
-    def of(*args, **kwargs):
-        onnx.save(model(*args, **kwargs), tmp_path / "m.onnx")
+    def of(*args, made=None, **kwargs):
+        onnx.save(made or model(*args, **kwargs), tmp_path / "m.onnx")
         return analyze(str(tmp_path / "m.onnx")).totals
 
     return of
@@ -145,6 +145,72 @@ def test_axes_that_the_model_computes_of_constants_are_known(totals):
         IMAGE, numbers=[("axis", 2), ("flat", [-1])],
     )  # fmt: skip
     assert (found["flops"], found["unknown_ops"]) == (3 * 16**2, 0)
+
+
+def test_slice_to_an_end_computed_of_a_shape_is_known(totals):
+    found = totals(
+        [node("Conv", "x", "w", outputs=("c",)), node("Shape", "c", outputs=("s",)),
+         node("Gather", "s", "three", outputs=("n",)), node("Div", "n", "two", outputs=("half",)),
+         node("Slice", "c", "zero", "half", "three", outputs=("cut",)),
+         node("Conv", "cut", "v")],
+        IMAGE, [("w", [8, 3, 3, 3]), ("v", [5, 8, 1, 1])],
+        numbers=[("three", [3]), ("two", [2]), ("zero", [0])],
+    )  # fmt: skip
+    assert (found["macs"], found["unknown_ops"]) == (8 * 27 * 14**2 + 5 * 8 * 14 * 7, 0)
+    assert found["receptive_field"] == (3, 3)
+
+
+@pytest.mark.parametrize("sizes", [3, [3, 5], [2, 2, 4]])
+def test_parts_of_a_list_are_those_of_a_split(totals, sizes):
+    found = totals(
+        [node("Conv", "x", "w", outputs=("c",)),
+         node("SplitToSequence", "c", "sizes", outputs=("parts",), axis=1),
+         node("SequenceAt", "parts", "last", outputs=("part",)), node("Relu", "part")],
+        IMAGE, [("w", [8, 3, 3, 3])], numbers=[("sizes", sizes), ("last", -1)],
+    )  # fmt: skip
+    channels = sizes[-1] if isinstance(sizes, list) else 8 % 3
+    assert found["activations"] == 8 * 14**2
+    assert found["flops"] - 2 * 8 * 27 * 14**2 == channels * 14**2
+    assert found["unknown_ops"] == 0
+
+
+def test_list_of_single_places_has_tensors_without_that_axis(totals):
+    found = totals(
+        [node("SplitToSequence", "x", outputs=("parts",), axis=2, keepdims=0),
+         node("SequenceAt", "parts", "first", outputs=("part",)), node("Relu", "part")],
+        IMAGE, numbers=[("first", 0)],
+    )  # fmt: skip
+    assert (found["flops"], found["unknown_ops"]) == (3 * 16, 0)
+
+
+def test_number_scales_without_ending_the_path(totals):
+    kept = [("w", [10, 5]), ("a", [])]
+    found = totals([node("MatMul", "x", "w", outputs=("t",)), node("Tanh", "t", outputs=("u",)),
+                    node("Mul", "u", "a")], {"x": [4, 10]}, kept)  # fmt: skip
+    assert found["depth"] == 1
+
+
+def test_numbers_that_were_cut_are_not_read(totals):
+    indices = helper.make_tensor("i", INT64, [2000], bytes(8 * 2000), raw=True)
+    made = model([node("Gather", "x", "i", axis=0)], {"x": [8, 4]})
+    made.graph.initializer.append(indices)
+    assert totals(made=made)["flops"] == 0
+
+
+def test_node_that_reads_a_later_value_is_refused(tmp_path):
+    circle = [node("Add", "x", "b", outputs=("a",)), node("Relu", "a", outputs=("b",)),
+              node("Relu", "b")]  # fmt: skip
+    onnx.save(model(circle, IMAGE), tmp_path / "m.onnx")
+    with pytest.raises(LookupFailedError, match="reads b"):
+        onnx_file(tmp_path / "m.onnx")
+
+
+def test_inputs_that_do_not_fit_are_refused(tmp_path):
+    onnx.save(
+        model([node("MatMul", "x", "w")], {"x": [4, 9]}, [("w", [10, 5])]), tmp_path / "m.onnx"
+    )
+    with pytest.raises(LookupFailedError, match="MatMul"):
+        onnx_file(tmp_path / "m.onnx")
 
 
 def test_operator_without_a_rule_makes_totals_lower_bounds(tmp_path):

@@ -1,0 +1,247 @@
+"""Shapes of an ONNX graph, node by node, and the numbers that hang on shapes and constants alone.
+
+onnx infers shapes from tensors that a graph keeps, not from nodes that make them; so what computes
+with short constants is computed on the way, wherever its result is short as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from archstat.errors import LookupFailedError
+from archstat.hints import shortened
+
+_LONGEST = 4096
+_COMPUTED = frozenset({
+    "Reshape", "Concat", "Unsqueeze", "Squeeze", "Gather", "Slice", "Cast", "Add", "Sub", "Mul",
+    "Div", "Neg", "Min", "Max", "Mod", "Identity", "Flatten", "Transpose", "ReduceProd", "Floor",
+    "Ceil", "Abs", "Range", "Expand", "ConstantOfShape", "Tile", "Where", "Equal", "Less", "And",
+    "Greater", "Not", "Sqrt", "Pow", "CumSum", "Sign", "LessOrEqual", "GreaterOrEqual", "CastLike",
+})  # fmt: skip
+LISTS = frozenset({"SplitToSequence", "SequenceConstruct", "SequenceAt", "ConcatFromSequence"})
+# Operators of onnxruntime by the standard one that makes the same shape of the inputs at these
+# places.
+_ALIKE: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "FusedConv": ("Conv", (0, 1)), "FusedGemm": ("Gemm", (0, 1, 2)), 
+    "DynamicQuantizeMatMul": ("MatMul", (0, 1)), "MatMulIntegerToFloat": ("MatMul", (0, 1)),
+    "FusedMatMul": ("MatMul", (0, 1)), "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
+    "QLinearAveragePool": ("AveragePool", (0,)),
+    **dict.fromkeys((
+        "QLinearSigmoid", "QLinearLeakyRelu", "FastGelu", "QuickGelu", "BiasGelu", "Gelu",
+        "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "RotaryEmbedding",
+        "SimplifiedLayerNormalization", "LayerNormalization", "GroupNorm", "QuantizeLinear",
+        "DequantizeLinear", "MultiHeadAttention", "GroupQueryAttention", "BiasSplitGelu",
+    ), ("Identity", (0,))),
+}  # fmt: skip
+
+
+class Inference:
+    """What is known of the values of a graph: types by name, and numbers where they are few."""
+
+    def __init__(self, imports: Iterable[Any], ir_version: int) -> None:
+        self.imports = list(imports)
+        self.versions = {e.domain if e.domain != "ai.onnx" else "": e.version for e in self.imports}
+        self.ir_version = ir_version
+        self.types: dict[str, Any] = {}
+        self.numbers: dict[str, Any] = {}
+
+    def keep(self, tensor: Any) -> None:
+        """Take note of a tensor that the graph keeps."""
+        from onnx.helper import make_tensor_type_proto
+
+        self.types[tensor.name] = make_tensor_type_proto(tensor.data_type, tensor.dims)
+        if is_whole(tensor):
+            self.numbers[tensor.name] = tensor
+
+    def infer(self, node: Any) -> None:
+        """Take note of the types of what a node makes.
+
+        Raises:
+            LookupFailedError: onnx finds that its inputs do not fit together.
+        """
+        from onnx.defs import SchemaError, get_schema
+        from onnx.shape_inference import infer_node_outputs
+
+        for name in node.output:
+            self.types.pop(name, None)
+            self.numbers.pop(name, None)
+        node = _alike(node)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        try:
+            schema = get_schema(node.op_type, self.versions.get(domain, 1), domain)
+        except SchemaError:
+            return
+        known = {name: self.types[name] for name in node.input if name in self.types}
+        numbers = {name: self.numbers[name] for name in known if name in self.numbers}
+        try:
+            self.types |= infer_node_outputs(
+                schema, node, known, numbers, opset_imports=self.imports, ir_version=self.ir_version
+            )
+        except Exception as error:
+            if all(_is_sized(self.types.get(name)) for name in node.input if name):
+                raise LookupFailedError(
+                    f"The inputs of {node.op_type} {node.name} do not fit: {shortened(error)}."
+                ) from error
+
+    def compute(self, node: Any, names: Iterable[str]) -> bool:
+        """Whether the numbers of what a node makes are known: computed of those under `names`."""
+        from onnx import numpy_helper
+        from onnx.reference import ReferenceEvaluator
+
+        made = node.output[0] if node.output else ""
+        size = _elements(self.types.get(made))
+        if size is None or size > _LONGEST:
+            return False
+        if node.op_type in ("Shape", "Size"):
+            array = _of_shape(node, self.types.get(node.input[0]))
+        elif node.op_type in _COMPUTED and all(name in self.numbers for name in names):
+            feeds = {name: numpy_helper.to_array(self.numbers[name]) for name in names}
+            try:
+                opsets = {"": self.versions.get("", 1)}
+                array = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)[0]  # type: ignore[index]
+            except Exception:  # what onnx's own reference does not know stays unknown
+                return False
+        else:
+            return False
+        if array is not None:
+            self.numbers[made] = numpy_helper.from_array(array, made)
+        return array is not None
+
+
+def is_whole(tensor: Any) -> bool:
+    """Whether a tensor is short, and its numbers are here."""
+    size = 1
+    for dim in tensor.dims:
+        size *= dim
+    here = tensor.raw_data or tensor.int64_data or tensor.float_data or tensor.int32_data
+    return size <= _LONGEST and tensor.data_location == 0 and bool(here or not size)
+
+
+def _alike(node: Any) -> Any:
+    """The node, or the standard one that stands for it."""
+    if node.domain != "com.microsoft" or node.op_type not in _ALIKE:
+        return node
+    from onnx import NodeProto
+
+    kind, places = _ALIKE[node.op_type]
+    inputs = [node.input[place] for place in places if place < len(node.input)]
+    taken = node.attribute if kind != "Identity" else ()
+    outputs = node.output[:1]
+    return NodeProto(op_type=kind, input=inputs, output=outputs, attribute=taken, name=node.name)
+
+
+def _is_sized(kind: Any) -> bool:
+    return kind is not None and all(d.HasField("dim_value") for d in kind.tensor_type.shape.dim)
+
+
+def _elements(kind: Any) -> int | None:
+    """How many elements a type has; None for one without a shape."""
+    if kind is None or not kind.tensor_type.HasField("shape") or not _is_sized(kind):
+        return None
+    size = 1
+    for dim in kind.tensor_type.shape.dim:
+        size *= dim.dim_value
+    return size
+
+
+def _of_shape(node: Any, kind: Any) -> Any:
+    import numpy as np
+
+    size = _elements(kind)
+    if size is None:
+        return None
+    if node.op_type == "Size":
+        return np.array(size, dtype=np.int64)
+    told = {a.name: int(a.i) for a in node.attribute}
+    dims = [dim.dim_value for dim in kind.tensor_type.shape.dim]
+    return np.array(dims[told.get("start", 0) : told.get("end")], dtype=np.int64)
+
+
+def constant(node: Any) -> Any:
+    """The tensor of a Constant node; None where it holds a text or a sparse tensor."""
+    from onnx import TensorProto, helper
+
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            kept = TensorProto()
+            kept.CopyFrom(attribute.t)
+            kept.name = node.output[0]
+            return kept
+        if attribute.name in _NUMBERS:
+            field, dtype = _NUMBERS[attribute.name]
+            number = getattr(attribute, field)
+            many = field.endswith("s")
+            numbers = list(number) if many else [number]
+            dims = [len(numbers)] if many else []
+            return helper.make_tensor(node.output[0], dtype, dims, numbers)
+    return None
+
+
+_NUMBERS = {"value_int": ("i", 7), "value_ints": ("ints", 7), "value_float": ("f", 1),
+            "value_floats": ("floats", 1)}  # fmt: skip
+
+
+def as_tensors(
+    node: Any, lists: dict[str, Sequence[str]], shape: tuple[int, ...] | None,
+    constant: Callable[[str], list[Any] | None],
+) -> list[Any] | None:  # fmt: skip
+    """The nodes that do the same to single tensors; None where the list's length is not known.
+
+    `shape` is that of the first input. A node that makes a list notes the names of its tensors.
+    """
+    told = {a.name: a.i for a in node.attribute}
+    if node.op_type == "SequenceConstruct":
+        lists[node.output[0]] = tuple(node.input)
+        return []
+    if node.op_type == "SplitToSequence":
+        return _split(node, lists, told, shape, constant)
+    parts = lists.get(node.input[0])
+    if parts is None:
+        return None
+    if node.op_type == "SequenceAt":
+        at = constant(node.input[1])
+        if not at or not -len(parts) <= at[0] < len(parts):
+            return None
+        return [_like(node, "Identity", [parts[at[0]]], node.output)]
+    if told.get("new_axis"):
+        return None
+    return [_like(node, "Concat", parts, node.output, axis=told["axis"])]
+
+
+def _split(
+    node: Any, lists: dict[str, Sequence[str]], told: Mapping[str, int],
+    shape: tuple[int, ...] | None, constant: Callable[[str], list[Any] | None],
+) -> list[Any] | None:  # fmt: skip
+    if not shape:
+        return None
+    axis = told.get("axis", 0) % len(shape)
+    given = constant(node.input[1]) if len(node.input) > 1 else [1]
+    if not given or min(given) < 1 or shape[axis] > _LONGEST * max(given):
+        return None
+    whole, rest = divmod(shape[axis], given[0])
+    sizes = given if len(given) > 1 else [given[0]] * whole + [rest] * bool(rest)
+    name = node.output[0]
+    lists[name] = [f"{name}:{place}" for place in range(len(sizes))]
+    squeezes = len(node.input) < 2 and not told.get("keepdims", 1)
+    parts = [f"{part}:1" for part in lists[name]] if squeezes else lists[name]
+    number, axes = f"{name}:sizes", f"{name}:axes"
+    made = [_like(node, "Constant", [], [number], value_ints=sizes),
+            _like(node, "Split", [node.input[0], number], parts, axis=axis)]  # fmt: skip
+    if squeezes:
+        made.append(_like(node, "Constant", [], [axes], value_ints=[axis]))
+        made += [_like(node, "Squeeze", [part, axes], [out])
+                 for part, out in zip(parts, lists[name], strict=True)]  # fmt: skip
+    return made
+
+
+def _like(
+    node: Any, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+) -> Any:
+    """A node of another kind in the place of one."""
+    from onnx import helper
+
+    made = helper.make_node(kind, inputs, outputs, node.name, **attributes)
+    made.metadata_props.extend(node.metadata_props)
+    return made

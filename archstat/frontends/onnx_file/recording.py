@@ -1,0 +1,228 @@
+"""What is known of the names in an ONNX model, and its nodes as their rules see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+from archstat.frontends.onnx_file.building import Builder, stack_of
+from archstat.frontends.onnx_file.inference import Inference
+from archstat.frontends.onnx_file.ops import DOMAINS, RULES, VIEWS
+from archstat.frontends.onnx_file.reading import dtype_of, roles_told
+from archstat.graph import Kind, Role
+
+_STATISTICS = ("BatchNormalization", (3, 4))
+
+
+class Names:
+    """The values of a model by name; a Graph in the making gets those that are read."""
+
+    def __init__(self, title: str, model: Any) -> None:
+        self.made = Builder(title)
+        self.shapes = Inference(model.opset_import, model.ir_version)
+        self.opset = self.shapes.versions.get("", 1)
+        self.types: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+        self.held: dict[str, Any] = {}
+        # Values that hang on shapes alone.
+        self.known: set[str] = set()
+        self.roles: Mapping[str, Role] = roles_told(model.graph)
+
+    def hold(self, graph: Any) -> None:
+        """Take note of the tensors that a graph keeps."""
+        for tensor in graph.initializer:
+            self.keep(tensor)
+        for sparse in graph.sparse_initializer:
+            self.held[sparse.values.name] = sparse.values
+            self.types[sparse.values.name] = (dtype_of(sparse.values.data_type), tuple(sparse.dims))
+
+    def keep(self, tensor: Any) -> None:
+        """Take note of a tensor that the model keeps."""
+        self.held[tensor.name] = tensor
+        self.shapes.keep(tensor)
+        self.take_note(tensor.name)
+
+    def take_note(self, name: str) -> None:
+        """Dtype and shape of a value, as onnx knows them."""
+        kind = self.shapes.types.get(name)
+        if kind is not None and kind.HasField("tensor_type"):
+            kind = kind.tensor_type
+            known = kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim)
+            shape = tuple(d.dim_value for d in kind.shape.dim) if known else None
+            self.types[name] = (dtype_of(kind.elem_type), shape)
+
+    def is_known(self, node: Any) -> bool:
+        """Whether a node computes with shapes and constants alone."""
+        names = node.input[:1] if node.op_type == "CastLike" else node.input
+        return all(not name or name in self.known or self.is_number(name) for name in names)
+
+    def is_number(self, name: str) -> bool:
+        """Whether a tensor that the model keeps is a constant of its text, not a weight."""
+        if name not in self.held:
+            return False
+        read = self.made.known.get(name)
+        if read is not None and self.made.values[read].role != "constant":
+            return False
+        dtype, shape = self.types[name]
+        codes = dtype.startswith(("int", "uint")) and dtype not in ("int64", "int32")
+        return self.role_of(name) == "constant" and not (codes and len(shape or ()) > 1)
+
+    def value(self, name: str, role: Role | None = None) -> int:
+        """The number of a value; a tensor that the model keeps gets one when it is first read."""
+        if name in self.made.known:
+            return self.made.known[name]
+        dtype, shape = self.types.get(name, ("unknown", None))
+        if name in self.held:
+            role = self.roles.get(name) or role or self.role_of(name)
+            named = name if role in ("parameter", "buffer") else None
+            self.made.known[name] = self.made.add_value(shape or (), dtype, role, named)
+        else:
+            self.made.known[name] = self.made.add_value(shape or (), dtype, "constant")
+        return self.made.known[name]
+
+    def role_of(self, name: str) -> Role:
+        """As torch's exporter says; else floats of several elements, or by a module's path."""
+        if name in self.roles:
+            return self.roles[name]
+        dtype, shape = self.types[name]
+        several = prod(shape or ()) > 1 or "." in name
+        return "parameter" if dtype.startswith(("float", "bfloat")) and several else "constant"
+
+    def constant(self, name: str) -> list[Any] | None:
+        """The numbers of a short tensor, flat; None where nobody knows them."""
+        if name not in self.shapes.numbers:
+            return None
+        from onnx import numpy_helper
+
+        return list(numpy_helper.to_array(self.shapes.numbers[name]).reshape(-1).tolist())
+
+
+class NamedNode:
+    """A node of which all that it reads has a name."""
+
+    def __init__(self, names: Names, node: Any, index: int) -> None:
+        self.names, self.node = names, node
+        self.opset, self.name = names.opset, node.op_type
+        self.outputs = len(node.output)
+        self.attributes: Mapping[str, Any] = {a.name: _plain(a) for a in node.attribute}
+        weights = _WEIGHTS.get(node.op_type, ())
+        named = None
+        for place, name in enumerate(node.input):
+            if place in weights and name in names.held:
+                statistic = node.op_type == _STATISTICS[0] and place in _STATISTICS[1]
+                names.value(name, "buffer" if statistic else "parameter")
+                named = named or (None if statistic else name)
+            elif place in _SETTINGS.get(node.op_type, ()) and name in names.held:
+                names.value(name, "constant")
+        # What is computed of numbers alone in the place of a weight is a bias of zeros.
+        self.inputs = [
+            None if not name or (place in weights and name in names.known) else names.value(name)
+            for place, name in enumerate(node.input)
+        ]
+        self.stack = stack_of(node, named, index)
+
+    def record(self) -> None:
+        """Record the node by its rule; as unknown, where there is none or a shape is unknown."""
+        rule = RULES.get(self.name) if self.node.domain in DOMAINS else None
+        names = [name for name in self.node.input if name not in self.names.known]
+        names += self.node.output[:1]
+        shapes = [self.names.types.get(name, ("", None))[1] for name in names if name]
+        if rule is None or None in shapes:
+            self.last("other", f"onnx.{self.name}", *self.inputs)
+            return
+        before = len(self.names.made.ops)
+        try:
+            rule(self)
+        except (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError):
+            del self.names.made.ops[before:], self.names.made.stacks[before:]
+            self.last("other", f"onnx.{self.name}", *self.inputs)
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """The shape of an input."""
+        return self.names.types[self.node.input[position]][1] or ()
+
+    def made(self, position: int = 0) -> tuple[int, ...]:
+        """The shape of an output."""
+        return self.names.types[self.node.output[position]][1] or ()
+
+    def constant(self, position: int) -> list[Any] | None:
+        """The numbers of an input that the model keeps; None where nobody knows them."""
+        if position >= len(self.node.input) or not self.node.input[position]:
+            return None
+        return self.names.constant(self.node.input[position])
+
+    def is_weight(self, position: int) -> bool:
+        """Whether an input is a tensor that the model keeps, or a view of one."""
+        value = self.inputs[position]
+        return value is not None and self.names.made.values[value].role in _KEPT
+
+    def is_scalar(self, position: int) -> bool:
+        """Whether an input is one number that the model keeps, or that it computes of shapes."""
+        if self.inputs[position] is None:
+            return False
+        value = self.names.made.values[self.inputs[position]]
+        return value.shape == () and value.role == "constant"
+
+    def last(self, kind: Kind, target: str, *inputs: int | None, **attributes: Any) -> None:
+        """Record the op that makes the node's outputs."""
+        made, found = self.names.made, []
+        source = next((value for value in inputs if value is not None), None)
+        for name in self.node.output:
+            if not name:
+                continue
+            dtype, shape = self.names.types.get(name, ("unknown", None))
+            views = self.name in VIEWS or kind == "split"
+            storage = made.values[source].storage if views and source is not None else None
+            role: Role = "activation"
+            if storage is not None and source is not None and made.born[storage] is None:
+                role = made.values[source].role if made.values[source].role != "input" else role
+            made.known[name] = made.add_value(shape or (0,), dtype, role, None, storage)
+            found.append(made.known[name])
+        read = [value for value in inputs if value is not None]
+        made.add_op(kind, target, read, found, attributes, self.stack)
+
+    def before(
+        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None, **attributes: Any
+    ) -> int:
+        """Record an op on the way; the number of what it makes."""
+        made = self.names.made
+        read = [value for value in inputs if value is not None]
+        views = kind in ("reshape", "split") and bool(read)
+        source = made.values[read[0]] if read else None
+        storage = source.storage if views and source is not None else None
+        dtype = source.dtype if source is not None else "float32"
+        role: Role = source.role if views and source is not None and source.role in (
+            "parameter", "buffer") else "activation"  # fmt: skip
+        out = made.add_value(shape, dtype, role, None, storage)
+        made.add_op(kind, target, read, [out], attributes, self.stack)
+        return out
+
+
+_KEPT = ("parameter", "buffer")
+# Where operators take weights, whatever a tensor that the model keeps may be elsewhere.
+_WEIGHTS: Mapping[str, tuple[int, ...]] = {
+    "Conv": (1, 2), "ConvTranspose": (1, 2), "ConvInteger": (1,), "QLinearConv": (3, 8),
+    "FusedConv": (1, 2), "Gemm": (1, 2), "MatMul": (0, 1), "MatMulInteger": (1,),
+    "QLinearMatMul": (3,), "MatMulNBits": (1,), "BatchNormalization": (1, 2, 3, 4),
+    "InstanceNormalization": (1, 2), "LayerNormalization": (1, 2), "GroupNormalization": (1, 2),
+    "RMSNormalization": (1,), "SimplifiedLayerNormalization": (1,), "PRelu": (1,),
+    "SkipLayerNormalization": (2, 3), "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3),
+    "DequantizeLinear": (0,), "FusedMatMul": (0, 1),
+}  # fmt: skip
+
+# Where operators take numbers of several elements that are no weights.
+_SETTINGS: Mapping[str, tuple[int, ...]] = {
+    "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1, 2), "Pad": (1, 2), "Tile": (1,),
+}  # fmt: skip
+
+
+def _plain(attribute: Any) -> Any:
+    """An attribute's number, text or list; a graph or tensor as it is."""
+    kinds = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints", 8: "strings"}
+    name = kinds.get(attribute.type)
+    if name is None:
+        return attribute
+    value = getattr(attribute, name)
+    if name == "s":
+        return value.decode("utf-8", "replace")
+    return list(value) if name.endswith("s") and name != "s" else value
