@@ -66,7 +66,7 @@ class _Reader:
         inputs = []
         for entry in graph.input:
             if entry.name not in held:
-                self.shapes.types[entry.name] = entry.type
+                self.shapes.types[entry.name] = self.shapes.shared(entry.type)
                 self.names.take_note(entry.name)
                 dtype, shape = self.types[entry.name]
                 inputs.append(self.made.add_value(shape or (), dtype, "input", entry.name))
@@ -160,7 +160,7 @@ class _Reader:
         if scanned and kind.tensor_type.shape.dim:
             kind = type(kind).FromString(kind.SerializeToString())
             del kind.tensor_type.shape.dim[0]
-        self.shapes.types[entry.name] = kind
+        self.shapes.types[entry.name] = self.shapes.shared(kind)
         self.types[entry.name] = ("unknown", None)
         self.names.take_note(entry.name)
         if outer in self.made.known and not scanned:

@@ -13,6 +13,8 @@ from archstat.errors import LookupFailedError
 from archstat.hints import shortened
 
 _LONGEST = 4096
+# Types of whole numbers, and how many others a shape can hang on: the factors of a resize.
+_WHOLE, _FEW = frozenset({6, 7, 9}), 8
 _COMPUTED = frozenset({
     "Reshape", "Concat", "Unsqueeze", "Squeeze", "Gather", "Slice", "Cast", "Add", "Sub", "Mul",
     "Div", "Neg", "Min", "Max", "Mod", "Identity", "Flatten", "Transpose", "ReduceProd", "Floor",
@@ -46,12 +48,18 @@ class Inference:
         self.ir_version = ir_version
         self.types: dict[str, Any] = {}
         self.numbers: dict[str, Any] = {}
+        # Networks repeat themselves: types that are equal are one object, and found out once.
+        self.kinds: dict[Any, Any] = {}
+        self.found: dict[Any, list[Any]] = {}
 
     def keep(self, tensor: Any) -> None:
         """Take note of a tensor that the graph keeps."""
         from onnx.helper import make_tensor_type_proto
 
-        self.types[tensor.name] = make_tensor_type_proto(tensor.data_type, tensor.dims)
+        key = (tensor.data_type, *tensor.dims)
+        if key not in self.kinds:
+            self.kinds[key] = make_tensor_type_proto(key[0], key[1:])
+        self.types[tensor.name] = self.kinds[key]
         if is_whole(tensor):
             self.numbers[tensor.name] = tensor
 
@@ -61,22 +69,45 @@ class Inference:
         Raises:
             LookupFailedError: onnx finds that its inputs do not fit together.
         """
-        from onnx.defs import SchemaError, get_schema
-        from onnx.shape_inference import infer_node_outputs
-
         for name in node.output:
             self.types.pop(name, None)
             self.numbers.pop(name, None)
         node = _alike(node)
+        known = {name: self.types[name] for name in node.input if name in self.types}
+        numbers = {name: self.numbers[name] for name in known if self.hangs_on(name)}
+        told = tuple(a.SerializeToString() for a in node.attribute)
+        ends = tuple(map(bool, node.output))
+        key = (node.domain, node.op_type, told, *(id(self.types.get(n)) for n in node.input), ends)
+        found = None if numbers else self.found.get(key)
+        if found is None:
+            made = self._inferred(node, known, numbers)
+            found = [self.shared(made[n]) if n in made else None for n in node.output]
+        if not numbers:
+            self.found[key] = found
+        for name, kind in zip(node.output, found, strict=True):
+            if kind is not None:
+                self.types[name] = kind
+
+    def hangs_on(self, name: str) -> bool:
+        """Whether a shape can hang on the numbers of a value: whole ones, or a few factors."""
+        tensor = self.numbers.get(name)
+        return tensor is not None and (tensor.data_type in _WHOLE or sum(tensor.dims) <= _FEW)
+
+    def shared(self, kind: Any) -> Any:
+        """The type that is kept of all that are equal."""
+        return self.kinds.setdefault(kind.SerializeToString(), kind)
+
+    def _inferred(self, node: Any, known: dict[str, Any], numbers: dict[str, Any]) -> Any:
+        from onnx.defs import SchemaError, get_schema
+        from onnx.shape_inference import infer_node_outputs
+
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:
             schema = get_schema(node.op_type, self.versions.get(domain, 1), domain)
         except SchemaError:
-            return
-        known = {name: self.types[name] for name in node.input if name in self.types}
-        numbers = {name: self.numbers[name] for name in known if name in self.numbers}
+            return {}
         try:
-            self.types |= infer_node_outputs(
+            return infer_node_outputs(
                 schema, node, known, numbers, opset_imports=self.imports, ir_version=self.ir_version
             )
         except Exception as error:
@@ -84,6 +115,7 @@ class Inference:
                 raise LookupFailedError(
                     f"The inputs of {node.op_type} {node.name} do not fit: {shortened(error)}."
                 ) from error
+            return {}
 
     def compute(self, node: Any, names: Iterable[str]) -> bool:
         """Whether the numbers of what a node makes are known: computed of those under `names`."""
@@ -93,6 +125,8 @@ class Inference:
         made = node.output[0] if node.output else ""
         size = _elements(self.types.get(made))
         if size is None or size > _LONGEST:
+            return False
+        if size > _FEW and self.types[made].tensor_type.elem_type not in _WHOLE:
             return False
         if node.op_type in ("Shape", "Size"):
             array = _of_shape(node, self.types.get(node.input[0]))

@@ -158,9 +158,10 @@ class NamedNode:
 
     def is_scalar(self, position: int) -> bool:
         """Whether an input is one number that the model keeps, or that it computes of shapes."""
-        if self.inputs[position] is None:
+        index = self.inputs[position]
+        if index is None:
             return False
-        value = self.names.made.values[self.inputs[position]]
+        value = self.names.made.values[index]
         return value.shape == () and value.role == "constant"
 
     def last(self, kind: Kind, target: str, *inputs: int | None, **attributes: Any) -> None:
