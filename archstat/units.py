@@ -6,12 +6,13 @@ Raw numbers are never rounded here: formatting is for screens, exports write the
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
-from archstat.errors import AT_COMMAND_LINE, InputError, Option, SpecError
+from archstat.errors import InputError, SpecError
 
 COUNT_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 BYTE_UNITS = {
@@ -41,6 +42,12 @@ _DTYPE_ALIASES = {
 }
 _SHORT_DTYPES = {"float64": "fp64", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _SHAPE = re.compile(r"([0-9]{1,40})(?:\s*([xX,])\s*[0-9]{1,40}(?:\s*\2\s*[0-9]{1,40})*)?")
+_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\s.=:\[\]()]+|\[[0-9]{1,4}\]|\([0-9]{1,4}\))*")
+_STEP = re.compile(r"\.([^\s.=:\[\]()]+)|\[([0-9]+)\]|\(([0-9]+)\)")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,3})?")
+_RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})")
+_WORD = re.compile(r"[A-Za-z_][\w.-]*")
+_PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 _SHORT = 10  # what people write themselves is not rounded
 _LARGEST_DIMENSION = 2**31 - 1
 
@@ -182,73 +189,149 @@ def _quantity(text: str, units: Mapping[str, int | Fraction], expected: str) -> 
     return Fraction(match[1]) * units[match[2]]
 
 
+Plain = bool | int | float | str | None
+# A key of a dict, or a place in a list or a tuple.
+Step = tuple[type, str | int]
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One input of a model: a shape, a dtype and, for a keyword, its name.
+    """One argument of a forward, or a part of one: a tensor's shape and dtype, or a plain value.
 
-    `shape` leaves the batch out unless `batched` is false, and then nothing is put before it.
-    A `dtype` of None means the dtype of the model's first floating-point parameter.
+    `name` is that of a keyword, or a path in it: ``batch.image``, ``images[0]`` of a list,
+    ``pair(0)`` of a tuple. `shape` leaves the batch out unless `batched` is false, and then nothing
+    is put before it. A `dtype` of None means the dtype of the model's first floating-point
+    parameter. One of `numbers` is what every element holds; of two, the elements are whole numbers
+    from the first up to, but without, the second. `plain` has the one value of what is no tensor.
     """
 
     shape: tuple[int, ...]
     dtype: str | None = None
     name: str | None = None
     batched: bool = True
+    numbers: tuple[float, ...] = ()
+    plain: tuple[Plain, ...] = ()
 
     def with_batch(self, batch: int) -> tuple[int, ...]:
         """The full shape, the batch in front."""
         return (batch, *self.shape) if self.batched else self.shape
 
+    @property
+    def argument(self) -> str | None:
+        """The argument of forward that a name stands for or begins with."""
+        return None if self.name is None else re.split(r"[.\[(]", self.name, maxsplit=1)[0]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """How a path goes on from the argument."""
+        return tuple(
+            (dict, key) if key else (list, int(place)) if place else (tuple, int(tuple_place))
+            for key, place, tuple_place in _STEP.findall(self.name or "")
+        )
+
     def __str__(self) -> str:
         name = f"{self.name}=" if self.name else ""
+        if self.plain:
+            return f"{name}{_plain_text(self.plain[0])}"
         dtype = f":{self.dtype}" if self.dtype else ""
-        return f"{name}{format_shape(self.shape)}{dtype}{'' if self.batched else ':nobatch'}"
+        numbers = f"={'..'.join(map(str, self.numbers))}" if self.numbers else ""
+        batch = "" if self.batched else ":nobatch"
+        return f"{name}{format_shape(self.shape)}{dtype}{batch}{numbers}"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Inputs, and a batch above 1, as somebody gives them who runs a model.
+def _plain_text(value: Plain) -> str:
+    if isinstance(value, str):
+        return value if _word(value) else repr(value)
+    # A whole number by itself is the shape of a tensor.
+    return f"{value}:number" if type(value) is int else str(value).lower()
 
-    As a text they are options of a command or arguments of a function, according to who reads.
-    """
 
-    inputs: tuple[InputSpec, ...]
-    batch: int = 1
-
-    def __str__(self) -> str:
-        batch = [Option("batch", self.batch)] if self.batch > 1 else []
-        if AT_COMMAND_LINE.get():
-            return " ".join(map(str, (*(Option("input", spec) for spec in self.inputs), *batch)))
-        values = [spec.shape if spec.batched and spec.dtype is None
-                  else str(replace(spec, name=None)) for spec in self.inputs]  # fmt: skip
-        named = {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
-        several = named if None not in named else values
-        shown = values[0] if len(values) == 1 and None in named else several
-        return ", ".join(map(str, (Option("input", shown), *batch)))
+def _word(text: str) -> bool:
+    return bool(_WORD.fullmatch(text)) and text.lower() not in (*_PLAIN, "scalar", "inf", "nan")
 
 
 def parse_input(text: str) -> InputSpec:
-    """The input that ``[name=]SHAPE[:dtype][:nobatch]`` describes.
+    """The input that ``[PATH=]SHAPE[:dtype][:nobatch][=NUMBERS]`` or ``PATH=VALUE`` describes.
 
-    ``3x224x224`` is an image, ``tokens=128:int64`` a keyword input of token ids; a shape of
-    ``scalar`` has no dimension beside the batch.
+    ``3x224x224`` is an image, ``tokens=128:int64=0..50257`` a keyword of token ids below 50257,
+    ``batch.mask=224x224:bool=1`` a mask of ones in a dict; a shape of ``scalar`` has no dimension
+    beside the batch. ``scale=0.5``, ``flag=true``, ``mode=fast``, ``mode='4'`` and
+    ``steps=4:number`` are plain values.
 
     Raises:
-        InputError: an empty or non-positive dimension, or an unknown dtype.
+        InputError: an empty or non-positive dimension, an unknown dtype, a name that is no path.
     """
-    name, equals, rest = (part.strip() for part in text.rpartition("="))
-    if equals and not name.isidentifier():
-        raise InputError(f"{text!r}: {name!r} is not an argument name; write NAME=SHAPE[:dtype].")
-    shape_text, *flags = rest.split(":")
-    shape = parse_shape(shape_text, text)
+    head, equals, tail = (part.strip() for part in text.partition("="))
+    name, value = (head, tail) if equals else (None, head)
+    shape = head.partition(":")[0]
+    if shape == "scalar" or _SHAPE.fullmatch(shape):
+        name, value = None, text
+    elif name is not None and not is_path(name):
+        raise InputError(
+            f"{text!r}: {name!r} is not an argument name; write NAME=SHAPE[:dtype], or a path such "
+            "as batch.image, images[0] or pair(0) for NAME."
+        )
+    plain = () if name is None else _plain_value(value, text)
+    return InputSpec((), None, name, False, (), plain) if plain else _tensor(name, value, text)
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is an argument's name, with keys and places that lead into it or without."""
+    return _PATH.fullmatch(text) is not None
+
+
+def _plain_value(value: str, whole: str) -> tuple[Plain, ...]:
+    """The one value of what describes no tensor; nothing for a tensor."""
+    number = value.removesuffix(":number")
+    if value.lower() in _PLAIN:
+        return (_PLAIN[value.lower()],)
+    if value[:1] and value[:1] in "'\"":
+        try:
+            quoted = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            quoted = None
+        if not isinstance(quoted, str):
+            raise InputError(f"{whole!r}: {value} is not a text in quotes; close the quote.")
+        return (quoted,)
+    if number.lower().lstrip("+-") in ("inf", "nan"):
+        return (float(number),)
+    if _NUMBER.fullmatch(number):
+        is_shape = number == value and number.isdigit() and int(number) > 0
+        return () if is_shape else (_number(number),)
+    if number != value:
+        raise InputError(f"{whole!r}: {number!r} is not a number; write one, such as 4 or 0.5.")
+    return (value,) if _word(value) else ()
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
+def _tensor(name: str | None, value: str, whole: str) -> InputSpec:
+    body, equals, told = (part.strip() for part in value.partition("="))
+    shape_text, *flags = body.split(":")
+    shape = parse_shape(shape_text, whole)
     batched = "nobatch" not in flags
     dtypes = [dtype_named(flag) for flag in flags if flag != "nobatch"]
     if len(dtypes) > 1 or any(dtype not in DTYPES for dtype in dtypes):
         raise InputError(
-            f"{text!r}: {':'.join(dtypes)!r} is not a dtype; known: {', '.join(DTYPES)}, "
+            f"{whole!r}: {':'.join(dtypes)!r} is not a dtype; known: {', '.join(DTYPES)}, "
             "and nobatch for an input without a batch."
         )
-    return InputSpec(shape, dtypes[0] if dtypes else None, name or None, batched)
+    numbers = _numbers(told, whole) if equals else ()
+    return InputSpec(shape, dtypes[0] if dtypes else None, name, batched, numbers)
+
+
+def _numbers(text: str, whole: str) -> tuple[float, ...]:
+    if _NUMBER.fullmatch(text):
+        return (_number(text),)
+    match = _RANGE.fullmatch(text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise InputError(
+            f"{whole!r}: {text!r} does not say what the tensor holds; write a number such as 64, "
+            "or LOW..HIGH, whole numbers from LOW up to, but without, HIGH."
+        )
+    return int(match[1]), int(match[2])
 
 
 def dtype_named(text: str) -> str:

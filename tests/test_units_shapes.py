@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.errors import AT_COMMAND_LINE, InputError
+from archstat.models.specs import Call
 from archstat.units import (
     DTYPES,
-    Call,
     InputSpec,
     dtype_named,
     format_shape,
@@ -83,11 +83,29 @@ def test_any_text_is_a_shape_or_an_input_error(text):
 # -- inputs --------------------------------------------------------------------------------------
 
 NAMES = st.one_of(st.none(), st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True))
-SPECS = st.builds(InputSpec, shapes, st.sampled_from([None, *DTYPES]), NAMES, st.booleans())
+KEYS = st.from_regex(r"[a-z0-9_-]{1,6}", fullmatch=True).map(".{}".format)
+PLACES = st.integers(0, 99).flatmap(lambda n: st.sampled_from([f"[{n}]", f"({n})"]))
+PATHS = st.builds(
+    lambda name, steps: name and name + "".join(steps), NAMES,
+    st.lists(st.one_of(KEYS, PLACES), max_size=3),
+)  # fmt: skip
+RANGES = st.tuples(st.integers(-100, 10**6), st.integers(1, 10**6)).map(
+    lambda pair: (pair[0], sum(pair))
+)
+FINITE = st.one_of(st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False))
+NUMBERS = st.one_of(st.just(()), st.tuples(FINITE), RANGES)
+DTYPE = st.sampled_from([None, *DTYPES])
+SPECS = st.builds(InputSpec, shapes, DTYPE, PATHS, st.booleans(), NUMBERS)
+PLAIN = st.one_of(
+    st.none(), st.booleans(), FINITE, st.text(max_size=12), st.sampled_from(["true", "scalar"])
+)
+VALUES = st.builds(
+    lambda name, value: InputSpec((), None, name, False, (), (value,)), PATHS.filter(bool), PLAIN
+)
 
 
 @checked
-@given(SPECS)
+@given(st.one_of(SPECS, VALUES))
 def test_input_is_read_back(spec):
     assert parse_input(str(spec)) == spec
 
@@ -106,10 +124,42 @@ def test_input_is_read_back(spec):
         ("128:nobatch:int64", InputSpec((128,), "int64", None, False)),
         ("x=scalar", InputSpec((), None, "x")),
         ("x=scalar:nobatch", InputSpec((), None, "x", False)),
+        ("batch.image=3x8x8", InputSpec((3, 8, 8), None, "batch.image")),
+        ("lengths=64:int64=64", InputSpec((64,), "int64", "lengths", True, (64,))),
+        ("ids=128:int64=0..50257", InputSpec((128,), "int64", "ids", True, (0, 50257))),
+        ("4:int64=-1..1", InputSpec((4,), "int64", None, True, (-1, 1))),
     ],
 )
 def test_input_has_a_name_a_dtype_and_a_batch_or_none(text, spec):
     assert parse_input(text) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("False", False), ("none", None), ("0", 0), ("-4", -4), ("0.5", 0.5),
+     ("1e-3", 0.001), ("4:number", 4), ("fast", "fast"), ("bi-linear", "bi-linear"),
+     ("'4'", "4"), ('"true"', "true"), ("''", "")],
+)  # fmt: skip
+def test_what_is_no_shape_is_a_plain_value_of_a_named_argument(text, value):
+    (found,) = parse_input(f"a.b={text}").plain
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "argument", "steps"),
+    [
+        ("x", "x", ()),
+        ("batch.image", "batch", ((dict, "image"),)),
+        ("images[1]", "images", ((list, 1),)),
+        ("a.b(0)[2].pixel-values", "a",
+         ((dict, "b"), (tuple, 0), (list, 2), (dict, "pixel-values"))),
+    ],
+)  # fmt: skip
+def test_path_is_an_argument_and_steps_into_it(path, argument, steps):
+    spec = parse_input(f"{path}=3x4")
+    assert spec.argument == argument
+    assert spec.steps == steps
 
 
 @pytest.mark.parametrize(
@@ -141,8 +191,13 @@ def test_batch_stands_in_front_unless_there_is_none():
         ("3x4:", "is not a dtype"),
         ("2 x=3x4", "'2 x' is not an argument name"),
         ("=3x4", "'' is not an argument name"),
-        ("a=b=3x4", "'a=b' is not an argument name"),
+        ("a=b=3x4", "is not a shape"),
         ("x=", "is not a shape"),
+        ("x[a]=3", "'x[a]' is not an argument name"),
+        ("x=3:int64=", "'' does not say what the tensor holds"),
+        ("x=3=5..5", "'5..5' does not say what the tensor holds"),
+        ("x='a", "is not a text in quotes"),
+        ("x=fast:number", "'fast' is not a number"),
         ("x=:int64", "is not a shape"),
         ("", "is not a shape"),
         ("3x0", "every size must lie between"),

@@ -257,7 +257,7 @@ def _judge_group(task: _Task, update: bool, graphs: Graphs) -> list[Judged]:
     """The budgets of one task, on one capture."""
     asked = _asked(task)
     try:
-        found: Report | ArchstatError = report(graphs.capture(*asked), asked[0])
+        found: Report | ArchstatError = report(graphs.capture(*asked, guesses=False), asked[0])
     except ArchstatError as error:
         found = error
     return _judge(task, found, update)

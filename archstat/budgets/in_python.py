@@ -14,7 +14,7 @@ from archstat.errors import ArchstatError, SpecError
 from archstat.frontends.inputs import input_specs
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
-from archstat.models.pipeline import analyze
+from archstat.models import pipeline
 from archstat.result import Report
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def held(
     shapes = () if input is None else tuple(map(str, input_specs(input)))
     asked = tuple(rule for key, text in rules.items() for rule in _parsed(key, text))
     budget = Budget(name, model if isinstance(model, str) else name, shapes, asked, setup=setup)
-    report = analyze(model, input, setup.batch)
+    graph = pipeline.graph_of(model, input, setup.batch, guesses=False)
+    report = pipeline.report(graph, model if isinstance(model, str) else graph.name)
     found = judged(budget, report, time=timed(budget))
     for verdict in found.verdicts:
         if verdict.state == "failed":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -156,7 +157,8 @@ def _write_first(
     path = Path(config or OWN_FILE)
     if not models:
         raise SpecError("--init needs a MODEL, such as mobilenet_v2 or net.py:Net.")
-    text = first_budgets(models, graphs_for(no_cache), input, batch, tracked)
+    graph_of = partial(graphs_for(no_cache), guesses=False)
+    text = first_budgets(models, graph_of, input, batch, tracked)
     if path.exists() and not force:
         raise OutputError(
             f"{path} is there already. --force replaces it; or add this to it:\n\n{text}"

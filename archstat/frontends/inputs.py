@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,56 +15,141 @@ from archstat.errors import InputError
 from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.module import capture_on
 from archstat.hints import did_you_mean
-from archstat.units import InputSpec, parse_input
+from archstat.units import InputSpec, Step, is_path, parse_input
 
 Inputs = tuple[InputSpec, ...]
 
 
 def tensors_for(
     specs: Sequence[InputSpec], batch: int, root: nn.Module
-) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
-    """Meta tensors for positional and for named inputs, the batch in front.
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named arguments: meta tensors, the batch in front, nested as paths say.
 
-    An input without a dtype takes that of the model's first floating-point parameter.
+    An input without a dtype takes that of the model's first floating-point parameter; one whose
+    numbers are told is a real tensor on cpu.
 
     Raises:
-        InputError: a name that forward does not take, or a shape larger than any tensor.
+        InputError: a name that forward does not take, a shape larger than any tensor, or paths
+            that contradict each other.
     """
-    _check_names(specs, root)
+    parameters = _parameters_of(root)
+    _check_names(specs, root, parameters)
     default = next(
         (p.dtype for p in root.parameters() if p.is_floating_point()), torch.get_default_dtype()
     )
-    made = [_made(spec, batch, default) for spec in specs]
-    positional = tuple(t for t, spec in zip(made, specs, strict=True) if spec.name is None)
-    named = {spec.name: t for t, spec in zip(made, specs, strict=True) if spec.name is not None}
-    return positional, named
+    made = [_made(_as_taken(spec, parameters), batch, default) for spec in specs]
+    return arguments([spec.name for spec in specs], made)
 
 
-def _check_names(specs: Sequence[InputSpec], root: nn.Module) -> None:
+def arguments(
+    names: Sequence[str | None], values: Sequence[Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named arguments of values by name; a path leads into a dict, list or tuple.
+
+    Raises:
+        InputError: paths that contradict each other, or leave places out.
+    """
+    positional: list[Any] = []
+    parts: dict[str, list[_Part]] = {}
+    for name, value in zip(names, values, strict=True):
+        if name is None:
+            positional.append(value)
+        else:
+            spec = InputSpec((), name=name)
+            parts.setdefault(str(spec.argument), []).append((spec.steps, value))
+    return tuple(positional), {name: _nested(name, found) for name, found in parts.items()}
+
+
+_Part = tuple[tuple[Step, ...], Any]
+
+
+def _nested(path: str, parts: Sequence[_Part]) -> Any:
+    """The container that values at steps below a path make; a lone value at no step is itself."""
+    if len(parts) == 1 and not parts[0][0]:
+        return parts[0][1]
+    kinds = {steps[0][0] if steps else None for steps, _ in parts}
+    if len(kinds) > 1 or None in kinds:
+        raise InputError(
+            f"{path} is given twice, or in two ways: give it once, or in parts that are all keys "
+            f"({path}.KEY), all places of a list ({path}[0]) or all of a tuple ({path}(0))."
+        )
+    below: dict[Any, list[_Part]] = {}
+    for ((_, key), *steps), value in parts:
+        below.setdefault(key, []).append((tuple(steps), value))
+    kind: Any = parts[0][0][0][0]
+    if kind is dict:
+        return {key: _nested(f"{path}.{key}", found) for key, found in below.items()}
+    if sorted(below) != list(range(len(below))):
+        missing = min(set(range(len(below))) - below.keys())
+        raise InputError(f"{path}: place {missing} is missing; give every place from 0.")
+    return kind(_nested(f"{path}[{place}]", below[place]) for place in range(len(below)))
+
+
+def _parameters_of(root: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """What forward takes by name; nothing where that cannot be told or it takes any name."""
     try:
         parameters = inspect.signature(root.forward).parameters
     except (TypeError, ValueError):
-        return
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for spec in specs:
-        if spec.name is not None and spec.name not in parameters:
-            hint = did_you_mean(spec.name, parameters)
+        return {}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {} if takes_any else parameters
+
+
+def _check_names(
+    specs: Sequence[InputSpec], root: nn.Module, parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    for name in (spec.argument for spec in specs if parameters):
+        if name is not None and name not in parameters:
+            spec = next(spec for spec in specs if spec.argument == name)
             raise InputError(
-                f"{spec}: forward of {type(root).__name__} has no argument {spec.name!r}.{hint} "
-                f"It takes {', '.join(parameters) or 'none'}."
+                f"{spec}: forward of {type(root).__name__} has no argument {name!r}."
+                f"{did_you_mean(name, parameters)} It takes {', '.join(parameters) or 'none'}."
             )
 
 
-def _made(spec: InputSpec, batch: int, default: torch.dtype) -> torch.Tensor:
+_NUMBERS = {"int", "float", "bool"}
+
+
+def _as_taken(spec: InputSpec, parameters: Mapping[str, inspect.Parameter]) -> InputSpec:
+    """A whole number by itself is a number where forward says that it takes one, else a shape."""
+    taken = parameters.get(spec.name or "")
+    if taken is None or spec != InputSpec(spec.shape, name=spec.name) or len(spec.shape) != 1:
+        return spec
+    words = set(re.findall(r"\w+", inspect.formatannotation(taken.annotation)))
+    is_annotated = words & _NUMBERS and words <= _NUMBERS | {"None", "Optional", "Union", "typing"}
+    if is_annotated or isinstance(taken.default, (int, float)):
+        return InputSpec((), None, spec.name, False, (), spec.shape)
+    return spec
+
+
+def _made(spec: InputSpec, batch: int, default: torch.dtype) -> Any:
+    if spec.plain:
+        return spec.plain[0]
     shape = spec.with_batch(batch)
-    dtype = getattr(torch, spec.dtype) if spec.dtype else default
+    usual = torch.int64 if len(spec.numbers) > 1 else default
+    dtype = getattr(torch, spec.dtype) if spec.dtype else usual
     try:
-        return torch.empty(shape, dtype=dtype, device="meta")
+        tensor = torch.empty(shape, dtype=dtype, device="meta")
+        return _filled(tensor, *spec.numbers) if spec.numbers else tensor
     except (RuntimeError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{spec} at batch={batch} is larger than any tensor; give smaller sizes."
+            f"{spec} at batch={batch} is larger than any tensor, or than what its dtype holds; "
+            "give smaller sizes or numbers."
         ) from error
+
+
+_MOST_NUMBERS = 2**28
+
+
+def _filled(tensor: torch.Tensor, low: float, high: float | None = None) -> torch.Tensor:
+    if tensor.numel() > _MOST_NUMBERS:
+        raise OverflowError(f"{tensor.numel()} numbers")
+    real = torch.full(tensor.shape, low, dtype=tensor.dtype)
+    if high is None:
+        return real
+    torch.full((), high - 1, dtype=tensor.dtype)  # the highest must fit as well
+    steps = torch.arange(tensor.numel()).remainder(int(high - low))
+    return (steps + int(low)).to(tensor.dtype).reshape(tensor.shape)
 
 
 def input_specs(given: Any) -> Inputs:
@@ -82,7 +168,7 @@ def input_specs(given: Any) -> Inputs:
             "archstat.capture(model, tensor) and analyze the Graph it returns."
         )
     if isinstance(given, Mapping):
-        return tuple(_named(name, item) for name, item in given.items())
+        return tuple(spec for name, item in given.items() for spec in _named(name, item))
     if isinstance(given, (tuple, list)) and given != [] and all(map(_is_size, given)):
         if any(size < 1 for size in given):
             raise InputError(f"input={given!r}: every size must be at least 1.")
@@ -102,12 +188,23 @@ def own_inputs(root: nn.Module) -> Inputs:
     return root.own_inputs() if isinstance(root, ProgramModule) else ()
 
 
-def _named(name: str, item: Any) -> InputSpec:
-    specs = input_specs(item)
-    if len(specs) != 1:
-        raise InputError(f"input={{{name!r}: {item!r}}}: give one shape a name.")
-    (spec,) = specs
-    return InputSpec(spec.shape, spec.dtype, name, spec.batched)
+def _named(name: str, item: Any) -> Iterator[InputSpec]:
+    """The specs of what a name stands for, nested as it may be."""
+    if not (isinstance(name, str) and is_path(name)):
+        raise InputError(f"input={{{name!r}: ...}}: give a name of an argument of forward.")
+    if isinstance(item, str):
+        yield parse_input(f"{name}={item}")
+    elif item is None or isinstance(item, (bool, int, float)):
+        yield InputSpec((), None, name, False, (), (item,))
+    elif isinstance(item, Mapping):
+        for key, inner in item.items():
+            yield from _named(f"{name}.{key}", inner)
+    elif isinstance(item, (list, tuple)) and not all(map(_is_size, item)):
+        for place, inner in enumerate(item):
+            path = f"{name}[{place}]" if isinstance(item, list) else f"{name}({place})"
+            yield from _named(path, inner)
+    else:
+        yield from (replace(spec, name=name) for spec in input_specs(item))
 
 
 def working_inputs(root: nn.Module, batch: int, refused: Inputs = ()) -> Inputs | None:
@@ -135,10 +232,15 @@ def working_inputs(root: nn.Module, batch: int, refused: Inputs = ()) -> Inputs 
 def one_each(root: nn.Module, given: Inputs) -> Inputs | None:
     """An input for each argument of a forward that takes more than were given; None of others."""
     names, _ = _required_arguments(root)
-    if len(names) <= max(1, len(given)):
+    named = {spec.argument for spec in given if spec.name is not None}
+    bare = [spec for spec in given if spec.name is None]
+    like = [spec for spec in given if not spec.plain][-1:]
+    if not like or len(names) <= max(1, len(named) + len(bare)):
         return None
-    shapes = [*given, *given[-1:] * (len(names) - len(given))]
-    return tuple(replace(one, name=name) for one, name in zip(shapes, names, strict=True))
+    rest = [name for name in names if name not in named]
+    shapes = [*bare, *like * (len(rest) - len(bare))]
+    added = (replace(one, name=name) for one, name in zip(shapes, rest, strict=True))
+    return (*(spec for spec in given if spec.name is not None), *added)
 
 
 def _required_arguments(root: nn.Module) -> tuple[list[str], bool]:

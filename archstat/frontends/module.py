@@ -41,7 +41,7 @@ from archstat.frontends.process import process_kept, threads_noticed
 from archstat.frontends.recorder import Recorder
 from archstat.frontends.shortcuts import at_once, shortcut_of
 from archstat.frontends.torch_private import CALL, without_modes
-from archstat.frontends.trees import finished, held, module_paths, stood_in, tensors
+from archstat.frontends.trees import finished, held, module_paths, named_tensors, stood_in, tensors
 from archstat.graph import Graph, Module, record
 from archstat.hints import shortened
 from archstat.units import format_shape
@@ -211,7 +211,7 @@ class _Pass:
         mode = _mode_over(recorder, self.device, self.paths, self.mode_of)
         inputs = [recorder.add_value(tensor, "input") for tensor in tensors(args)]
         for key, item in kwargs.items():
-            inputs += [recorder.add_value(tensor, "input", key) for tensor in tensors(item)]
+            inputs += [recorder.add_value(t, "input", path) for path, t in named_tensors(key, item)]
         for module, names in self.paths:
             _intercept(mode, module, names[0])
         mode.sees_functions = self.attention is not None

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from archstat.errors import CaptureError
+from archstat.units import is_path
 
 # Asking torch whether one of them is lazy takes longer than all else that is asked of it.
 _NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
@@ -78,6 +79,20 @@ def _found(tree: Any) -> Iterator[torch.Tensor]:
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         for entry in dataclasses.fields(tree):
             yield from _found(getattr(tree, entry.name, None))
+
+
+def named_tensors(name: str, tree: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor of a keyword argument with its path: ``batch.image``, ``images[0]``."""
+    inside: Iterable[tuple[str, Any]] = ()
+    if isinstance(tree, Mapping):
+        inside = ((f"{name}.{key}", item) for key, item in tree.items())
+    elif isinstance(tree, (list, tuple)):
+        form = "{}({})" if isinstance(tree, tuple) else "{}[{}]"
+        inside = ((form.format(name, place), item) for place, item in enumerate(tree))
+    else:
+        yield from ((name, tensor) for tensor in tensors(tree))
+    for path, item in inside:
+        yield from named_tensors(path if is_path(path) else name, item)
 
 
 def finished(output: Any) -> Any:

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
+from archstat.frontends.inputs import arguments
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.graph import Graph, Kind
 from archstat.hints import shortened
@@ -177,8 +178,7 @@ def _answer(
         model = find(parse_spec(spec)).build_for_real().eval()
         ids = vocabulary_of(model)
         made = [(name, made_up(size, getattr(torch, dtype), ids)) for name, size, dtype in inputs]
-        args = [tensor for name, tensor in made if not name]
-        kwargs: dict[str, Any] = {name: tensor for name, tensor in made if name}
+        args, kwargs = arguments([name for name, _ in made], [tensor for _, tensor in made])
         try:
             answer[tool] = asdict(count(model, *args, **kwargs))
         except Exception as error:

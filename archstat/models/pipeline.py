@@ -16,9 +16,9 @@ from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.models.sources import Source, find
-from archstat.models.specs import Resolution, parse_batch, parse_spec
+from archstat.models.specs import Call, Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
-from archstat.units import Call, InputSpec, format_bytes, format_shape
+from archstat.units import InputSpec, format_bytes, format_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +41,8 @@ def analyze(
     Args:
         model: a module, a spec such as ``"vgg16"`` or ``"nets/mine.py:Net,depth=50"``, or a Graph.
         input: shapes without the batch: ``"3x224x224"``, ``(3, 224, 224)``, a dict of them by
-            argument name, or a list for several. By default the spec's, then the network's own.
+            argument name, or a list for several; ``{"batch": {"mask": "8x8:bool"}, "steps": 4}``
+            is nested. By default the spec's, the network's own, or a guess that works, with a note.
         batch: put before every shape; 1 by default.
         fusion: ``"inference"`` counts memory access as after the fusion of an inference engine,
             ``"none"`` as of each op by itself.
@@ -53,7 +54,7 @@ def analyze(
     Raises:
         SpecError, LookupFailedError, BuildError: the spec, or what it names, is wrong; or there is
             no such fusion.
-        InputError: the model refuses the input, or none is known for it.
+        InputError: the model refuses the input, or none is known for it and no guess works.
         CaptureError: forward raised for another reason.
     """
     chosen = checked_fusion(fusion)
@@ -62,15 +63,27 @@ def analyze(
         return report(graph, model if isinstance(model, str) else graph.name, chosen)
 
 
-def graph_of(model: nn.Module | Graph | str, input: Any = None, batch: int | None = None) -> Graph:
-    """The Graph of whatever `analyze` takes, with its errors."""
+def graph_of(
+    model: nn.Module | Graph | str,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    guesses: bool = True,
+) -> Graph:
+    """The Graph of whatever `analyze` takes, with its errors.
+
+    With `guesses`, a model without any input runs with one that works, which its notes tell.
+    """
     if batch is not None:
         batch = parse_batch(str(batch))
     if isinstance(model, Graph):
         return model
     if isinstance(model, str):
-        return graph_of_spec(model, input, batch)
-    return _graph_of_module(_module(model), input, batch or 1)
+        return graph_of_spec(model, input, batch, guesses=guesses)
+    from archstat.frontends.module import unwrapped
+
+    root = unwrapped(_module(model))
+    return _graph_of_module(root, type(root).__name__, input, batch or 1, guesses)
 
 
 def _module(model: object) -> nn.Module:
@@ -83,15 +96,14 @@ def _module(model: object) -> nn.Module:
     raise SpecError(f"{kind} is not a model: give a module, a spec or a Graph.")
 
 
-def _graph_of_module(module: nn.Module, input: Any, batch: int) -> Graph:
+def _graph_of_module(
+    root: nn.Module, title: str, input: Any, batch: int, guesses: bool = True
+) -> Graph:
     from archstat.frontends.inputs import input_specs, own_inputs
-    from archstat.frontends.module import unwrapped
 
-    root = unwrapped(module)
-    title = type(root).__name__
     specs = input_specs(input) if input is not None else own_inputs(root)
     if not specs:
-        raise _no_input(root, title, batch)
+        return _guessed(root, title, batch, None, guesses)
     return _captured(root, title, specs, batch, None)
 
 
@@ -138,11 +150,10 @@ def _graph_of_variation(
     if isinstance(model, str):
         return graph_of_spec(model, input, batch, variation, title)
     from archstat.frontends.building import build_for_real
-    from archstat.frontends.inputs import input_specs
     from archstat.frontends.module import unwrapped
 
     module = build_for_real(lambda: variation(unwrapped(model)))
-    return _captured(module, title, input_specs(input), batch or 1, None)
+    return _graph_of_module(module, title, input, batch or 1)
 
 
 def graph_of_spec(
@@ -151,6 +162,7 @@ def graph_of_spec(
     batch: int | None = None,
     variation: Callable[[nn.Module], nn.Module] | None = None,
     title: str | None = None,
+    guesses: bool = True,
 ) -> Graph:
     """The Graph of the model that a spec names; `input` and `batch` yield to the spec's own.
 
@@ -163,15 +175,17 @@ def graph_of_spec(
         if variation is not None:
             source = source.changed(variation)
         if source.spec.scheme != "python":
-            return _graph_of_source(source, input, batch, title or text)
+            return _graph_of_source(source, input, batch, title or text, guesses)
         from archstat.frontends.process import process_kept
 
         # What one model's constructor sets must not change the figures of the next.
         with process_kept():
-            return _graph_of_source(source, input, batch, title or text)
+            return _graph_of_source(source, input, batch, title or text, guesses)
 
 
-def _graph_of_source(source: Source, input: Any, batch: int | None, title: str) -> Graph:
+def _graph_of_source(
+    source: Source, input: Any, batch: int | None, title: str, guesses: bool
+) -> Graph:
     spec = source.spec
     sizes = spec.resolution
     if isinstance(input, Resolution):
@@ -189,7 +203,7 @@ def _graph_of_source(source: Source, input: Any, batch: int | None, title: str) 
     if sizes:
         specs = _at_resolution(spec.text, specs, sizes)
     if not specs:
-        raise _no_input(module, spec.text, batch)
+        return _guessed(module, title, batch, source, guesses)
     return _captured(module, title, specs, batch, source)
 
 
@@ -256,7 +270,14 @@ def _for_real(
     return capture_call(unwrapped(source.build_for_real()), args, kwargs, title)
 
 
-def _no_input(module: nn.Module, title: str, batch: int) -> InputError:
+def _guessed(
+    module: nn.Module, title: str, batch: int, source: Source | None, guesses: bool
+) -> Graph:
+    """The Graph at an input that was guessed and works.
+
+    Raises:
+        InputError: none does, or somebody wants an input that is given.
+    """
     from archstat.frontends.inputs import one_each, working_inputs
 
     working = working_inputs(module, batch)
@@ -265,8 +286,12 @@ def _no_input(module: nn.Module, title: str, batch: int) -> InputError:
         several = one_each(module, usual)
         wanted = "its shape" if several is None else "a shape for each input"
         call = Call(several or usual)
-        return InputError(f"{title} has no default input; give {wanted}, such as {call}")
-    return InputError(f"{title} has no default input; this model runs with: {Call(working)}")
+        raise InputError(f"{title} has no default input; give {wanted}, such as {call}")
+    if not guesses:
+        raise InputError(f"{title} has no default input; this model runs with: {Call(working)}")
+    graph = _captured(module, title, working, batch, source)
+    note = f"no input was given, so it ran with a guess that works: {Call(working)}"
+    return replace(graph, notes=(*graph.notes, note))
 
 
 def _meant(

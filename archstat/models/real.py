@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from archstat.frontends.inputs import arguments
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
 from archstat.graph import Graph
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 
-Given = tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]
+Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def real_module(model: nn.Module | str, seed: int = 0) -> nn.Module:
@@ -50,16 +51,10 @@ def given_tensors(
     graph: Graph, make: Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
 ) -> Given:
     """The inputs of a Graph as tensors; `make` is told their number, shape and dtype."""
-    args: list[torch.Tensor] = []
-    kwargs: dict[str, torch.Tensor] = {}
-    for number, index in enumerate(graph.inputs):
-        value = graph.values[index]
-        tensor = make(number, value.shape, getattr(torch, value.dtype))
-        if value.name is None:
-            args.append(tensor)
-        else:
-            kwargs[value.name] = tensor
-    return tuple(args), kwargs
+    values = [graph.values[index] for index in graph.inputs]
+    made = [make(number, value.shape, getattr(torch, value.dtype))
+            for number, value in enumerate(values)]  # fmt: skip
+    return arguments([value.name for value in values], made)
 
 
 def ordinary(root: nn.Module) -> Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]:

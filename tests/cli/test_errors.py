@@ -58,7 +58,6 @@ MISTAKES = [
     (["text.py:Mixed", "--input", "8"], "Give a shape for each input, such as --input a=8"),
     (["nets.py"], "nets.py:Net"),
     (["nets.py:Nett"], "Did you mean Net"),
-    (["nets.py:Net"], "this model runs with: --input 3x224x224"),
     (["nets.py:Pair", "--input", "3x8x8"], "--input left=3x8x8 --input right=3x8x8"),
     (["vgg16", "--reference", "vgg"], "is not one of the models: vgg16. Did you mean vgg16?"),
     (["text.py:Text", "--input", "40"], "This model runs with: --input 40:int64"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import archstat
 from archstat.errors import InputError
 from archstat.frontends.inputs import input_specs, tensors_for, working_inputs
 from archstat.frontends.module import capture
@@ -109,10 +110,99 @@ def test_dict_names_its_inputs():
     )
 
 
+def test_nested_input_is_the_same_in_words_paths_and_python():
+    nested = {"batch": {"image": (3, 8), "on": True}, "steps": 4, "pair": ("5:int64", [(6,)])}
+    paths = {"batch.image": "3x8", "batch.on": "true", "steps": "4:number", "pair(0)": "5:int64",
+             "pair(1)[0]": (6,)}  # fmt: skip
+    words = ["batch.image=3x8", "batch.on=true", "steps=4:number", "pair(0)=5:int64",
+             "pair(1)[0]=6"]  # fmt: skip
+    assert input_specs(nested) == input_specs(paths) == input_specs(words)
+
+
+class Anything(nn.Module):
+    def forward(self, **given):
+        return given
+
+
+def made(*texts, root=None, batch=2):
+    return tensors_for(input_specs(list(texts)), batch, root or Anything())[1]
+
+
+def test_paths_make_dicts_lists_and_tuples_of_tensors_and_values():
+    found = made("batch.image=3x8", "batch.on=true", "images[1]=4", "images[0]=5", "pair(0)=6",
+                 "pair(1)=fast", "deep.a[0](0).b=7")  # fmt: skip
+    assert found["batch"]["image"].shape == (2, 3, 8)
+    assert found["batch"]["on"] is True
+    assert [tuple(one.shape) for one in found["images"]] == [(2, 5), (2, 4)]
+    assert type(found["pair"]) is tuple
+    assert found["pair"][1] == "fast"
+    assert found["deep"]["a"][0][0]["b"].shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["x=3", "x=3"], "x is given twice"),
+        (["x=3", "x.a=3"], "x is given twice"),
+        (["x.a=3", "x[0]=3"], "x is given twice"),
+        (["x[0]=3", "x[2]=3"], "place 1 is missing"),
+        (["x[1]=3"], "place 0 is missing"),
+    ],
+)
+def test_paths_that_contradict_each_other_are_refused(texts, said):
+    with pytest.raises(InputError, match=said):
+        made(*texts)
+
+
+def test_numbers_fill_a_tensor_or_go_through_a_range():
+    found = made("a=3:int64=64", "b=3=0.5", "c=5:int32=-1..2", "d=2=0..9", "e=4:bool=1", batch=1)
+    assert found["a"].tolist() == [[64, 64, 64]]
+    assert found["b"].tolist() == [[0.5, 0.5, 0.5]]
+    assert found["c"].tolist() == [[-1, 0, 1, -1, 0]]
+    assert found["c"].dtype == torch.int32
+    assert found["d"].dtype == torch.int64
+    assert found["e"].all()
+
+
+@pytest.mark.parametrize("text", ["a=3:int8=1000", "a=3:uint8=0..257", "a=99999x99999:int64=1"])
+def test_numbers_that_no_tensor_holds_are_refused(text):
+    with pytest.raises(InputError, match="larger than any tensor"):
+        made(text)
+
+
+class Steps(nn.Module):
+    def forward(self, a: int, b: float | None = None, c=3, d=None, *, e: int = 5, f=0):
+        return a
+
+
+def test_whole_number_is_a_number_where_forward_says_so_else_a_shape():
+    found = made("a=4", "b=4", "c=4", "d=4", "e=4", "f=4:int64", root=Steps())
+    assert [found[name] for name in "abce"] == [4, 4, 4, 4]
+    assert found["d"].shape == found["f"].shape == (2, 4)
+
+
+def test_forward_with_a_dict_runs_on_its_parts():
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, batch, steps: int):
+            for _ in range(steps):
+                seen = self.conv(batch["image"])
+            return seen * batch["mask"]
+
+    one = archstat.analyze(
+        Nested(), {"batch": {"image": (3, 8, 8), "mask": "1x8x8:bool"}, "steps": 3}
+    )
+    assert one.totals["macs"] == 3 * (4 * 8 * 8) * (3 * 3 * 3)
+    assert one.input == "batch.image=1x3x8x8, batch.mask=1x1x8x8:bool"
+
+
 @pytest.mark.parametrize(
     "given",
-    [3, 2.5, b"3x8x8", (3, 8.0), (3, "8"), (True, 8), {"x": 5}, {"x": None}, [None], "",
-     "3x", "3x8:quaternion", (0, 8), (3, -8), {"x": [(3, 8), (4, 8)]}],
+    [3, 2.5, b"3x8x8", (3, 8.0), (3, "8"), (True, 8), {"x": b"5"}, {5: "3"}, [None], "",
+     "3x", "3x8:quaternion", (0, 8), (3, -8), {"x": {"a b": "3"}}, {"x": ["3x", "4"]}],
     ids=repr,
 )  # fmt: skip
 def test_what_is_no_shape_is_refused(given):

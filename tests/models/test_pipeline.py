@@ -15,7 +15,7 @@ from torch import nn
 import archstat
 from archstat.errors import ArchstatError, CaptureError, InputError, LookupFailedError, SpecError
 from archstat.graph import Graph
-from archstat.models.pipeline import analyze
+from archstat.models.pipeline import analyze, graph_of
 from archstat.reporters.to_console import to_console
 
 NETS = """
@@ -223,7 +223,7 @@ def test_several_inputs_stand_in_order_or_by_name(given, expected):
 # -- when it cannot --------------------------------------------------------------------------------
 
 
-def suggested(refusal: InputError) -> object:
+def suggested(refusal: object) -> object:
     """What the message says to write, as Python reads it."""
     written = re.search(r"\binput=(.*?)(?:, batch=\d+)?\??$", str(refusal))
     assert written, refusal
@@ -260,10 +260,23 @@ def test_wrong_input_is_refused_with_one_that_works(model, wrong):
      nn.Embedding(100, 8)],
     ids=lambda model: type(model).__name__,
 )  # fmt: skip
-def test_model_without_an_input_is_refused_with_one_that_works(model):
+def test_model_without_an_input_runs_with_a_guess_that_a_note_tells(model):
+    found = analyze(model)
+    assert found.graph.ops
+    told = suggested(found.findings[-1])
+    assert analyze(model, told).totals == found.totals
     with pytest.raises(InputError, match="has no default input") as refusal:
-        analyze(model)
-    assert analyze(model, suggested(refusal.value)).graph.ops
+        graph_of(model, guesses=False)
+    assert suggested(refusal.value) == told
+
+
+def test_model_that_no_guess_runs_is_refused_with_a_shape_to_give():
+    class Stubborn(nn.Module):
+        def forward(self, x):
+            raise ValueError("never")
+
+    with pytest.raises(InputError, match=r"give its shape, such as input=\(3, 224, 224\)"):
+        analyze(Stubborn())
 
 
 def test_missing_second_input_is_refused_with_both():
@@ -281,10 +294,10 @@ def test_missing_second_input_is_refused_with_both():
     assert analyze(Pair(), suggested(refusal.value)).graph.ops
 
 
-def test_file_without_an_input_is_refused_with_one_that_works(nets):
-    with pytest.raises(InputError, match=r"nets\.py:Net has no default input") as refusal:
-        analyze("nets.py:Net")
-    assert analyze("nets.py:Net", suggested(refusal.value)).input == "1x3x224x224"
+def test_file_without_an_input_runs_with_a_guess(nets):
+    found = analyze("nets.py:Net")
+    assert found.input == "1x3x224x224"
+    assert suggested(found.findings[-1]) == (3, 224, 224)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from archstat.analyses.field.layouts import LOST, Layout
 from archstat.analyses.field.rows import FieldRow
 from archstat.errors import CaptureError
 from archstat.frontends.probing import Cuts, StopProbe, probe
+from archstat.frontends.trees import tensors
 from archstat.measure.field.real_runs import positions_on
 from archstat.models.real import given_tensors, ordinary
 from archstat.units import format_shape
@@ -126,7 +127,8 @@ class Poisoning:
         graph, row = self.fields.graph, self.row
         args, kwargs = given_tensors(graph, make)
         if row.op is None:
-            return [*args, *kwargs.values()][self.number].isnan()
+            given = list(tensors((args, kwargs)))
+            return given[self.number].isnan()
         kept: list[torch.Tensor] = []
 
         def keep(tensor: torch.Tensor) -> None:

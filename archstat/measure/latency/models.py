@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError
+from archstat.frontends.inputs import arguments
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
@@ -124,8 +125,7 @@ def random_inputs(graph: Graph) -> Given:
 
     Real numbers lie between 0 and 1, whole ones within the rows of the embedding they go to.
     """
-    args: list[torch.Tensor] = []
-    kwargs: dict[str, torch.Tensor] = {}
+    made: list[torch.Tensor] = []
     for number, index in enumerate(graph.inputs):
         value = graph.values[index]
         seeded = torch.Generator().manual_seed(number)
@@ -138,11 +138,8 @@ def random_inputs(graph: Graph) -> Given:
         else:
             below = _ids_of(graph, index)
             tensor = torch.randint(0, below, value.shape, generator=seeded).to(dtype)
-        if value.name is None:
-            args.append(tensor)
-        else:
-            kwargs[value.name] = tensor
-    return tuple(args), kwargs
+        made.append(tensor)
+    return arguments([graph.values[index].name for index in graph.inputs], made)
 
 
 def _ids_of(graph: Graph, index: int) -> int:

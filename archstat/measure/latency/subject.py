@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError, LatencyError, Option
+from archstat.frontends.trees import replaced
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.rounds import Samples
 from archstat.measure.latency.sampling import MILLISECOND, Clock, blocks_of
 
-Given = tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]
+Given = tuple[tuple[Any, ...], dict[str, Any]]
 Loss = Callable[[Any], torch.Tensor]
 
 _TORCH_DTYPES = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16, "amp": None}
@@ -36,11 +37,8 @@ def moved(module: nn.Module, conditions: Conditions) -> nn.Module:
 
 def tensors_moved(given: Given, conditions: Conditions) -> Given:
     """Inputs on the device; floating-point ones in the dtype, images in the layout."""
-    args, kwargs = given
-    return (
-        tuple(_tensor(value, conditions) for value in args),
-        {name: _tensor(value, conditions) for name, value in kwargs.items()},
-    )
+    moved_there: Given = replaced(given, lambda tensor: _tensor(tensor, conditions))
+    return moved_there
 
 
 def _tensor(value: torch.Tensor, conditions: Conditions) -> torch.Tensor:

@@ -41,10 +41,12 @@ class Graphs:
         self._keys: dict[str, bytes | None] = {}
         self.answered = 0
 
-    def __call__(self, text: str, input: Any = None, batch: int | None = None) -> Graph:
+    def __call__(
+        self, text: str, input: Any = None, batch: int | None = None, guesses: bool = True
+    ) -> Graph:
         """The Graph of a spec; see `pipeline.graph_of_spec`, which raises the same."""
         found = self.find(text, input, batch)
-        return found if found is not None else self.capture(text, input, batch)
+        return found if found is not None else self.capture(text, input, batch, guesses)
 
     def find(self, text: str, input: Any = None, batch: int | None = None) -> Graph | None:
         """The Graph of a spec if an earlier run kept it."""
@@ -63,7 +65,9 @@ class Graphs:
         self.answered += 1
         return graph
 
-    def capture(self, text: str, input: Any = None, batch: int | None = None) -> Graph:
+    def capture(
+        self, text: str, input: Any = None, batch: int | None = None, guesses: bool = True
+    ) -> Graph:
         """The Graph of a spec, captured now and kept for later runs where that is safe."""
         from archstat.models.pipeline import graph_of_spec
 
@@ -72,7 +76,7 @@ class Graphs:
         self._is_tainted |= key is None
         # The first capture imports torch, where collections would take a tenth of the time.
         with collection_paused():
-            graph = graph_of_spec(text, input, batch)
+            graph = graph_of_spec(text, input, batch, guesses=guesses)
         if self._store is not None and key is not None and not self._is_tainted:
             _keep(self._store, key, graph)
         return graph

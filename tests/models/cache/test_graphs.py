@@ -91,9 +91,9 @@ def test_capture_while_archstats_sources_change_is_not_kept(store, monkeypatch):
 
 
 def test_variables_that_a_capture_sets_itself_do_not_change_later_keys(store, monkeypatch):
-    def capture_that_sets(*asked: object) -> object:
+    def capture_that_sets(*asked: object, **options: object) -> object:
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "somewhere")
-        return graph_of_spec(*asked)  # type: ignore[arg-type]
+        return graph_of_spec(*asked, **options)  # type: ignore[arg-type]
 
     # torch itself may have set it in this process
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
