@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.errors import AT_COMMAND_LINE, InputError
-from archstat.models.specs import Call
+from archstat.frontends.inputs import Call
 from archstat.units import (
     DTYPES,
     InputSpec,

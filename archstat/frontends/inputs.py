@@ -5,19 +5,41 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from archstat.errors import InputError
+from archstat.errors import AT_COMMAND_LINE, InputError, Option
 from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.module import capture_on
 from archstat.hints import did_you_mean
 from archstat.units import InputSpec, Step, is_path, parse_input
 
 Inputs = tuple[InputSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Inputs, and a batch above 1, as somebody gives them who runs a model.
+
+    As a text they are options of a command or arguments of a function, according to who reads.
+    """
+
+    inputs: tuple[InputSpec, ...]
+    batch: int = 1
+
+    def __str__(self) -> str:
+        batch = [Option("batch", self.batch)] if self.batch > 1 else []
+        if AT_COMMAND_LINE.get():
+            return " ".join(map(str, (*(Option("input", spec) for spec in self.inputs), *batch)))
+        values = [spec.shape if spec.batched and spec.dtype is None
+                  else str(replace(spec, name=None)) for spec in self.inputs]  # fmt: skip
+        named = {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
+        several = named if None not in named else values
+        shown = values[0] if len(values) == 1 and None in named else several
+        return ", ".join(map(str, (Option("input", shown), *batch)))
 
 
 def tensors_for(

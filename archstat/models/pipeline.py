@@ -16,7 +16,7 @@ from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.models.sources import Source, find
-from archstat.models.specs import Call, Resolution, parse_batch, parse_spec
+from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
 from archstat.units import InputSpec, format_bytes, format_shape
 
@@ -218,7 +218,7 @@ def _given(input: Any) -> tuple[InputSpec, ...]:
 def _captured(
     module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
 ) -> Graph:
-    from archstat.frontends.inputs import one_each, tensors_for, working_inputs
+    from archstat.frontends.inputs import Call, one_each, tensors_for, working_inputs
     from archstat.frontends.module import capture_call, unwrapped
 
     root = unwrapped(module)
@@ -278,7 +278,7 @@ def _guessed(
     Raises:
         InputError: none does, or somebody wants an input that is given.
     """
-    from archstat.frontends.inputs import one_each, working_inputs
+    from archstat.frontends.inputs import Call, one_each, working_inputs
 
     working = working_inputs(module, batch)
     if working is None:
@@ -301,6 +301,8 @@ def _meant(
 
     `option` is what builds the network for another size of images.
     """
+    from archstat.frontends.inputs import Call
+
     first = working[0]
     has_batch = given.shape[1:] == first.shape
     call: object = Call(working, given.shape[0] if has_batch else 1)

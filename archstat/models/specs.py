@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from archstat import zoo
-from archstat.errors import AT_COMMAND_LINE, InputError, LookupFailedError, Option, SpecError
+from archstat.errors import InputError, LookupFailedError, Option, SpecError
 from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
@@ -38,28 +38,6 @@ class Spec:
     input: InputSpec | None = None
     resolution: tuple[int, ...] = ()
     batch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Inputs, and a batch above 1, as somebody gives them who runs a model.
-
-    As a text they are options of a command or arguments of a function, according to who reads.
-    """
-
-    inputs: tuple[InputSpec, ...]
-    batch: int = 1
-
-    def __str__(self) -> str:
-        batch = [Option("batch", self.batch)] if self.batch > 1 else []
-        if AT_COMMAND_LINE.get():
-            return " ".join(map(str, (*(Option("input", spec) for spec in self.inputs), *batch)))
-        values = [spec.shape if spec.batched and spec.dtype is None
-                  else str(replace(spec, name=None)) for spec in self.inputs]  # fmt: skip
-        named = {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
-        several = named if None not in named else values
-        shown = values[0] if len(values) == 1 and None in named else several
-        return ", ".join(map(str, (Option("input", shown), *batch)))
 
 
 @dataclass(frozen=True, slots=True)

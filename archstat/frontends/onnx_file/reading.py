@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from archstat.errors import InputError, LookupFailedError, MissingExtraError
 from archstat.graph import Role
 from archstat.hints import shortened
-from archstat.units import Call, InputSpec, format_bytes, format_shape
+from archstat.units import InputSpec, format_bytes, format_shape
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
@@ -182,6 +182,8 @@ def own_inputs(path: Path, given: tuple[Given, ...]) -> tuple[InputSpec, ...]:
     if open_sizes:
         one = open_sizes[0]
         sizes = "x".join("?" if size is None else str(size) for size in one.sizes)
+        from archstat.frontends.inputs import Call
+
         usual = Call((InputSpec((3, 224, 224), None, one.name),))
         raise InputError(
             f"{path}: sizes of its input {one.name} ({sizes}) may change; give its shape, such as "
