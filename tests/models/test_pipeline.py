@@ -349,7 +349,7 @@ def test_batch_may_be_a_number_as_text():
 @pytest.mark.parametrize("shape", [None, "3x8x8"], ids=["no input", "input"])
 @pytest.mark.parametrize("model", [5, None, nn.Linear], ids=["number", "none", "class"])
 def test_what_is_no_model_is_refused(model, shape):
-    with pytest.raises(ArchstatError, match=r"not a torch\.nn\.Module"):
+    with pytest.raises(ArchstatError, match="not a model"):
         analyze(model, shape)
 
 
