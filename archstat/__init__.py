@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from archstat.tables.functions_of_specs import memory as memory
     from archstat.tables.functions_of_specs import reconcile as reconcile
     from archstat.tables.list import list_networks
+    from archstat.tables.report import report as report
 
     list = list_networks
 
@@ -66,6 +67,7 @@ _HOMES = {
     "memory": "tables.functions_of_specs",
     "receptive_field": "tables.functions",
     "reconcile": "tables.functions_of_specs",
+    "report": "tables.report",
     "roofline": "tables.functions",
     "summary": "tables.functions",
 }
@@ -93,6 +95,7 @@ __all__ = [
     "memory",
     "receptive_field",
     "reconcile",
+    "report",
     "roofline",
     "summary",
     "zoo",

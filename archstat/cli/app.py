@@ -84,6 +84,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("roofline", "The least time on a device, and what bounds it", (
             "roofline resnet50 --device a100-40gb", "roofline vgg16 --device local --top 5",
             "roofline --list-devices")),
+        Entry("report", "One HTML page: pictures, tables and their data", (
+            "report resnet50", "report vgg16 resnet50 -o page.html --device a100-40gb",
+            "report resnet18 mobilenet_v2 --join accuracy.csv")),
     ),
     "Check and compare": (
         Entry("compare", "Several models, a row each, with ratios", (

@@ -1,0 +1,114 @@
+"""``archstat report MODEL...``: one page that shows a model, or several side by side."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archstat.cli import options
+from archstat.cli.attempts import Attempts
+from archstat.cli.cache import graphs_for
+from archstat.cli.compare import Join, JoinOn
+from archstat.cli.completion import complete_device
+from archstat.cli.help import OUTPUT
+from archstat.cli.join import joined, read_joined
+from archstat.cli.options import Rule, check_options
+from archstat.cli.output import Destination
+from archstat.errors import OutputError
+
+if TYPE_CHECKING:
+    from archstat.tables.report_data import Portrait
+
+_USUAL = "archstat-report.html"
+_SUFFIXES = (".html", ".htm")
+_RULES = (Rule("--join-on", needs="--join"), Rule("--dtype", needs="--device"))
+
+File = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FILE.html", help="Write the page to this file; - is "
+                 "standard output.", rich_help_panel=OUTPUT),
+]  # fmt: skip
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Also the roofline of this device (`archstat "
+                 "roofline --list-devices`), FILE.toml, local or local-cuda.",
+                 autocompletion=complete_device),
+]  # fmt: skip
+Dtype = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Of the roofline: fp64, fp32, tf32, fp16, bf16, fp8, int8."),
+]
+
+
+def report(
+    context: typer.Context,
+    models: options.Models,
+    file: File = _USUAL,
+    device: DeviceName = None,
+    dtype: Dtype = "fp32",
+    join: Join = None,
+    join_on: JoinOn = None,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    resolution: options.Resolution = None,
+    no_cache: options.NoCache = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write one HTML page of a model, or of several side by side: pictures, tables and data.
+
+    The file loads nothing and needs no network: architecture, treemaps, receptive field, live
+    memory, guidelines and, with --device, the roofline. The data behind each chart can be saved.
+    """
+    check_options(context, *_RULES)
+    destination = _destination(file)
+    from archstat.tables.compare import COMPARISON_COLUMNS, table_of
+    from archstat.tables.report import page
+    from archstat.tables.report_data import portrait
+    from archstat.tables.roofs import Roof
+
+    extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS], join_on)
+    missing = extra.missing(models)
+    roof = None if device is None else Roof(device, dtype)
+    graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
+    attempts = Attempts(models)
+
+    def seen(model: str) -> Portrait:
+        graph = graphs(model, shapes, batch)
+        return portrait(model, graph, roof.over(graph, model) if roof else None)
+
+    made = attempts(seen)
+    rows = joined(table_of([one.report for one in made], 0), extra)
+    destination.write_text(page(made, _typed(context), rows))
+    for said in [missing, f"wrote {destination.path}" if destination.path else ""]:
+        if said:
+            print(f"archstat: {said}", file=sys.stderr)
+    attempts.refuse()
+
+
+def _destination(file: str) -> Destination:
+    """Where the page goes, checked before the work.
+
+    Raises:
+        OutputError: another suffix, or a file that cannot be written.
+    """
+    if file != "-" and Path(file).suffix.lower() not in _SUFFIXES:
+        raise OutputError(f"{file}: a report is a page; name a file that ends in .html.")
+    return Destination("console", file)
+
+
+def _typed(context: typer.Context) -> str:
+    """The command as it could be typed again."""
+    words = ["archstat", "report", *context.params["models"]]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in ("models", "debug") or source is None or source.name == "DEFAULT":
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, list) else [value]:
+            words += [parameter.opts[0], *([] if one is True else [str(one)])]
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""A page in one HTML file: drawings made here, tables, and the data behind them."""

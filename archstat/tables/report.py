@@ -1,0 +1,246 @@
+"""`report`: one page that shows a model, or several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from archstat.analyses import CONVENTION
+from archstat.errors import OutputError
+from archstat.files import write_whole
+from archstat.models.pipeline import graph_of
+from archstat.reporters.page.document import (
+    Section,
+    document,
+    facts,
+    switch,
+    table_element,
+    tiles,
+)
+from archstat.reporters.page.strip import strip
+from archstat.reporters.page.svg import tag, text
+from archstat.reporters.page.treemap import treemap
+from archstat.result import Table
+from archstat.tables.compare import Models, named, table_of
+from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
+from archstat.tables.report_charts import (
+    USUAL,
+    fields_section,
+    memory_section,
+    name_of,
+    pareto,
+    roofline_section,
+)
+from archstat.tables.report_data import Portrait, numbered, portrait
+from archstat.version import __version__
+
+_TILES = ("params", "macs", "flops", "activations", "memory_access_bytes", "peak_memory_bytes",
+          "depth", "receptive_field")  # fmt: skip
+_COMPARED = ("model", "input", "params", "params_ratio", "macs", "macs_ratio", "flops",
+             "activations", "memory_access_bytes", "peak_memory_bytes", "depth",
+             "receptive_field")  # fmt: skip
+_TREE = ("tree", "output", "kernel", "params", "macs", "memory_access_bytes", "activations")
+_KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear": "linear",
+          "attention": "attention, matmul", "pool": "pooling", "recurrent": "recurrent, embedding",
+          "other": "other"}  # fmt: skip
+_SMALL = (540.0, 300.0)
+
+
+def page(portraits: Sequence[Portrait], command: str, comparison: Table | None = None) -> str:
+    """The page as text.
+
+    Args:
+        portraits: the models, at least one.
+        command: what makes the page again, as it is typed.
+        comparison: of several models, their rows; by default those of `compare`.
+    """
+    several = len(portraits) > 1
+    rows = comparison or table_of([one.report for one in portraits], 0)
+    tables: dict[str, Table] = {"comparison" if several else "totals": rows}
+    for place, one in enumerate(portraits):
+        tables.update(numbered(list(_tables(one)), place, len(portraits)))
+    verdicts = _verdicts(portraits)
+    tables["guidelines"] = verdicts
+    shapes = [_strips(portraits), _treemaps(portraits)]
+    charts = [fields_section(portraits), memory_section(portraits), roofline_section(portraits)]
+    verdict = _guidelines(verdicts, half=charts[-1] is not None and not several)
+    made = (
+        [_compared(rows), pareto(rows), *charts, *shapes, verdict]
+        if several
+        else [*shapes, *charts, verdict, _modules(portraits[0])]
+    )
+    made.append(_findings(portraits))
+    title = " against ".join(one.report.model for one in portraits)
+    title = title if len(portraits) < 4 else f"{len(portraits)} models"
+    return document(title, _head(portraits, command), [s for s in made if s is not None], tables)
+
+
+def report(
+    models: Models,
+    output: str | Path | None = None,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    device: str | None = None,
+    dtype: str = "fp32",
+) -> str:
+    """One HTML page of a model, or of several side by side, that loads nothing from elsewhere.
+
+    Args:
+        models, input, batch: as `compare` takes them.
+        output: also write the page to this file.
+        device, dtype: also the roofline, as `roofline` takes them.
+
+    Returns:
+        The page.
+
+    Raises:
+        DeviceError, OutputError: no such device, or a file that cannot be written.
+    """
+    roof = None if device is None else Roof(device, dtype)
+    together = named(models)
+    made = []
+    for name, model in together:
+        graph = graph_of(model, input, batch)
+        made.append(portrait(name, graph, roof.over(graph, name) if roof else None))
+    made_of = repr([name for name, _ in together])
+    text = page(made, f"archstat.report({made_of})")
+    if output is not None:
+        try:
+            write_whole(Path(output), text)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
+    return text
+
+
+def _tables(one: Portrait) -> Iterator[tuple[str, Table]]:
+    yield "modules", one.modules
+    yield "strip", one.strip.table
+    yield "memory", one.live
+    if one.fields is not None:
+        yield "field", one.layers
+    if one.floors is not None:
+        yield "roofline", one.floors
+
+
+def _head(portraits: Sequence[Portrait], command: str) -> str:
+    first = portraits[0].report
+    shown = tiles([_tile(portraits[0], key) for key in _TILES]) if len(portraits) == 1 else ""
+    inputs = "; ".join(dict.fromkeys(one.report.input for one in portraits))
+    conventions = [f"{key}: {told}" for key, told in CONVENTION.items()]
+    conventions += [f"{key}: {first.conventions[key]}" for key in ("memory_access",
+                    "peak_memory_bytes") if key in first.conventions]  # fmt: skip
+    versions = f"archstat {__version__}" + (
+        f", torch {first.graph.torch_version}" if first.graph.torch_version else "")  # fmt: skip
+    told = facts([("input", inputs), ("made by", versions)])
+    again = tag("p", "Made again by ", tag("code", text(command)))
+    counted = tag("details", tag("summary", "What is counted how"),
+                  tag("ul", *(tag("li", text(one)) for one in conventions)))  # fmt: skip
+    return shown + told + again + counted
+
+
+def _tile(one: Portrait, key: str) -> tuple[str, str, str]:
+    column = next(column for column in one.report.columns if column.key == key)
+    figure = column.format(one.report.totals[key], key in one.report.lower_bounds)
+    name = key.removesuffix("_bytes").replace("_", " ")
+    return name, figure, column.meaning
+
+
+def _compared(rows: Table) -> Section:
+    known = rows.keys()
+    usual = [key for key in _COMPARED if key in known and any(
+        cell is not None for cell in rows.column(key))]  # fmt: skip
+    joined = [column.key for column in rows.columns if column.key not in USUAL]
+    if len(set(rows.column("input"))) == 1:
+        usual.remove("input")
+    keys = [usual[0], *joined, *usual[1:]]
+    about = "A row a model; ratios are to the first. Bars fill a column's largest figure."
+    return Section("Comparison", about, table_element("comparison", rows, keys), "comparison")
+
+
+def _strips(portraits: Sequence[Portrait]) -> Section | None:
+    drawn, kinds = "", set()
+    for place, one in enumerate(portraits):
+        if not one.strip.blocks:
+            continue
+        kinds |= {block.kind for block in one.strip.blocks}
+        drawn += _named(one, portraits)
+        title = f"{one.report.model}: its blocks from input to output"
+        name = name_of("strip", place, portraits)
+        shown = strip(title, one.strip.blocks, one.strip.jumps, name)
+        drawn += tag("div", shown, class_="chart")
+    about = ("Input left, output right: height is resolution, width channels, xN equal blocks in "
+             "a row; an arc above a block is a shortcut around its layers, a dashed one leads to "
+             "a later block.")  # fmt: skip
+    table = "strip" if len(portraits) == 1 else ""
+    body = _kinds_legend(kinds) + drawn
+    return Section("Architecture", about, body, table) if drawn else None
+
+
+def _kinds_legend(kinds: set[str]) -> str:
+    groups = {"matmul": "attention", "embedding": "recurrent"}
+    held = {groups.get(kind, kind if kind in _KINDS else "other") for kind in kinds}
+    items = (tag("span", tag("i", class_=kind), text(told))
+             for kind, told in _KINDS.items() if kind in held)  # fmt: skip
+    return tag("p", *items, class_="legend")
+
+
+def _named(one: Portrait, portraits: Sequence[Portrait]) -> str:
+    return tag("h3", text(one.report.model)) if len(portraits) > 1 else ""
+
+
+def _treemaps(portraits: Sequence[Portrait]) -> Section | None:
+    measures = {column.key: column for one in portraits for column in one.measures}
+    if not measures:
+        return None
+    several, choices = len(portraits) > 1, {}
+    for key, column in measures.items():
+        drawn = ""
+        for place, one in enumerate(portraits):
+            figure = column.format(one.tree.total[key], key in one.report.lower_bounds)
+            title = f"{one.report.model}: {key} by module, {figure} in all"
+            name = name_of("modules", place, portraits)
+            shape = {"shape": _SMALL} if several else {}
+            shown = treemap(title, one.areas, key, name, **shape)
+            caption = tag("h3", text(f"{one.report.model}: {figure}")) if several else ""
+            drawn += tag("div", caption, shown) if several else shown
+        said = key.removesuffix("_bytes").replace("_", " ")
+        choices[said] = tag("div", drawn, class_="grid2 small") if several else drawn
+    about = ("An area is a module's share of the model, inside that of the module it belongs to; "
+             "equal neighbours are one area.")  # fmt: skip
+    table = "" if several else "modules"
+    return Section("Where it goes", about, switch("measure", choices), table)
+
+
+def _verdicts(portraits: Sequence[Portrait]) -> Table:
+    found = [one.judged for one in portraits]
+    if len(found) > 1:
+        return side_by_side(found, "inference")
+    return for_screen(guideline_table(found, "inference", 1), several=False)
+
+
+def _guidelines(verdicts: Table, *, half: bool) -> Section:
+    known = verdicts.keys()
+    wanted = ("guideline", "module", "figure", "limit", "verdict", *(() if half else ("found",)))
+    keys = [key for key in wanted if key in known] if "verdict" in known else list(known)
+    return Section("Guidelines of ShuffleNet V2", "Design against memory access, and the worst "
+                   "module of each.", table_element("guidelines", verdicts, keys),
+                   "guidelines", half=half)  # fmt: skip
+
+
+def _modules(one: Portrait) -> Section:
+    keys = [key for key in _TREE if any(cell not in (None, "") for cell in one.modules.column(key))]
+    levels = [node.level for node in one.rows]
+    body = table_element("modules", one.modules, keys, levels=levels)
+    return Section("Modules", "Each with all below it; xN are equal neighbours, and their sums.",
+                   body, "modules")  # fmt: skip
+
+
+def _findings(portraits: Sequence[Portrait]) -> Section | None:
+    several = len(portraits) > 1
+    said = dict.fromkeys(
+        f"{one.report.model}: {note}" if several and one.report.model not in str(note)
+        else str(note) for one in portraits for note in one.notes)  # fmt: skip
+    items = [tag("li", text(note)) for note in said]
+    return Section("Findings", "", tag("ul", *items)) if items else None

@@ -1,0 +1,214 @@
+"""What a report shows of one model: its figures, and the tables behind the drawings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from archstat.analyses import COLUMNS
+from archstat.analyses.field import Fields, receptive_field
+from archstat.analyses.field.steps import row_label
+from archstat.analyses.guidelines import Limits
+from archstat.analyses.memory import live_bytes
+from archstat.analyses.roofline import Roofline
+from archstat.errors import SpatialAxesError
+from archstat.graph import Graph
+from archstat.models.pipeline import report as report_of
+from archstat.reporters.page.treemap import Area
+from archstat.result import FUNCTIONAL, Cell, Column, Note, Report, Table, notes_of
+from archstat.tables import of_graphs
+from archstat.tables.guidelines import Judged, judged
+from archstat.tables.module_tree import Node, folded, module_tree, walk
+from archstat.tables.report_strip import Strip, strip_of
+from archstat.tables.roofline import layer_table
+from archstat.tables.summary import remarks
+
+MEASURES = ("macs", "params", "memory_access_bytes", "activations")
+_BY_KEY = {column.key: column for column in COLUMNS}
+_MODULE = (
+    Column("module", "text", "path of the module, of equal neighbours the first"),
+    Column("tree", "text", "the module under its parent, and how many equal ones"),
+    Column("calls", "number", "how often it is called"),
+    Column("input", "text", "shape of its first input, batch first"),
+    Column("output", "text", "shape of its last output, batch first"),
+    Column("kernel", "text", "window of its own operation, with its stride"),
+    *(_BY_KEY[key] for key in MEASURES),
+)
+_LAYER = (
+    Column("layer", "text", "path of the module, or the operation"),
+    Column("type", "text", "class of the module"),
+    Column("kernel", "pixels", "its own window"),
+    Column("stride", "pixels", "its own stride"),
+    Column("receptive_field", "pixels", "input pixels seen, the most over positions"),
+    Column("effective_stride", "pixels", "input pixels from one position to the next"),
+)
+_LIVE = (
+    Column("operation", "text", "name of the operation"),
+    Column("module", "text", "path of the module that runs it"),
+    Column("live_bytes", "bytes", "alive while it runs: weights, buffers, activations"),
+)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One model, with what its page needs; each part is made when it is asked for."""
+
+    report: Report
+    roofline: Roofline | None = None
+
+    @cached_property
+    def fields(self) -> Fields | None:
+        """The receptive fields; None without spatial axes."""
+        try:
+            return receptive_field(self.report.graph)
+        except SpatialAxesError:
+            return None
+
+    @cached_property
+    def tree(self) -> Node:
+        """The modules, not folded."""
+        return module_tree(self.report, (*MEASURES, "unknown_ops"))
+
+    @cached_property
+    def rows(self) -> list[Node]:
+        """The modules as the page has them, equal neighbours folded, top down."""
+        return [node for node, _ in walk(folded(self.tree), None)]
+
+    @cached_property
+    def modules(self) -> Table:
+        """A row for each of `rows`."""
+        bounds = {(n, key) for n, node in enumerate(self.rows) if node.total["unknown_ops"]
+                  for key in self.report.lower_bounds}  # fmt: skip
+        cells = [self._module_row(node) for node in self.rows]
+        return of_graphs([self.report.graph], _MODULE, cells, bounds=frozenset(bounds))
+
+    def _module_row(self, node: Node) -> tuple[Cell, ...]:
+        told = re.sub(r"_scaled_dot_product_\w+", "attention", node.label if node.path else
+                      node.type or self.report.model)  # fmt: skip
+        figures = (node.total[key] for key in MEASURES)
+        return (node.path, told, node.calls, node.input, node.output, node.kernel, *figures)
+
+    @cached_property
+    def measures(self) -> list[Column]:
+        """The figures that a treemap can go by: those of which the model has some."""
+        return [_BY_KEY[key] for key in MEASURES if self.tree.total[key]]
+
+    @cached_property
+    def areas(self) -> Area:
+        """The tree for a treemap; its rows are those of `modules`."""
+        numbers = {id(node): n for n, node in enumerate(self.rows)}
+        kinds = _kinds(self.report)
+
+        def area(node: Node) -> Area:
+            own = node.path.removesuffix(f".{FUNCTIONAL}") if node.is_functional else node.path
+            parts = tuple(area(child) for child in node.children)
+            name = str(self.modules.rows[numbers[id(node)]][1])
+            # What a module with parts has itself, a parameter say, needs a place of its own.
+            if parts and any(node.own.values()):
+                figures = {k: float(node.own.get(k, 0)) for k in MEASURES}
+                parts = (*parts, Area(numbers[id(node)], "own", "other", figures))
+            figures = {key: float(node.total[key]) for key in MEASURES}
+            return Area(numbers[id(node)], name, kinds.get(own, "other"), figures, parts)
+
+        return area(self.rows[0])
+
+    @cached_property
+    def strip(self) -> Strip:
+        """The network as a row of blocks."""
+        return strip_of(self.report, self.tree, self.fields)
+
+    @cached_property
+    def layers(self) -> Table:
+        """A row for each layer with a geometry: what it sees."""
+        found = () if self.fields is None else self.fields.layers
+        cells = [(row_label(row), row.module_type, row.kernel, row.stride,
+                  row.receptive_field if row.known else None,
+                  row.effective_stride if row.known else None) for row in found]  # fmt: skip
+        return of_graphs([self.report.graph], _LAYER, cells)
+
+    @cached_property
+    def reach(self) -> tuple[float | None, ...]:
+        """The largest field so far in pixels, an entry a layer; None for what sees everything."""
+        most, found = 0.0, []
+        for sizes in self.layers.column("receptive_field"):
+            local = [n for n in sizes if n is not None] if isinstance(sizes, tuple) else []
+            is_local = isinstance(sizes, tuple) and 0 < len(local) == len(sizes)
+            most = float(max(most, *local)) if is_local else most
+            found.append(most if is_local else None)
+        return tuple(found)
+
+    @cached_property
+    def resident(self) -> int:
+        """Bytes of weights, buffers and constants, which are there throughout."""
+        graph = self.report.graph
+        own = {v.storage for v in graph.values if v.role in ("parameter", "buffer", "constant")}
+        return sum(graph.storages[storage].nbytes for storage in own)
+
+    @cached_property
+    def live(self) -> Table:
+        """The bytes alive before the first operation, and during each."""
+        graph = self.report.graph
+        named = [("before the first", ""), *((op.name, op.module) for op in graph.ops)]
+        held = live_bytes(graph)
+        cells = [(*name, alive) for name, alive in zip(named, held, strict=True)]
+        return of_graphs([graph], _LIVE, cells)
+
+    @cached_property
+    def floors(self) -> Table | None:
+        """A row a layer on the device, the model's last; None without a device."""
+        return None if self.roofline is None else layer_table(self.roofline)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """The model held against the guidelines."""
+        return judged(self.report.model, self.report.graph, Limits(), "inference")
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must be told: unknown operations, what is frozen, unused, shared."""
+        return (*self.report.findings, *notes_of(remarks(self.report.graph)))
+
+
+def portrait(model: str, graph: Graph, held: Roofline | None = None) -> Portrait:
+    """A model at its input, and held against a device.
+
+    Raises:
+        CaptureError: the Graph has no forward pass.
+    """
+    graph.need_forward()
+    return Portrait(report_of(graph, model), held)
+
+
+def _kinds(report: Report) -> Mapping[str, str]:
+    """The kind of each module's own operations: that of the one with the most macs."""
+    best: dict[str, tuple[float, str]] = {}
+    numbers: Mapping[str, Sequence[float]] = {
+        key: per_op for one in report.analyses for key, per_op in one.per_op.items()
+    }
+    flops = numbers["flops"]
+    for index, op in enumerate(report.graph.ops):
+        if flops[index] > best.get(op.module, (-1.0, ""))[0]:
+            best[op.module] = (flops[index], _kind(op.kind))
+    return {path: kind for path, (_, kind) in best.items()}
+
+
+def _kind(kind: str) -> str:
+    return "pool" if kind == "reduce" else kind
+
+
+def peak_of(table: Table) -> tuple[int, str]:
+    """The place of the most bytes, and the module or operation there."""
+    alive = [int(str(cell)) for cell in table.column("live_bytes")]
+    place = alive.index(max(alive))
+    operation, module, _ = table.rows[place]
+    return place, str(module or operation)
+
+
+def numbered(tables: Sequence[tuple[str, Table]], place: int, count: int) -> Iterator[
+    tuple[str, Table]
+]:  # fmt: skip
+    """The tables of one model by names; of several models each has its number in the name."""
+    for name, table in tables:
+        yield (name if count == 1 else f"{name}-{place + 1}"), table

@@ -1,0 +1,236 @@
+"""The architecture strip of a report: a network as a row of blocks, equal neighbours folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from archstat.analyses.field import Fields
+from archstat.analyses.field.steps import positions_of
+from archstat.analyses.layer_shapes import blocks
+from archstat.graph import Graph, Op
+from archstat.reporters.page.strip import Block
+from archstat.result import Cell, Column, Number, Report, Table
+from archstat.tables import of_graphs
+from archstat.tables.module_tree import Node, walk
+
+# What begins a block; the rest (norms, activations, views) belongs to the one before it.
+_BEGINS = frozenset({"conv", "linear", "matmul", "attention", "pool", "recurrent", "embedding",
+                     "concat", "resize", "reduce"})  # fmt: skip
+_MOST_BLOCKS = 44
+_MOST_TARGETS = 4  # what more blocks read is no shortcut, but a table for all
+_MOST_BRANCHES = 6
+_FIGURES = ("macs", "flops", "memory_access_bytes")
+_COLUMNS = (
+    Column("block", "text", "path of the module, of several the first"),
+    Column("type", "text", "class of the module, or the operation"),
+    Column("count", "number", "how many equal ones"),
+    Column("kind", "text", "kind of the operation with the most macs"),
+    Column("output", "text", "shape of its output, batch first"),
+    Column("params", "count", "parameters, of all together"),
+    Column("macs", "count", "multiply-accumulates, of all together"),
+    Column("flops", "count", "2 x macs and all other operations"),
+    Column("memory_access_bytes", "bytes", "bytes read and written"),
+)
+
+
+@dataclass
+class _Unit:
+    """Ops that stand in one block of the strip; `path` is the module's, `end` its last value.
+
+    A `whole` module has ops of its own, and those `behind` it that begin no block.
+    """
+
+    path: str
+    type: str
+    whole: bool
+    ops: list[int] = field(default_factory=list)
+    behind: list[int] = field(default_factory=list)
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The blocks, the connections over others, and a row a block."""
+
+    blocks: tuple[Block, ...]
+    jumps: tuple[tuple[int, int], ...]
+    table: Table
+
+
+def strip_of(report: Report, root: Node, fields: Fields | None) -> Strip:
+    """The strip of a Report; `root` is its tree of modules with params, not folded."""
+    graph = report.graph
+    units = list(_units(graph))
+    numbers = {key: per_op for one in report.analyses for key, per_op in one.per_op.items()}
+    nodes = {node.path: node for node, _ in walk(root, None)}
+    map_of = _maps(graph, fields)
+    drawn = [_block(unit, graph, numbers["macs"], map_of) for unit in units]
+    inside = [_figures(unit, unit.ops, graph, numbers, nodes) for unit in units]
+    behind = [_figures(None, unit.behind, graph, numbers, nodes) for unit in units]
+    figures = [{key: one[key] + other[key] for key in one}
+               for one, other in zip(inside, behind, strict=True)]  # fmt: skip
+    groups = _grouped(drawn, inside)
+    place = {op: n for n, group in enumerate(groups) for i in group
+             for op in (*units[i].ops, *units[i].behind)}  # fmt: skip
+    shown = tuple(_together([drawn[i] for i in group]) for group in groups)
+    rows = [_row(block, [units[i] for i in group], [figures[i] for i in group], graph)
+            for block, group in zip(shown, groups, strict=True)]  # fmt: skip
+    return Strip(shown, tuple(_jumps(graph, place)), of_graphs([graph], _COLUMNS, rows))
+
+
+def _units(graph: Graph) -> Iterator[_Unit]:
+    inside = {op: block.call for block in blocks(graph) if block.call.parent is not None
+              for op in range(block.call.first, block.call.last)}  # fmt: skip
+    parents = {module.path.rpartition(".")[0] for module in graph.modules}
+    current: _Unit | None = None
+    within = None
+    for index, op in enumerate(graph.ops):
+        call = inside.get(index)
+        if call is not None:
+            begins = call is not within
+        else:
+            same = current is not None and not current.whole and op.module == current.path
+            leaf = op.module != "" and op.module not in parents
+            begins = (_begins(op, graph) and not (same and leaf)) or current is None
+        if begins:
+            if current is not None:
+                yield current
+            name, kind = (op.module, op.module_type) if op.module not in parents else ("", op.name)
+            current = (_Unit(name or op.module, kind, whole=False) if call is None else
+                       _Unit(call.module, call.module_type, whole=True))  # fmt: skip
+            if call is not None:
+                current.end = call.outputs[0] if call.outputs else None
+        within = call
+        assert current is not None
+        (current.behind if current.whole and call is None else current.ops).append(index)
+        if not current.whole and (current.end is None or _changes(op, graph)):
+            current.end = op.outputs[0] if op.outputs else None
+    if current is not None:
+        yield current
+
+
+def _begins(op: Op, graph: Graph) -> bool:
+    return op.kind in _BEGINS or _joins(op, graph)
+
+
+def _changes(op: Op, graph: Graph) -> bool:
+    """Whether an op makes a map, and is no view of one or of a weight."""
+    roles = {graph.values[value].role for value in op.inputs}
+    return op.kind not in ("reshape", "split") and bool(roles & {"activation", "input"})
+
+
+def _joins(op: Op, graph: Graph) -> bool:
+    """Whether two maps are added here."""
+    maps = {value for value in op.inputs if graph.values[value].role == "activation"}
+    return op.kind == "add" and len(maps) > 1
+
+
+_Map = tuple[tuple[int, ...], int]
+
+
+def _maps(graph: Graph, fields: Fields | None) -> Callable[[int | None], _Map]:
+    """How to find the positions and the channels of a value."""
+
+    def found(value: int | None) -> _Map:
+        shape = () if value is None else graph.values[value].shape
+        row = fields.of_value(value) if fields is not None and value is not None else None
+        if row is not None and len(shape) > 1:
+            positions = positions_of(graph, row)
+            return positions, max(1, prod(shape[1:]) // max(1, prod(positions)))
+        if len(shape) == 3:
+            return shape[1:2], shape[2]
+        return shape[2:], shape[1] if len(shape) > 1 else 1
+
+    return found
+
+
+def _block(unit: _Unit, graph: Graph, macs: Sequence[Number],
+           map_of: Callable[[int | None], _Map]) -> Block:  # fmt: skip
+    ops = [graph.ops[i] for i in unit.ops]
+    kinds = [op.kind for op in ops]
+    main = graph.ops[max(unit.ops, key=lambda i: macs[i])]
+    kind = _shade("attention" if "attention" in kinds else main.kind, main, graph)
+    positions, channels = map_of(unit.end)
+    branches = kinds.count("conv") if "concat" in kinds and unit.whole else 1
+    shortcut = unit.whole and any(_joins(op, graph) for op in ops)
+    return Block(unit.path or unit.type, unit.type, kind, positions,
+                 channels, 1, shortcut, max(1, min(branches, _MOST_BRANCHES)))  # fmt: skip
+
+
+def _shade(kind: str, op: Op, graph: Graph) -> str:
+    """The kind by which a block is coloured."""
+    if kind == "conv" and _is_depthwise(op, graph):
+        return "depthwise"
+    return "pool" if kind == "reduce" else kind
+
+
+def _is_depthwise(op: Op, graph: Graph) -> bool:
+    weight = graph.values[op.inputs[1]].shape if len(op.inputs) > 1 else ()
+    groups = op.attributes.get("groups") or 1
+    return groups > 1 and len(weight) > 1 and weight[1] == 1
+
+
+def _figures(unit: _Unit | None, ops: Sequence[int], graph: Graph,
+             numbers: Mapping[str, Sequence[Number]], nodes: Mapping[str, Node]) -> (
+    dict[str, Number]
+):  # fmt: skip
+    found = {key: sum(numbers[key][i] for i in ops) for key in _FIGURES if key in numbers}
+    if unit is not None and unit.whole:
+        return {"params": nodes[unit.path].total.get("params", 0), **found}
+    paths = {graph.ops[i].module for i in ops}
+    own = sum(nodes[path].own.get("params", 0) for path in paths if path in nodes)
+    return {"params": own, **found}
+
+
+def _grouped(drawn: Sequence[Block], figures: Sequence[Mapping[str, Number]]) -> list[list[int]]:
+    """The numbers of equal neighbours; where there are many, alike ones go together, too."""
+    exact = [(block.type, block.positions, block.channels, block.shortcut, *figure.values())
+             for block, figure in zip(drawn, figures, strict=True)]  # fmt: skip
+    groups: list[list[int]] = []
+    for keys in (exact, [(b.type, b.positions) for b in drawn], [b.positions for b in drawn]):
+        groups = _runs(keys)
+        if len(groups) <= _MOST_BLOCKS:
+            break
+    return groups
+
+
+def _runs(keys: Sequence[object]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for number, key in enumerate(keys):
+        if groups and keys[groups[-1][-1]] == key:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
+
+
+def _together(members: Sequence[Block]) -> Block:
+    first, last = members[0], members[-1]
+    types = {member.type for member in members}
+    return Block(first.name, first.type if len(types) == 1 else f"{first.type} and others",
+                 first.kind, last.positions, last.channels, len(members),
+                 any(m.shortcut for m in members), max(m.branches for m in members))  # fmt: skip
+
+
+def _row(block: Block, units: Sequence[_Unit], figures: Sequence[Mapping[str, Number]],
+         graph: Graph) -> tuple[Cell, ...]:  # fmt: skip
+    end = units[-1].end
+    shape = "" if end is None else "x".join(map(str, graph.values[end].shape))
+    sums = [sum(f.get(column.key, 0) for f in figures) for column in _COLUMNS[5:]]
+    return (block.name, block.type, block.count, block.kind, shape, *sums)
+
+
+def _jumps(graph: Graph, place: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """The pairs of blocks of which the later reads what the earlier made, others between."""
+    targets: dict[int, dict[int, None]] = {}
+    for index, op in enumerate(graph.ops):
+        for value in op.inputs:
+            source = graph.producers[value]
+            start = None if source is None else place[source]
+            if start is not None and place[index] > start + 1:
+                targets.setdefault(start, {})[place[index]] = None
+    for start, ends in targets.items():
+        if len(ends) <= _MOST_TARGETS:
+            yield from ((start, end) for end in ends)
