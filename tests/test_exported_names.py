@@ -40,6 +40,7 @@ def test_public_names_are_these():
         "memory",
         "receptive_field",
         "reconcile",
+        "report",
         "roofline",
         "summary",
         "zoo",
@@ -90,6 +91,7 @@ CALLS = {
     "explain": lambda explain: "params" in explain(nn.Linear(6, 2), input="6").column("figure"),
     "guidelines": lambda guidelines: len(guidelines(nn.Conv2d(3, 4, 3), "3x8x8")) == 4,
     "memory": lambda memory: memory("lenet5_modern").column("param_bytes") == (4 * 61_706,),
+    "report": lambda report: report(nn.Linear(6, 2), "6").startswith("<!doctype html>"),
     "roofline": lambda roofline: len(roofline(nn.Linear(6, 2), "a100-40gb", "6")) == 2,
     "summary": lambda summary: summary(nn.Linear(6, 2), "6").column("macs") == (6 * 2,),
 }
@@ -125,7 +127,7 @@ def test_every_callable_name_has_a_docstring_of_its_own(name):
     "name",
     ["analyze", "compare", "capture", "summary", "receptive_field", "memory", "roofline", "bench",
      "diff", "check", "crosscheck", "audit", "list", "columns", "cache", "reconcile",
-     "experiment"],
+     "experiment", "report"],
 )  # fmt: skip
 def test_docstring_of_a_function_names_the_errors_it_raises(name):
     assert "Raises:" in inspect.getdoc(getattr(archstat, name))

@@ -72,7 +72,7 @@ def report(
 
     extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS], join_on)
     missing = extra.missing(models)
-    roof = None if device is None else Roof(device, dtype)
+    roof = None if device is None else Roof(device, dtype, "none")
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
     attempts = Attempts(models)
 

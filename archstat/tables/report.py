@@ -33,6 +33,7 @@ from archstat.tables.report_charts import (
     roofline_section,
 )
 from archstat.tables.report_data import Portrait, numbered, portrait
+from archstat.tables.roofs import Roof
 from archstat.version import __version__
 
 _TILES = ("params", "macs", "flops", "activations", "memory_access_bytes", "peak_memory_bytes",
@@ -78,10 +79,10 @@ def page(portraits: Sequence[Portrait], command: str, comparison: Table | None =
 
 def report(
     models: Models,
-    output: str | Path | None = None,
     input: Any = None,
     batch: int | None = None,
     *,
+    output: str | Path | None = None,
     device: str | None = None,
     dtype: str = "fp32",
 ) -> str:
@@ -98,7 +99,7 @@ def report(
     Raises:
         DeviceError, OutputError: no such device, or a file that cannot be written.
     """
-    roof = None if device is None else Roof(device, dtype)
+    roof = None if device is None else Roof(device, dtype, "none")
     together = named(models)
     made = []
     for name, model in together:

@@ -9,7 +9,7 @@ from math import prod
 from archstat.analyses.field import Fields
 from archstat.analyses.field.steps import positions_of
 from archstat.analyses.layer_shapes import blocks
-from archstat.graph import Graph, Op
+from archstat.graph import Graph, ModuleCall, Op
 from archstat.reporters.page.strip import Block
 from archstat.result import Cell, Column, Number, Report, Table
 from archstat.tables import of_graphs
@@ -84,41 +84,49 @@ def _units(graph: Graph) -> Iterator[_Unit]:
     inside = {op: block.call for block in blocks(graph) if block.call.parent is not None
               for op in range(block.call.first, block.call.last)}  # fmt: skip
     parents = {module.path.rpartition(".")[0] for module in graph.modules}
-    current: _Unit | None = None
-    within = None
+    current, within = None, None
+    waiting: list[int] = []  # what reads weights alone stands in front of what uses it
     for index, op in enumerate(graph.ops):
         call = inside.get(index)
+        if call is None and not _reads_map(op, graph):
+            waiting.append(index)
+            continue
         if call is not None:
             begins = call is not within
         else:
             same = current is not None and not current.whole and op.module == current.path
             leaf = op.module != "" and op.module not in parents
-            begins = (_begins(op, graph) and not (same and leaf)) or current is None
-        if begins:
+            begins = _begins(op, graph) and not (same and leaf)
+        if begins or current is None:
             if current is not None:
                 yield current
-            name, kind = (op.module, op.module_type) if op.module not in parents else ("", op.name)
-            current = (_Unit(name or op.module, kind, whole=False) if call is None else
-                       _Unit(call.module, call.module_type, whole=True))  # fmt: skip
-            if call is not None:
-                current.end = call.outputs[0] if call.outputs else None
+            current = _unit(op, call, named=op.module not in parents)
         within = call
-        assert current is not None
-        (current.behind if current.whole and call is None else current.ops).append(index)
-        if not current.whole and (current.end is None or _changes(op, graph)):
+        behind = current.whole and call is None
+        (current.behind if behind else current.ops).extend([*waiting, index])
+        waiting.clear()
+        if not current.whole and (current.end is None or op.kind not in ("reshape", "split")):
             current.end = op.outputs[0] if op.outputs else None
     if current is not None:
+        current.behind += waiting
         yield current
+
+
+def _unit(op: Op, call: ModuleCall | None, *, named: bool) -> _Unit:
+    """The block that begins with an op: a whole module, a layer, or the op itself."""
+    if call is None:
+        return _Unit(op.module, op.module_type if named else op.name, whole=False)
+    end = call.outputs[0] if call.outputs else None
+    return _Unit(call.module, call.module_type, whole=True, end=end)
+
+
+def _reads_map(op: Op, graph: Graph) -> bool:
+    """Whether an op reads more than weights."""
+    return any(graph.values[value].role in ("activation", "input") for value in op.inputs)
 
 
 def _begins(op: Op, graph: Graph) -> bool:
     return op.kind in _BEGINS or _joins(op, graph)
-
-
-def _changes(op: Op, graph: Graph) -> bool:
-    """Whether an op makes a map, and is no view of one or of a weight."""
-    roles = {graph.values[value].role for value in op.inputs}
-    return op.kind not in ("reshape", "split") and bool(roles & {"activation", "input"})
 
 
 def _joins(op: Op, graph: Graph) -> bool:

@@ -83,7 +83,7 @@ def _section(section: Section) -> str:
 
 
 def table_element(name: str, table: Table, keys: Sequence[str], *, levels: Sequence[int] = (),
-                  most: int = 2000) -> str:  # fmt: skip
+                  most: int = 1000) -> str:  # fmt: skip
     """A table with sortable heads, bars below figures, and rows that fold where they have `levels`.
 
     Args:

@@ -1,0 +1,48 @@
+"""`archstat report` as it is typed: files, standard output, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+
+def test_page_is_written_where_it_says(archstat, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("report", "lenet5")
+    assert (ran.code, ran.out, ran.err) == (0, "", "archstat: wrote archstat-report.html\n")
+    text = (tmp_path / "archstat-report.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "archstat report lenet5</code>" in text
+
+
+def test_command_on_the_page_has_the_options_that_were_given(archstat, tmp_path):
+    ran = archstat("report", "lenet5", "--batch", "2", "--device", "a100-40gb", "-o", "-")
+    assert ran.code == 0
+    said = re.search("<code>(.*?)</code>", ran.out)[1]
+    assert said == "archstat report lenet5 --output - --device a100-40gb --batch 2"
+
+
+def test_joined_columns_are_in_the_comparison_and_the_scatter(archstat, tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("model,<i>top1\nlenet5,98.9\nalexnet,56.5\n")
+    ran = archstat("report", "lenet5", "alexnet", "--join", str(file), "-o", "-")
+    assert ran.code == 0
+    assert "&lt;i&gt;top1 against macs" in ran.out
+    assert "<i>top1" not in ran.out.partition('id="data"')[0]
+
+
+@pytest.mark.parametrize("words, said", [
+    (("lenet5", "-o", "page.pdf"), "ends in .html"),
+    (("lenet5", "-o", "none/page.html"), "there is no folder none"),
+    (("lenet6", "-o", "-"), "lenet5"),
+    (("lenet5", "--dtype", "fp16", "-o", "-"), "--dtype needs --device"),
+    (("lenet5", "--device", "a10", "-o", "-"), "a10"),
+    (("lenet5", "--join", "none.csv", "-o", "-"), "none.csv"),
+])  # fmt: skip
+def test_what_cannot_be_done_is_one_message(archstat, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("report", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert list(tmp_path.iterdir()) == []
