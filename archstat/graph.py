@@ -144,7 +144,8 @@ class Graph:
     """A captured forward pass: ops in execution order, values, storages, module calls.
 
     `device` is where it ran: ``meta`` (shapes only) or ``cpu`` (a real run). `notes` holds what a
-    reader of any figure must be told.
+    reader of any figure must be told. `kv_cache_bytes` is the size of the cache of keys and values
+    that forward was given or, without one, has left; None where its source does not tell.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Graph:
     device: str = "meta"
     torch_version: str = ""
     notes: tuple[str, ...] = ()
+    kv_cache_bytes: int | None = None
 
     @property
     def has_forward(self) -> bool:
@@ -253,6 +255,7 @@ class Graph:
                 "capture the model again with this version of archstat."
             )
         try:
+            document.setdefault("kv_cache_bytes", None)  # older files have none
             content = {entry.name: document[entry.name] for entry in fields(cls)}
             # Storages of older files have a fourth field, which was always empty.
             content["storages"] = [row[:3] for row in content["storages"]]

@@ -15,6 +15,7 @@ from archstat import zoo
 from archstat.errors import (
     ArchstatError,
     BuildError,
+    CaptureError,
     InputError,
     MissingExtraError,
     OptionError,
@@ -24,6 +25,7 @@ from archstat.frontends.onnx_file.file import onnx_file
 from archstat.frontends.state_dicts import graph_of_tensors
 from archstat.graph import Graph
 from archstat.hints import as_known, did_you_mean, shortened
+from archstat.models.huggingface import network_of
 from archstat.models.options import bound, converted
 from archstat.models.specs import PROGRAMS, Spec
 from archstat.models.users_code import load_attribute
@@ -113,12 +115,14 @@ def find(spec: Spec) -> Source:
         UnknownModelError: no network of that name.
         OptionError: an option or value that the factory does not take.
         LookupFailedError: a file, module or attribute that cannot be loaded.
-        MissingExtraError: timm or torchvision is absent or does not import.
+        MissingExtraError: timm, torchvision or transformers is absent or does not import.
     """
     if spec.scheme == "zoo":
         return _from_zoo(spec)
     if spec.scheme == "file":
         return _from_file(spec)
+    if spec.scheme == "hf":
+        return _from_huggingface(spec)
     if spec.scheme == "python":
         found = load_attribute(spec.target, spec.attribute)
         return Source(spec, bound(spec, found), lambda model: ())
@@ -155,6 +159,23 @@ def _of_tensors(path: Path, specs: tuple[InputSpec, ...], batch: int) -> Graph:
     if specs:
         raise InputError(f"{path} holds tensors without a forward pass: give it no input.")
     return graph_of_tensors(path)
+
+
+def _from_huggingface(spec: Spec) -> Source:
+    network = network_of(_optional("transformers"), spec)
+    source = Source(spec, network.module, network.inputs)
+    built = replace(source, factory=network.build)
+
+    def graph(specs: tuple[InputSpec, ...], batch: int) -> Graph:
+        try:
+            return network.graph(built.build(), specs, batch)
+        except CaptureError as error:
+            try:  # whether it is for want of numbers or because of the input, a real run tells
+                return network.graph(built.build_for_real(), specs, batch)
+            except ArchstatError:
+                raise error from error.__cause__
+
+    return replace(source, graph=graph)
 
 
 def names_of(package: Literal["timm", "torchvision"]) -> list[str]:
@@ -258,11 +279,14 @@ def _keyword(partial: Any, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _optional(package: Literal["timm", "torchvision"]) -> Any:
+def _optional(package: Literal["timm", "torchvision", "transformers"]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return importlib.import_module(package)
+            module = importlib.import_module(package)
+            if package == "transformers":
+                importlib.import_module("transformers.modeling_utils")  # the rest comes when asked
+            return module
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"{package}: models need {error.name}, which is not installed: "

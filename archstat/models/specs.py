@@ -13,7 +13,7 @@ from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
 
-Scheme = Literal["zoo", "timm", "torchvision", "python", "file"]
+Scheme = Literal["zoo", "timm", "torchvision", "python", "file", "hf"]
 PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
 # Files that are models: programs, and tensors without a forward pass.
 PROGRAMS = (".pt2",)
@@ -155,6 +155,10 @@ def _target(text: str, head: str) -> tuple[Scheme, str, str]:
             if not after:
                 raise SpecError(f"{text!r} names no model; write {scheme}:NAME.")
             return scheme, after, ""
+    if head.startswith("hf:"):
+        if head == "hf:":
+            raise SpecError(f"{text!r} names no model; write hf:FOLDER/config.json or hf:CLASS.")
+        return "hf", head[3:], ""
     if not head:
         raise SpecError(f"{text!r} names no model; write a zoo name, FILE.py:NAME or MODULE:NAME.")
     if not colon:
