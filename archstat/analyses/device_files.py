@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from archstat.analyses.devices import DTYPES, Device
+from archstat.analyses.devices import CUBLAS_WORKSPACE, DTYPES, Device
 from archstat.errors import DeviceError, SpecError
 from archstat.files import read_regular
 from archstat.hints import did_you_mean, nearest
@@ -22,7 +22,8 @@ from archstat.toml_lines import key_lines, line_at
 from archstat.units import parse_bytes
 
 _PEAKS = tuple(name for name, _ in DTYPES.values())
-_FIGURES = ("memory", "bandwidth", "vector", "tensor")
+_SIZES = ("memory", "context", "workspace")
+_FIGURES = (*_SIZES, "bandwidth", "vector", "tensor")
 _KEYS = ("title", *_FIGURES, "source")
 
 
@@ -118,6 +119,8 @@ def _device(name: str, entry: Mapping[str, Any], sources: Mapping[str, str]) -> 
         {key: float(peak) for key, peak in entry.get("tensor", {}).items()},
         parse_bytes(entry["memory"]) if "memory" in entry else None,
         {figure: _document(text, sources) for figure, text in said.items()},
+        parse_bytes(entry["context"]) if "context" in entry else None,
+        parse_bytes(entry["workspace"]) if "workspace" in entry else CUBLAS_WORKSPACE,
     )
 
 
@@ -189,10 +192,11 @@ def _wrong_texts(place: tuple[str, ...], name: str, entry: Mapping[str, Any]) ->
         if figure not in _FIGURES:
             said = f"{name} has a source for the unknown figure {figure!r}"
             yield (*place, "source", figure), said + _hint(figure, _FIGURES)
-    try:
-        parse_bytes(str(entry.get("memory", "1GiB")))
-    except SpecError as error:
-        yield (*place, "memory"), f"{name}'s memory: {str(error).rstrip('.')}"
+    for figure in _SIZES:
+        try:
+            parse_bytes(str(entry.get(figure, "1GiB")))
+        except SpecError as error:
+            yield (*place, figure), f"{name}'s {figure}: {str(error).rstrip('.')}"
 
 
 def _is_rate(value: Any) -> bool:

@@ -20,6 +20,10 @@ DTYPES: Mapping[str, tuple[str, int]] = {
 }
 
 
+# By a torch.cuda.memory_snapshot(), https://discuss.pytorch.org/t/178671; Hopper has more.
+CUBLAS_WORKSPACE = 8_519_680
+
+
 class Roof(NamedTuple):
     """What a device does a second at best, for one dtype.
 
@@ -42,7 +46,8 @@ class Roof(NamedTuple):
 class Device:
     """A device: peaks in operations a second by dtype, bandwidth in bytes a second, memory.
 
-    `memory` is in bytes; `sources` maps each of memory, bandwidth, vector and tensor to the
+    `memory` is in bytes, and `context` what driver and CUDA context take of it, where known;
+    `workspace` is what torch gives cuBLAS for each thread. `sources` maps each figure to the
     document that says so.
     """
 
@@ -53,6 +58,8 @@ class Device:
     tensor: Mapping[str, float]
     memory: int | None
     sources: Mapping[str, str]
+    context: int | None = None
+    workspace: int = CUBLAS_WORKSPACE
 
     def roof(self, dtype: str) -> Roof:
         """The roof for products in a dtype of `DTYPES`; the rest runs on the vector units.

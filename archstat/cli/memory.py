@@ -9,14 +9,15 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
-from archstat.cli.completion import complete_optimizer
+from archstat.cli.completion import complete_device, complete_optimizer
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, refuse_incomplete, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
               "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
-_NEEDED = ("model", "largest_batch", "training_memory_bytes", "measured_training_bytes",
+_NEEDED = ("model", "largest_batch", "training_memory_bytes", "reserved_bytes", "left_bytes",
+           "allocated_bytes", "fragmentation", "measured_training_bytes",
            "peak_memory_bytes", "measured_peak_bytes", "saved_activation_bytes", "param_bytes",
            "gradient_bytes", "optimizer_bytes", "peak_module", "peak_phase", "beyond_bytes",
            "training_macs", "ideal_peak_bytes", "input")  # fmt: skip
@@ -45,7 +46,12 @@ Kernels = Annotated[
 Fits = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Find the largest batch that trains within SIZE, such as "
-                 "24GiB."),
+                 "24GiB, or on --device: device."),
+]  # fmt: skip
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="A GPU, with --kernels cuda: show what its "
+                 "context takes and what is left.", autocompletion=complete_device),
 ]  # fmt: skip
 Measure = Annotated[
     bool,
@@ -61,6 +67,7 @@ def memory(
     amp: Amp = False,
     kernels: Kernels = "cpu",
     fits: Fits = None,
+    device: Device = None,
     measure: Measure = False,
     plot: options.Plot = None,
     input: options.Input = None,
@@ -82,10 +89,20 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.tables.memory import FIT_COLUMNS, MEASURED_COLUMNS, MEMORY_COLUMNS, Step
+    from archstat.tables.memory import (
+        CUDA_COLUMNS,
+        DEVICE_COLUMNS,
+        FIT_COLUMNS,
+        MEASURED_COLUMNS,
+        MEMORY_COLUMNS,
+        Step,
+    )
 
-    step = Step(optimizer, dtype, amp, kernels, fits, measure)
-    on_request = (*(FIT_COLUMNS if fits else ()), *(MEASURED_COLUMNS if measure else ()))
+    step = Step(optimizer, dtype, amp, kernels, fits, measure, device)
+    on_cuda = step.settings.kernels == "cuda"
+    asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS), (fits, FIT_COLUMNS),
+             (measure, MEASURED_COLUMNS))  # fmt: skip
+    on_request = [column for yes, columns in asked if yes for column in columns]
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
                 top=top, largest="training_memory_bytes")  # fmt: skip
     shapes = options.shapes(input, resolution)

@@ -37,6 +37,7 @@ def memory(
     kernels: str = "cpu",
     fits: str | int | None = None,
     measure: bool = False,
+    device: str | None = None,
 ) -> Table:
     """Bytes of a training step and of inference, a row a model; nothing is run on data.
 
@@ -48,6 +49,7 @@ def memory(
         kernels: ``"cpu"`` or ``"cuda"``: whose to assume.
         fits: look for the largest batch that trains in such a size, as ``"24GiB"`` or in bytes.
         measure: also run the step on cpu, and give the allocator's peaks.
+        device: with kernels of cuda, a GPU as `roofline` takes it: what is left of its memory.
 
     Raises:
         SpecError: a model that is no spec, or settings that do not go together.
@@ -55,7 +57,7 @@ def memory(
     """
     from archstat.tables.memory import Step
 
-    step = Step(optimizer, dtype, amp, kernels, fits, measure)
+    step = Step(optimizer, dtype, amp, kernels, fits, measure, device)
     return step.table([step.row(spec, typed(input), batch) for spec in specs_of(models)])
 
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from archstat.analyses.cuda_allocator import Reserved
+from archstat.analyses.device_files import find_device
+from archstat.analyses.devices import Device
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
-from archstat.errors import Option, SpecError
+from archstat.errors import DeviceError, Option, SpecError
 from archstat.measure.training.rows import MemoryRow, Plan, memory_row
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
@@ -22,6 +25,28 @@ FIT_COLUMNS = (
 MEASURED_COLUMNS = (
     Column("measured_training_bytes", "bytes", "the allocator's peak in a real training step"),
     Column("measured_peak_bytes", "bytes", "the allocator's peak in a real forward pass"),
+)
+CUDA_COLUMNS = (
+    Column(
+        "allocated_bytes",
+        "bytes",
+        "training: the most bytes of the allocator's blocks in use",
+        "lower",
+    ),
+    Column(
+        "reserved_bytes",
+        "bytes",
+        "training: the most bytes its segments take from the GPU",
+        "lower",
+    ),
+    Column(
+        "fragmentation", "share", "share of the reserved bytes beyond the most allocated", "lower"
+    ),
+    Column("inference_reserved_bytes", "bytes", "the most its segments take in inference", "lower"),
+)
+DEVICE_COLUMNS = (
+    Column("context_bytes", "bytes", "what driver and CUDA context take; empty: unknown"),
+    Column("left_bytes", "bytes", "of the device's memory, without context and reserved bytes"),
 )
 MEMORY_COLUMNS = (
     Column("model", "text", "the spec as typed"),
@@ -46,24 +71,46 @@ class Step:
         optimizer, dtype, amp, kernels: as `memory` takes them, in upper or lower case.
         fits: a size such as ``"24GiB"``, or bytes, to find the largest batch for.
         measure: whether the step also runs for real.
+        device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
 
     Raises:
+        DeviceError: no such device, or one whose memory nobody tells.
         OptionError, SpecError: settings that do not exist, or do not go together.
     """
 
     def __init__(self, optimizer: str, dtype: object, amp: bool, kernels: str,
-                 fits: str | int | None, measure: bool) -> None:  # fmt: skip
+                 fits: str | int | None, measure: bool,
+                 device: str | None = None) -> None:  # fmt: skip
         named = None if dtype is None else short_dtype(str(dtype))
         self.settings = Plan(str(optimizer).lower(), named, amp, str(kernels).lower()).settings()
+        self.device = self._gpu(device) if device is not None else None
+        if fits == "device":
+            fits = self._whole_device()
         self.budget = parse_bytes(fits) if isinstance(fits, str) else fits
         if self.budget is not None and not self.budget > 0:
             raise SpecError(f"{Option('fits', fits)} is impossible: give a size above zero.")
         self.fits = fits if isinstance(fits, str) else format_bytes(fits or 0)
         self.measure = measure
 
+    def _gpu(self, name: str) -> Device:
+        if self.settings.kernels != "cuda":
+            raise SpecError(f"{Option('device', name)} needs {Option('kernels', 'cuda')}: the "
+                            "allocator that takes segments is a GPU's.")  # fmt: skip
+        device = find_device(name)
+        if device.memory is None:
+            raise DeviceError(f"{device.title} has no `memory` in its device file: add it.")
+        return device
+
+    def _whole_device(self) -> int:
+        if self.device is None or self.device.memory is None:
+            raise SpecError(f"{Option('fits', 'device')} needs {Option('device')} NAME, or give "
+                            "a size such as 24GiB.")  # fmt: skip
+        return self.device.memory - (self.device.context or 0)
+
     def row(self, model: str, input: Any, batch: int | None) -> MemoryRow:
         """The row of a model; see `memory_row`."""
-        return memory_row(model, self.settings, input, batch, self.budget, measure=self.measure)
+        return memory_row(model, self.settings, input, batch, self.budget,
+                          measure=self.measure, device=self.device)  # fmt: skip
 
     def table(self, rows: Sequence[MemoryRow]) -> Table:
         """The rows as a table that draws their steps."""
@@ -76,6 +123,8 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
     measured = any(row.real is not None for row in rows)
     columns = (
         *MEMORY_COLUMNS,
+        *(CUDA_COLUMNS if settings.kernels == "cuda" else ()),
+        *(DEVICE_COLUMNS if any(row.device is not None for row in rows) else ()),
         *(MEASURED_COLUMNS if measured else ()),
         *(FIT_COLUMNS if searched else ()),
     )
@@ -118,9 +167,21 @@ def _cells(row: MemoryRow) -> tuple[Cell, ...]:
         *(step.input_bytes, row.peak_memory_bytes, row.ideal_peak_bytes),
         *(step.training_macs, step.peak.phase, step.peak.module or "-"),
     )
+    if row.reserved is not None and row.inference_reserved is not None:
+        cells = (*cells, row.reserved.allocated_bytes, row.reserved.reserved_bytes,
+                 row.reserved.fragmentation, row.inference_reserved.reserved_bytes)  # fmt: skip
+    if row.device is not None and row.reserved is not None:
+        cells = (*cells, row.device.context, _left(row.device, row.reserved))
     if row.real is not None:
         cells = (*cells, row.real.training_bytes, row.real.inference_bytes)
     return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
+
+
+def _left(device: Device, reserved: Reserved) -> int | None:
+    """Bytes of a device that nobody takes; None where its context's are unknown."""
+    if device.memory is None or device.context is None:
+        return None
+    return device.memory - device.context - reserved.reserved_bytes
 
 
 def _found(row: MemoryRow, room: str) -> str | None:
@@ -163,6 +224,13 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         "reach their maxima at different times, so they do not add up to the peak.",
         f"Assumes PyTorch's {kernels}; library workspaces are not included.",
     ]
+    if settings.kernels == "cuda":
+        yes.append("Reserved: torch's caching allocator over three steps from the start, with "
+                   "cuBLAS's workspaces where something multiplies matrices; cuDNN's are unknown "
+                   "and not included.")  # fmt: skip
+    unknown = {row.device.title for row in rows if row.device and row.device.context is None}
+    yes += [f"What driver and CUDA context take on {title} is unknown, so that it is not known "
+            "what is left." for title in sorted(unknown)]  # fmt: skip
     if any(row.real is not None for row in rows):
         yes.append(
             "measured: torch's allocator on cpu by torch.profiler, with what kernels take from it."

@@ -7,12 +7,13 @@ tensor alive, so autograd and the optimizer free what they free in a real step.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from archstat.analyses.cuda_allocator import Event
 from archstat.frontends.trees import tensors
 
 PHASES = ("forward", "loss", "backward", "optimizer")
@@ -28,6 +29,41 @@ class Moment:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a step makes and releases, in order: numbers of storages with bytes, negative if freed.
+
+    The first `given` of the `events` are there before the step, the storages `states` (from, to)
+    are the optimizer's among them, and its phase begins with the event `optimizer`.
+    """
+
+    events: tuple[Event, ...]
+    given: int
+    states: tuple[int, int]
+    optimizer: int
+
+    def steps(self, count: int) -> Iterator[Event]:
+        """The events of a training from its start: the first step makes the optimizer's states.
+
+        Before each further step goes what the last one left: the gradients.
+        """
+        states = range(*self.states)
+        before, made = self.events[: self.given], 1 + max((n for n, _ in self.events), default=0)
+        yield from (event for event in before if event[0] not in states)
+        there = {number for number, _ in before}
+        for step in range(count):
+            left: dict[int, int] = {}
+            for place, (number, nbytes) in enumerate(self.events[self.given :], self.given):
+                if step == 0 and place == self.optimizer:
+                    yield from (event for event in before if event[0] in states)
+                owner = number if number in there else number + made * step
+                left[owner] = left.get(owner, 0) + nbytes
+                yield owner, nbytes
+            if step == 0 and self.optimizer == len(self.events):
+                yield from (event for event in before if event[0] in states)
+            yield from ((owner, -held) for owner, held in left.items() if held > 0)
+
+
 class _Reference(weakref.ref[Any]):
     __slots__ = ("nbytes", "serial")
     nbytes: int
@@ -41,6 +77,8 @@ class LiveBytes:
         self.live = 0
         self.moments: list[Moment] = []
         self.saved: dict[int, int] = {}
+        # What is made and released, in order: a storage's number and its bytes, negative if freed.
+        self.events: list[Event] = []
         self._known: dict[int, _Reference] = {}
         self._given: set[int] = set()
         self._made = 0
@@ -86,10 +124,12 @@ class LiveBytes:
         self._made += 1
         self._known[id(storage)] = reference
         self.live += reference.nbytes
+        self.events.append((reference.serial, reference.nbytes))
         return (reference,)
 
     def _release(self, reference: Any) -> None:
         self.live -= reference.nbytes
+        self.events.append((reference.serial, -reference.nbytes))
 
 
 def _parts(sparse: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -12,6 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from archstat.analyses.cuda_allocator import (
+    Event,
+    OutOfMemoryError,
+    Reserved,
+    events_of,
+    reserved_for,
+)
+from archstat.analyses.devices import CUBLAS_WORKSPACE, Device
 from archstat.analyses.memory import attention_of, memory
 from archstat.errors import InputError, Option, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
@@ -76,6 +84,9 @@ class MemoryRow:
     attention: tuple[str, ...] = ()
     inference_bounds: frozenset[str] = frozenset()
     threads: bool = False
+    reserved: Reserved | None = None
+    inference_reserved: Reserved | None = None
+    device: Device | None = None
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -85,7 +96,8 @@ class MemoryRow:
     @property
     def lower_bounds(self) -> frozenset[str]:
         """The keys of figures to which what is `uncounted` may add."""
-        bounds = ("training_memory_bytes", "training_macs") if self.uncounted else ()
+        more = ("training_memory_bytes", "training_macs", "allocated_bytes", "reserved_bytes")
+        bounds = more if self.uncounted else ()
         saved = ("saved_activation_bytes",) if self.threads else ()
         return self.inference_bounds.union(bounds, saved)
 
@@ -98,10 +110,12 @@ def memory_row(
     budget: int | None = None,
     *,
     measure: bool = False,
+    device: Device | None = None,
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
 
-    With `measure`, the step and a forward pass also run for real.
+    With `measure`, the step and a forward pass also run for real. With kernels of cuda, what
+    torch's allocator reserves has to fit; `device` says what it gives cuBLAS.
 
     Raises:
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
@@ -109,7 +123,7 @@ def memory_row(
     """
     if budget is None:
         graph = graph_of_spec(model, input, batch)
-        return _row(model, _module(model, graph), graph, settings, measure)
+        return _row(model, _module(model, graph), graph, settings, measure, device)
     if batch is not None:
         raise SpecError(f"{Option('fits')} looks for the batch: leave {Option('batch')} out.")
     if parse_spec(model).batch:
@@ -122,15 +136,52 @@ def memory_row(
 
     def peak_of(samples: int) -> int:
         args, kwargs = _at_batch(graph, grows, samples)
-        return _step(module, (args, kwargs), settings, model).training_memory_bytes
+        step = _step(module, (args, kwargs), settings, model)
+        if settings.kernels == "cpu":
+            return step.training_memory_bytes
+        return reserved_by(step, device, budget).reserved_bytes
 
     fit = largest_batch(peak_of, budget)
     shown = graph_of_spec(model, input, fit.batch or fit.smallest)
-    return replace(_row(model, module, shown, settings, measure), fit=fit, budget=budget)
+    return replace(_row(model, module, shown, settings, measure, device, budget),
+                   fit=fit, budget=budget)  # fmt: skip
+
+
+# A training's second step may find the blocks of the first too small or in pieces; later ones
+# find the second's.
+_STEPS = 3
+_MULTIPLIES = frozenset({"addmm", "addmv", "addbmm", "baddbmm", "bmm", "mm", "mv"})
+
+
+def reserved_by(
+    step: TrainingStep, device: Device | None = None, capacity: int | None = None
+) -> Reserved:
+    """What torch's allocator takes from a GPU in a training of such steps, from its start.
+
+    cuBLAS gets a workspace for the thread of forward and one for that of backward. Within a
+    `capacity` it gives back free segments; what does not fit all the same is as without one.
+    """
+    workspace = device.workspace if device else CUBLAS_WORKSPACE
+    multiplies = any(m.target.split(".")[1] in _MULTIPLIES for m in step.moments)
+    libraries: list[Event] = [(-1, workspace), (-2, workspace)] if multiplies else []
+    events = [*libraries, *step.trace.steps(_STEPS)]
+    unlimited = reserved_for(events)
+    if capacity is None or unlimited.reserved_bytes <= capacity:
+        return unlimited
+    try:
+        return reserved_for(events, capacity)
+    except OutOfMemoryError:
+        return unlimited
 
 
 def _row(
-    model: str, module: nn.Module, graph: Graph, settings: Settings, measure: bool
+    model: str,
+    module: nn.Module,
+    graph: Graph,
+    settings: Settings,
+    measure: bool,
+    device: Device | None,
+    budget: int | None = None,
 ) -> MemoryRow:
     step = _step(module, given_tensors(graph, _empty), settings, model)
     real = real_peaks(model, graph, step, settings) if measure else None
@@ -143,9 +194,13 @@ def _row(
     assert isinstance(peak, int)
     assert isinstance(ideal, int)
     threads = any(op.target == UNSEEN for op in graph.ops)
+    on_gpu = settings.kernels == "cuda"
     return MemoryRow(model, graph.input_text, step, peak, ideal, graph.torch_version, real=real,
                      attention=attention, inference_bounds=inference.lower_bounds,
-                     threads=threads)  # fmt: skip
+                     threads=threads, device=device,
+                     reserved=reserved_by(step, device, budget) if on_gpu else None,
+                     inference_reserved=reserved_for(events_of(graph)) if on_gpu else None,
+                     )  # fmt: skip
 
 
 def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:

@@ -31,7 +31,7 @@ from archstat.frontends.process import process_kept
 from archstat.frontends.trees import module_paths, replaced
 from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
-from archstat.measure.training.live_bytes import Moment
+from archstat.measure.training.live_bytes import Moment, Trace
 from archstat.measure.training.loss import (
     StandIns,
     batch_norm_hint,
@@ -76,6 +76,7 @@ class TrainingStep:
     device: str
     steady_bytes: int
     moments: tuple[Moment, ...]
+    trace: Trace
 
     @property
     def peak(self) -> Moment:
@@ -210,8 +211,10 @@ class _Run:
         optimizer = optimizer_named(self.settings.optimizer)
         trained = [p for n, p in enumerate(self.parameters) if p.requires_grad and n not in without]
         states = optimizer.new_states([p.detach() for p in trained])
+        first = len(self.account.events)
         optimizer_bytes = self.account.give(states)
         steady_bytes = self.account.live
+        given = len(self.account.events)
         with self.mode:
             output, loss, kind = self._forward(title)
             self.mode.phase = "backward"
@@ -220,6 +223,7 @@ class _Run:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             gradient_bytes = self.account.nbytes(gradients)
             self.mode.phase = "optimizer"
+            begun = len(self.account.events)
             self.mode.module = lambda: ""
             updated = [(p, s) for p, *s in zip(trained, *states, strict=True) if p.grad is not None]
             with torch.no_grad():
@@ -245,6 +249,7 @@ class _Run:
             device=self.device.type,
             steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
+            trace=Trace(tuple(self.account.events), given, (first, given), begun),
         )
         return step, frozenset(idle)
 
