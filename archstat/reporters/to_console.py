@@ -24,6 +24,8 @@ HEADINGS: Mapping[str, str] = {
     "training_memory_bytes": "training", "gradient_bytes": "gradients",
     "optimizer_bytes": "optimizer", "saved_activation_bytes": "saved",
     "measured_training_bytes": "measured", "measured_peak_bytes": "measured peak",
+    "allocated_bytes": "allocated", "reserved_bytes": "reserved", "left_bytes": "left",
+    "inference_reserved_bytes": "inference reserved", "context_bytes": "context",
     "param_bytes": "param bytes", "time_floor_ms": "least time", "time_share": "share",
     "compute_bound_share": "compute-bound", "attainable_flops": "flops/s",
     "archstat_macs": "archstat", "fvcore_macs": "fvcore", "flop_counter_macs": "FlopCounter",

@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from archstat.analyses.device_files import built_in, devices_of, find_device, read_devices
-from archstat.analyses.devices import DTYPES
+from archstat.analyses.devices import CUBLAS_WORKSPACE, DTYPES
 from archstat.errors import DeviceError
 
 MINE = """
@@ -39,11 +39,24 @@ def mine(tmp_path):
 @pytest.mark.parametrize("device", built_in().values(), ids=lambda device: device.name)
 def test_every_figure_has_its_document_and_address(device):
     figures = {"memory", "bandwidth", "vector"} | ({"tensor"} if device.tensor else set())
+    figures |= {"context"} if device.context is not None else set()
+    figures |= {"workspace"} if device.workspace != CUBLAS_WORKSPACE else set()
     assert set(device.sources) == figures
     for text in device.sources.values():
-        assert re.match(r"(NVIDIA|AMD), .+, https://\S+(; .+)?$", text)
+        assert re.match(r"(NVIDIA|AMD|PyTorch), .+, https://\S+(; .+)?$", text)
     assert device.memory
     assert device.title
+
+
+def test_context_and_workspace_are_read_from_a_file():
+    text = MINE.replace(
+        "bandwidth = 1e12", 'bandwidth = 1e12\ncontext = "1GiB"\nworkspace = "4MiB"'
+    )
+    devices = devices_of(text, "mine.toml")
+    assert (devices["mine"].context, devices["mine"].workspace) == (2**30, 4 * 2**20)
+    assert (devices["other"].context, devices["other"].workspace) == (None, CUBLAS_WORKSPACE)
+    with pytest.raises(DeviceError, match=r"line 9: mine's context: "):
+        devices_of(text.replace('"1GiB"', '"much"'), "mine.toml")
 
 
 @pytest.mark.parametrize(

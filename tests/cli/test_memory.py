@@ -108,6 +108,28 @@ def test_fits_gives_the_largest_batch_and_proves_it(archstat):
     assert at == found["training_memory_bytes"] <= 2 * 2**30 < beyond == found["beyond_bytes"]
 
 
+def test_on_cuda_the_allocator_is_modelled_and_what_is_left_of_a_device(archstat):
+    row = row_of(archstat, "lenet5", "--kernels", "cuda", "--device", "rtx-3090")
+    assert row["training_memory_bytes"] <= row["allocated_bytes"] <= row["reserved_bytes"]
+    assert row["reserved_bytes"] % 2**21 == 0
+    assert row["fragmentation"] == 1 - row["allocated_bytes"] / row["reserved_bytes"]
+    assert row["left_bytes"] == 24 * 2**30 - row["context_bytes"] - row["reserved_bytes"]
+
+
+def test_what_an_unknown_context_leaves_is_unknown(archstat):
+    ran = archstat("memory", "lenet5", "--kernels", "cuda", "--device", "l4", "-f", "json")
+    (row,) = document(ran.out)["rows"]
+    assert (row["context_bytes"], row["left_bytes"]) == (None, None)
+
+
+def test_on_cuda_what_is_reserved_has_to_fit(archstat):
+    line = ["vgg11", "--resolution", "32", "--kernels", "cuda", "--fits"]
+    row = row_of(archstat, *line, "2GiB")
+    assert row["reserved_bytes"] <= 2 * 2**30 < row["beyond_bytes"]
+    whole = row_of(archstat, *line, "device", "--device", "rtx-3090")
+    assert whole["reserved_bytes"] + whole["context_bytes"] <= 24 * 2**30
+
+
 def test_fits_says_so_where_nothing_fits(archstat):
     ran = archstat("memory", "vgg16", "--fits", "100MB")
     assert ran.code == 0
@@ -159,6 +181,9 @@ def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
         (["vgg16", "--columns", "measured_peak_bytes"], "measured_peak_bytes"),
         (["vgg16", "--plot", "step.gif"], "not a picture format"),
         (["vgg16", "--columns", "param_byte"], "Did you mean param_bytes"),
+        (["vgg16", "--device", "rtx-3090"], "needs --kernels cuda"),
+        (["vgg16", "--kernels", "cuda", "--device", "rtx-309"], "Did you mean rtx-3090"),
+        (["vgg16", "--kernels", "cuda", "--fits", "device"], "needs --device NAME"),
         (["vgg61"], "Did you mean vgg19 or vgg16"),
     ],
 )

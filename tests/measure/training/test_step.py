@@ -32,6 +32,21 @@ def mlp(*widths):
     return nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
 
 
+def test_trace_of_a_training_makes_states_in_the_first_step_and_lets_gradients_go():
+    module = nn.Linear(3, 2, bias=False)
+    given = ((torch.empty(4, 3, device="meta"),), {})
+    step = training_step(module, *given, Settings("momentum"))
+    trace, held = step.trace, {}
+    weight = 2 * 3 * 4
+    for owner, nbytes in trace.steps(2):
+        held[owner] = held.get(owner, 0) + nbytes
+        assert held[owner] >= 0
+    assert sum(held.values()) == 2 * weight + 4 * 3 * 4  # weight, momentum, input
+    states = [owner for owner, _ in trace.steps(1)].index(trace.states[0])
+    assert states > trace.given  # made after forward and backward
+    assert len(list(trace.steps(2))) > 1.5 * len(list(trace.steps(1)))
+
+
 def test_linear_chain_saves_its_activations_and_the_loss_its_scores():
     batch, first, hidden, classes = 6, 10, 20, 7
     found = step(mlp(first, hidden, classes), batch, first)
