@@ -96,7 +96,12 @@ class MemoryRow:
     @property
     def lower_bounds(self) -> frozenset[str]:
         """The keys of figures to which what is `uncounted` may add."""
-        more = ("training_memory_bytes", "training_macs", "allocated_bytes", "reserved_bytes")
+        more = (
+            "training_memory_bytes",
+            "training_macs",
+            "allocated_bytes",
+            "reserved_bytes",
+        )
         bounds = more if self.uncounted else ()
         saved = ("saved_activation_bytes",) if self.threads else ()
         return self.inference_bounds.union(bounds, saved)
@@ -139,7 +144,7 @@ def memory_row(
         step = _step(module, (args, kwargs), settings, model)
         if settings.kernels == "cpu":
             return step.training_memory_bytes
-        return reserved_by(step, device, budget).reserved_bytes
+        return _needed(step, device, budget)
 
     fit = largest_batch(peak_of, budget)
     shown = graph_of_spec(model, input, fit.batch or fit.smallest)
@@ -161,10 +166,7 @@ def reserved_by(
     cuBLAS gets a workspace for the thread of forward and one for that of backward. Within a
     `capacity` it gives back free segments; what does not fit all the same is as without one.
     """
-    workspace = device.workspace if device else CUBLAS_WORKSPACE
-    multiplies = any(m.target.split(".")[1] in _MULTIPLIES for m in step.moments)
-    libraries: list[Event] = [(-1, workspace), (-2, workspace)] if multiplies else []
-    events = [*libraries, *step.trace.steps(_STEPS)]
+    events = _events(step, device)
     unlimited = reserved_for(events)
     if capacity is None or unlimited.reserved_bytes <= capacity:
         return unlimited
@@ -172,6 +174,34 @@ def reserved_by(
         return reserved_for(events, capacity)
     except OutOfMemoryError:
         return unlimited
+
+
+def _needed(step: TrainingStep, device: Device | None, budget: int) -> int:
+    """The least capacity in which a training of such steps runs, to 2 MiB.
+
+    Whether it is within the budget is exact.
+    """
+    events = _events(step, device)
+    free = reserved_for(events)
+    low, high = free.allocated_bytes - 1, free.reserved_bytes
+    capacity = budget if low < budget < high else (low + high) // 2
+    tried = False
+    while high - low > 2**21 or not tried:
+        tried = True
+        try:
+            high = min(high, reserved_for(events, capacity).reserved_bytes)
+        except OutOfMemoryError:
+            low = capacity
+        capacity = (low + high) // 2
+    return high
+
+
+def _events(step: TrainingStep, device: Device | None) -> list[Event]:
+    """A training from its start, after the workspaces that cuBLAS gets in it."""
+    workspace = device.workspace if device else CUBLAS_WORKSPACE
+    multiplies = any(m.target.split(".")[1] in _MULTIPLIES for m in step.moments)
+    libraries: list[Event] = [(-1, workspace), (-2, workspace)] if multiplies else []
+    return [*libraries, *step.trace.steps(_STEPS)]
 
 
 def _row(
