@@ -166,22 +166,22 @@ def scatter(title: str, points: Sequence[Point], x: Scale, y: Scale, axes: tuple
     for point in points:
         dots.append(tag("circle", cx=x.place(point.x), cy=y.place(point.y), r=point.radius,
                         class_=f"dot s{point.series % 7}", data_n=point.row))  # fmt: skip
-    written = _named([p for p in points if p.named], x, y)
+    written = _named(points, x, y)
     return picture(title, WIDTH, HEIGHT, tag("g", *grid, *names, class_="axes"), *under,
                    tag("g", *dots, *written, data_t=table), class_="scatter",
                    **attributes)  # fmt: skip
 
 
 def _named(points: Sequence[Point], x: Scale, y: Scale) -> Iterator[str]:
-    """The names, each at the first height at which it hits no other."""
-    taken: list[tuple[float, float, float]] = []
-    for point in points:
+    """The names of some points, each at the first height at which it hits no name and no point."""
+    taken = [(x.place(p.x) - p.radius, x.place(p.x) + p.radius, y.place(p.y) + 4) for p in points]
+    for point in (one for one in points if one.named):
         right = x.place(point.x) > WIDTH * 0.6
         width, away = 7.0 * len(point.name), point.radius + 4
         at = x.place(point.x) + (-away if right else away)
         left = at - width if right else at
         above = y.place(point.y) + 4
-        for shift in (0, 14, -14, 28, -28, 42):
+        for shift in (0, 16, -16, 30, -30, 44, 58):
             free = all(abs(above + shift - b) > 12 or left + width < begin or left > end
                        for begin, end, b in taken)  # fmt: skip
             if free:

@@ -82,32 +82,47 @@ def _section(section: Section) -> str:
     return tag("section", heading, about, section.body, class_="half" if section.half else None)
 
 
-def table_element(name: str, table: Table, keys: Sequence[str], *, levels: Sequence[int] = (),
-                  most: int = 1000) -> str:  # fmt: skip
-    """A table with sortable heads, bars below figures, and rows that fold where they have `levels`.
+def table_element(name: str, table: Table, keys: Sequence[str],
+                  *, levels: Sequence[int] = ()) -> str:  # fmt: skip
+    """A table with sortable heads and bars below figures.
 
     Args:
         name: of the data that it shows, with the same rows.
         keys: the columns that are shown.
-        most: rows that are written; the data have all.
+        levels: how deep each row stands, which folds; of many rows the deep ones are in the data
+            alone.
     """
     places = [table.index(key) for key in keys]
     columns = [table.columns[place] for place in places]
     greatest = [_greatest(table, place) for place in places]
     head = tag("tr", *map(_heading, columns, places))
-    formatted = table.formatted()[:most]
+    formatted, shown = table.formatted(), _shown(len(table), levels)
     body = []
-    for number, (row, texts) in enumerate(zip(table.rows, formatted, strict=False)):
+    for number in shown:
+        row, texts = table.rows[number], formatted[number]
         cells = (
             _cell(column, row[place], texts[place], full, (number, column.key) in table.bounds)
             for column, place, full in zip(columns, places, greatest, strict=True)
         )
         body.append(tag("tr", *cells, data_n=number, data_l=levels[number] if levels else None))
-    more = len(table) - len(formatted)
+    more = len(table) - len(shown)
     note = tag("p", f"{more:,} more rows are in the csv.", class_="about") if more else ""
     element = tag("table", tag("thead", head), tag("tbody", *body), data_t=name,
                   class_="tree" if levels else None)  # fmt: skip
     return tag("div", element, class_="wide") + note
+
+
+_MOST_ROWS = 700
+
+
+def _shown(count: int, levels: Sequence[int]) -> Sequence[int]:
+    """The numbers of the rows that are written: as deep as there is room, and the first of many."""
+    numbers: Sequence[int] = range(count)
+    deepest = max(levels, default=0)
+    while len(numbers) > _MOST_ROWS and deepest > 1:
+        deepest -= 1
+        numbers = [number for number in numbers if levels[number] <= deepest]
+    return numbers[:_MOST_ROWS]
 
 
 def _greatest(table: Table, place: int) -> float:

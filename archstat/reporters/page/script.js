@@ -222,7 +222,7 @@ all("svg[data-axes]").forEach((svg) => {
       axes.append(svgElement("text", { x: 56, y: up.put(n) + 4, class: "end dim" }, shown(n, kinds[1][1]).replace(".00", "")));
     }
     axes.append(svgElement("text", { x: 528, y: 294, class: "end dim" }, kinds[0][0]), svgElement("text", { x: 2, y: 12, class: "dim" }, kinds[1][0]));
-    all(".front, [data-t] text", svg).forEach((one) => one.remove());
+    all("[data-t] text", svg).forEach((one) => one.remove());
     const taken = [];
     dots.forEach((dot) => {
       const row = table.rows[+dot.dataset.n], seen = row[+x.value] > 0 && row[+y.value] > 0;

@@ -10,7 +10,7 @@ from archstat.reporters.page.svg import fitted, label, picture, tag
 from archstat.units import format_share
 
 _WIDTH, _HEIGHT = 1100.0, 420.0
-_SMALLEST = 12.0  # square units of an area that is still drawn
+_SMALLEST = 80.0  # square units of an area that is still drawn
 _HEAD = 15.0  # height of the name of a group
 
 
@@ -76,9 +76,12 @@ def _leaf(area: Area, box: Box, share: float) -> str:
     return drawn
 
 
-def _sides(box: Box) -> dict[str, float]:
-    gap = 1 if min(box.width, box.height) > 4 else 0
-    return {"x": box.x, "y": box.y, "width": box.width - gap, "height": box.height - gap}
+def _sides(box: Box) -> dict[str, int]:
+    """The box on whole units, so that neighbours share an edge, with a gap where there is room."""
+    left, top = round(box.x), round(box.y)
+    width, height = round(box.x + box.width) - left, round(box.y + box.height) - top
+    gap = 1 if min(width, height) > 4 else 0
+    return {"x": left, "y": top, "width": width - gap, "height": height - gap}
 
 
 def squarified(sizes: Sequence[float], box: Box) -> list[Box]:
