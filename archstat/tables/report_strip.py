@@ -8,8 +8,9 @@ from math import prod
 
 from archstat.analyses.field import Fields
 from archstat.analyses.field.steps import positions_of
+from archstat.analyses.layer_shapes import Block as BuildingBlock
 from archstat.analyses.layer_shapes import blocks
-from archstat.graph import Graph, ModuleCall, Op
+from archstat.graph import Graph, Op
 from archstat.reporters.page.strip import Block
 from archstat.result import Cell, Column, Number, Report, Table
 from archstat.tables import of_graphs
@@ -45,6 +46,7 @@ class _Unit:
     path: str
     type: str
     whole: bool
+    branches: int = 1
     ops: list[int] = field(default_factory=list)
     behind: list[int] = field(default_factory=list)
     end: int | None = None
@@ -81,18 +83,18 @@ def strip_of(report: Report, root: Node, fields: Fields | None) -> Strip:
 
 
 def _units(graph: Graph) -> Iterator[_Unit]:
-    inside = {op: block.call for block in blocks(graph) if block.call.parent is not None
+    inside = {op: block for block in blocks(graph) if block.call.parent is not None
               for op in range(block.call.first, block.call.last)}  # fmt: skip
     parents = {module.path.rpartition(".")[0] for module in graph.modules}
     current, within = None, None
     waiting: list[int] = []  # what reads weights alone stands in front of what uses it
     for index, op in enumerate(graph.ops):
-        call = inside.get(index)
-        if call is None and not _reads_map(op, graph):
+        block = inside.get(index)
+        if block is None and not _reads_map(op, graph):
             waiting.append(index)
             continue
-        if call is not None:
-            begins = call is not within
+        if block is not None:
+            begins = block is not within
         else:
             same = current is not None and not current.whole and op.module == current.path
             leaf = op.module != "" and op.module not in parents
@@ -100,24 +102,26 @@ def _units(graph: Graph) -> Iterator[_Unit]:
         if begins or current is None:
             if current is not None:
                 yield current
-            current = _unit(op, call, named=op.module not in parents)
-        within = call
-        behind = current.whole and call is None
+            current = _unit(op, block, named=op.module not in parents)
+        within = block
+        behind = current.whole and block is None
         (current.behind if behind else current.ops).extend([*waiting, index])
         waiting.clear()
-        if not current.whole and (current.end is None or op.kind not in ("reshape", "split")):
+        own = op.module == current.path and op.kind not in ("reshape", "split")
+        if not current.whole and (current.end is None or own):
             current.end = op.outputs[0] if op.outputs else None
     if current is not None:
         current.behind += waiting
         yield current
 
 
-def _unit(op: Op, call: ModuleCall | None, *, named: bool) -> _Unit:
+def _unit(op: Op, block: BuildingBlock | None, *, named: bool) -> _Unit:
     """The block that begins with an op: a whole module, a layer, or the op itself."""
-    if call is None:
+    if block is None:
         return _Unit(op.module, op.module_type if named else op.name, whole=False)
+    call = block.call
     end = call.outputs[0] if call.outputs else None
-    return _Unit(call.module, call.module_type, whole=True, end=end)
+    return _Unit(call.module, call.module_type, whole=True, branches=block.width, end=end)
 
 
 def _reads_map(op: Op, graph: Graph) -> bool:
@@ -161,7 +165,7 @@ def _block(unit: _Unit, graph: Graph, macs: Sequence[Number],
     main = graph.ops[max(unit.ops, key=lambda i: macs[i])]
     kind = _shade("attention" if "attention" in kinds else main.kind, main, graph)
     positions, channels = map_of(unit.end)
-    branches = kinds.count("conv") if "concat" in kinds and unit.whole else 1
+    branches = unit.branches if "concat" in kinds else 1
     shortcut = unit.whole and any(_joins(op, graph) for op in ops)
     return Block(unit.path or unit.type, unit.type, kind, positions,
                  channels, 1, shortcut, max(1, min(branches, _MOST_BRANCHES)))  # fmt: skip

@@ -186,3 +186,30 @@ def test_many_modules_make_a_page_that_says_what_it_leaves_out():
     assert len(text) < 1_500_000
     assert "more rows are in the csv" in " ".join(reader.texts)
     assert len(data_of(text)["modules"]["rows"]) == 2501
+
+
+class Skipping(nn.Module):
+    """Two convolutions, a third beside them, and all three joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.third = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        return torch.cat([x, self.third(self.second(x))], 1)
+
+
+def test_strip_shows_what_leads_over_blocks():
+    graph = archstat.capture(Skipping(), torch.zeros(1, 3, 8, 8))
+    strip = portrait("skipping", graph).strip
+    assert [block.name for block in strip.blocks][:3] == ["first", "second", "third"]
+    assert strip.jumps == ((0, 3),)
+    assert [(b.positions, b.channels) for b in strip.blocks[-2:]] == [((8, 8), 4), ((8, 8), 8)]
+
+
+def test_branches_of_a_block_are_those_that_run_side_by_side():
+    strip = portrait("googlenet", archstat.analyze("googlenet").graph).strip
+    assert {block.branches for block in strip.blocks if block.type == "Inception"} == {4}

@@ -10,7 +10,7 @@ from archstat.reporters.page.svg import fitted, label, picture, tag
 from archstat.units import format_share
 
 _WIDTH, _HEIGHT = 1100.0, 420.0
-_SMALLEST = 80.0  # square units of an area that is still drawn
+_SMALLEST = 150.0  # square units of an area that is still drawn
 _HEAD = 15.0  # height of the name of a group
 
 
@@ -55,7 +55,7 @@ def _drawn(area: Area, box: Box, key: str, whole: float, *, top: bool = False) -
     if not top:
         yield tag("rect", class_="group", data_n=area.row, **_sides(box))
         inside = Box(box.x + 2, box.y + 2, box.width - 4, box.height - 4)
-        name = fitted(area.name, inside.width - 4)
+        name = fitted(area.name, inside.width - 4, 7.8)
         if name and inside.height > 2.5 * _HEAD:
             yield label(inside.x + 2, inside.y + 11, name, class_="head")
             inside = Box(inside.x, inside.y + _HEAD, inside.width, inside.height - _HEAD)
