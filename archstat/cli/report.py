@@ -83,7 +83,8 @@ def report(
     made = attempts(seen)
     rows = joined(table_of([one.report for one in made], 0), extra)
     destination.write_text(page(made, _typed(context), rows))
-    for said in [missing, f"wrote {destination.path}" if destination.path else ""]:
+    failed = [f"{models[number]} failed: {error}" for number, error in attempts.failed.items()]
+    for said in [missing, *failed, f"wrote {destination.path}" if destination.path else ""]:
         if said:
             print(f"archstat: {said}", file=sys.stderr)
     attempts.refuse()

@@ -46,3 +46,13 @@ def test_what_cannot_be_done_is_one_message(archstat, words, said, tmp_path, mon
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_that_fail_are_told_and_the_others_shown(archstat, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("report", "lenet5", "lenet6", "-o", "page.html")
+    assert ran.code == 2
+    failed, wrote, last = ran.err.splitlines()
+    assert failed.startswith("archstat: lenet6 failed: ")
+    assert (wrote, last) == ("archstat: wrote page.html", "archstat: 1 of 2 models failed: lenet6.")
+    assert "<h1>lenet5</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
