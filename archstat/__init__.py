@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from archstat.tables.functions_of_specs import reconcile as reconcile
     from archstat.tables.list import list_networks
     from archstat.tables.report import report as report
+    from archstat.tables.sweep import sweep as sweep
 
     list = list_networks
 
@@ -70,6 +71,7 @@ _HOMES = {
     "report": "tables.report",
     "roofline": "tables.functions",
     "summary": "tables.functions",
+    "sweep": "tables.sweep",
 }
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "report",
     "roofline",
     "summary",
+    "sweep",
     "zoo",
 ]
 

@@ -92,6 +92,14 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("compare", "Several models, a row each, with ratios", (
             "compare vgg16 mobilenet_v1", "compare net.py:Net resnet18 --input 3x64x64",
             "compare resnet18 resnet50 --columns params,macs,peak_memory_bytes")),
+        Entry("sweep", "A design space: every candidate, fronts, exponents", (
+            "sweep 'mobilenet_v1,width=0.25..1.0:0.25,resolution=128|224'",
+            "sweep space.toml --sample 1000 -o results.csv",
+            "sweep results.csv --pareto macs,receptive_field")),
+        Entry("scale", "How one model's figures grow with its options", (
+            "scale mobilenet_v1 --by width,resolution",
+            "scale mobilenet_v1 --by width=0.25..2.0:0.25",
+            "scale net.py:Net --by width,depth,width+depth+resolution")),
         Entry("diff", "What differs between two models, layer by layer", (
             "diff resnet18 resnet34", "diff net.py:Net --base origin/main",
             "diff before.json after.json --top 5")),

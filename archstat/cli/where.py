@@ -1,4 +1,8 @@
-"""``--where 'params<5M'``: the rows of a table whose figures fulfil a condition."""
+"""``--where 'params<5M'``: the rows of a table whose figures fulfil a condition.
+
+``macs = 380M..420M`` is between both; of figures with a number an axis every axis must fulfil it,
+and an axis that sees everything is beyond any number.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from archstat.cli.screen import known_key
@@ -18,7 +23,7 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
     **{"=": operator.eq, "==": operator.eq, "!=": operator.ne},
 }
-_EXAMPLE = "such as 'params<5M' or 'macs<=600M and depth>18'"
+_EXAMPLE = "such as 'params<5M', 'macs = 380M..420M' or 'macs<=600M and depth>18'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Condition:
         """Whether a cell fulfils it; an empty one does not."""
         if cell is None:
             return False
+        if isinstance(cell, tuple):
+            return all(self.holds(inf if size is None else size, self.value) for size in cell)
         return self.holds(cell.casefold() if isinstance(cell, str) else cell, self.value)
 
 
@@ -52,16 +59,28 @@ def _condition(text: str, known: Sequence[Column]) -> Condition:
         raise SpecError(f"--where {text.strip()!r} is no condition; write one {_EXAMPLE}.")
     key, sign, value = known_key(match[1], known), match[2], match[3].strip()
     column = next(column for column in known if column.key == key)
-    if column.unit == "pixels":
-        raise SpecError(f"--where: {key} has a number an axis, which is not compared.")
     if column.unit == "text":
         if sign not in ("=", "==", "!="):
             raise SpecError(f"--where: {key} is a text; compare it by = or !=.")
         return Condition(key, _SIGNS[sign], value.casefold())
     try:
+        if ".." in value:
+            ends = [_value(end.strip(), column.unit) for end in value.split("..", 1)]
+            return _between(text, key, sign, ends)
         return Condition(key, _SIGNS[sign], _value(value, column.unit))
     except ValueError:
         raise SpecError(f"--where {text.strip()!r}: {value!r} is no number.") from None
+
+
+def _between(text: str, key: str, sign: str, ends: Sequence[float]) -> Condition:
+    low, high = ends
+    if sign not in ("=", "=="):
+        raise SpecError(f"--where {text.strip()!r}: between two ends is written {key} = LOW..HIGH.")
+    if low > high:
+        raise SpecError(
+            f"--where {text.strip()!r}: no number lies in it; write the lower end first."
+        )
+    return Condition(key, lambda cell, ends: bool(ends[0] <= cell <= ends[1]), (low, high))
 
 
 def _value(text: str, unit: str) -> float:

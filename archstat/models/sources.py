@@ -129,6 +129,23 @@ def find(spec: Spec) -> Source:
     return _from_timm(spec) if spec.scheme == "timm" else _from_torchvision(spec)
 
 
+def default_of(spec: Spec, option: str) -> Any:
+    """What the factory in the zoo or of the user has for an option that is not given, else None.
+
+    Raises:
+        ArchstatError: as `find`.
+    """
+    if spec.scheme == "zoo":
+        factory: Any = zoo.factory(spec.target)
+    elif spec.scheme == "python":
+        factory = load_attribute(spec.target, spec.attribute)
+    else:
+        return None
+    taken = inspect.signature(factory).parameters if callable(factory) else {}
+    default = taken[option].default if option in taken else None
+    return None if default is inspect.Parameter.empty else default
+
+
 def _from_file(spec: Spec) -> Source:
     """A program, whose inputs are those of its example, or tensors without a forward pass."""
     path = Path(spec.target)

@@ -68,7 +68,7 @@ def parse_spec(text: str) -> Spec:
             a file without a target.
         InputError: `input`, `resolution` that are not shapes.
     """
-    head, *items = _items(text)
+    head, *items = spec_items(text)
     scheme, target, attribute = _target(text, head.strip())
     options: dict[str, str] = {}
     for item in items:
@@ -93,7 +93,7 @@ def parse_spec(text: str) -> Spec:
     )
 
 
-def _items(text: str) -> list[str]:
+def spec_items(text: str) -> list[str]:
     """What stands between the commas that are in no brackets and no quotes.
 
     Raises:

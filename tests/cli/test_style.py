@@ -30,6 +30,9 @@ LINES = [
     "compare vgg16 --fully-convolutional --resolution 384",
     "compare vgg16 --columns params,params,macs,flops,receptive_field,effective_stride,"
     "effective_padding,global_from,arithmetic_intensity,peak_memory_bytes,ideal_peak_bytes",
+    "sweep mobilenet_v1,width=0.5|1.0,resolution=128|224",
+    "sweep mobilenet_v1,width=0.5|1.0,resolution=128|224 --summary",
+    "scale mobilenet_v1 --by width",
     "summary mobilenet_v1 --depth 1",
     "summary resnet50 --top 10",
     "crosscheck lenet5",

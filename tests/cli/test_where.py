@@ -46,6 +46,11 @@ TABLE = Table(COLUMNS, ROWS, bounds=frozenset({(1, "params")}), reference=0)
         (["params>1", "params<2k"], "a"),
         (["params>1 and params<2k"], "a"),
         (["params>9M"], None),
+        (["params = 1k..5M"], "ab"),
+        (["params=1001..5M and param_bytes = 1 kB..2MB"], "b"),
+        (["params_share=10%..0.2"], "a"),
+        (["receptive_field>=4"], "b"),
+        (["receptive_field = 3..5"], "ab"),
     ],
 )
 def test_rows_that_fulfil_every_condition_are_kept(texts, names):
@@ -60,6 +65,13 @@ def test_heading_is_taken_as_its_column():
     columns = (*COLUMNS, Column("activations", "count", ""))
     (condition,) = conditions(["activ.<5"], columns)
     assert condition.key == "activations"
+
+
+def test_every_axis_must_fulfil_it_and_one_that_sees_everything_does():
+    (condition,) = conditions(["receptive_field >= 5"], COLUMNS)
+    assert [condition.is_met(cell) for cell in ((5, 7), (3, 7), (None,), (None, 3))] == [
+        True, False, True, False,
+    ]  # fmt: skip
 
 
 def test_unknown_column_gets_the_nearest_and_the_command_that_lists_them(archstat):
@@ -89,7 +101,10 @@ def test_bounds_and_reference_move_with_their_rows():
         ("param_bytes<5", "byte unit"),
         ("params_share<much", "'much' is no number"),
         ("model<b", "compare it by = or !="),
-        ("receptive_field>5", "a number an axis"),
+        ("params = 1k..", "is not a count"),
+        ("params_share = ..20%", "is no number"),
+        ("params < 1k..5M", "is written params = LOW..HIGH"),
+        ("params = 5M..1k", "write the lower end first"),
     ],
 )
 def test_condition_that_is_none_is_refused(text, said):

@@ -18,3 +18,5 @@ from archstat.reporters.plots.roofline import RoofLines as RoofLines
 from archstat.reporters.plots.roofline import RoofPoint as RoofPoint
 from archstat.reporters.plots.roofline import RoofSeries as RoofSeries
 from archstat.reporters.plots.roofline import plot_roofline as plot_roofline
+from archstat.reporters.plots.scatter import Scatter as Scatter
+from archstat.reporters.plots.scatter import plot_scatter as plot_scatter

@@ -1,0 +1,297 @@
+"""``archstat sweep SPEC...``: every candidate of a design space, and what one learns of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archstat.cli import options
+from archstat.cli.compare import Where
+from archstat.cli.completion import complete_columns, complete_model
+from archstat.cli.expansion import models_typed
+from archstat.cli.help import CHOOSE, OUTPUT
+from archstat.cli.options import Rule, check_options
+from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.progress import working
+from archstat.cli.screen import View, arranged, held, known_key, show
+from archstat.cli.where import Condition, conditions, kept
+from archstat.errors import MissingExtraError, OutputError, SpecError
+from archstat.result import Column, Table, notes_of
+from archstat.units import format_milliseconds
+
+if TYPE_CHECKING:
+    from archstat.tables.sweep import Candidate, Settings
+
+_ON_SCREEN = 20  # rows, where nobody says how many
+_CHEAPEST = 5
+_OF_SWEEPS = ("--sample", "--seed", "--jobs", "--input", "--batch", "--fusion")
+_PARQUET = ".parquet"
+
+Specs = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC", help="A model whose options may be ranges LOW..HIGH:STEP and "
+                   "lists A|B|C, a SPACE.toml, or the RESULTS.csv of an earlier sweep.",
+                   autocompletion=complete_model, callback=models_typed),
+]  # fmt: skip
+Sample = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="So many candidates drawn at random, not all."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="What --sample draws by.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processes at work; by default one a core."),
+]
+Summary = Annotated[
+    bool,
+    typer.Option("--summary", help="A row a figure instead: its distribution, and the power of "
+                 "--against that it grows with."),
+]  # fmt: skip
+Against = Annotated[
+    str,
+    typer.Option(metavar="KEY", help="What exponents refer to, and what makes a candidate cheap.",
+                 autocompletion=complete_columns),
+]  # fmt: skip
+Pareto = Annotated[
+    str | None,
+    typer.Option(metavar="KEY,KEY", help="Only the Pareto front of two columns; +KEY where more "
+                 "is better, -KEY where less is.", rich_help_panel=CHOOSE),
+]  # fmt: skip
+Want = Annotated[
+    list[str] | None,
+    typer.Option("--want", metavar="CONDITION", help="The cheapest candidates that meet a need, "
+                 "such as 'receptive_field >= 224'; 5, or --top.", rich_help_panel=CHOOSE),
+]  # fmt: skip
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Results as they come (.csv; the same "
+                 "command goes on with it) or at the end (.parquet); else what is shown.",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
+
+
+def sweep(
+    context: typer.Context,
+    specs: Specs,
+    sample: Sample = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    summary: Summary = False,
+    against: Against = "macs",
+    input: options.Input = None,
+    batch: options.Batch = None,
+    fusion: options.FusionName = "none",
+    where: Where = None,
+    pareto: Pareto = None,
+    want: Want = None,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
+    plot: options.Plot = None,
+    format: options.FormatName = None,
+    output: Output = None,
+    debug: options.Debug = False,
+) -> None:
+    """Analyze every candidate of a design space, a row each, without training one.
+
+    Each row has its spec as `archstat compare` takes it. A candidate that fails is a row with its
+    reason; the exit code is 2 if all fail.
+    """
+    from archstat.analyses.memory_access import checked_fusion
+    from archstat.tables.scale import SUMMARY_COLUMNS
+    from archstat.tables.sweep import (
+        SWEEP_COLUMNS,
+        Settings,
+        chosen_candidates,
+        front,
+        read_results,
+    )  # fmt: skip
+
+    is_saved = len(specs) == 1 and specs[0].lower().endswith(".csv")
+    check_options(context, *_rules(is_saved))
+    saved = read_results(specs[0]) if is_saved else None
+    known = SWEEP_COLUMNS if saved is None else saved.columns
+    file = None if is_saved else _results_file(output)
+    asked, needs = conditions(where or (), known), conditions(want or (), known)
+    axes, cheap = _axes(pareto, known), known_key(against, known)
+    if needs and sort is None:
+        sort, top = cheap, top or _CHEAPEST
+    view = View(Destination(format, None if file else output),
+                SUMMARY_COLUMNS if summary else known, columns, sort, top=top)  # fmt: skip
+    check_plot(plot)
+    is_interrupted = False
+    if saved is None:
+        space = chosen_candidates(specs, sample, seed)
+        used = [cheap, *(key for key, _ in axes), *(one.key for one in needs)]
+        keys = [column.key for column in known if summary or view.chosen is None or column.key in
+                (*view.chosen, *view.added, *used, "model", "failed")]  # fmt: skip
+        settings = Settings(input or None, batch, checked_fusion(fusion), jobs)
+        saved, is_interrupted = _swept(space, settings, asked, file, keys)
+    else:
+        saved = kept(saved, asked)
+    if file is None or summary or axes or needs or plot or format:
+        table = kept(saved, needs)
+        table = front(table, *axes) if axes else table
+        if plot is not None:
+            draw(plot, partial(_draw, saved, table, axes, cheap))
+        _show(table, view, cheap if summary else None)
+    if is_interrupted:
+        raise KeyboardInterrupt
+
+
+def _rules(is_saved: bool) -> Iterator[Rule]:
+    for option in ("--pareto", "--want", "--sort", "--top") if not is_saved else ():
+        yield Rule(option, excludes=("--summary",), hint="it says something of all candidates")
+    if is_saved:
+        for option in _OF_SWEEPS:
+            yield Rule(option, needs="a SPEC", hint="the results of a sweep are what they are")
+    yield Rule("--seed", needs="--sample")
+
+
+def _results_file(output: str | None) -> Path | None:
+    """The file that the results go to, if they go to one; else what is shown may.
+
+    Raises:
+        OutputError, MissingExtraError: it cannot be written, or has no writer.
+    """
+    if output is None or not output.lower().endswith((".csv", _PARQUET)):
+        return None
+    if output.lower().endswith(_PARQUET) and find_spec("pyarrow") is None:
+        raise MissingExtraError(f"{output} needs pyarrow, which is not installed: python -m pip "
+                                "install pyarrow, or name a .csv file.")  # fmt: skip
+    return Destination("csv", output).path
+
+
+def _axes(pareto: str | None, known: Sequence[Column]) -> list[tuple[str, bool]]:
+    """Two keys, and of each whether more is better.
+
+    Raises:
+        SpecError: not two, or nobody knows which way is better.
+    """
+    names = [] if pareto is None else [name.strip() for name in pareto.split(",")]
+    if names and len(names) != 2:
+        raise SpecError(f"--pareto {pareto}: a front is of two columns; give KEY,KEY.")
+    axes = []
+    for name in names:
+        key = known_key(name.lstrip("+-"), known)
+        better = next(column.better for column in known if column.key == key)
+        if not (better or name[0] in "+-"):
+            raise SpecError(f"--pareto {pareto}: is more or less of {key} better? Write +{key} or "
+                            f"-{key}.")  # fmt: skip
+        axes.append((key, name[0] == "+" or (name[0] != "-" and better == "higher")))
+    return axes
+
+
+def _swept(
+    space: Sequence[str], settings: Settings, asked: Sequence[Condition], file: Path | None,
+    keys: Sequence[str],
+) -> tuple[Table, bool]:  # fmt: skip
+    """The rows that meet the conditions, written to the file, and whether that was cut short.
+
+    Raises:
+        FailedModelsError: every candidate failed.
+        SpecError: no candidate meets the conditions.
+        OutputError: the file is of another sweep, or cannot be written.
+    """
+    from archstat.tables.sweep import (
+        Results,
+        measured,
+        read_results,
+        refuse_all_failed,
+        table_of,
+        write_parquet,
+    )  # fmt: skip
+
+    is_csv = file is not None and file.suffix.lower() == ".csv"
+    results = Results(file, keys, space) if file is not None and is_csv else None
+    done = results.done if results else 0
+    found, begun, is_interrupted = [], time.monotonic(), False
+    try:
+        for one in _tracked(measured(space[done:], settings), len(space) - done):
+            if one.failed or all(c.is_met(one.record()[c.key]) for c in asked):
+                found.append(one)
+                if results:
+                    results.append([one])
+    except KeyboardInterrupt:
+        is_interrupted = True
+    if not done and len(found) == len(space):
+        refuse_all_failed(found)
+    if not (done or is_interrupted or any(not one.failed for one in found)):
+        raise SpecError(f"--where leaves none of {len(space):,} candidates; loosen a condition.")
+    table = read_results(file) if file is not None and done else table_of(found)
+    if file is not None:
+        if not results:
+            write_parquet(table.select(keys), file)
+        _tell(table, file, time.monotonic() - begun, is_interrupted)
+    return table, is_interrupted
+
+
+def _tracked(found: Iterator[Candidate], total: int) -> Iterator[Candidate]:
+    """The candidates as they come, with a bar that has their rate and the time left."""
+    begun = time.monotonic()
+    with working("sweeping", total) as tell:
+        for number, one in enumerate(found, 1):
+            yield one
+            rate = number / (time.monotonic() - begun)
+            left = format_milliseconds(1000 * (total - number) / rate)
+            tell(number, f"{number:,} of {total:,}, {rate:.3g} a second, {left} left")
+
+
+def _tell(table: Table, file: Path, seconds: float, is_interrupted: bool) -> None:
+    failed = sum(reason is not None for reason in table.column("failed"))
+    aside = f", {failed} of them failed" if failed else ""
+    more = "; interrupted, and the same command goes on" if is_interrupted else ""
+    print(f"archstat: {len(table):,} candidates in {file}{aside}{more} ({seconds:.3g} s)",
+          file=sys.stderr)  # fmt: skip
+
+
+def _show(table: Table, view: View, against: str | None) -> None:
+    """The candidates, on a screen those with figures, or the summary against a key."""
+    from archstat.tables.scale import summary_table
+    from archstat.tables.sweep import FAILED
+
+    if against is not None:
+        show(summary_table(table, against, view.is_raw), view)
+        return
+    has_reasons = FAILED.key in table.keys()  # noqa: SIM118
+    if not view.is_raw and has_reasons:
+        reasons = table.column(FAILED.key)
+        table = table.take([row for row, reason in enumerate(reasons) if reason is None])
+    elif view.chosen is not None and has_reasons and any(table.column(FAILED.key)):
+        view.chosen.append(FAILED.key)
+    usual = list(table.for_reader().keys())
+    if view.destination.is_screen and view.top is None and len(table) > _ON_SCREEN:
+        note = (
+            f"{_ON_SCREEN} of {len(table):,} candidates; --top N shows more, -o FILE.csv has all."
+        )
+        table = replace(arranged(table, view), notes=(*table.notes, *notes_of([note])))
+        table = table.take(range(_ON_SCREEN))
+    show(table, view, held(table, usual))
+
+
+def _draw(
+    table: Table, chosen: Table, axes: Sequence[tuple[str, bool]], cheap: str, path: str | Path
+) -> None:
+    """Every candidate between the two columns of the front, or how activations grow."""
+    from archstat.reporters.plots import Scatter, plot_scatter
+    from archstat.tables.scale import law_between, sentence
+    from archstat.tables.sweep import points
+
+    x, y = [key for key, _ in axes] or [cheap, "activations"]
+    every, law = points(table, x, y), law_between(table, x, y)
+    if not every:
+        raise OutputError(f"no candidate has both {x} and {y} to draw.")
+    ends = [f(point[0] for point in every) for f in (min, max)]
+    line = () if law is None or axes else tuple((end, law.at(end)) for end in ends)
+    name = sentence(y, x, law) if law and line else f"{len(every):,} candidates"
+    steps = points(chosen, x, y) if axes else ()
+    plot_scatter([Scatter(name, every, line, steps)], table.columns[table.index(x)],
+                 table.columns[table.index(y)], path)  # fmt: skip
