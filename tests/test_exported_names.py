@@ -43,6 +43,7 @@ def test_public_names_are_these():
         "report",
         "roofline",
         "summary",
+        "sweep",
         "zoo",
     ]
 

@@ -132,7 +132,7 @@ def sweep(
         space = chosen_candidates(specs, sample, seed)
         used = [cheap, *(key for key, _ in axes), *(one.key for one in needs)]
         keys = [column.key for column in known if summary or view.chosen is None or column.key in
-                (*view.chosen, *view.added, *used, "model", "failed")]  # fmt: skip
+                (*view.chosen, *view.added, *used, "model", "unknown_ops", "failed")]  # fmt: skip
         settings = Settings(input or None, batch, checked_fusion(fusion), jobs)
         saved, is_interrupted = _swept(space, settings, asked, file, keys)
     else:
@@ -249,8 +249,8 @@ def _tell(table: Table, file: Path, seconds: float, is_interrupted: bool) -> Non
     failed = sum(reason is not None for reason in table.column("failed"))
     aside = f", {failed} of them failed" if failed else ""
     more = "; interrupted, and the same command goes on" if is_interrupted else ""
-    print(f"archstat: {len(table):,} candidates in {file}{aside}{more} ({seconds:.3g} s)",
-          file=sys.stderr)  # fmt: skip
+    took = f" ({format_milliseconds(1000 * seconds)})" if sys.stderr.isatty() else ""
+    print(f"archstat: {len(table):,} candidates in {file}{aside}{more}{took}", file=sys.stderr)
 
 
 def _show(table: Table, view: View, against: str | None) -> None:

@@ -22,7 +22,6 @@ from archstat.result import Cell, Column, Table, notes_of
 from archstat.tables.sweep import (
     Settings,
     chosen_candidates,
-    failures_told,
     measured,
     plain,
     points,
@@ -169,8 +168,8 @@ def scale_table(curves: Sequence[Curve], against: str = "macs", raw: bool = Fals
     rows = [(by, key, law.points if law else None, *_law_cells(law, raw)) for by, key, law in laws]
     told = [f"{by}: {sentence(key, against, law)}" for by, key, law in laws
             if law is not None and key == "activations"]  # fmt: skip
-    failed = [f"{c.by}: {text}" for c in curves for text in failures_told(c.table.column("failed"))]
-    return Table(SCALE_COLUMNS, tuple(rows), notes=notes_of((*told, *failed)),
+    more = [f"{one.by}: {note}" for one in curves for note in one.table.notes]
+    return Table(SCALE_COLUMNS, tuple(rows), notes=notes_of((*told, *more)),
                  convention=curves[0].table.convention)  # fmt: skip
 
 

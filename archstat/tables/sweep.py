@@ -6,7 +6,7 @@ import csv
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,18 +152,24 @@ def _failure(spec: str, reason: str) -> Candidate:
 def table_of(found: Sequence[Candidate]) -> Table:
     """The rows as a table."""
     bounds = frozenset((row, key) for row, one in enumerate(found) for key in one.bounds)
-    return Table(
-        SWEEP_COLUMNS, tuple(one.cells for one in found), bounds,
-        notes=notes_of(failures_told([one.cells[-1] for one in found])), convention=CONVENTION,
-        torch_version=max((one.torch_version for one in found), default=""), shown=ON_SCREEN,
-    )  # fmt: skip
+    version = max((one.torch_version for one in found), default="")
+    rows = tuple(one.cells for one in found)
+    return _told(Table(SWEEP_COLUMNS, rows, bounds, torch_version=version))
 
 
-def failures_told(reasons: Sequence[Cell]) -> list[str]:
-    """A sentence on the candidates that failed, and why the first of them did."""
-    failed = [reason for reason in reasons if reason is not None]
-    count = f"{len(failed)} of {len(reasons)} candidates failed"
-    return [f"{count}; the first: {failed[0]}"] if failed else []
+def _told(table: Table) -> Table:
+    """The candidates with what must be said of them: failures, and counts that are incomplete."""
+    columns = table.keys()
+    reasons = [cell for cell in table.column("failed") if cell] if "failed" in columns else []
+    unknown = sum(map(bool, table.column("unknown_ops"))) if "unknown_ops" in columns else 0
+    notes = []
+    if reasons:
+        notes.append(f"{len(reasons)} of {len(table)} candidates failed; the first: {reasons[0]}")
+    if unknown:
+        notes.append(f"{unknown} of {len(table)} candidates have unknown operations: their counts "
+                     "are lower bounds.")  # fmt: skip
+    shown = tuple(key for key in ON_SCREEN if key in columns)
+    return replace(table, notes=notes_of(notes), convention=CONVENTION, shown=shown)
 
 
 def refuse_all_failed(found: Sequence[Candidate]) -> None:
@@ -251,8 +257,7 @@ def read_results(path: str | Path) -> Table:
     columns = tuple(_KNOWN.get(key) or _own(key, [row[n] for row in rows], path)
                     for n, key in enumerate(keys))  # fmt: skip
     cells = tuple(_with_whole_field(tuple(map(_read, row, columns)), keys) for row in rows)
-    shown = tuple(key for key in ON_SCREEN if key in keys)
-    return Table(columns, cells, convention=CONVENTION, shown=shown)
+    return _told(Table(columns, cells))
 
 
 def _text_of(path: Path) -> str:

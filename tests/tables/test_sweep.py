@@ -13,6 +13,7 @@ from archstat.tables.sweep import (
     SWEEP_COLUMNS,
     Candidate,
     Results,
+    _told,
     front,
     plain,
     read_results,
@@ -188,3 +189,11 @@ def test_front_is_what_nothing_dominates(pairs, x_more, y_more):
 def test_bounds_stay_with_their_rows():
     bound = candidate("b")._replace(bounds=frozenset({"macs"}))
     assert table_of([candidate("a"), bound]).bounds == {(1, "macs")}
+
+
+def test_unknown_operations_are_told_of():
+    columns = ("model", "macs", "unknown_ops")
+    known = {column.key: column for column in SWEEP_COLUMNS}
+    table = _told(Table(tuple(known[key] for key in columns), (("a", 1, 0), ("b", 2, 3))))
+    (note,) = table.notes
+    assert str(note).startswith("1 of 2 candidates")
