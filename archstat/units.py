@@ -57,14 +57,10 @@ def format_count(number: float) -> str:
     return _scaled(number, (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)), "")
 
 
-def format_exactly(count: int) -> str:
-    """A count on all its digits with its decimal prefix, without zeros behind: ``"4.2 M"``."""
-    for unit, factor in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if abs(count) >= factor:
-            digits = str(abs(count) % factor).zfill(len(str(factor)) - 1).rstrip("0")
-            whole = f"{'-' if count < 0 else ''}{abs(count) // factor}"
-            return f"{whole}{'.' if digits else ''}{digits} {unit}"
-    return str(count)
+def format_printed(count: int) -> str:
+    """A count that somebody printed, without zeros that they may not have meant: ``"4.2 M"``."""
+    number, _, unit = format_count(count).partition(" ")
+    return f"{number.rstrip('0').rstrip('.')} {unit}" if unit else number
 
 
 def format_bytes(number: float) -> str:
@@ -74,15 +70,14 @@ def format_bytes(number: float) -> str:
 
 
 def format_ratio(ratio: float) -> str:
-    """A row over its reference in words: ``0.0368`` is ``"27.2x less"``; ``"1.001x"`` is near."""
+    """A row over its reference in words: ``0.0368`` is ``"27.2x less"``, ``1`` is ``"same"``."""
     if ratio == 1:
         return "same"
     factor, word = (1 / ratio, "less") if 0 < ratio < 1 else (ratio, "more")
     if ratio <= 0:
         return "none" if ratio == 0 else f"{ratio:.3g}x"
     digits = 0 if factor >= 100 else 1 if factor >= 10 else 2
-    text = f"{factor:,.{digits}f}"
-    return f"{ratio:.5g}x" if text == "1.00" else f"{text}x {word}"
+    return f"{factor:,.{digits}f}x {word}"
 
 
 def format_share(share: float) -> str:

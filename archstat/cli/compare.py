@@ -142,7 +142,7 @@ def compare(
     if is_interrupted:
         raise KeyboardInterrupt
     attempts.refuse()
-    refuse_incomplete(unknown, strict, table.notes)
+    refuse_incomplete(unknown, strict, view.destination, table.notes)
 
 
 def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:

@@ -73,7 +73,7 @@ def diff(
     destination.write(*([with_texts(raw_table(found, keys, top), texts)] if raw else
                         views(found, keys, top, texts)))  # fmt: skip
     tell_of_cache(graphs, len(sides), raw)
-    refuse_incomplete(_unknown_ops((*before, *after)), strict, remarks(found))
+    refuse_incomplete(_unknown_ops((*before, *after)), strict, destination, remarks(found))
 
 
 def _chosen(text: str | None, raw: bool) -> tuple[list[str] | None, list[str]]:

@@ -92,7 +92,7 @@ def explain(
         destination.write_text(as_text(explained, _width(destination)))
     else:
         show(explained.table, view, None if view.is_raw else _FOR_READERS, ())
-    refuse_incomplete(unknown, strict, notes)
+    refuse_incomplete(unknown, strict, destination, notes)
 
 
 def _but(figures: Collection[str], keys: Sequence[str]) -> list[str] | None:

@@ -100,7 +100,7 @@ def guidelines(
     tell_of_cache(graphs, len(models), view.is_raw)
     attempts.refuse()
     unknown = sum(note.topic == "unknown_ops" for note in table.notes)
-    refuse_incomplete(unknown, strict, table.notes)
+    refuse_incomplete(unknown, strict, view.destination, table.notes)
 
 
 def _limits(*given: float | None) -> Limits:

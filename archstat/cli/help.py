@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperArgument, TyperCommand
 
 from archstat.errors import SpecError
+from archstat.hints import did_you_mean
 
 # The groups of options; what a command has of its own stands first.
 _ARGUMENTS, OPTIONS = "Arguments", "Options"
@@ -18,9 +20,38 @@ _PANELS = (_ARGUMENTS, OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
 # The name of the command that runs.
 RUNNING: ContextVar[str] = ContextVar("running", default="COMMAND")
 
+# Older releases of typer take click's, newer ones have their own.
+_UsageError: Any = BadParameter.__base__
+
 
 class Command(TyperCommand):
     """A command whose options stand in groups, its epilog holding an example a line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options and arguments.
+
+        Raises:
+            SpecError: an option that the command does not have.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            if not hasattr(error, "possibilities"):
+                raise
+            name = error.option_name
+            raise SpecError(
+                f"{self.name} has no option {name}.{self._instead_of(name, ctx)} "
+                f"`archstat {self.name} -h` is the help."
+            ) from None
+
+    def _instead_of(self, option: str, ctx: Any) -> str:
+        """The commands that have an option, else the one of this command that is spelt alike."""
+        group: Any = ctx.parent.command
+        others = [name for name in group.list_commands(ctx)
+                  if option in _options(group.get_command(ctx, name))]  # fmt: skip
+        if others:
+            return f" It is an option of {', '.join(others)}."
+        return did_you_mean(option, _options(self))
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, its name being known to messages meanwhile.
@@ -64,6 +95,10 @@ class Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"  archstat {line}\n")
+
+
+def _options(command: Any) -> list[str]:
+    return [name for parameter in command.params for name in parameter.opts]
 
 
 def _is_argument(parameter: Any) -> bool:

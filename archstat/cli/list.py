@@ -14,7 +14,7 @@ from archstat.cli.screen import View, show
 from archstat.result import Table
 from archstat.tables.list import LIST_COLUMNS, blocks_last
 from archstat.tables.list import list_networks as networks
-from archstat.units import format_exactly
+from archstat.units import format_printed
 
 # what a narrow screen keeps, the most needed first
 _NEEDED = ("model", "params", "macs", "year", "paper", "category", "published_params",
@@ -71,11 +71,11 @@ def list_networks(
 
 
 def _as_printed(table: Table) -> Table:
-    """The table with published figures on the digits that were printed, such as ``4.2 M``."""
+    """The table with published figures without zeros behind, such as ``4.2 M``."""
     places = [number for number, key in enumerate(table.keys()) if key.startswith("published_")]
     rows = tuple(
         tuple(
-            format_exactly(cell) if number in places and isinstance(cell, int) else cell
+            format_printed(cell) if number in places and isinstance(cell, int) else cell
             for number, cell in enumerate(row)
         )
         for row in table.rows

@@ -116,7 +116,9 @@ def memory(
     if plot is not None and found.picture is not None:
         draw(plot, found.picture)
     attempts.refuse()
-    refuse_incomplete(sum(len(row.uncounted) for row in rows), strict, table.notes)
+    refuse_incomplete(
+        sum(len(row.uncounted) for row in rows), strict, view.destination, table.notes
+    )
 
 
 def _on_screen(on_request: list[str]) -> list[str]:

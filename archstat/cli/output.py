@@ -12,7 +12,7 @@ from pathlib import Path
 from archstat.cli.style import style_for
 from archstat.errors import OutputError
 from archstat.files import write_whole
-from archstat.reporters import format_for, format_named
+from archstat.reporters import FORMATS, Format, format_for, format_named
 from archstat.result import Picture, Table
 
 # What ASCII has for the signs of a table; of a bar's last part, the larger half.
@@ -95,6 +95,9 @@ class Destination:
         """
         self.style.check([column for table in tables for column in table.columns])
         self.write_text("\n".join(self.format.render(table, self.style) for table in tables))
+        if self.path is not None and self.path.suffix.lower() in _suffixes(self.format):
+            print(f"archstat: {self.path} holds {self.format.name}, as --format says.",
+                  file=sys.stderr)  # fmt: skip
         for table in tables:
             for remark in self.format.remarks(table, self.style):
                 print(f"archstat: {self.format.name}: {remark}.", file=sys.stderr)
@@ -109,6 +112,11 @@ class Destination:
             page_or_print(text)
         else:
             _write(self.path, text)
+
+
+def _suffixes(form: Format) -> list[str]:
+    """The suffixes of the other formats."""
+    return [suffix for other in FORMATS if other is not form for suffix in other.suffixes]
 
 
 def check_plot(path: str | None) -> None:

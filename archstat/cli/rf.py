@@ -173,7 +173,7 @@ def rf(
     attempts.refuse()
     tell_of_cache(graphs, len(models or ()), view.is_raw)
     unknown = sum(not row.known for network in networks for row in network.fields.rows)
-    refuse_incomplete(unknown, strict, table.notes)
+    refuse_incomplete(unknown, strict, destination, table.notes)
 
 
 def _of_list(text: str, input: Sequence[str], channels: int | None) -> Network:

@@ -102,7 +102,7 @@ def roofline(
     if plot is not None and whole.picture is not None:
         draw(plot, whole.picture)
     attempts.refuse()
-    refuse_incomplete(sum(sum(one.unknown) for one in found), strict, table.notes)
+    refuse_incomplete(sum(sum(one.unknown) for one in found), strict, destination, table.notes)
 
 
 def _devices(own: str | None) -> list[Device]:

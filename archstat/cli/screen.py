@@ -229,15 +229,20 @@ def transposed(table: Table, *, raw: bool = False) -> Table:
     return replace(table, columns=columns, rows=tuple(rows), bounds=frozenset(), reference=None)
 
 
-def refuse_incomplete(unknown: int, strict: bool, notes: Sequence[Note]) -> None:
+def refuse_incomplete(
+    unknown: int, strict: bool, destination: Destination, notes: Sequence[Note]
+) -> None:
     """Raise where operations are unknown and ``--strict`` was given.
+
+    A reader has their names below the table; otherwise the message holds them.
 
     Raises:
         IncompleteCountError: exit code 3.
     """
     if strict and unknown:
-        raise IncompleteCountError(
+        told = [note.text for note in notes if note.topic == "unknown_ops" and destination.is_raw]
+        said = (
             f"the count is incomplete and --strict was given: {unknown} "
-            f"operation{'s'[: unknown != 1]} neither counted nor known to be free. "
-            + " ".join(note.text for note in notes if note.topic == "unknown_ops")
+            f"operation{'s'[: unknown != 1]} neither counted nor known to be free."
         )
+        raise IncompleteCountError(" ".join([said, *told]))

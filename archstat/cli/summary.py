@@ -138,7 +138,7 @@ def summary(
         table = trees.for_screen(table, report)
     show(table, view, shown, needed or (), conventions=True)
     tell_of_cache(graphs, 1, view.is_raw)
-    refuse_incomplete(report.unknown_ops, strict, table.notes)
+    refuse_incomplete(report.unknown_ops, strict, destination, table.notes)
 
 
 def _tool(name: str | None, bits: str | None) -> Tool | None:

@@ -69,7 +69,7 @@ def to_console(table: Table, width: int | None = None, colour: bool | None = Non
     if notes and notes[0].text:
         console.print()
     for note in notes:
-        console.print(note.text, style="dim" if note.topic == "note" else "")
+        console.print(note.text, style="dim" if note.topic in ("note", "legend") else "")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 

@@ -67,7 +67,8 @@ class Column:
 
 
 # What a note is about; some go with a few columns alone.
-Topic = Literal["note", "unknown_ops", "packed_weights", "failed", "receptive_field", "latency_ms"]
+Topic = Literal["note", "legend", "unknown_ops", "packed_weights", "failed", "receptive_field",
+                "latency_ms"]  # fmt: skip
 COLUMNS_OF_TOPIC: Mapping[Topic, frozenset[str]] = {
     "packed_weights": frozenset({"params", "trainable_params", "param_bytes"}),
     "receptive_field": frozenset({"receptive_field", "effective_stride", "effective_padding",

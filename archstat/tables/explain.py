@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from archstat.analyses import COLUMNS as FIGURES
@@ -25,7 +26,7 @@ from archstat.analyses.memory import live_bytes
 from archstat.errors import LookupFailedError, SpatialAxesError, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
-from archstat.result import FUNCTIONAL, Cell, Column, Report, Table, notes_of
+from archstat.result import FUNCTIONAL, Cell, Column, Note, Report, Table, Topic, notes_of
 from archstat.tables import of_graphs
 from archstat.tables.module_tree import Node, folded, module_tree, walk
 
@@ -61,6 +62,7 @@ _SOURCES = {
     "effective_stride": f"{_SIZES}; docs/receptive_field.md",
     "feature_maps": "cs231n.github.io/convolutional-networks",
 }  # fmt: skip
+_LEGEND: Topic = "legend"
 _IMAGES = 4  # axes of an input that has pixels
 # In this order; a letter goes with what stands behind its underscore, too.
 _LETTERS = {
@@ -102,13 +104,13 @@ def explain(
     cells = [_row(report, node, op, line) for op, line in rows]
     bounded = {number for number, (_, line) in enumerate(rows)
                if node.total["unknown_ops"] and line.figure in report.lower_bounds}  # fmt: skip
-    told = (*_remarks(report, node), *_letters([line for _, line in rows]))
+    letters = _letters(line.formula for _, line in rows if line.arithmetic)
     table = of_graphs(
         [report.graph],
         COLUMNS,
         cells,
         bounds=frozenset((number, "value") for number in bounded),
-        notes=notes_of(told),
+        notes=(*notes_of(_remarks(report, node)), *letters),
         convention={**CONVENTION, **report.conventions},
     )
     return Explained(node.path, _heading(report, node, sized), table)
@@ -128,7 +130,10 @@ def only(explained: Explained, figures: Sequence[str]) -> Explained:
         raise SpecError(
             f"{explained.module or 'the model'} has no {' or '.join(figures)}; it has {known}."
         )
-    return explained._replace(table=explained.table.take(rows))
+    left = explained.table.take(rows)
+    formulas = (str(row["formula"]) for row in left.records() if row["arithmetic"])
+    others = [note for note in left.notes if note.topic != _LEGEND]
+    return explained._replace(table=replace(left, notes=(*others, *_letters(formulas))))
 
 
 def _found(root: Node, module: str) -> Node:
@@ -296,10 +301,9 @@ def _remarks(report: Report, node: Node) -> Iterator[str]:
     )  # fmt: skip
 
 
-def _letters(lines: Sequence[Line]) -> Iterator[str]:
+def _letters(formulas: Iterable[str]) -> Iterator[Note]:
     """What the letters of the formulas stand for."""
-    computed = (line.formula for line in lines if line.arithmetic)
-    used = {word for formula in computed for word in re.findall(r"[A-Za-z]+", formula)}
+    used = {word for formula in formulas for word in re.findall(r"[A-Za-z]+", formula)}
     known = [f"{letter} {meaning}" for letter, meaning in _LETTERS.items() if letter in used]
     if known:
-        yield f"{', '.join(known)}."
+        yield Note(_LEGEND, "", f"{', '.join(known)}.")

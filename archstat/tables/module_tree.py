@@ -136,7 +136,8 @@ def _split_functional(nodes: Mapping[str, Node], report: Report) -> None:
         computed = {k: n - held.get(k, 0) for k, n in parent.own.items() if n != held.get(k, 0)}
         if not computed:
             continue
-        counts = Counter(op.name for op in found if op.kind not in ("reshape", "split"))
+        working = [op for op in found if op.kind not in ("reshape", "split")]
+        counts = Counter(op.name for op in working or found)
         names = ", ".join(f"{n} x{c}" if c > 1 else n for n, c in counts.items())
         parent.own = {key: held[key] for key in parent.own if held.get(key)}
         path = f"{path}.{FUNCTIONAL}".lstrip(".")

@@ -195,6 +195,8 @@ def test_strict_prints_the_table_and_exits_with_3(archstat, unknown):
     assert ">= 3.89 k" in ran.out
     assert len(ran.err.splitlines()) == 1
     assert "1 operation" in ran.err
+    # what is unknown is told once, below the table
+    assert (ran.out + ran.err).count("tests_cli.swirl") == 1
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])

@@ -42,7 +42,7 @@ MISTAKES = [
     (["mobilenet_v1,width=-1"], "width=-1.0 is impossible"),
     (["vgg16,"], "separate models by spaces"),
     (["vgg16,dims=[1,2"], "close every bracket"),
-    (["best.pt"], "archstat needs the code"),
+    (["best.pt"], "best.pt cannot be read"),
     (["vgg16,batch"], "write KEY=VALUE"),
     (["vgg16,batch=2,batch=2"], "gives batch twice"),
     (["vgg16,batch=0"], "at least 1"),

@@ -33,6 +33,12 @@ def test_figures_are_taken_as_columns(archstat):
     assert rows.splitlines() == ["figure,value", f"macs,{224 * 224 * 64 * 3 * 3 * 64}"]
 
 
+def test_legend_holds_the_letters_of_the_figures_shown(archstat):
+    line = ("explain", "vgg16", "features.2", "--columns", "params")
+    assert archstat(*line).out.splitlines()[-1] == "C channels, K window."
+    assert "S stride" in archstat(*line[:3]).out
+
+
 def test_figure_that_a_module_lacks_is_refused_with_those_it_has(archstat):
     ran = archstat("explain", "vgg16", "features.2", "--columns", "depth")
     assert (ran.code, ran.out) == (2, "")

@@ -77,3 +77,18 @@ def test_version_is_a_command_too(pages):
 
 def test_version_says_what_it_runs_with_if_asked(pages):
     assert "\ntorch " in pages("-v", "version")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("compare lenet5 --dtype fp16", "It is an option of memory, roofline, bench"),
+        ("bench lenet5 --colums macs", "Did you mean --columns"),
+        ("list --nonsense-entirely", "list has no option --nonsense-entirely. `archstat list -h`"),
+    ],
+)
+def test_unknown_option_names_the_commands_that_have_it_or_the_nearest(archstat, line, told):
+    ran = archstat(*line.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+    assert len(ran.err.splitlines()) == 1

@@ -206,7 +206,7 @@ def test_blocks_come_last_in_any_order(archstat, sort):
     assert True in is_block
 
 
-def test_published_figures_are_shown_on_the_digits_that_were_printed(archstat):
+def test_published_figures_are_shown_without_zeros_behind(archstat):
     row = archstat("list", "mobilenet_v1").out.splitlines()[2]
     assert "4.2 M" in row
     assert "569 M" in row

@@ -296,3 +296,12 @@ def test_long_text_that_is_piped_is_printed(monkeypatch, capsys):
     monkeypatch.setenv("PAGER", "false")
     output.page_or_print("1\n" * 500)
     assert capsys.readouterr().out == "1\n" * 500
+
+
+def test_file_whose_suffix_names_another_format_is_remarked(fresh, capsys):
+    Destination("json", "x.csv").write(TABLE)
+    assert capsys.readouterr().err == "archstat: x.csv holds json, as --format says.\n"
+    assert json.loads((fresh / "x.csv").read_text())["rows"][0]["model"] == "vgg16"
+    Destination("json", "x.out").write(TABLE)
+    Destination("json", "x.json").write(TABLE)
+    assert capsys.readouterr().err == ""

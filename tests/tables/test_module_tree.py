@@ -97,3 +97,16 @@ def test_input_is_that_of_the_first_call():
     nodes = {node.path: node for node, _ in walk(tree("resnet18"), None)}
     assert nodes["conv2_x"].input == "1x64x56x56"
     assert nodes["conv2_x.0.conv1"].input == "1x64x56x56"
+
+
+class Moves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, images):
+        return self.conv(images).transpose(2, 3).contiguous()
+
+
+def test_row_of_functional_ops_that_only_move_data_names_them():
+    assert labels(tree(Moves(), (3, 8, 8))) == ["conv Conv2d", "transpose, clone"]
