@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import enum
 import inspect
 import keyword
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from archstat.errors import OptionError
@@ -40,22 +43,82 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
     takes_any = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
-    values = {}
+    values: dict[str, Any] = {}
+    parts: dict[str, dict[str, str]] = {}
     for key, text in spec.options:
+        argument, dot, rest = key.partition(".")
+        if dot and argument in named:
+            parts.setdefault(argument, {})[rest] = text
+            continue
         if key not in named and not takes_any:
             raise OptionError(_unknown_option(spec, key, named))
         name = named[key].name if key in named else key
         default = named[key].default if key in named else None
         hint = hints.get(name, type(default) if isinstance(default, _TELLING) else None)
         values[name] = converted(spec, key, text, hint)
-    missing = [n for n, p in named.items() if p.default is p.empty and p.name not in values]
+    configs = {
+        named[key].name: _config(
+            spec, key, texts, hints.get(named[key].name), values.pop(key, named[key].default)
+        )
+        for key, texts in parts.items()
+    }
+    given = values.keys() | configs.keys()
+    missing = [n for n, p in named.items() if p.default is p.empty and p.name not in given]
     if missing:
         wanted = "".join(f",{name}=..." for name in missing)
         raise OptionError(
             f"{spec.text} needs {', '.join(missing)}: write {spec.text}{wanted}, or name a "
             "function without arguments that returns the model."
         )
-    return lambda: found(**values)
+    return lambda: found(**values, **{name: make() for name, make in configs.items()})
+
+
+def _config(
+    spec: Spec, key: str, texts: Mapping[str, str], hint: Any, default: Any
+) -> Callable[[], Any]:
+    """What makes a dataclass of its fields' texts, the other fields as in the default.
+
+    Raises:
+        OptionError: no dataclass stands there, or it lacks a field or has no such one.
+    """
+    is_made = dataclasses.is_dataclass(default) and not isinstance(default, type)
+    kinds = [type(default)] if is_made else [hint, *typing.get_args(hint)]
+    kind: Any = next((one for one in kinds if dataclasses.is_dataclass(one)), None)
+    if kind is None:
+        raise OptionError(
+            f"{spec.text}: {key} is no dataclass, so that {key}.{next(iter(texts))} sets nothing; "
+            f"give {key} itself."
+        )
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    hints, values = _hints(kind), {}
+    below: dict[str, dict[str, str]] = {}
+    for path, text in texts.items():
+        name, dot, rest = path.partition(".")
+        if name not in fields:
+            raise OptionError(
+                f"{spec.text}: {key} has no field {name!r}.{did_you_mean(name, fields)} "
+                f"It has {', '.join(fields)}."
+            )
+        if dot:
+            below.setdefault(name, {})[rest] = text
+        else:
+            values[name] = converted(spec, f"{key}.{name}", text, hints.get(name))
+    inner = {
+        name: _config(spec, f"{key}.{name}", rest, hints.get(name),
+                      getattr(default, name, None) if is_made else fields[name].default)
+        for name, rest in below.items()
+    }  # fmt: skip
+    wanted = [name for name, field in fields.items() if not is_made and _is_required(field)]
+    missing = [name for name in wanted if name not in values.keys() | inner.keys()]
+    if missing:
+        told = "".join(f",{key}.{name}=..." for name in missing)
+        raise OptionError(f"{spec.text} needs {', '.join(missing)} of {key}: add {told}")
+    make = partial(dataclasses.replace, default) if is_made else kind
+    return lambda: make(**values, **{name: made() for name, made in inner.items()})
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def spelled(name: str) -> str:
@@ -85,7 +148,7 @@ def _unknown_option(spec: Spec, key: str, named: Mapping[str, inspect.Parameter]
     return f"{spec.text}: there is no option {key!r}.{hint} It takes {taken or 'no option'}."
 
 
-_TELLING = (str, list, tuple, dict)  # types of a default that stand for an annotation
+_TELLING = (str, list, tuple, dict, enum.Enum)  # types of a default that stand for an annotation
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None}
 
 
@@ -118,6 +181,12 @@ def convert(text: str, hint: Any) -> Any:
         return named[text]
     if origin in (typing.Union, types.UnionType):
         return _first_conversion(text, arguments)
+    if isinstance(hint, enum.EnumType):
+        members: Mapping[str, enum.Enum] = hint.__members__
+        named = {**{str(one.value): one for one in members.values()}, **members}
+        if text not in named:
+            raise ValueError(text)
+        return named[text]
     if hint in (bool, type(None)):
         words = {"true": True, "1": True, "false": False, "0": False} if hint is bool else _NONE
         if text.lower() not in words:
@@ -177,6 +246,8 @@ def _described(hint: Any) -> str:
         return " or ".join(str(choice) for choice in typing.get_args(hint))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join(map(_described, typing.get_args(hint)))
+    if isinstance(hint, enum.EnumType):
+        return " or ".join(hint.__members__)
     names: dict[Any, str] = {
         **{int: "a whole number", float: "a number", bool: "true or false"},
         **{str: "a text", type(None): "none"},
