@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archstat.errors import ArchstatError as ArchstatError
     from archstat.frontends.layers import layers as layers
     from archstat.frontends.module import capture as capture
+    from archstat.frontends.registered import register_op as register_op
     from archstat.graph import Graph as Graph
     from archstat.models.pipeline import analyze as analyze
     from archstat.result import Report as Report
@@ -68,6 +69,7 @@ _HOMES = {
     "memory": "tables.functions_of_specs",
     "receptive_field": "tables.functions",
     "reconcile": "tables.functions_of_specs",
+    "register_op": "frontends.registered",
     "report": "tables.report",
     "roofline": "tables.functions",
     "summary": "tables.functions",
@@ -97,6 +99,7 @@ __all__ = [
     "memory",
     "receptive_field",
     "reconcile",
+    "register_op",
     "report",
     "roofline",
     "summary",

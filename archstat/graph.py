@@ -27,8 +27,11 @@ Kind = Literal[
 ]
 # fmt: on
 KINDS: tuple[str, ...] = get_args(Kind)
-# The attribute of an op that holds the flops of a formula registered with torch's flop counter.
+# Attributes of an op with a registered formula: its flops; its macs, by default half of them; why
+# it is free.
 REGISTERED = "registered flops"
+REGISTERED_MACS = "registered macs"
+REGISTERED_FREE = "registered as free"
 # The target of an op that stands for all that other threads did, which nobody saw.
 UNSEEN = "python.thread"
 Role = Literal["input", "parameter", "buffer", "constant", "activation"]

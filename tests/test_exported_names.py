@@ -40,6 +40,7 @@ def test_public_names_are_these():
         "memory",
         "receptive_field",
         "reconcile",
+        "register_op",
         "report",
         "roofline",
         "summary",
@@ -86,6 +87,7 @@ CALLS = {
     "columns": lambda columns: "macs" in columns().column("column"),
     "experiment": lambda experiment: callable(experiment),  # as bench
     "reconcile": lambda reconcile: "yes" in reconcile("lenet5", params="60k").column("exact"),
+    "register_op": lambda register_op: register_op("names::rotate", free="a view") is None,
     "check": lambda check: set(check(ROOT / "archstat.toml").column("verdict")) == {"kept"},
     "crosscheck": lambda crosscheck: "agrees" in crosscheck("lenet5_modern").column("verdict"),
     "diff": lambda diff: diff(nn.Linear(6, 2), nn.Linear(6, 4), "6").column("macs_change")[0] == 12,

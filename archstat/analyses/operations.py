@@ -12,7 +12,7 @@ from math import log2, prod
 
 from archstat.analyses import costs
 from archstat.analyses.products import NO_PRODUCT, PRODUCTS, PRODUCTS_OF_NAMES, UNKNOWN, Cost
-from archstat.graph import REGISTERED, Graph, Op, Value
+from archstat.graph import REGISTERED, REGISTERED_FREE, REGISTERED_MACS, Graph, Op, Value
 from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
@@ -68,10 +68,7 @@ def _cost(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
     if formula is not None:
         return formula(op, inputs, outputs)
     if REGISTERED in op.attributes:
-        # torch counts two for a multiplication and its addition, and nothing else
-        flops = op.attributes[REGISTERED]
-        made = sum(out.numel for out in outputs)
-        return Cost("counted", flops // 2, flops, made, "by the formula registered for it")
+        return _registered(op, sum(out.numel for out in outputs))
     reason = costs.FREE.get(name)
     if reason is not None and not (name == "index_put" and op.attributes.get("accumulate")):
         return Cost("free", reason=reason)
@@ -79,6 +76,15 @@ def _cost(op: Op, inputs: list[Value], outputs: list[Value]) -> Cost:
         return NO_PRODUCT
     flops = _other_flops(name, op, inputs, outputs)
     return UNKNOWN if flops is None else Cost("counted", flops=flops)
+
+
+def _registered(op: Op, made: int) -> Cost:
+    if REGISTERED_FREE in op.attributes:
+        return Cost("free", reason=op.attributes[REGISTERED_FREE])
+    # torch counts two for a multiplication and its addition, and nothing else
+    flops = op.attributes[REGISTERED]
+    macs = op.attributes.get(REGISTERED_MACS, flops // 2)
+    return Cost("counted", macs, flops, made if macs else 0, "by the formula registered for it")
 
 
 def _other_flops(name: str, op: Op, inputs: list[Value], outputs: list[Value]) -> int | None:

@@ -18,6 +18,7 @@ from weakref import ref
 import torch
 
 from archstat.frontends import shapes, shapes_pooled
+from archstat.frontends.registered import TORCHS_OWN
 from archstat.frontends.torch_private import is_composite, schema_of
 from archstat.graph import Kind
 
@@ -210,20 +211,8 @@ def signature(func: Any) -> Signature:
         takes_tensors=any("Tensor" in kind for kind in kinds.values()),
         indexed=_PICKS.get(target)
         or next((n for n, t in kinds.items() if n in ("index", "indices") and "Tensor" in t), None),
-        packet=None if namespace in _TORCHS_OWN else getattr(func, "overloadpacket", None),
+        packet=None if namespace in TORCHS_OWN else getattr(func, "overloadpacket", None),
     )
-
-
-# Libraries whose ops have formulas here, or none that anybody would register.
-_TORCHS_OWN = frozenset({"aten", "prim", "prims", "quantized", "torchvision", "profiler"})
-
-
-def registered_flops(packet: Any, args: Any, kwargs: Any, result: Any) -> int | None:
-    """What the formula says that was registered for an op by `torch.utils.flop_counter`."""
-    from torch.utils.flop_counter import flop_registry
-
-    formula = flop_registry.get(packet)
-    return None if formula is None else int(formula(*args, **kwargs, out_val=result))
 
 
 def _rule(target: str, base: str) -> shapes.Rule | None:

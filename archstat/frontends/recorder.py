@@ -16,12 +16,12 @@ from typing import Any, Literal
 import torch
 
 from archstat.errors import CaptureError
-from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain, registered_flops
+from archstat.frontends.aten import PLAIN_TYPES, Numbers, Signature, plain
 from archstat.frontends.packed import Contents, contents, opened, settings_of
+from archstat.frontends.registered import registered
 from archstat.frontends.storages import Storages
 from archstat.frontends.trees import tensors
 from archstat.graph import (
-    REGISTERED,
     UNSEEN,
     Graph,
     Kind,
@@ -240,9 +240,7 @@ class Recorder:
             index = args[at] if at < given else kwargs.get(signature.indexed)
             attributes[signature.indexed] = self.numbers.plain(index)
         if signature.packet is not None:
-            flops = registered_flops(signature.packet, args, kwargs, result)
-            if flops is not None:
-                attributes[REGISTERED] = flops
+            attributes.update(registered(signature.packet, args, kwargs, result))
         kind = self._kind(signature, inputs, attributes)
         if self._storages.nonzeros:
             numbers = tuple([self._storages.nonzeros.get(self.values[i].storage) for i in inputs])

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
-from archstat.frontends.aten import registered_flops, signature
+from archstat.frontends.aten import signature
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
+from archstat.frontends.registered import has_formula, registered
 from archstat.frontends.torch_private import (
     CALL,
     TELLS_NODES,
@@ -27,6 +28,7 @@ from archstat.frontends.torch_private import (
     running_node_number,
 )
 from archstat.frontends.trees import replaced, tensors
+from archstat.graph import REGISTERED, REGISTERED_MACS
 from archstat.measure.training.live_bytes import LiveBytes
 from archstat.measure.training.products import FORMULAS, may_hold_products
 from archstat.measure.training.shapes import IN_PLACE, ON_CPU, RULES
@@ -120,11 +122,14 @@ def _handler(func: Any, as_on_cpu: bool = False) -> _Handler:
 
 def _registered(packet: Any) -> Callable[[_Args, Any], int] | None:
     """The macs of a library's op by the formula registered for it, None where there is none."""
-    from torch.utils.flop_counter import flop_registry
-
-    if packet not in flop_registry:
+    if not has_formula(packet):
         return None
-    return lambda args, result: (registered_flops(packet, args, {}, result) or 0) // 2
+
+    def macs(args: _Args, result: Any) -> int:
+        found = registered(packet, args, {}, result)
+        return int(found.get(REGISTERED_MACS, found[REGISTERED] // 2))
+
+    return macs
 
 
 def _by_rule(*rules: Any) -> _Made:
