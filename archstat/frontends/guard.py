@@ -14,6 +14,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import itemgetter
 from typing import Any
 
@@ -39,9 +40,25 @@ _contents_of = itemgetter(*(name for name in _TABLES if "_hooks" not in name))
 StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
+_IN_TRAINING: ContextVar[bool] = ContextVar("in_training", default=False)
+
+
+@contextmanager
+def in_training(mode: bool) -> Iterator[None]:
+    """Let captures in the block run modules in training mode; the user's ``train()`` is not called.
+
+    Batch norm then uses the batch's statistics, and dropout drops.
+    """
+    token = _IN_TRAINING.set(mode)
+    try:
+        yield
+    finally:
+        _IN_TRAINING.reset(token)
+
+
 @contextmanager
 def untouched(modules: Sequence[nn.Module], given: Iterable[Any] = ()) -> Iterator[bool]:
-    """Run the block with all `modules` in inference mode; put everything back at the end.
+    """Run the block with all `modules` in inference mode, or that of `in_training`; put all back.
 
     `given` are arguments, of which what cannot be copied is put back, too. Gives whether some of
     the modules' tensors are lazy.
@@ -51,7 +68,7 @@ def untouched(modules: Sequence[nn.Module], given: Iterable[Any] = ()) -> Iterat
         if not is_plain(one):
             snapshot.outside.keep(one)
     try:
-        snapshot.enter_inference()
+        snapshot.enter(_IN_TRAINING.get())
         yield snapshot.lazy
     finally:
         snapshot.restore()
@@ -198,20 +215,20 @@ class _Snapshot:
             elif not isinstance(item, nn.Module):
                 self.outside.keep(item)
 
-    def enter_inference(self) -> None:
-        """Give every module a copy of its dictionary, and set that to inference."""
+    def enter(self, training: bool) -> None:
+        """Give every module a copy of its dictionary, and set that to training or inference."""
         for module, _, attributes in self.modules:
             own = _Own(attributes)
             object.__setattr__(module, "__dict__", own)
             if "training" in own:
-                own["training"] = False
+                own["training"] = training
             # A compiled module would hide its ops behind one compiled call.
             if own.get(COMPILED_CALL) is not None:
                 own[COMPILED_CALL] = None
             if "forward" in own and "_orig_mod" in module._modules:
                 own["forward"] = module._modules["_orig_mod"]
         for scripted, _ in self.scripted:
-            scripted.training = False
+            scripted.training = training
 
     def restore(self) -> None:
         # The same container objects must stay: hook handles refer to them weakly.

@@ -175,7 +175,8 @@ def _answer(
         ("fvcore", fvcore_count),
         ("flop_counter", partial(flop_counter_count, products=products)),
     ):
-        model = find(parse_spec(spec)).build_for_real().eval()
+        source = find(parse_spec(spec))
+        model = source.build_for_real().train(source.spec.train_mode)
         ids = vocabulary_of(model)
         made = [(name, made_up(size, getattr(torch, dtype), ids)) for name, size, dtype in inputs]
         args, kwargs = arguments([name for name, _ in made], [tensor for _, tensor in made])

@@ -195,6 +195,8 @@ def _graph_of_source(
     specs = (spec.input,) if spec.input is not None else _given(input)
     batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
     if source.graph is not None:
+        if spec.train_mode:
+            raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
         if sizes:
             raise InputError(f"{spec.text}: the sizes of a file are given as a whole shape.")
         return source.graph(specs, batch)
@@ -202,9 +204,17 @@ def _graph_of_source(
     specs = specs or source.default_inputs(module)
     if sizes:
         specs = _at_resolution(spec.text, specs, sizes)
-    if not specs:
-        return _guessed(module, title, batch, source, guesses)
-    return _captured(module, title, specs, batch, source)
+    from archstat.frontends.guard import in_training
+
+    with in_training(spec.train_mode):
+        if not specs:
+            graph = _guessed(module, title, batch, source, guesses)
+        else:
+            graph = _captured(module, title, specs, batch, source)
+    return replace(graph, notes=(*graph.notes, _TRAINING)) if spec.train_mode else graph
+
+
+_TRAINING = "counted in training mode: batch norm uses the batch's statistics, dropout drops"
 
 
 def _given(input: Any) -> tuple[InputSpec, ...]:

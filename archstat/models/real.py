@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from archstat.errors import SpecError
 from archstat.frontends.inputs import arguments
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
@@ -29,10 +30,14 @@ def real_module(model: nn.Module | str, seed: int = 0) -> nn.Module:
 
     Raises:
         BuildError: the spec does not build for real; see also `sources.find`.
+        SpecError: the spec asks for training mode.
     """
     if not isinstance(model, str):
         return unwrapped(model)
-    source = find(parse_spec(model))
+    spec = parse_spec(model)
+    if spec.train_mode:
+        raise SpecError(f"{model}: train_mode= is for counts; leave it out where a model is run.")
+    source = find(spec)
     # What a model prints while it is built must not get among the figures.
     with redirect_stdout(sys.stderr):
         return unwrapped(replace(source, factory=_seeded(source.factory, seed)).build_for_real())

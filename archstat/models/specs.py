@@ -27,7 +27,7 @@ class Spec:
     """A parsed spec: where the model comes from, the factory's options, the input it names.
 
     `target` is a name, or a file or module whose `attribute` is the factory. `options` are for the
-    factory, as text; `input`, `resolution` and `batch` are archstat's.
+    factory, as text; `input`, `resolution`, `batch` and `train_mode` are archstat's.
     """
 
     text: str
@@ -38,6 +38,7 @@ class Spec:
     input: InputSpec | None = None
     resolution: tuple[int, ...] = ()
     batch: int | None = None
+    train_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def parse_spec(text: str) -> Spec:
             raise SpecError(f"{text!r} gives {key} twice; give it once.")
         options[key] = value
     given, size, batch = (options.pop(key, None) for key in ("input", "resolution", "batch"))
+    train_mode = options.pop("train_mode", "false").lower()
+    if train_mode not in ("true", "false"):
+        raise SpecError(f"{text!r}: train_mode={train_mode} is impossible; write true or false.")
     if given is not None and size is not None:
         raise SpecError(f"{text!r} gives both input and resolution; give one of them.")
     return Spec(
@@ -90,6 +94,7 @@ def parse_spec(text: str) -> Spec:
         input=None if given is None else parse_input(given),
         resolution=() if size is None else _resolution(size, text),
         batch=None if batch is None else parse_batch(batch),
+        train_mode=train_mode == "true",
     )
 
 

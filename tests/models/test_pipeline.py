@@ -461,3 +461,31 @@ def test_settings_that_a_constructor_leaves_do_not_reach_the_next_model(tmp_path
     assert figures["param_bytes"] == (4 * 4 + 4) * 8
     assert (torch.get_default_dtype(), signal.getsignal(signal.SIGTERM)) == before
     assert analyze("lenet5").graph.values[0].dtype == "float32"
+
+
+def test_training_mode_takes_statistics_of_the_batch_and_drops(tmp_path, monkeypatch):
+    (tmp_path / "drops.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))\n"
+        "    def train(self, mode=True):\n"
+        "        raise RuntimeError('called')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    counted = analyze("drops.py:Net,train_mode=true,input=3x8x8,batch=2")
+    usual = analyze("drops.py:Net,input=3x8x8,batch=2")
+    made = 2 * 4 * 8 * 8
+    assert counted.totals["macs"] == usual.totals["macs"] == made * 3
+    assert counted.totals["flops"] - usual.totals["flops"] >= made * (5 - 2)
+    assert counted.totals["unknown_ops"] == 0
+    assert {op.attributes.get("training") for op in counted.graph.ops if op.kind == "norm"} == {
+        True
+    }
+    assert len(counted.findings) == len(usual.findings) + 1
+
+
+@pytest.mark.parametrize("text", ["lenet5,train_mode=yes", "lenet5,train_mode=1"])
+def test_training_mode_is_true_or_false(text):
+    with pytest.raises(SpecError, match="write true or false"):
+        analyze(text)

@@ -126,6 +126,8 @@ def memory_row(
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
         CaptureError: the step raised, or the model has no backward pass.
     """
+    if parse_spec(model).train_mode:
+        raise SpecError(f"{model}: a step is in training mode anyway; leave train_mode= out.")
     if budget is None:
         graph = graph_of_spec(model, input, batch)
         return _row(model, _module(model, graph), graph, settings, measure, device)
