@@ -160,7 +160,7 @@ def _made(spec: InputSpec, batch: int, default: torch.dtype) -> Any:
         ) from error
 
 
-_MOST_NUMBERS = 2**28
+_MOST_NUMBERS = 2**26
 
 
 def _filled(tensor: torch.Tensor, low: float, high: float | None = None) -> torch.Tensor:
