@@ -51,6 +51,7 @@ class Inference:
         # Networks repeat themselves: types that are equal are one object, and found out once.
         self.kinds: dict[Any, Any] = {}
         self.found: dict[Any, list[Any]] = {}
+        self.computed: dict[Any, Any] = {}
 
     def keep(self, tensor: Any) -> None:
         """Take note of a tensor that the graph keeps."""
@@ -60,8 +61,8 @@ class Inference:
         if key not in self.kinds:
             self.kinds[key] = make_tensor_type_proto(key[0], key[1:])
         self.types[tensor.name] = self.kinds[key]
-        if is_whole(tensor):
-            self.numbers[tensor.name] = tensor
+        if is_whole(tensor) and (tensor.data_type in _WHOLE or sum(tensor.dims) <= _FEW):
+            self.numbers[tensor.name] = _nameless(tensor)
 
     def infer(self, node: Any) -> None:
         """Take note of the types of what a node makes.
@@ -74,24 +75,22 @@ class Inference:
             self.numbers.pop(name, None)
         node = _alike(node)
         known = {name: self.types[name] for name in node.input if name in self.types}
-        numbers = {name: self.numbers[name] for name in known if self.hangs_on(name)}
-        told = tuple(a.SerializeToString() for a in node.attribute)
-        ends = tuple(map(bool, node.output))
-        key = (node.domain, node.op_type, told, *(id(self.types.get(n)) for n in node.input), ends)
-        found = None if numbers else self.found.get(key)
-        if found is None:
+        numbers = {name: self.numbers[name] for name in known if name in self.numbers}
+        key = self._key(node, numbers)
+        if key not in self.found:
             made = self._inferred(node, known, numbers)
-            found = [self.shared(made[n]) if n in made else None for n in node.output]
-        if not numbers:
-            self.found[key] = found
-        for name, kind in zip(node.output, found, strict=True):
+            self.found[key] = [self.shared(made[n]) if n in made else None for n in node.output]
+        for name, kind in zip(node.output, self.found[key], strict=True):
             if kind is not None:
                 self.types[name] = kind
 
-    def hangs_on(self, name: str) -> bool:
-        """Whether a shape can hang on the numbers of a value: whole ones, or a few factors."""
-        tensor = self.numbers.get(name)
-        return tensor is not None and (tensor.data_type in _WHOLE or sum(tensor.dims) <= _FEW)
+    def _key(self, node: Any, numbers: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What nodes have in common that make the same of the same."""
+        told = tuple(a.SerializeToString() for a in node.attribute)
+        ends = tuple(map(bool, node.output))
+        kinds = [id(self.types.get(name)) for name in node.input]
+        texts = [numbers[n].SerializeToString() if n in numbers else b"" for n in node.input]
+        return node.domain, node.op_type, told, ends, *kinds, *texts
 
     def shared(self, kind: Any) -> Any:
         """The type that is kept of all that are equal."""
@@ -120,7 +119,6 @@ class Inference:
     def compute(self, node: Any, names: Iterable[str]) -> bool:
         """Whether the numbers of what a node makes are known: computed of those under `names`."""
         from onnx import numpy_helper
-        from onnx.reference import ReferenceEvaluator
 
         made = node.output[0] if node.output else ""
         size = _elements(self.types.get(made))
@@ -128,20 +126,49 @@ class Inference:
             return False
         if size > _FEW and self.types[made].tensor_type.elem_type not in _WHOLE:
             return False
-        if node.op_type in ("Shape", "Size"):
-            array = _of_shape(node, self.types.get(node.input[0]))
-        elif node.op_type in _COMPUTED and all(name in self.numbers for name in names):
-            feeds = {name: numpy_helper.to_array(self.numbers[name]) for name in names}
-            try:
-                opsets = {"": self.versions.get("", 1)}
-                array = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)[0]  # type: ignore[index]
-            except Exception:  # what onnx's own reference does not know stays unknown
-                return False
-        else:
+        feeds = {name: self.numbers.get(name) for name in names}
+        shapely = node.op_type in ("Shape", "Size")
+        if not shapely and (node.op_type not in _COMPUTED or None in feeds.values()):
             return False
-        if array is not None:
-            self.numbers[made] = numpy_helper.from_array(array, made)
-        return array is not None
+        key = self._key(node, {} if shapely else feeds)
+        if key not in self.computed:
+            array = self._of_shape(node) if shapely else self._evaluated(node, feeds)
+            self.computed[key] = None if array is None else numpy_helper.from_array(array)
+        if self.computed[key] is not None:
+            self.numbers[made] = self.computed[key]
+        return self.computed[key] is not None
+
+    def _evaluated(self, node: Any, feeds: Mapping[str, Any]) -> Any:
+        from onnx import numpy_helper
+        from onnx.reference import ReferenceEvaluator
+
+        arrays = {name: numpy_helper.to_array(tensor) for name, tensor in feeds.items()}
+        try:
+            opsets = {"": self.versions.get("", 1)}
+            made: Any = ReferenceEvaluator(node, opsets=opsets).run(None, arrays)
+            return made[0]
+        except Exception:  # what onnx's own reference does not know stays unknown
+            return None
+
+    def _of_shape(self, node: Any) -> Any:
+        import numpy as np
+
+        kind = self.types.get(node.input[0])
+        size = _elements(kind)
+        if kind is None or size is None:
+            return None
+        if node.op_type == "Size":
+            return np.array(size, dtype=np.int64)
+        told = {a.name: int(a.i) for a in node.attribute}
+        dims = [dim.dim_value for dim in kind.tensor_type.shape.dim]
+        return np.array(dims[told.get("start", 0) : told.get("end")], dtype=np.int64)
+
+
+def _nameless(tensor: Any) -> Any:
+    kept = type(tensor)()
+    kept.CopyFrom(tensor)
+    kept.ClearField("name")
+    return kept
 
 
 def is_whole(tensor: Any) -> bool:
@@ -178,19 +205,6 @@ def _elements(kind: Any) -> int | None:
     for dim in kind.tensor_type.shape.dim:
         size *= dim.dim_value
     return size
-
-
-def _of_shape(node: Any, kind: Any) -> Any:
-    import numpy as np
-
-    size = _elements(kind)
-    if size is None:
-        return None
-    if node.op_type == "Size":
-        return np.array(size, dtype=np.int64)
-    told = {a.name: int(a.i) for a in node.attribute}
-    dims = [dim.dim_value for dim in kind.tensor_type.shape.dim]
-    return np.array(dims[told.get("start", 0) : told.get("end")], dtype=np.int64)
 
 
 def constant(node: Any) -> Any:
