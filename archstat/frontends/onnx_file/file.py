@@ -120,7 +120,6 @@ class _Reader:
         """Record one node; what computes with shapes and constants alone is no op."""
         self.shapes.infer(node)
         for name in node.output:
-            self.types[name] = ("unknown", None)
             self.names.take_note(name)
         shapely = self.names.is_known(node)
         if shapely or node.op_type in OF_SHAPES:
@@ -161,7 +160,6 @@ class _Reader:
             kind = type(kind).FromString(kind.SerializeToString())
             del kind.tensor_type.shape.dim[0]
         self.shapes.types[entry.name] = self.shapes.shared(kind)
-        self.types[entry.name] = ("unknown", None)
         self.names.take_note(entry.name)
         if outer in self.made.known and not scanned:
             self.made.known[entry.name] = self.made.known[outer]

@@ -8,7 +8,7 @@ file is never opened.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from archstat.units import InputSpec, format_bytes, format_shape
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
+_MOST_NODES = 250_000
 # A thousand whole numbers: the indices that a model picks by are no longer.
 _SHORT = 8 * 1024
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
@@ -54,6 +55,7 @@ def model_of(path: Path) -> Any:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
             model = onnx.ModelProto.FromString(_without_weights(whole))
         if model.functions:
+            _check_calls(model)
             model = onnx.inliner.inline_local_functions(model)
     except OSError as error:
         raise LookupFailedError(f"{path} cannot be read: {error.strerror}.") from error
@@ -61,9 +63,43 @@ def model_of(path: Path) -> Any:
         raise
     except Exception as error:  # what a damaged file raises has no bounds
         raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
+    if len(model.graph.node) > _MOST_NODES:
+        raise LookupFailedError(
+            f"{path} has {len(model.graph.node)} operators; more than {_MOST_NODES} are not read."
+        )
     if not model.graph.node:
         raise LookupFailedError(f"{path} is no ONNX model with operators.")
     return model
+
+
+def _check_calls(model: Any) -> None:
+    """Refuse functions that call themselves, or would fill the memory in place of their calls."""
+    functions = {(f.domain, f.name): f for f in model.functions}
+    sizes: dict[tuple[str, str], int | None] = {}
+
+    def size(key: tuple[str, str]) -> int:
+        if key not in functions:
+            return 1
+        if key not in sizes:
+            sizes[key] = None
+            sizes[key] = sum(size((n.domain, n.op_type)) for n in _nodes(functions[key].node))
+        found = sizes[key]
+        if found is None:
+            raise LookupFailedError(f"Its function {key[1]} calls itself.")
+        return found
+
+    count = sum(size((node.domain, node.op_type)) for node in _nodes(model.graph.node))
+    if count > _MOST_NODES:
+        raise LookupFailedError(f"Its functions have {count} operators in place of their calls.")
+
+
+def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Nodes, and those of their bodies."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from _nodes(body.node)
 
 
 def _without_weights(whole: Any) -> bytes:
@@ -75,8 +111,8 @@ def _without_weights(whole: Any) -> bytes:
 
 def _rewritten(whole: Any, at: int, end: int, path: tuple[int, ...]) -> Iterator[bytes]:
     """The fields between two places; those of tensors at `path` without their numbers."""
-    for number, wire, begin, inside, after in _fields(whole, at, end):
-        if path and number == path[0] and wire == 2:
+    for number, begin, inside, after in _fields(whole, at, end):
+        if path and number == path[0] and after - inside > _SHORT:
             inner = b"".join(_rewritten(whole, inside, after, path[1:]))
             yield whole[begin : begin + _width(whole, begin)] + _varint(len(inner)) + inner
         elif not path and number in _DATA and after - inside > _SHORT:
@@ -85,8 +121,8 @@ def _rewritten(whole: Any, at: int, end: int, path: tuple[int, ...]) -> Iterator
             yield whole[begin:after]
 
 
-def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Number, wire type, and where a field, its content and the next field begin."""
+def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number, and where a field, its content and the next field begin."""
     while at < end:
         begin = at
         key, at = _read_varint(whole, at, end)
@@ -103,7 +139,7 @@ def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int,
             raise LookupFailedError("It is no whole ONNX model: a field has no known type.")
         if at > end:
             raise LookupFailedError("It is no whole ONNX model: it is cut.")
-        yield key >> 3, wire, begin, inside, at
+        yield key >> 3, begin, inside, at
 
 
 def _read_varint(whole: Any, at: int, end: int) -> tuple[int, int]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
+from archstat.errors import LookupFailedError
 from archstat.frontends.onnx_file.building import Builder, stack_of
 from archstat.frontends.onnx_file.inference import Inference
 from archstat.frontends.onnx_file.ops import DOMAINS, RULES, VIEWS
 from archstat.frontends.onnx_file.reading import dtype_of, roles_told
 from archstat.graph import Kind, Role
+from archstat.units import format_shape
 
 _STATISTICS = ("BatchNormalization", (3, 4))
 
@@ -23,6 +25,7 @@ class Names:
         self.shapes = Inference(model.opset_import, model.ir_version)
         self.opset = self.shapes.versions.get("", 1)
         self.types: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+        self.plain: dict[int, tuple[str, tuple[int, ...] | None]] = {}
         self.held: dict[str, Any] = {}
         # Values that hang on shapes alone.
         self.known: set[str] = set()
@@ -45,11 +48,13 @@ class Names:
     def take_note(self, name: str) -> None:
         """Dtype and shape of a value, as onnx knows them."""
         kind = self.shapes.types.get(name)
-        if kind is not None and kind.HasField("tensor_type"):
-            kind = kind.tensor_type
-            known = kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim)
-            shape = tuple(d.dim_value for d in kind.shape.dim) if known else None
-            self.types[name] = (dtype_of(kind.elem_type), shape)
+        if kind is None:
+            self.types[name] = ("unknown", None)
+            return
+        # Equal types are one object.
+        if id(kind) not in self.plain:
+            self.plain[id(kind)] = _dtype_and_shape(self.made.title, kind)
+        self.types[name] = self.plain[id(kind)]
 
     def is_known(self, node: Any) -> bool:
         """Whether a node computes with shapes and constants alone."""
@@ -95,6 +100,18 @@ class Names:
         from onnx import numpy_helper
 
         return list(numpy_helper.to_array(self.shapes.numbers[name]).reshape(-1).tolist())
+
+
+def _dtype_and_shape(title: str, kind: Any) -> tuple[str, tuple[int, ...] | None]:
+    tensor = kind.tensor_type
+    if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
+        return dtype_of(tensor.elem_type), None
+    shape = tuple(d.dim_value for d in tensor.shape.dim)
+    if min(shape, default=0) < 0 or prod(shape) >= 1 << 63:
+        raise LookupFailedError(
+            f"{title} has a tensor of {format_shape(shape)}, which none can be."
+        )
+    return dtype_of(tensor.elem_type), shape
 
 
 class NamedNode:
