@@ -148,7 +148,11 @@ def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
 
     Raises:
         CaptureError: the process failed as a whole.
+        BuildError: the model is a file that holds no module.
     """
+    source = find(parse_spec(spec))
+    if source.graph is not None:
+        source.build()
     values = [graph.values[index] for index in graph.inputs]
     products = sorted({op.name for op in graph.ops if op.kind in PRODUCTS})
     inputs = [(v.name, v.shape, v.dtype) for v in values]

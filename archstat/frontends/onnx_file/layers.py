@@ -198,6 +198,8 @@ def recurrent(mode: int) -> Rule:
     def rule(node: Node) -> None:
         x, w, r = node.inputs[:3]
         directions, _, hidden = node.shape(2)
+        if directions > 2:
+            raise ValueError("a recurrent layer has two directions at most")
         steps, batch = node.shape(0)[:2]
         done = []
         for _ in range(directions):

@@ -19,7 +19,7 @@ from archstat.units import InputSpec, format_bytes, format_shape
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
-_MOST_NODES = 250_000
+_MOST_NODES, _MOST_FIELDS = 250_000, 1_000_000
 # A thousand whole numbers: the indices that a model picks by are no longer.
 _SHORT = 8 * 1024
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
@@ -59,8 +59,8 @@ def model_of(path: Path) -> Any:
             model = onnx.inliner.inline_local_functions(model)
     except OSError as error:
         raise LookupFailedError(f"{path} cannot be read: {error.strerror}.") from error
-    except LookupFailedError:
-        raise
+    except LookupFailedError as error:
+        raise LookupFailedError(f"{path} is not read: {error}") from error
     except Exception as error:  # what a damaged file raises has no bounds
         raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
     if len(model.graph.node) > _MOST_NODES:
@@ -123,8 +123,11 @@ def _rewritten(whole: Any, at: int, end: int, path: tuple[int, ...]) -> Iterator
 
 def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Number, and where a field, its content and the next field begin."""
+    count = 0
     while at < end:
-        begin = at
+        begin, count = at, count + 1
+        if count > _MOST_FIELDS:
+            raise LookupFailedError(f"It has more than {_MOST_FIELDS} parts.")
         key, at = _read_varint(whole, at, end)
         wire = key & 7
         inside = at

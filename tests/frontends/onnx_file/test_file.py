@@ -213,6 +213,61 @@ def test_inputs_that_do_not_fit_are_refused(tmp_path):
         onnx_file(tmp_path / "m.onnx")
 
 
+OWN = helper.make_opsetid("mine", 1)
+
+
+def calls(name, callee, domain="mine"):
+    """A function of the model's own that calls another one twice."""
+    nodes = [helper.make_node(callee, [a], [b], domain=domain) for a, b in ("at", "tb")]
+    return helper.make_function("mine", name, ["a"], ["b"], nodes,
+                                [OWN, helper.make_opsetid("", 20)])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [[calls("F0", "F0")],
+     [calls(f"F{k}", f"F{k + 1}") for k in range(30)] + [calls("F30", "Relu", "")]],
+    ids=["calls itself", "2^31 operators"],
+)  # fmt: skip
+def test_functions_without_end_are_refused(tmp_path, functions):
+    made = model([helper.make_node("F0", ["x"], ["y"], domain="mine")], IMAGE)
+    made.functions.extend(functions)
+    made.opset_import.append(OWN)
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(LookupFailedError):
+        onnx_file(tmp_path / "m.onnx")
+
+
+def test_functions_count_where_they_are_called(tmp_path):
+    made = model([helper.make_node("F0", ["x"], ["y"], domain="mine")], IMAGE)
+    made.functions.append(calls("F0", "Relu", ""))
+    made.opset_import.append(OWN)
+    onnx.save(made, tmp_path / "m.onnx")
+    assert analyze(str(tmp_path / "m.onnx")).totals["flops"] == 2 * 3 * 16**2
+
+
+@pytest.mark.parametrize("shape", [[1, -3, 16], [10**9, 10**9, 10**9]])
+def test_shape_that_no_tensor_has_is_refused(tmp_path, shape):
+    onnx.save(model([node("Relu", "x")], {"x": shape}), tmp_path / "m.onnx")
+    with pytest.raises(LookupFailedError):
+        onnx_file(tmp_path / "m.onnx")
+
+
+def test_file_of_a_million_parts_is_refused(tmp_path):
+    parts = b"\x0a\x00" * 1_000_001
+    size = len(parts)
+    length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21])
+    (tmp_path / "m.onnx").write_bytes(b"\x3a" + length + parts)
+    with pytest.raises(LookupFailedError):
+        onnx_file(tmp_path / "m.onnx")
+
+
+def test_recurrent_layer_of_many_directions_is_unknown(totals):
+    kept = [("w", [10**3, 24, 5]), ("r", [10**3, 24, 6])]
+    found = totals([node("LSTM", "x", "w", "r", hidden_size=6)], {"x": [9, 2, 5]}, kept)
+    assert found["unknown_ops"] == 1
+
+
 def test_operator_without_a_rule_makes_totals_lower_bounds(tmp_path):
     nodes = [helper.make_node("Twist", ["x"], ["t"], domain="mine"), node("Relu", "t")]
     made = model(nodes, IMAGE)
