@@ -27,7 +27,7 @@ LISTS = frozenset({"SplitToSequence", "SequenceConstruct", "SequenceAt", "Concat
 _ALIKE: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "FusedConv": ("Conv", (0, 1)), "FusedGemm": ("Gemm", (0, 1, 2)), 
     "DynamicQuantizeMatMul": ("MatMul", (0, 1)), "MatMulIntegerToFloat": ("MatMul", (0, 1)),
-    "FusedMatMul": ("MatMul", (0, 1)), "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)),
+    "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)),
     "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
     "QLinearAveragePool": ("AveragePool", (0,)),
     **dict.fromkeys((
@@ -98,8 +98,14 @@ class Inference:
 
     def _inferred(self, node: Any, known: dict[str, Any], numbers: dict[str, Any]) -> Any:
         from onnx.defs import SchemaError, get_schema
-        from onnx.shape_inference import infer_node_outputs
+        from onnx.shape_inference import InferenceError, infer_node_outputs
 
+        if node.op_type == "MatMulNBits" and _is_sized(known.get(node.input[0])):
+            kind = type(known[node.input[0]])()
+            kind.CopyFrom(known[node.input[0]])
+            columns = next(a.i for a in node.attribute if a.name == "N")
+            kind.tensor_type.shape.dim[-1].dim_value = columns
+            return {node.output[0]: kind}
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:
             schema = get_schema(node.op_type, self.versions.get(domain, 1), domain)
@@ -110,7 +116,8 @@ class Inference:
                 schema, node, known, numbers, opset_imports=self.imports, ir_version=self.ir_version
             )
         except Exception as error:
-            if all(_is_sized(self.types.get(name)) for name in node.input if name):
+            sized = all(_is_sized(self.types.get(name)) for name in node.input if name)
+            if sized and isinstance(error, InferenceError):
                 raise LookupFailedError(
                     f"The inputs of {node.op_type} {node.name} do not fit: {shortened(error)}."
                 ) from error
@@ -187,10 +194,12 @@ def _alike(node: Any) -> Any:
     if node.domain != "com.microsoft" or node.op_type not in _ALIKE:
         return node
     from onnx import NodeProto
+    from onnx.defs import get_schema
 
     kind, places = _ALIKE[node.op_type]
     inputs = [node.input[place] for place in places if place < len(node.input)]
-    taken = node.attribute if kind != "Identity" else ()
+    told = {} if kind == "Identity" else get_schema(kind).attributes
+    taken = [attribute for attribute in node.attribute if attribute.name in told]
     outputs = node.output[:1]
     return NodeProto(op_type=kind, input=inputs, output=outputs, attribute=taken, name=node.name)
 

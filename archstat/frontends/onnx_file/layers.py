@@ -112,7 +112,10 @@ def gemm(node: Node) -> None:
 
 
 def packed_product(node: Node) -> None:
-    node.last("matmul", "aten._weight_int4pack_mm.default", *node.inputs[:2])
+    """A linear layer whose weight is packed: the matrix of its codes looks at the bytes."""
+    codes = (node.shape(0)[-1], node.made()[-1])
+    matrix = node.before("reshape", "aten.view.default", codes, node.inputs[1])
+    node.last("linear", "aten.bmm.default", node.inputs[0], matrix)
 
 
 def einsum(node: Node) -> None:

@@ -213,6 +213,29 @@ def test_inputs_that_do_not_fit_are_refused(tmp_path):
         onnx_file(tmp_path / "m.onnx")
 
 
+FUSED = [
+    ("packed linear", [helper.make_node("MatMulNBits", ["x", "w", "s"], ["t"], K=64, N=32, bits=4,
+                                        block_size=32, domain="com.microsoft"), node("Relu", "t")],
+     {"x": [1, 7, 64]}, [("w", [32, 2, 16], INT8), ("s", [64])], 7 * 64 * 32),
+    ("convolution with its activation",
+     [helper.make_node("FusedConv", ["x", "w"], ["t"], activation="Relu", domain="com.microsoft"),
+      node("Relu", "t")], IMAGE, [("w", [8, 3, 3, 3])], 8 * 27 * 14**2),
+    ("attention of two heads", [helper.make_node("MultiHeadAttention", ["x", "x", "x"], ["y"],
+                                                 num_heads=2, domain="com.microsoft")],
+     {"x": [1, 5, 8]}, [], 2 * 5 * 5 * 8),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "kept", "macs"), [row[1:] for row in FUSED], ids=[row[0] for row in FUSED]
+)
+def test_operator_of_onnxruntime_is_counted(totals, nodes, inputs, kept, macs):
+    made = model(nodes, inputs, kept)
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    found = totals(made=made)
+    assert (found["macs"], found["unknown_ops"]) == (macs, 0)
+
+
 OWN = helper.make_opsetid("mine", 1)
 
 

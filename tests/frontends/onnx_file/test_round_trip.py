@@ -16,7 +16,16 @@ SAME = ("params", "macs", "flops", "activations", "depth", "receptive_field", "u
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenet_v3_small", "shufflenet_v1", "squeezenet1_1", "ghostnet"]
+    "name",
+    [
+        "resnet18",
+        "mobilenet_v3_small",
+        "shufflenet_v1",
+        "squeezenet1_1",
+        "ghostnet",
+        "densenet121",
+        "convnext_tiny",
+    ],
 )
 def test_export_has_the_figures_of_the_network(name, tmp_path):
     pytest.importorskip("onnxscript")
