@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("report", "One HTML page: pictures, tables and their data", (
             "report resnet50", "report vgg16 resnet50 -o page.html --device a100-40gb",
             "report resnet18 mobilenet_v2 --join accuracy.csv")),
+        Entry("predict", "Throughput on a device that is not at hand", (
+            "predict resnet50 vit_b_16 --device rtx-4090",
+            "predict net.py:Net --device h100-sxm --batch 256",
+            "predict vgg16 --device i9-10940x --calibrate mine.csv")),
     ),
     "Check and compare": (
         Entry("compare", "Several models, a row each, with ratios", (

@@ -26,6 +26,8 @@ HEADINGS: Mapping[str, str] = {
     "measured_training_bytes": "measured", "measured_peak_bytes": "measured peak",
     "allocated_bytes": "allocated", "reserved_bytes": "reserved", "left_bytes": "left",
     "inference_reserved_bytes": "inference reserved", "context_bytes": "context",
+    "predicted_throughput": "samples/s", "predicted_throughput_low": "at least",
+    "predicted_throughput_high": "at most", "predicted_ms": "time/sample",
     "param_bytes": "param bytes", "time_floor_ms": "least time", "time_share": "share",
     "compute_bound_share": "compute-bound", "attainable_flops": "flops/s",
     "archstat_macs": "archstat", "fvcore_macs": "fvcore", "flop_counter_macs": "FlopCounter",

@@ -24,6 +24,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
                "tables.memory:DEVICE_COLUMNS"),
     "roofline": ("tables.roofline:MODEL_COLUMNS", "tables.roofline:OP_COLUMNS",
                  "tables.roofline:LAYER_COLUMNS"),
+    "predict": ("tables.predict:COLUMNS",),
     "guidelines": ("tables.guidelines:COLUMNS",),
     "diff": ("tables.diff:FIGURES", "tables.diff:TEXT_COLUMNS", "tables.diff_shown:TOTAL_COLUMNS"),
     "reconcile": ("tables.reconcile:COLUMNS",),

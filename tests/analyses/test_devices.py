@@ -43,7 +43,7 @@ def test_every_figure_has_its_document_and_address(device):
     figures |= {"workspace"} if device.workspace != CUBLAS_WORKSPACE else set()
     assert set(device.sources) == figures
     for text in device.sources.values():
-        assert re.match(r"(NVIDIA|AMD|PyTorch), .+, https://\S+(; .+)?$", text)
+        assert re.match(r"(NVIDIA|AMD|Intel|PyTorch), .+, https://\S+(; .+)?$", text)
     assert device.memory
     assert device.title
 
@@ -62,7 +62,8 @@ def test_context_and_workspace_are_read_from_a_file():
 @pytest.mark.parametrize(
     "name",
     ["gtx-1080-ti", "rtx-3090", "rtx-4090", "rtx-5090", "t4", "a100-40gb", "a100-80gb-sxm",
-     "h100-sxm", "h100-pcie", "h200", "l4", "jetson-agx-orin-64gb", "ryzen-9-7950x", "epyc-9654"],
+     "h100-sxm", "h100-pcie", "h200", "l4", "jetson-agx-orin-64gb", "ryzen-9-7950x", "epyc-9654",
+     "i9-10940x"],
 )  # fmt: skip
 def test_issue_names_this_device(name):
     assert built_in()[name].roof("fp32").bandwidth > 0
@@ -121,6 +122,7 @@ def test_narrower_numbers_are_never_slower(device):
         ("a100-40gb", 19.5e12, (6912, 2, 1.41e9)),
         ("ryzen-9-7950x", 2.918e12, (16, 32, 5.7e9)),
         ("epyc-9654", 11.366e12, (96, 32, 3.7e9)),
+        ("i9-10940x", 4.122e12, (14, 64, 4.6e9)),
     ],
 )
 def test_vector_peak_is_units_times_clock(name, peak, factors):

@@ -53,6 +53,7 @@ LINES = [
     "roofline mobilenet_v1 --device a100-40gb --top 20",
     "roofline mobilenet_v1 vgg16 --device a100-40gb",
     "roofline --list-devices",
+    "predict mobilenet_v1 vgg16 --device rtx-4090",
     "diff squeezenet1_0 squeezenet1_1 --top 5",
     "check",
     "list vgg*",

@@ -1,0 +1,185 @@
+"""The kernels that a network runs on a device: their macs, their bytes, and their kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Literal, NamedTuple
+
+from archstat.analyses import costs
+from archstat.analyses.accesses import Access, alone
+from archstat.analyses.fusion import fused
+from archstat.analyses.operations import operations
+from archstat.graph import Graph, Op, Value
+
+Engine = Literal["eager", "compile"]
+Dtype = Literal["amp", "fp32"]
+KINDS = (
+    "conv", "conv_1x1", "conv_depthwise", "conv_grouped", "linear", "matmul", "attention",
+    "batch_norm", "layer_norm", "activation", "add", "mul", "pool", "softmax", "move", "other",
+)  # fmt: skip
+_MOVES = frozenset({"concat", "split", "reshape", "pad", "resize", "embedding"})
+# A library computes these; what a compiler makes is the element-wise kernels between them.
+_LIBRARY = frozenset({"conv", "linear", "matmul", "attention", "recurrent"})
+# Halves go through matrix units eight at a time; other channels are padded.
+_ALIGNED = 8
+
+
+class Kernel(NamedTuple):
+    """A kernel for one sample: macs, bytes of activations read and written, bytes of weights.
+
+    `shared`: it does not depend on the input, and runs once a batch.
+    """
+
+    kind: str
+    macs: int
+    activations: int
+    weights: int
+    shared: bool = False
+
+
+Kernels = Mapping[Kernel, int]
+"""How often each kernel runs."""
+
+
+def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Kernels:
+    """The kernels of a Graph that was captured with one sample in float32.
+
+    Under ``compile`` element-wise operations, norms and copies are merged into the kernel before
+    them, unless that is a library's: a convolution, a product, an attention. Under ``amp`` tensors
+    are half as wide where PyTorch's autocast has them so; eager mode casts in kernels of its own.
+
+    Raises:
+        CaptureError: the Graph has no forward pass.
+    """
+    graph.need_forward()
+    varying = _varying(graph)
+    macs = operations(graph).per_op["macs"]
+    casts: list[int] = []
+    if dtype == "amp":
+        graph, casts = autocast(graph)
+    moved = alone(graph)
+    hosts = list(range(len(moved)))
+    if engine == "compile":
+        moved, hosts = _compiled(graph, moved)
+    found: dict[int, Kernel] = {}
+    for index, (op, access) in enumerate(zip(graph.ops, moved, strict=True)):
+        if not access.nbytes and hosts[index] == index:
+            continue
+        fixed = {value for value in op.inputs if value not in varying}
+        weights = min(access.nbytes, sum(graph.held[1][value] for value in fixed))
+        work = round(int(macs[index] or 0) * _padding(graph, op, fixed))
+        varies = not varying.isdisjoint(op.outputs)
+        one = Kernel(kind_of(graph, op), work, access.nbytes - weights, weights, not varies)
+        host = hosts[index]
+        found[host] = _joined(found[host], one) if host in found else one
+    counted = Counter(found.values())
+    if engine == "eager":
+        counted.update(_cast(graph, value, varying) for value in casts)
+    return counted
+
+
+def _varying(graph: Graph) -> set[int]:
+    """The values that depend on the input."""
+    varying = set(graph.inputs)
+    for op in graph.ops:
+        if not op.inputs or not varying.isdisjoint(op.inputs):
+            varying.update(op.outputs)
+    return varying
+
+
+def _cast(graph: Graph, value: int, varying: Collection[int]) -> Kernel:
+    """A kernel that reads a tensor in float32 and writes it in half."""
+    nbytes = graph.held[1][value] * 3 // 2
+    return Kernel("move", 0, nbytes, 0, value not in varying)
+
+
+def autocast(graph: Graph) -> tuple[Graph, list[int]]:
+    """A float32 Graph as autocast to float16 runs it, and the values that it casts to half.
+
+    Products give halves, norms of layers and softmax give float32, all else the widest that it
+    gets: parameters are float32.
+    """
+    values, storages = graph.values, graph.storages
+    halves: set[int] = set()
+    casts: dict[int, None] = {}
+    for op in graph.ops:
+        wide = [
+            value
+            for value in op.inputs
+            if values[value].dtype == "float32" and values[value].storage not in halves
+        ]
+        if op.kind in _LIBRARY:
+            casts.update(dict.fromkeys(wide))
+        elif not _keeps(op, wide, values):
+            continue
+        known = {values[value].storage for value in op.inputs}
+        halves |= {values[value].storage for value in op.outputs} - known
+    width = [v._replace(dtype="float16") if v.storage in halves and v.dtype == "float32" else v
+             for v in values]  # fmt: skip
+    narrowed = tuple(
+        storage._replace(nbytes=storage.nbytes // 2) if index in halves else storage
+        for index, storage in enumerate(storages)
+    )
+    return replace(graph, values=tuple(width), storages=narrowed), list(casts)
+
+
+def _keeps(op: Op, wide: list[int], values: tuple[Value, ...]) -> bool:
+    """Whether an op that is no product gives halves."""
+    if op.kind == "norm":
+        return op.name in costs.BATCH_NORMS and op.inputs[0] not in wide
+    return op.kind != "softmax" and not wide
+
+
+def _compiled(graph: Graph, separate: list[Access]) -> tuple[list[Access], list[int]]:
+    """What each op moves when a compiler merged it, and the op that each one runs with."""
+    merged = fused(graph, separate)
+    hosts = list(range(len(separate)))
+    moved = list(merged.accesses)
+    for index, into in enumerate(merged.merged_into):
+        if into is None:
+            continue
+        host = hosts[into]
+        if graph.ops[host].kind in _LIBRARY:
+            moved[index] = separate[index]
+        else:
+            hosts[index] = host
+    return moved, hosts
+
+
+def _joined(host: Kernel, merged: Kernel) -> Kernel:
+    return host._replace(
+        activations=host.activations + merged.activations, weights=host.weights + merged.weights
+    )
+
+
+def kind_of(graph: Graph, op: Op) -> str:
+    """The kind, one of `KINDS`, that decides at which rate an op runs."""
+    if op.kind == "conv":
+        return _kind_of_convolution(graph, op)
+    if op.kind == "norm":
+        return "batch_norm" if op.name in costs.BATCH_NORMS else "layer_norm"
+    if op.kind in _MOVES:
+        return "move"
+    if op.kind == "reduce":
+        return "pool"
+    return op.kind if op.kind in KINDS else "other"
+
+
+def _kind_of_convolution(graph: Graph, op: Op) -> str:
+    groups = op.attributes.get("groups", 1)
+    if groups > 1:
+        channels = graph.values[op.inputs[0]].shape[1]
+        return "conv_depthwise" if groups == channels else "conv_grouped"
+    return "conv_1x1" if set(op.attributes["kernel"]) == {1} else "conv"
+
+
+def _padding(graph: Graph, op: Op, fixed: Collection[int]) -> float:
+    """By how much channels padded to a multiple of `_ALIGNED` make a product larger."""
+    if op.kind not in ("conv", "linear") or op.attributes.get("groups", 1) > 1 or not fixed:
+        return 1.0
+    weight = max((graph.values[value] for value in fixed), key=lambda value: value.numel)
+    sides = [side for side in weight.shape[:2] if side]
+    return prod(-(-side // _ALIGNED) * _ALIGNED / side for side in sides)

@@ -1,0 +1,307 @@
+"""The time that a network takes on a device, from rates fitted to measured throughputs.
+
+A kernel takes ((macs / P)^4 + (bytes / B)^4)^(1/4): nearly the longer of arithmetic and memory
+access, somewhat more where both take as long. The effective rate P and bandwidth B are those of
+its kind, and each kernel costs a launch besides. A batch shares weights and launches.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from math import exp, log
+from typing import Any, NamedTuple
+
+from archstat.analyses.device_files import built_in
+from archstat.analyses.devices import Device, Roof
+from archstat.analyses.kernels import Dtype, Engine, Kernel, Kernels
+from archstat.errors import DeviceError
+
+SHARPNESS = 4
+LEAST_MEASUREMENTS = 3
+# Beyond these ratios of peaks or bandwidths no fitted device tells anything.
+_FARTHEST = 6.0
+# Measurements scatter by as much, and the balance of a device's rates by this, as logarithms.
+_SCATTER, _TILT = 0.1, 0.3
+_FARTHEST_TILT, _GOLDEN = 1.5, (1 + 5**0.5) / 2
+_ROOF_DTYPE: Mapping[str, str] = {"amp": "fp16", "fp32": "fp32"}
+
+
+class Rate(NamedTuple):
+    """What kernels of a kind do a second: macs, and bytes."""
+
+    macs: float
+    nbytes: float
+
+
+class Interval(NamedTuple):
+    """Four of five measured times lie between `low` and `high` times the predicted one."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Rates by kind of kernel, and seconds a launch, fitted to a table of measurements.
+
+    `batches` are the least, the usual and the largest batch of the table, `seconds` the shortest
+    and the longest time a sample. `largest_shares` has for each kind the largest part of the time
+    that it took in the table. `unseen` is the interval on a device that was not fitted, and
+    `calibrated` the one after a few measurements there. `basis` says where the rates are from,
+    and `assurance` what the interval rests on.
+    """
+
+    device: str
+    dtype: Dtype
+    layout: str
+    engine: Engine
+    torch: str
+    basis: str
+    rows: int
+    batches: tuple[int, int, int]
+    seconds: tuple[float, float]
+    launch: float
+    rates: Mapping[str, Rate]
+    largest_shares: Mapping[str, float]
+    interval: Interval
+    unseen: Interval
+    calibrated: Interval
+    assurance: str = "four of five networks of families held out of the fit lie in the interval"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Seconds a sample, by kind of kernel (launches under ``launch``), and how sure they are.
+
+    `outside` names what the fit has seen nothing like: kinds of kernel, or ``time``.
+    """
+
+    seconds: float
+    by_kind: Mapping[str, float]
+    batch: int
+    interval: Interval
+    outside: tuple[str, ...]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of the time that each kind takes, the largest first."""
+        shares = {kind: seconds / self.seconds for kind, seconds in self.by_kind.items()}
+        return dict(sorted(shares.items(), key=lambda one: -one[1]))
+
+
+class Measured(NamedTuple):
+    """A measurement on a device of the user's: a batch of a network, and seconds a sample."""
+
+    kernels: Kernels
+    batch: int
+    seconds: float
+
+
+@cache
+def fits() -> tuple[Fit, ...]:
+    """The fits that archstat comes with."""
+    text = resources.files("archstat.analyses").joinpath("fits.toml").read_text(encoding="utf-8")
+    document = tomllib.loads(text)
+    return tuple(_fit(entry, document["sources"]) for entry in document["fits"])
+
+
+def _fit(entry: dict[str, Any], sources: Mapping[str, str]) -> Fit:
+    entry = dict(entry)
+    entry["basis"] = f"{entry['basis']}; {sources[entry.pop('source')]}"
+    for key in ("batches", "seconds"):
+        entry[key] = tuple(entry[key])
+    for key in ("interval", "unseen", "calibrated"):
+        entry[key] = Interval(*entry[key])
+    entry["rates"] = {kind: Rate(*rate) for kind, rate in entry["rates"].items()}
+    return Fit(**entry)
+
+
+def seconds_of(kernel: Kernel, rate: Rate, batch: int) -> float:
+    """Seconds a sample of a kernel, without its launch."""
+    runs = batch if kernel.shared else 1
+    macs = kernel.macs / runs / rate.macs
+    nbytes = (kernel.activations / runs + kernel.weights / batch) / rate.nbytes
+    longer, shorter = max(macs, nbytes), min(macs, nbytes)
+    return longer * (1 + (shorter / longer) ** SHARPNESS) ** (1 / SHARPNESS) if longer else 0.0
+
+
+def times(kernels: Kernels, fit: Fit, batch: int) -> dict[str, float]:
+    """Seconds a sample by kind of kernel, and under ``launch`` those of all launches."""
+    found: dict[str, float] = {}
+    for kernel, times in kernels.items():
+        seconds = times * seconds_of(kernel, fit.rates[kernel.kind], batch)
+        found[kernel.kind] = found.get(kernel.kind, 0.0) + seconds
+    found["launch"] = sum(kernels.values()) * fit.launch / batch
+    return found
+
+
+def predict(kernels: Kernels, fit: Fit, batch: int | None = None) -> Prediction:
+    """The time of a network, in the table's usual batch unless another is given.
+
+    Where the fit has seen nothing like the network, the interval is twice as wide.
+
+    Raises:
+        DeviceError: the batch is outside those of the table.
+    """
+    least, usual, most = fit.batches
+    batch = usual if batch is None else batch
+    if not least <= batch <= most:
+        raise DeviceError(
+            f"a batch of {batch} cannot be predicted: the rates of {fit.device} were measured with "
+            f"batches of {least} to {most}, where throughput says nothing of other batches."
+        )
+    by_kind = times(kernels, fit, batch)
+    seconds = sum(by_kind.values())
+    shares = {kind: time / seconds for kind, time in by_kind.items() if seconds}
+    outside = [kind for kind, share in shares.items() if share > fit.largest_shares[kind]]
+    if not fit.seconds[0] <= seconds <= fit.seconds[1]:
+        outside.append("time")
+    interval = _wider(fit.interval) if outside else fit.interval
+    return Prediction(seconds, by_kind, batch, interval, tuple(outside))
+
+
+def _wider(interval: Interval) -> Interval:
+    return Interval(interval.low**2, interval.high**2)
+
+
+def transferred(fit: Fit, device: Device) -> Fit:
+    """A fit carried to another device by the ratios of data-sheet peaks and of bandwidths.
+
+    Launches take as long as there.
+
+    Raises:
+        DeviceError: a device without a peak for the dtype.
+    """
+    key = _ROOF_DTYPE[fit.dtype]
+    here, there = built_in()[fit.device].roof(key), device.roof(key)
+    return replace(
+        _scaled(fit, there.products / here.products, there.bandwidth / here.bandwidth),
+        device=device.name,
+        basis=f"{fit.device}'s rates x {there.products / here.products:.3g} for macs and x "
+        f"{there.bandwidth / here.bandwidth:.3g} for bytes, as the data sheets say; {fit.basis}",
+        interval=fit.unseen,
+        assurance="the interval is that of GPUs predicted from another GPU"
+        + (", and was not tested on cpus" if fit.dtype == "fp32" else ""),
+    )  # fmt: skip
+
+
+def fit_for(
+    device: Device, engine: str | None = None, dtype: str | None = None, layout: str | None = None
+) -> Fit:
+    """The fit of a device, or the nearest device's carried to it; None leaves the choice.
+
+    Raises:
+        DeviceError: none for this engine, dtype and layout, or none whose device is near enough.
+    """
+    own = tuple(fit for fit in fits() if built_in()[fit.device] == device)
+    known = sorted(own or fits(), key=lambda fit: (fit.engine != "eager", fit.layout != "nchw"))
+    asked = (engine, dtype, layout)
+    matching = [
+        fit for fit in known
+        if all(want in (None, has)
+               for want, has in zip(asked, (fit.engine, fit.dtype, fit.layout), strict=True))
+    ]  # fmt: skip
+    if not matching:
+        there = dict.fromkeys(f"{fit.device} {fit.dtype} {fit.layout} {fit.engine}"
+                              for fit in known)  # fmt: skip
+        wanted = " ".join(word for word in (dtype, layout, engine) if word)
+        raise DeviceError(
+            f"{device.title} cannot be predicted with {wanted}: measured throughputs are of "
+            f"{', '.join(there)}. Give one of these as --dtype, --layout and --engine."
+        )
+    return matching[0] if own else transferred(nearest_fit(matching, device), device)
+
+
+def nearest_fit(known: Sequence[Fit], device: Device) -> Fit:
+    """The fit whose device is nearest by data-sheet peak and bandwidth.
+
+    Raises:
+        DeviceError: no device with a peak for the dtype is near enough.
+    """
+
+    def distance(fit: Fit) -> float:
+        key = _ROOF_DTYPE[fit.dtype]
+        try:
+            there = device.roof(key)
+        except DeviceError:
+            return float("inf")
+        return _distance(built_in()[fit.device].roof(key), there)
+
+    nearest = min(known, key=distance)
+    if distance(nearest) > log(_FARTHEST):
+        raise DeviceError(
+            f"{device.title} cannot be predicted: no device with measured throughputs is within "
+            f"{_FARTHEST:g} times its peak and bandwidth; there are "
+            f"{', '.join(dict.fromkeys(fit.device for fit in known))}. With --calibrate FILE.csv "
+            "measurements of your own adapt one of these."
+        )
+    return nearest
+
+
+def _distance(here: Roof, there: Roof) -> float:
+    """The logarithm of the larger ratio, of peaks or of bandwidths."""
+    ratios = (there.products / here.products, there.bandwidth / here.bandwidth)
+    return max(abs(log(ratio)) for ratio in ratios)
+
+
+def _scaled(fit: Fit, macs: float, nbytes: float, launch: float = 1.0) -> Fit:
+    rates = {kind: Rate(one.macs * macs, one.nbytes * nbytes) for kind, one in fit.rates.items()}
+    return replace(fit, rates=rates, launch=fit.launch * launch)
+
+
+def calibrated(fit: Fit, rows: Sequence[Measured]) -> Fit:
+    """A fit adapted to measurements: one factor for all times, and one between macs and bytes.
+
+    The second is held near 1 (as much as the measurements scatter less than it), the first is
+    free.
+    """
+    tilt = _least(lambda tilt: _misfit(fit, rows, tilt)[0])
+    factor = _misfit(fit, rows, tilt)[1]
+    adapted = _scaled(fit, exp(tilt) / factor, exp(-tilt) / factor, factor)
+    seconds = [row.seconds for row in rows]
+    return replace(
+        adapted,
+        basis=f"{fit.device}'s rates x {exp(tilt) / factor:.3g} for macs and x "
+        f"{exp(-tilt) / factor:.3g} for bytes, from {len(rows)} measurements of your own; "
+        f"{fit.basis}",
+        interval=fit.calibrated,
+        assurance="the interval is that of GPUs predicted from another GPU and three measurements",
+        seconds=(min(*seconds, fit.seconds[0] * factor), max(*seconds, fit.seconds[1] * factor)),
+        batches=(min(row.batch for row in rows), rows[0].batch, max(row.batch for row in rows)),
+    )
+
+
+def _misfit(fit: Fit, rows: Sequence[Measured], tilt: float) -> tuple[float, float]:
+    """How badly a tilt fits, and the factor of all times that fits best with it."""
+    tilted = _scaled(fit, exp(tilt), exp(-tilt))
+    errors = [
+        log(row.seconds / sum(times(row.kernels, tilted, row.batch).values())) for row in rows
+    ]
+    mean = sum(errors) / len(errors)
+    scatter = sum((error - mean) ** 2 for error in errors) / _SCATTER**2
+    return scatter + (tilt / _TILT) ** 2, exp(mean)
+
+
+def _least(misfit: Callable[[float], float]) -> float:
+    """The tilt at which a misfit is least, by golden sections."""
+    low, high = -_FARTHEST_TILT, _FARTHEST_TILT
+    while high - low > _TILT / 1000:
+        left, right = high - (high - low) / _GOLDEN, low + (high - low) / _GOLDEN
+        if misfit(left) < misfit(right):
+            high = right
+        else:
+            low = left
+    return (low + high) / 2
+
+
+def left_out(fit: Fit, rows: Sequence[Measured]) -> list[float]:
+    """Predicted over measured time of each row, by a fit adapted to the others."""
+    found = []
+    for number, row in enumerate(rows):
+        others = calibrated(fit, [*rows[:number], *rows[number + 1 :]])
+        found.append(sum(times(row.kernels, others, row.batch).values()) / row.seconds)
+    return found

@@ -1,0 +1,84 @@
+"""``archstat predict MODEL...``: throughput on a device that is not at hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archstat.cli import options
+from archstat.cli.attempts import Attempts
+from archstat.cli.cache import graphs_for, tell_of_cache
+from archstat.cli.completion import complete_device
+from archstat.cli.output import Destination
+from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.errors import SpecError
+
+_ON_SCREEN = ("model", "predicted_throughput", "predicted_throughput_low",
+              "predicted_throughput_high", "predicted_ms", "slowest", "inside_fit")  # fmt: skip
+
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="A device, fitted or known by its data sheet "
+                 "(`archstat roofline --list-devices`), or FILE.toml.",
+                 autocompletion=complete_device),
+]  # fmt: skip
+Engine = Annotated[
+    str | None, typer.Option(metavar="NAME", help="eager or compile (default: what was measured).")
+]
+Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="amp (GPUs) or fp32 (cpus).")]
+Layout = Annotated[str | None, typer.Option(metavar="NAME", help="nchw or nhwc.")]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.csv", help="Measurements of three networks or more on the device: "
+                 "model, latency_ms, batch; `archstat bench -o` writes them."),
+]  # fmt: skip
+
+
+def predict(
+    models: options.Models,
+    device: DeviceName = None,
+    engine: Engine = None,
+    dtype: Dtype = None,
+    layout: Layout = None,
+    calibrate: Calibrate = None,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    resolution: options.Resolution = None,
+    columns: options.Columns = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
+    no_cache: options.NoCache = False,
+    format: options.FormatName = None,
+    output: options.Output = None,
+    strict: options.Strict = False,
+    debug: options.Debug = False,
+) -> None:
+    """Predict the throughput of models on a device, with an interval that four of five keep.
+
+    Rates of kernels were fitted to measured throughputs of a thousand networks. A device without
+    measurements is predicted from the nearest one by data-sheet ratios.
+    """
+    from archstat.analyses.device_files import find_device
+    from archstat.analyses.prediction import fit_for
+    from archstat.tables.predict import COLUMNS, adapted, predict_table, predicted
+
+    view = View(Destination(format, output), COLUMNS, columns, sort, top=top,
+                largest="predicted_ms")  # fmt: skip
+    if device is None:
+        raise SpecError(
+            "predict needs --device NAME, such as --device rtx-4090; "
+            "`archstat roofline --list-devices` shows all."
+        )
+    fit = fit_for(find_device(device), engine, dtype, layout)
+    graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
+    errors: list[float] = []
+    if calibrate is not None:
+        fit, errors = adapted(calibrate, fit, graphs)
+    attempts = Attempts(models)
+    found = attempts(lambda spec: predicted(spec, graphs(spec, shapes, 1), fit, batch))
+    table = attempts.told(predict_table(found, fit, errors), view)
+    show(table, view, attempts.keys(_ON_SCREEN))
+    tell_of_cache(graphs, len(found), view.is_raw)
+    attempts.refuse()
+    refuse_incomplete(sum(one.unknown for one in found), strict, table.notes)

@@ -1,0 +1,73 @@
+"""Kernels of hand-built Graphs: kinds, bytes with the dtype, casts, what a compiler merges."""
+
+from __future__ import annotations
+
+import pytest
+
+from archstat.analyses.kernels import Kernel, kernels
+from archstat.errors import CaptureError
+from archstat.graph import Graph
+
+
+def test_convolution_reads_map_and_weights_and_writes_its_map(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.conv(x, 16)
+    found = kernels(sketch.graph(y), "eager", "fp32")
+    activations, weights = 4 * (8 + 16) * 6 * 6, 4 * 16 * 8
+    assert found == {Kernel("conv_1x1", 16 * 8 * 6 * 6, activations, weights): 1}
+
+
+def test_channels_of_a_product_are_padded_to_eight(sketch):
+    x = sketch.input(1, 3, 6, 6)
+    y = sketch.conv(x, 16)
+    (kernel,) = kernels(sketch.graph(y), "eager", "fp32")
+    assert kernel.macs == 16 * 8 * 6 * 6
+
+
+def test_equal_kernels_are_one_with_a_number(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.conv(sketch.conv(sketch.conv(x, 8), 8), 8)
+    assert list(kernels(sketch.graph(y), "eager", "fp32").values()) == [3]
+
+
+def test_autocast_halves_products_and_casts_what_they_read(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.conv(x, 16)
+    found = kernels(sketch.graph(y), "eager", "amp")
+    product = Kernel("conv_1x1", 16 * 8 * 6 * 6, (4 * 8 + 2 * 16) * 6 * 6, 4 * 16 * 8)
+    of_map = Kernel("move", 0, (4 + 2) * 8 * 6 * 6, 0)
+    of_weights = Kernel("move", 0, (4 + 2) * 16 * 8, 0, shared=True)
+    assert found == {product: 1, of_map: 1, of_weights: 1}
+
+
+def test_autocast_keeps_halves_through_activations(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.unary("activation", "relu", sketch.conv(x, 16))
+    found = kernels(sketch.graph(y), "eager", "amp")
+    assert Kernel("activation", 0, 2 * 2 * 16 * 6 * 6, 0) in found
+
+
+def test_compiler_merges_activations_but_not_into_convolutions(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.unary("activation", "relu", sketch.conv(x, 16))
+    z = sketch.unary("activation", "sigmoid", y)
+    kinds = [kernel.kind for kernel in kernels(sketch.graph(z), "compile", "fp32")]
+    assert kinds == ["conv_1x1", "activation"]
+    alone = [kernel.kind for kernel in kernels(sketch.graph(z), "eager", "fp32")
+             for _ in range(kernels(sketch.graph(z), "eager", "fp32")[kernel])]  # fmt: skip
+    assert alone == ["conv_1x1", "activation", "activation"]
+
+
+def test_what_depends_on_no_input_runs_once_a_batch(sketch):
+    table = sketch.unary("activation", "tanh", sketch.weight(8, 4))
+    x = sketch.input(1, 8, 4)
+    y = sketch.binary("add", x, table)
+    found = {kernel.kind: kernel for kernel in kernels(sketch.graph(y), "eager", "fp32")}
+    assert found["activation"].shared
+    assert not found["add"].shared
+    assert found["add"].weights == 4 * 8 * 4
+
+
+def test_graph_without_forward_pass_is_refused():
+    with pytest.raises(CaptureError):
+        kernels(Graph("Net", (), (), ()))
