@@ -81,4 +81,4 @@ def predict(
     show(table, view, attempts.keys(_ON_SCREEN))
     tell_of_cache(graphs, len(found), view.is_raw)
     attempts.refuse()
-    refuse_incomplete(sum(one.unknown for one in found), strict, table.notes)
+    refuse_incomplete(sum(one.unknown for one in found), strict, view.destination, table.notes)
