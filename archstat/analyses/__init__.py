@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archstat.analyses import depth, field, memory, memory_access, operations, parameters
+from archstat.analyses import depth, field, memory, memory_access, operations, parameters, tokens
 from archstat.analyses.fusion import Fusion
 from archstat.errors import ArchstatError
 from archstat.graph import Graph, Op
@@ -18,6 +18,7 @@ ANALYSES: tuple[Analyzer, ...] = (
     memory_access.ANALYZER,
     memory.ANALYZER,
     field.ANALYZER,
+    tokens.ANALYZER,
 )
 
 QUOTIENTS: tuple[Column, ...] = (

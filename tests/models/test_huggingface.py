@@ -110,6 +110,7 @@ def test_mixtral_runs_the_experts_that_its_router_picks():
     layer = attended + 8 * H + 3 * (3 * H * F)
     assert totals["macs"] == S * (L * layer + H * V) + L * attention(S, S)
     assert totals["params"] == 2 * V * H + L * (attended + 8 * H + 8 * 3 * H * F + 2 * H) + H
+    assert totals["active_params"] == totals["params"] - L * (8 - 3) * 3 * H * F
 
 
 def test_gpt2_is_its_products():
@@ -276,3 +277,9 @@ def test_file_that_is_no_config_has_one_message(content, tmp_path):
     with pytest.raises(ArchstatError) as caught:
         graph_of_spec(f"hf:{file}")
     assert "\n" not in str(caught.value)
+
+
+def test_mixtral_8x7b_has_its_published_parameters():
+    totals = analyze("hf:MixtralForCausalLM,num_key_value_heads=8,seq=8").totals
+    assert round(totals["params"] / 1e9, 1) == 46.7
+    assert round(totals["active_params"] / 1e9, 1) == 12.9
