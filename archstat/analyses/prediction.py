@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from archstat.analyses.device_files import built_in
 from archstat.analyses.devices import Device, Roof
 from archstat.analyses.kernels import Dtype, Engine, Kernel, Kernels
-from archstat.errors import DeviceError
+from archstat.errors import DeviceError, Option
 
 SHARPNESS = 4
 LEAST_MEASUREMENTS = 3
@@ -211,7 +211,8 @@ def fit_for(
         wanted = " ".join(word for word in (dtype, layout, engine) if word)
         raise DeviceError(
             f"{device.title} cannot be predicted with {wanted}: measured throughputs are of "
-            f"{', '.join(there)}. Give one of these as --dtype, --layout and --engine."
+            f"{', '.join(there)}. Give one of these as {Option('dtype')}, "
+            f"{Option('layout')} and {Option('engine')}."
         )
     return matching[0] if own else transferred(nearest_fit(matching, device), device)
 
@@ -236,8 +237,8 @@ def nearest_fit(known: Sequence[Fit], device: Device) -> Fit:
         raise DeviceError(
             f"{device.title} cannot be predicted: no device with measured throughputs is within "
             f"{_FARTHEST:g} times its peak and bandwidth; there are "
-            f"{', '.join(dict.fromkeys(fit.device for fit in known))}. With --calibrate FILE.csv "
-            "measurements of your own adapt one of these."
+            f"{', '.join(dict.fromkeys(fit.device for fit in known))}. With "
+            f"{Option('calibrate', 'FILE.csv')} measurements of your own adapt one of these."
         )
     return nearest
 

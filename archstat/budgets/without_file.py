@@ -44,7 +44,8 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
             _put(content, key, value, str(Option(key)))
     if not models:
         raise SpecError(f"{' '.join(words)}: name the model, too, such as mobilenet_v2.")
-    if not set(content) & set(RULE_KEYS):
+    # a rule of a column that does not exist is one, too, and refused with the entry
+    if not set(content) - set(BUDGET_KEYS):
         raise SpecError(
             f"{models[0]} has no rule: write one in quotation marks, such as 'params<=5M', or let "
             f"`archstat check --init {' '.join(models)}` write a file of budgets."

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archstat.errors import BuildError, InputError, OptionError, SpecError
+from archstat.errors import BuildError, InputError, Option, OptionError, SpecError
 from archstat.graph import Graph
 from archstat.models.huggingface_config import (
     OWN,
@@ -128,10 +128,8 @@ class Network:
         from archstat.frontends.inputs import tensors_for
 
         if not (specs := specs or self.inputs(model)):
-            main = self.kind.main_input_name
-            raise InputError(
-                f"{self.spec.text} has no default input; give its shape: --input {main}=..."
-            )
+            shape = Option("input", f"{self.kind.main_input_name}=...")
+            raise InputError(f"{self.spec.text} has no default input; give its shape: {shape}")
         args, kwargs = tensors_for(specs, batch, model)
         graph, output = _run(model, args, kwargs, self.spec.text)
         if self.asked.context is not None:

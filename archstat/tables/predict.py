@@ -21,7 +21,7 @@ from archstat.analyses.prediction import (
     left_out,
     predict,
 )
-from archstat.errors import ColumnError
+from archstat.errors import ColumnError, Option
 from archstat.graph import Graph
 from archstat.models.pipeline import GraphOf
 from archstat.result import IDENTITY, Cell, Column, Note, Table, notes_of
@@ -152,22 +152,23 @@ def _measurements(path: str) -> list[tuple[str, int, float]]:
     Raises:
         ColumnError: see `adapted`.
     """
+    asked = Option("calibrate", path)
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file, strict=True)
             keys = [key for key in _TIMES if key in (lines.fieldnames or ())]
             if "model" not in (lines.fieldnames or ()) or not keys:
                 raise ColumnError(
-                    f"--calibrate {path} has the columns {', '.join(lines.fieldnames or ())}: it "
+                    f"{asked} has the columns {', '.join(lines.fieldnames or ())}: it "
                     f"needs `model` and `{keys[0] if keys else _TIMES[0]}`, and may have `batch`."
                 )
             found = [_measurement(path, lines.line_num, line, keys[0]) for line in lines]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ColumnError(f"--calibrate {path} cannot be read: {reason}.") from error
+        raise ColumnError(f"{asked} cannot be read: {reason}.") from error
     if len({model for model, *_ in found}) < LEAST_MEASUREMENTS:
         raise ColumnError(
-            f"--calibrate {path} has {len({model for model, *_ in found})} measured networks: give "
+            f"{asked} has {len({model for model, *_ in found})} measured networks: give "
             f"{LEAST_MEASUREMENTS} or more."
         )
     return found
@@ -183,7 +184,7 @@ def _measurement(
         model, batch, seconds = "", 0, math.nan
     if not (math.isfinite(seconds) and seconds > 0 and batch > 0 and model):
         raise ColumnError(
-            f"--calibrate {path}, line {number}: a row needs a model, a positive `{key}` in "
-            "milliseconds and, where there is one, a whole batch of 1 or more."
+            f"{Option('calibrate', path)}, line {number}: a row needs a model, a positive `{key}` "
+            "in milliseconds and, where there is one, a whole batch of 1 or more."
         )
     return model, batch, seconds

@@ -89,7 +89,7 @@ SUMMARY_COLUMNS = (
     Column("median", "figure", "half of them have less"),
     Column("p90", "figure", "nine tenths have less"),
     Column("most", "figure", "the largest"),
-    Column("exponent", "figure", "the power of macs, or of --against, that it grows with"),
+    Column("exponent", "figure", "the power of macs, or another column, that it grows with"),
     Column("exponent_low", "figure", "lower 95 % limit of the exponent"),
     Column("exponent_high", "figure", "upper 95 % limit of the exponent"),
     Column("r2", "figure", "share of its variance that the power explains, both in logarithms"),

@@ -44,9 +44,9 @@ macs = "<= 1G"
 def test_model_is_captured_once_however_many_rules_and_budgets(config_of, monkeypatch):
     seen, real = [], gate.Graphs.capture
 
-    def capture(graphs, model, input, batch):
+    def capture(graphs, model, input, batch, guesses):
         seen.append((model, input))
-        return real(graphs, model, input, batch)
+        return real(graphs, model, input, batch, guesses)
 
     monkeypatch.setattr(gate.Graphs, "capture", capture)
     config = config_of(FOUR)

@@ -288,7 +288,7 @@ def test_absent_file_and_folder_say_so(tmp_path):
         saved_snapshots(tmp_path / "folder.json")
 
 
-@pytest.mark.parametrize(("shown", "said"), [({"depth": 0}, "--depth"), ({"top": 2}, "--top")])
+@pytest.mark.parametrize(("shown", "said"), [({"depth": 0}, "depth="), ({"top": 2}, "top=")])
 def test_report_of_some_layers_only_is_refused(tmp_path, shown, said):
     path = tmp_path / "part.json"
     path.write_text(to_json(summary(analyze(Net(), "3x10x10"), **shown)), encoding="utf-8")

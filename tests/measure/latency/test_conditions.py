@@ -11,16 +11,16 @@ from archstat.measure.latency.conditions import Conditions
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"batch": 0}, "--batch 0 is impossible: give at least 1"),
-        ({"batch": -3}, "--batch -3 is impossible"),
-        ({"threads": 0}, "--threads 0 is impossible"),
-        ({"dtype": "float32"}, "--dtype float32 is not one of fp32, fp16, bf16, amp"),
+        ({"batch": 0}, "batch=0 is impossible: give at least 1"),
+        ({"batch": -3}, "batch=-3 is impossible"),
+        ({"threads": 0}, "threads=0 is impossible"),
+        ({"dtype": "float32"}, "dtype='float32' is not one of fp32, fp16, bf16, amp"),
         ({"dtype": "pf16"}, "Did you mean fp16"),
-        ({"cuda_graph": True}, "--cuda-graph needs a GPU, and the device is cpu"),
-        ({"cold": True}, "--cold needs a GPU"),
+        ({"cuda_graph": True}, "cuda_graph=True needs a GPU, and the device is cpu"),
+        ({"cold": True}, "cold=True needs a GPU"),
         (
             {"device": "cuda", "cuda_graph": True, "backward": True},
-            "--cuda-graph measures inference",
+            "cuda_graph=True measures inference; leave backward= out",
         ),
     ],
 )

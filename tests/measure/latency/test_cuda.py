@@ -29,13 +29,13 @@ def one_old_gpu(monkeypatch):
 
 
 def test_the_gpus_that_are_there_are_listed(one_old_gpu):
-    with pytest.raises(LatencyError, match=r"--device cuda:1: .* Devices: cpu, cuda:0 \(Old\)\."):
+    with pytest.raises(LatencyError, match=r"device='cuda:1': .* Devices: cpu, cuda:0 \(Old\)\."):
         check_gpu(Conditions(device="cuda:1"))
 
 
 def test_a_dtype_that_the_gpu_lacks_is_refused(one_old_gpu):
     check_gpu(Conditions(device="cuda", dtype="fp16"))
-    with pytest.raises(LatencyError, match="--dtype bf16: Old has no bfloat16; try fp16 or amp"):
+    with pytest.raises(LatencyError, match="dtype='bf16': Old has no bfloat16; try fp16 or amp"):
         check_gpu(Conditions(device="cuda", dtype="bf16"))
 
 
@@ -189,7 +189,7 @@ def test_a_replayed_graph_computes_what_the_call_does():
 
 @pytest.mark.cuda
 def test_a_real_gpu_that_is_not_there_is_refused():
-    with pytest.raises(LatencyError, match=r"--device cuda:99: .* Devices: cpu, cuda:0 \("):
+    with pytest.raises(LatencyError, match=r"device='cuda:99': .* Devices: cpu, cuda:0 \("):
         check_gpu(Conditions(device="cuda:99"))
 
 

@@ -90,10 +90,10 @@ def test_amp_counts_in_the_dtype_of_autocast():
 @pytest.mark.parametrize(
     ("conditions", "option"),
     [
-        (Conditions(compile=True), "--compile"),
-        (Conditions(backward=True), "--backward"),
-        (Conditions(device="cuda", cold=True), "--cold"),
-        (Conditions(device="cuda", cuda_graph=True), "--cuda-graph"),
+        (Conditions(compile=True), "compile="),
+        (Conditions(backward=True), "backward="),
+        (Conditions(device="cuda", cold=True), "cold="),
+        (Conditions(device="cuda", cuda_graph=True), "cuda_graph="),
     ],
 )
 def test_condition_without_single_ops_is_refused(conditions, option):

@@ -131,7 +131,7 @@ def test_a_forward_that_raises_is_told_with_its_conditions(models):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("Frozen", "Frozen.* cannot be trained: no gradient"), ("Normed", "give --batch 2 or more")],
+    [("Frozen", "Frozen.* cannot be trained: no gradient"), ("Normed", "give batch=2 or more")],
 )
 def test_what_cannot_be_trained_is_told(models, name, said):
     made = load(f"{models}:{name}", ("4",), Conditions(backward=True))

@@ -271,13 +271,13 @@ def test_everything_that_a_figure_depends_on_is_recorded(world):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"budget_s": 0}, LatencyError, "--budget 0s is impossible"),
+        ({"budget_s": 0}, LatencyError, "budget='0s' is impossible"),
         ({"budget_s": float("nan")}, LatencyError, "impossible"),
         ({"reference": 2}, LatencyError, "no model 2 among 2"),
         ({"processes": 1}, LatencyError, "variance between processes; give at least 2"),
         ({"noise_target": -1}, LatencyError, "at least 0"),
-        ({"conditions": Conditions(batch=0)}, LatencyError, "--batch 0"),
-        ({"conditions": Conditions(device="tpu")}, DeviceError, "--device tpu"),
+        ({"conditions": Conditions(batch=0)}, LatencyError, "batch=0"),
+        ({"conditions": Conditions(device="tpu")}, DeviceError, "device='tpu'"),
     ],
 )
 def test_bad_requests_start_no_process(world, options, error, said):

@@ -127,13 +127,13 @@ def test_a_dtype_without_kernels_is_refused(monkeypatch):
 
     monkeypatch.setattr(nn.Conv2d, "forward", refuse)
     check_here(Conditions())
-    with pytest.raises(LatencyError, match="--dtype fp16: cpu has no convolution in this dtype"):
+    with pytest.raises(LatencyError, match="dtype='fp16': cpu has no convolution in this dtype"):
         check_here(Conditions(dtype="fp16"))
 
 
 def test_a_gpu_that_is_not_there_is_told_with_the_devices_that_are(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(LatencyError, match=r"--device cuda:3: torch sees no such GPU.*: cpu\."):
+    with pytest.raises(LatencyError, match=r"device='cuda:3': torch sees no such GPU.*: cpu\."):
         check_here(Conditions(device="cuda:3"))
 
 

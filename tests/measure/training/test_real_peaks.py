@@ -50,12 +50,12 @@ def test_run_that_does_not_fit_is_refused_before_it_starts():
     graph, settings = graph_of_spec("vgg16", None, 2), Plan().settings()
     step = memory_row("vgg16", settings, None, 2).step
     needed = step.training_memory_bytes + step.param_bytes
-    with pytest.raises(InputError, match="Choose a smaller --batch"):
+    with pytest.raises(InputError, match="Choose a smaller batch= or input="):
         real_peaks("vgg16", graph, step, settings, free=needed - 1)
 
 
 def test_count_with_the_kernels_of_a_gpu_is_not_measured_on_cpu():
-    with pytest.raises(SpecError, match="leave --kernels cuda out"):
+    with pytest.raises(SpecError, match="leave kernels='cuda' out"):
         memory_row("lenet5", Plan(kernels="cuda").settings(), measure=True)
 
 

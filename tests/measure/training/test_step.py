@@ -363,7 +363,7 @@ def test_output_without_gradient_is_one_message():
 
 
 def test_batch_norm_of_one_value_says_which_batch_would_do():
-    with pytest.raises(CaptureError, match="give --batch 2 or more"):
+    with pytest.raises(CaptureError, match="give batch=2 or more"):
         step(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), 1, 4)
 
 
