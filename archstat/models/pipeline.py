@@ -80,9 +80,10 @@ def graph_of(
         return model
     if isinstance(model, str):
         return graph_of_spec(model, input, batch, guesses=guesses)
+    from archstat.frontends.exported.in_memory import is_exported
     from archstat.frontends.module import unwrapped
 
-    root = unwrapped(_module(model))
+    root = unwrapped(model if is_exported(model) else _module(model))
     return _graph_of_module(root, type(root).__name__, input, batch or 1, guesses)
 
 

@@ -50,7 +50,7 @@ def test_unknown_suffix_gets_all(name):
     with pytest.raises(OutputError) as refusal:
         format_for(Path(name))
     assert all(suffix in str(refusal.value) for form in FORMATS for suffix in form.suffixes)
-    assert "--format" in str(refusal.value)
+    assert "give format=." in str(refusal.value)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=["full", "no rows", "empty cell"])

@@ -29,14 +29,27 @@ from archstat.frontends.exported.program import (
 from archstat.frontends.torch_private import HIGHER_ORDER
 
 _META = torch.device("meta")
+# The one module that the module of a program calls: it checks the inputs.
+_GUARDS = "_guards_fn"
 
 
 def is_exported(model: Any) -> bool:
     """Whether this is an ExportedProgram, or the module of one."""
     if isinstance(model, fx.GraphModule):
-        return any("nn_module_stack" in node.meta for node in model.graph.nodes)
+        return _is_exported_graph(model.graph)
     # Its class is imported only where somebody exports.
     return type(model).__module__ == "torch.export.exported_program"
+
+
+def _is_exported_graph(graph: fx.Graph) -> bool:
+    """Whether all calls are of functions, some of a module and with the example's result.
+
+    `fx.symbolic_trace` calls modules and methods as well, and has run no example.
+    """
+    calls = [node for node in graph.nodes if node.op.startswith("call_")]
+    return all(node.op == "call_function" or node.target == _GUARDS for node in calls) and any(
+        "nn_module_stack" in node.meta and "val" in node.meta for node in calls
+    )
 
 
 def exported_in_memory(model: Any) -> ProgramModule:
@@ -135,10 +148,10 @@ def _function(target: Any) -> Any:
 def _given(node: fx.Node, value: Any) -> Given:
     example = node.meta.get("val")
     if not isinstance(example, torch.Tensor):
-        return Given(node.name, None, value=value)
+        return Given(str(node.target), None, value=value, node=node.name)
     shape = tuple(size if type(size) is int else None for size in example.shape)
     sizes = tuple(map(_hint, example.shape))
-    return Given(str(node.target), shape, example.dtype, None, sizes)
+    return Given(str(node.target), shape, example.dtype, None, sizes, node.name)
 
 
 def _hint(size: Any) -> int:

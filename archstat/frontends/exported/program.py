@@ -50,7 +50,8 @@ class Step:
 class Given(NamedTuple):
     """An input: its name, its shape in the example with None for sizes that may change, its dtype.
 
-    `shape` is None for an argument that is no tensor, and `value` what it was.
+    `shape` is None for an argument that is no tensor, and `value` what it was. `node` is what Refs
+    call it where that is not its name: torch.fx renames `input`, as Python has one.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Given(NamedTuple):
     dtype: torch.dtype | None = None
     value: Any = None
     example: tuple[int, ...] = ()
+    node: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The name of the Refs to it."""
+        return self.node or self.name
 
 
 class Held(NamedTuple):
@@ -253,7 +260,7 @@ def _last_uses(program: Program) -> _LastUses:
     for index, step in enumerate(program.steps):
         for name in (*names(step.outputs), *refs((step.args, step.kwargs))):
             last[name] = index
-    kept = {held.name for held in program.held} | {given.name for given in program.given}
+    kept = {held.name for held in program.held} | {given.ref for given in program.given}
     last.update(dict.fromkeys(refs(program.returned), len(program.steps)))
     dying: list[list[str]] = [[] for _ in range(len(program.steps) + 1)]
     for name, index in last.items():
@@ -324,7 +331,7 @@ def _kind(full: str, kinds: dict[str, type[nn.Module]]) -> type[nn.Module]:
 
 
 def _bound(program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the inputs, by position or by name."""
+    """The values of the inputs, given by position or by name, by the names of their Refs."""
     names = [given.name for given in program.given if given.shape is not None]
     extra = [name for name in kwargs if name not in names]
     if len(args) > len(names) or extra:
@@ -340,7 +347,7 @@ def _bound(program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
             raise CaptureError(f"{program.title} needs the input {given.name}: give its shape.")
         else:
             _check_sizes(program.title, given, tuple(values[given.name].shape))
-    return values
+    return {given.ref: values[given.name] for given in program.given}
 
 
 def _check_sizes(title: str, given: Given, shape: tuple[int, ...]) -> None:
