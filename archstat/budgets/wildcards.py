@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archstat import zoo
 from archstat.errors import SpecError
-from archstat.models.users_code import candidates, models_told
+from archstat.models.users_code import candidates, check_names_are_told, models_told
 
 _SIGNS = frozenset("*?[")
 
@@ -67,6 +67,7 @@ def silent(model: str, folder: Path) -> list[str]:
 
 def _reached(path: Path, pattern: str) -> list[str]:
     """The names of a file that are like a pattern; ``*`` by itself stands for its models."""
+    check_names_are_told(path)
     if pattern == "*":
         return models_told(path)
     return [name for name in candidates(path) if fnmatchcase(name, pattern)]

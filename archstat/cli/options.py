@@ -115,7 +115,7 @@ Budget = Annotated[
 Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
 Plot = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Also save a figure (.pdf, .svg or .png).",
+    typer.Option(metavar="FILE[:WIDTH]", help="Also save a figure, such as f.pdf or f.svg:84mm.",
                  rich_help_panel=OUTPUT),
 ]  # fmt: skip
 Strict = Annotated[

@@ -134,8 +134,10 @@ def check_plot(path: str | None) -> None:
 
 def draw(path: str, picture: Picture) -> None:
     """Draw into a file, and say on standard error that it is there."""
+    from archstat.reporters.plots import sized
+
     picture(path)
-    print(f"archstat: wrote {path}", file=sys.stderr)
+    print(f"archstat: wrote {sized(path)[0]}", file=sys.stderr)
 
 
 def _check_writable(path: Path) -> None:

@@ -95,6 +95,53 @@ def models_told(path: Path) -> list[str]:
     return [name for name in candidates(path) if name not in others]
 
 
+def check_names_are_told(path: Path) -> None:
+    """Refuse a file that names things only while it runs, as ``globals()[name] = ...`` does.
+
+    Raises:
+        LookupFailedError: it does, or cannot be read as Python.
+    """
+    with _reading(path) as tree:
+        lines = (_line(node) for node in _outside(tree) if _names_unseen(node))
+        line = next(lines, None)
+    if line is not None:
+        raise LookupFailedError(
+            f"{path}:{line} names things while it runs, which nobody can tell before: name each "
+            "model by itself."
+        )
+
+
+def _line(node: ast.AST) -> int:
+    return getattr(node, "lineno", 0)
+
+
+def _outside(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module that run when it is imported, at any depth."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield child
+            yield from _outside(child)
+
+
+def _names_unseen(node: ast.AST) -> bool:
+    """Whether a node puts something under a computed name of the module."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.ctx, ast.Store) and _called(node.value) in _NAMESPACES
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        writes = node.func.attr in ("update", "setdefault", "__setitem__")
+        return writes and _called(node.func.value) in _NAMESPACES
+    return isinstance(node, ast.Call) and _called(node) in ("exec", "setattr")
+
+
+def _called(node: ast.AST) -> str:
+    """The name of the function that a node calls; empty where it calls none by name."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return called.id if isinstance(called, ast.Name) else ""
+
+
+_NAMESPACES = ("globals", "locals", "vars")
+
+
 def _defined(node: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
     """The classes and functions of a module, also under a condition, not those inside of them."""
     for child in ast.iter_child_nodes(node):

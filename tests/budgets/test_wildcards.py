@@ -114,3 +114,22 @@ def test_file_that_a_wildcard_reaches_and_cannot_read_is_an_error(folder, model,
         path.mkdir()
     with pytest.raises(ArchstatError, match=r"nets/bad\.py"):
         matching(model, folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['globals()["Wide" + "Net"] = SmallNet', "globals().update(Net=SmallNet)",
+     "for n in '12': globals()[n] = SmallNet", "if True:\n    vars()['N'] = SmallNet",
+     "exec('N = SmallNet')", "import sys; setattr(sys.modules[__name__], 'N', SmallNet)"],
+)  # fmt: skip
+def test_file_that_names_things_while_it_runs_is_refused(tmp_path, line):
+    (tmp_path / "net.py").write_text(f"class SmallNet: ...\n{line}\n")
+    with pytest.raises(ArchstatError, match=r"net\.py:[23] names things while it runs"):
+        matching("net.py:*Net", tmp_path)
+
+
+def test_file_that_only_reads_its_names_is_no_worry(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "class SmallNet: ...\n__all__ = [n for n in globals()]\ndef f():\n    globals()['x'] = 1\n"
+    )
+    assert matching("net.py:*Net", tmp_path) == ["net.py:SmallNet"]

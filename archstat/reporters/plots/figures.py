@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+_SIZED = re.compile(r"(?P<file>.+):(?P<width>\d+(\.\d+)?)(?P<unit>in|cm|mm)")
+_IN_AN_INCH = {"in": 1, "cm": 2.54, "mm": 25.4}
 _STYLE = {
     "svg.hashsalt": "archstat",
     "svg.fonttype": "none",
@@ -36,6 +39,23 @@ _STYLE = {
 }
 
 
+def sized(path: str | Path) -> tuple[Path, float | None]:
+    """The file and the width in inches of ``FILE:3.3in``, ``FILE:84mm`` or ``FILE:8.4cm``.
+
+    Without a width, a picture has its own.
+
+    Raises:
+        OutputError: a width that no page has.
+    """
+    found = _SIZED.fullmatch(str(path))
+    if found is None:
+        return Path(path), None
+    width = float(found["width"]) / _IN_AN_INCH[found["unit"]]
+    if not 1 <= width <= 40:
+        raise OutputError(f"{path}: a picture is 1in to 40in wide.")
+    return Path(found["file"]), width
+
+
 def check_plot_path(path: str | Path) -> Path:
     """The path of a picture, before any work: its suffix, its folder, and that matplotlib is there.
 
@@ -43,7 +63,7 @@ def check_plot_path(path: str | Path) -> Path:
         OutputError: another suffix than .pdf, .svg or .png, or a file that cannot be written.
         MissingExtraError: matplotlib is absent.
     """
-    path = Path(path)
+    path, _ = sized(path)
     if path.suffix.lower() not in _METADATA:
         raise OutputError(
             f"{path}: the suffix {path.suffix!r} is not a picture format; use one of "
@@ -63,10 +83,16 @@ def check_plot_path(path: str | Path) -> Path:
 def drawing(path: str | Path, width: float, height: float) -> Iterator[Any]:
     """A figure of so many inches, written to the file when the block ends without an error.
 
+    A width that stands behind the file's name takes the place of `width`, and its height goes with
+    it; letters keep their size.
+
     Raises:
         OutputError, MissingExtraError: see `check_plot_path`.
     """
+    _, wanted = sized(path)
     path = check_plot_path(path)
+    if wanted is not None:
+        width, height = wanted, height * wanted / width
     matplotlib, figure_type = _matplotlib()
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
         # A figure without pyplot: no window, no backend, nothing to close.

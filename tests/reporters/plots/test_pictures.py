@@ -121,3 +121,18 @@ def test_matplotlib_is_imported_on_use():
     code = "import archstat.reporters.plots, sys; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("width", "points"), [("3.3in", 237.6), ("84mm", 238.110236), ("5cm", 141.732283)]
+)
+def test_picture_is_as_wide_as_asked(width, points, tmp_path):
+    plot_field_by_depth([SERIES], f"{tmp_path}/a.svg:{width}")
+    (line,) = (one for one in (tmp_path / "a.svg").read_text().splitlines() if "viewBox" in one)
+    assert f'width="{points}pt"' in line
+
+
+@pytest.mark.parametrize("width", ["0.5in", "41in", "9999mm"])
+def test_width_that_no_page_has_is_refused(width, tmp_path):
+    with pytest.raises(OutputError, match="1in to 40in wide"):
+        plot_field_by_depth([SERIES], f"{tmp_path}/a.svg:{width}")
