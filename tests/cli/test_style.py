@@ -87,7 +87,9 @@ def test_latex_is_set_and_no_wider_than_a_page_unless_it_says_so(
     if shutil.which("pdflatex") is None or not has_booktabs():
         pytest.skip("needs pdflatex with booktabs")
     monkeypatch.chdir(ROOT)
-    assert run(monkeypatch, f"{line} -o {tmp_path}/table.tex") == 0
+    # The table that is audited has a row that cannot be.
+    expected = 1 if line.startswith("audit") else 0
+    assert run(monkeypatch, f"{line} -o {tmp_path}/table.tex") == expected
     (tmp_path / "document.tex").write_text(DOCUMENT)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")

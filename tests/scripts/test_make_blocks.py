@@ -20,6 +20,8 @@ PAGES = [
 
 
 @pytest.mark.slow
+# A page writes an ONNX file without onnxscript, which torch calls the older way.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_shows_what_its_commands_print(page):
     assert make_blocks.replayed(page) == page.read_text(encoding="utf-8")
