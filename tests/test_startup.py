@@ -91,6 +91,13 @@ def test_main_job_imports_no_library_it_does_not_use(main_job, library):
     assert library not in main_job["compare vgg16 mobilenet_v1"]
 
 
+def test_main_job_imports_no_source_that_it_does_not_read(main_job):
+    loaded = set(main_job["compare vgg16 mobilenet_v1"])
+    others = {"archstat.frontends.onnx_file.file", "archstat.frontends.state_dicts",
+              "archstat.models.huggingface"}  # fmt: skip
+    assert not loaded & others
+
+
 def test_main_job_imports_no_room_or_command_it_does_not_use(main_job):
     loaded = set(main_job["compare vgg16 mobilenet_v1"])
     others = {f"archstat.cli.{entry.name}" for entries in COMMANDS.values() for entry in entries}

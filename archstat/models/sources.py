@@ -21,11 +21,8 @@ from archstat.errors import (
     OptionError,
     UnknownModelError,
 )
-from archstat.frontends.onnx_file.file import onnx_file
-from archstat.frontends.state_dicts import graph_of_tensors
 from archstat.graph import Graph
 from archstat.hints import as_known, did_you_mean, shortened
-from archstat.models.huggingface import network_of
 from archstat.models.options import bound, converted
 from archstat.models.specs import PROGRAMS, Spec
 from archstat.models.users_code import load_attribute
@@ -161,7 +158,7 @@ def _from_file(spec: Spec) -> Source:
 
         return Source(spec, program, lambda model: model.own_inputs())
 
-    graph = onnx_file if path.suffix.lower() == ".onnx" else _of_tensors
+    graph = _of_onnx if path.suffix.lower() == ".onnx" else _of_tensors
 
     def module() -> Any:
         raise BuildError(
@@ -172,13 +169,23 @@ def _from_file(spec: Spec) -> Source:
     return Source(spec, module, lambda model: (), partial(graph, path))
 
 
+def _of_onnx(path: Path, specs: tuple[InputSpec, ...], batch: int) -> Graph:
+    from archstat.frontends.onnx_file.file import onnx_file
+
+    return onnx_file(path, specs, batch)
+
+
 def _of_tensors(path: Path, specs: tuple[InputSpec, ...], batch: int) -> Graph:
+    from archstat.frontends.state_dicts import graph_of_tensors
+
     if specs:
         raise InputError(f"{path} holds tensors without a forward pass: give it no input.")
     return graph_of_tensors(path)
 
 
 def _from_huggingface(spec: Spec) -> Source:
+    from archstat.models.huggingface import network_of
+
     network = network_of(_optional("transformers"), spec)
     source = Source(spec, network.module, network.inputs)
     built = replace(source, factory=network.build)
