@@ -22,6 +22,13 @@ def parameters(graph: Graph) -> Analysis:
     Tensors that share memory count once: what several of them hold together is at most their
     storage. A module's own share is what stands directly under its path.
     """
+    if "parameters" not in graph.shared:
+        graph.shared["parameters"] = _counted(graph)
+    found: Analysis = graph.shared["parameters"]
+    return found
+
+
+def _counted(graph: Graph) -> Analysis:
     own: dict[str, dict[str, int]] = {}
     filled: dict[int, int] = {}
     for value, elements in _with_new_elements(graph, "parameter", filled):

@@ -31,7 +31,8 @@ def tokens(graph: Graph) -> Analysis:
         rows = {v.storage: v.numel // experts for v in graph.parameters()
                 if _owner(v.name) == module and v.shape[:1] == (experts,)}  # fmt: skip
         idle += sum(rows.values()) * (experts - picked)
-    total: Any = parameters(graph).totals["params"]
+    counted = parameters(graph)
+    total: Any = counted.totals["params"]
     text = "has experts, and no router tells how many a token takes: active_params is unknown."
     return Analysis(
         totals={
@@ -39,6 +40,7 @@ def tokens(graph: Graph) -> Analysis:
             "kv_cache_bytes": graph.kv_cache_bytes,
         },
         unknown=frozenset({"active_params"} if unsaid else ()),
+        lower_bounds=frozenset({"active_params"} if counted.lower_bounds else ()),
         findings=tuple(Note("note", module, f"{module} {text}") for module in unsaid),
     )
 

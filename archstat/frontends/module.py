@@ -22,7 +22,7 @@ from torch import nn
 from archstat.errors import CaptureError
 from archstat.frontends.attention import AttentionKernels, Kernels
 from archstat.frontends.elsewhere import LOOKED, NumbersKept, OnOneDevice, is_whole, of_inputs
-from archstat.frontends.exported.in_memory import exported_in_memory, is_exported
+from archstat.frontends.exported import is_exported
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -270,6 +270,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
         CaptureError: not a module at all.
     """
     if is_exported(module):
+        from archstat.frontends.exported.in_memory import exported_in_memory
+
         return exported_in_memory(module)
     while isinstance(module, nn.Module):
         inner = getattr(module, "_orig_mod", None)

@@ -80,7 +80,7 @@ def graph_of(
         return model
     if isinstance(model, str):
         return graph_of_spec(model, input, batch, guesses=guesses)
-    from archstat.frontends.exported.in_memory import is_exported
+    from archstat.frontends.exported import is_exported
     from archstat.frontends.module import unwrapped
 
     root = unwrapped(model if is_exported(model) else _module(model))
