@@ -24,6 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests answer from no earlier run but where they say so.
 os.environ["ARCHSTAT_CACHE"] = "off"
 
+# Fixtures of tests that take long for each network; its family's first runs in every test run.
+_ONE_OF_A_FAMILY = frozenset({"difference_by_position", "unreached_parameters", "count_macs"})
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -32,17 +35,17 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs torchvision or timm, and as slow all twins' weights but a family's first."""
-    compared: set[str] = set()
+    """Mark what needs torchvision or timm, and as slow what a family's first member stands for."""
+    begun: set[str] = set()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "torchvision" in fixtures:
             item.add_marker(pytest.mark.extras)
-        if "difference_by_position" in fixtures:
+        if not _ONE_OF_A_FAMILY.isdisjoint(fixtures):
             test = item.nodeid.partition("[")[0]
-            if test in compared:
+            if test in begun:
                 item.add_marker(pytest.mark.slow)
-            compared.add(test)
+            begun.add(test)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

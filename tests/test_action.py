@@ -137,6 +137,7 @@ def test_steps_of_the_guide_use_the_copied_action():
         assert all(set(step.get("with", {})) <= set(ACTION["inputs"]) for step in steps)
 
 
+@pytest.mark.slow
 def test_copy_of_the_action_installs_archstat_by_name(runner):
     (runner.action / "pyproject.toml").unlink()
     runner.write("<= 108")
@@ -202,6 +203,7 @@ def test_mistake_in_the_budgets_fails_with_an_annotation(runner):
     assert "::error file=archstat.toml,line=4,title=budgets cannot be checked::" in done.stdout
 
 
+@pytest.mark.slow
 def test_folder_config_and_arguments_reach_the_check(runner):
     runner.write("<= 108", "models", "small one.toml")
     inputs = {"working-directory": "models", "config": "small one.toml", "arguments": "--locked"}

@@ -307,6 +307,7 @@ def test_net():
     result.stdout.fnmatch_lines(["*leaves out unknown operations*", "*swirl*"])
 
 
+@pytest.mark.slow
 def test_several_workers_give_the_same_verdicts(run):
     pytest.importorskip("xdist")
     result = run(

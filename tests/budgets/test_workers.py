@@ -134,6 +134,7 @@ def test_users_code_is_never_run_in_this_process(nets, config_of):
     assert int((nets / "pid").read_text()) != os.getpid()
 
 
+@pytest.mark.slow
 def test_spawned_processes_do_as_forked_ones(nets):
     """Where there is no safe fork, each process starts anew."""
     (nets / "archstat.toml").write_text(BOTH.format("nets.py:Net,run=_exit"))

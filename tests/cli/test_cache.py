@@ -26,7 +26,7 @@ COMMANDS = (
     ("diff", "{}", "{},batch=2", "--format", "json"),
     ("compare", "{}", "--format", "json"),
 )
-SAMPLE = ("lenet5", "mobilenet_v2", "vit_b_16", "highway19_cifar10", "separable_conv")
+SAMPLE = ("lenet5", "mobilenet_v2")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def check_same_bytes(
         assert ("from the cache" in second[2]) is (not raw and second[0] == 0), words
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLE if name in zoo.catalogue()])
+@pytest.mark.parametrize("name", SAMPLE)
 def test_cached_output_is_that_of_a_fresh_capture(archstat, name):
     for command in COMMANDS:
         words = [word.format(name) for word in command]

@@ -196,6 +196,7 @@ def test_working_tree_is_compared_with_a_revision_of_all_its_modules(
     assert nothing_stays(repository, temporary)
 
 
+@pytest.mark.slow
 def test_two_revisions_are_compared_without_the_working_tree(archstat, repository, temporary):
     (repository / "nets.py").write_text("raise RuntimeError", encoding="utf-8")
     ran = archstat("diff", "nets.py:Net", "--base", "main", "--head", "wide", *INPUT, "-f", "json")
@@ -203,12 +204,14 @@ def test_two_revisions_are_compared_without_the_working_tree(archstat, repositor
     assert nothing_stays(repository, temporary)
 
 
+@pytest.mark.slow
 def test_module_and_absolute_path_are_those_of_the_revision(archstat, repository):
     for spec in ("nets:Net", f"{repository}/nets.py:Net", "./nets.py:Net"):
         ran = archstat("diff", spec, "--base", "main", "--head", "wide", *INPUT, "-f", "json")
         assert total(ran) == (CONVS, 9 * CONVS)
 
 
+@pytest.mark.slow
 def test_options_and_input_of_the_spec_reach_the_revision(archstat, repository):
     spec = "nets.py:Net,width=16,input=3x9x9,batch=2"
     ran = archstat("diff", spec, "--base", "main", "--format", "json")
@@ -216,6 +219,7 @@ def test_options_and_input_of_the_spec_reach_the_revision(archstat, repository):
     assert json.loads(ran.out)["rows"][0]["input_before"] == "2x3x9x9"
 
 
+@pytest.mark.slow
 def test_subfolder_is_that_of_the_revision_even_where_it_had_none(
     archstat, repository, monkeypatch
 ):
@@ -225,6 +229,7 @@ def test_subfolder_is_that_of_the_revision_even_where_it_had_none(
     assert total(ran) == (9 * CONVS, 25 * CONVS)
 
 
+@pytest.mark.slow
 def test_package_on_the_path_is_that_of_the_revision(archstat, repository, monkeypatch):
     """As an editable installation of a `src` layout puts it there."""
     for branch in ("wide", "main"):
@@ -253,6 +258,7 @@ def test_module_of_the_working_tree_is_refused_in_place_of_the_revision(
     assert nothing_stays(repository, temporary)
 
 
+@pytest.mark.slow
 def test_model_that_uses_nothing_of_the_repository_is_told(archstat, repository):
     ran = archstat("diff", "lenet5", "--base", "main")
     assert ran.code == 0
@@ -332,6 +338,7 @@ def test_shallow_clone_says_how_to_fetch_more(archstat, repository, monkeypatch)
     assert "git fetch --unshallow" in ran.err
 
 
+@pytest.mark.slow
 def test_hook_of_git_may_run_it(archstat, repository, temporary, monkeypatch):
     monkeypatch.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))
     monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
@@ -341,6 +348,7 @@ def test_hook_of_git_may_run_it(archstat, repository, temporary, monkeypatch):
     assert (repository / ".git" / "index").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_hook_of_the_repository_does_not_run(archstat, repository):
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
@@ -350,6 +358,7 @@ def test_hook_of_the_repository_does_not_run(archstat, repository):
     assert not (repository / "ran").exists()
 
 
+@pytest.mark.slow
 def test_worktrees_of_others_are_left_alone(archstat, repository, temporary):
     git("worktree", "add", "--quiet", "--detach", str(temporary / "unmounted"))
     (temporary / "unmounted").rename(temporary.parent / f"{temporary.name}-elsewhere")
@@ -405,6 +414,7 @@ def revisions_left(temporary) -> list[Path]:
     return list(temporary.glob("archstat-revision-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["there", "gone"])
 def test_worktree_of_a_killed_run_goes_with_the_next(archstat, repository, temporary, folder):
     process = waiting_diff(repository)
@@ -418,6 +428,7 @@ def test_worktree_of_a_killed_run_goes_with_the_next(archstat, repository, tempo
     assert revisions_left(temporary) == []
 
 
+@pytest.mark.slow
 def test_worktree_of_a_run_that_goes_on_stays(archstat, repository, temporary):
     process = waiting_diff(repository)
     (held,) = revisions_left(temporary)

@@ -174,7 +174,10 @@ def test_debug_changes_nothing_where_nothing_fails(archstat):
 @pytest.mark.skipif(sys.platform == "win32", reason="closes streams in a shell")
 @pytest.mark.parametrize(
     ("closed", "code", "said"),
-    [(">&-", 2, "standard output is closed"), ("2>&-", 1, ""), ("<&-", 1, "")],
+    [
+        (">&-", 2, "standard output is closed"),
+        *(pytest.param(closed, 1, "", marks=pytest.mark.slow) for closed in ("2>&-", "<&-")),
+    ],
 )
 def test_stream_that_is_closed_from_the_start_is_no_bug(closed, code, said, tmp_path):
     command = [sys.executable, "-m", "archstat", "check", "lenet5", "params<=1"]

@@ -252,6 +252,7 @@ def test_common_networks_import_neither_compiler_nor_pandas():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_what_was_imported_before(archstat):
     line = ("resnet18", "--dtype", "fp16", "--batch", "2")
     script = (

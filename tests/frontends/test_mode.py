@@ -207,6 +207,7 @@ print(*(graph_of_spec("lenet5", None, 2).storages for _ in range(2)), sep=chr(10
 """
 
 
+@pytest.mark.slow
 def test_first_capture_of_a_process_finds_the_lifetimes_of_the_next():
     done = subprocess.run(
         [sys.executable, "-c", _LIFETIMES], capture_output=True, text=True, check=True

@@ -80,11 +80,16 @@ def assert_equal_at(network, made, side):
     ("name", "side", "options"),
     [
         ("resnet18", 64, {"num_classes": 7}),
-        ("mobilenet_v3_small", 64, {"num_classes": 7}),
         ("squeezenet1_1", 64, {"num_classes": 7}),
-        ("densenet121", 64, {"num_classes": 7}),
-        ("alexnet", 227, {"num_classes": 7}),
-        ("vgg11", 224, {"num_classes": 7}),
+        *(
+            pytest.param(name, side, {"num_classes": 7}, marks=pytest.mark.slow)
+            for name, side in (
+                ("mobilenet_v3_small", 64),
+                ("densenet121", 64),
+                ("alexnet", 227),
+                ("vgg11", 224),
+            )
+        ),
     ],
 )
 def test_zoo_network_gives_the_same_scores(name, side, options):

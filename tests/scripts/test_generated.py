@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow  # scripts/reports says so, too
 @pytest.mark.parametrize(
     "script",
     [
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
         "make_ops.py",
         "make_receptive_field.py",
         "measure_latency.py",
-        pytest.param("make_catalogue.py", marks=pytest.mark.slow),
+        "make_catalogue.py",
     ],
 )
 def test_generated_file_is_fresh(script):

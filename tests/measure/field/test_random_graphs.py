@@ -11,8 +11,11 @@ from archstat.analyses.field import receptive_field
 from archstat.frontends.module import capture
 from archstat.measure.field.measured import measured_field
 
-SEEDS = 240
-SMOOTH_SEEDS = 120
+
+def seeds(number):
+    """So many seeds, of which every test run takes a third."""
+    often = range(number // 3)
+    return [*often, *(pytest.param(n, marks=pytest.mark.slow) for n in range(len(often), number))]
 
 
 def output_row(network, shape):
@@ -31,7 +34,7 @@ def supports(row):
     return seen
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", seeds(240))
 def test_nan_reaches_just_what_the_interval_says(random_network, seed):
     network, shape = random_network(seed)
     fields, row = output_row(network, shape)
@@ -41,7 +44,7 @@ def test_nan_reaches_just_what_the_interval_says(random_network, seed):
     assert [list(seen) for seen in check.seen] == supports(row), str(network)
 
 
-@pytest.mark.parametrize("seed", range(SMOOTH_SEEDS))
+@pytest.mark.parametrize("seed", seeds(120))
 def test_gradient_reaches_just_what_the_interval_says(random_network, seed):
     network, shape = random_network(10_000 + seed, smooth=True)
     fields, row = output_row(network, shape)

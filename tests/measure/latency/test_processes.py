@@ -94,6 +94,7 @@ def test_an_error_of_a_model_comes_through_as_itself(models):
         measure([f"{models}:broken"], Conditions(), processes=2)
 
 
+@pytest.mark.slow
 def test_a_run_over_real_processes_has_every_figure():
     told = []
     run = measure(["lenet5", "lenet5,batch=2"], Conditions(), budget_s=0.5, progress=told.append)

@@ -30,6 +30,7 @@ def given(row):
     return (torch.empty(shape, device="meta"),), {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[f"{r['model']} {r['optimizer']}" for r in ROWS])
 def test_report_holds_what_is_counted_now(row):
     net = build_on_meta(lambda: zoo.build(row["model"]))

@@ -136,6 +136,7 @@ def test_without_a_home_there_is_no_cache(monkeypatch):
     assert default_store() is None
 
 
+@pytest.mark.slow
 def test_edit_of_a_familys_file_is_seen_by_the_next_process(fresh_process, tmp_path):
     own = tmp_path / "own"
     pattern = shutil.ignore_patterns("__pycache__")

@@ -42,7 +42,11 @@ pytest.importorskip("matplotlib")
 
 
 @pytest.mark.parametrize("suffix", STARTS)
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    "name",
+    ["field on a line", *(pytest.param(name, marks=pytest.mark.slow)
+                          for name in PICTURES if name != "field on a line")],
+)  # fmt: skip
 def test_same_picture_is_the_same_bytes(name, suffix, tmp_path):
     first, second = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
     PICTURES[name](first)
