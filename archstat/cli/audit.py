@@ -10,6 +10,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError, SpecError
 
@@ -46,7 +47,9 @@ def audit(
     from archstat.tables.printed_table import printed_table, text_of
 
     view, graphs = View(Destination(format, output), COLUMNS, columns), graphs_for(no_cache)
-    found = judged(printed_table(text_of(table), _named(map or ())), graphs)
+    printed = printed_table(text_of(table), _named(map or ()))
+    with working(f"auditing {table}"):
+        found = judged(printed, graphs)
     show(audit_table(found), view, _ON_SCREEN, _NEEDED)
     tell_of_cache(graphs, len({one.spec for one in found.findings}), view.is_raw)
     if found.has_impossible:

@@ -12,6 +12,7 @@ from archstat.cli import options
 from archstat.cli.completion import complete_measured_dtype
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import View, filled, show
 from archstat.errors import LatencyStoreError, SpecError
 from archstat.result import Column, Table, notes_of
@@ -122,7 +123,9 @@ def bench(
     dtype = dtype and short_dtype(dtype)
     grid = grid_of(device, dtype, batch, threads, channels_last=channels_last, compile=compile,
                    backward=backward, cuda_graph=cuda_graph, cold=cold)  # fmt: skip
-    view = View(Destination(format, output), _known(history, per_layer, by_kind), columns, sort)
+    with working("importing torch"):
+        known = _known(history, per_layer, by_kind)
+    view = View(Destination(format, output), known, columns, sort)
     series, attempts = Series(), Attempts(models or (), "checking")
     if history:
         table, needs = _past(models or (), grid, dtype)
@@ -180,7 +183,8 @@ def _layers(
     if len(grid) > 1:
         option = "--by-kind" if by_kind else "--per-layer"
         raise SpecError(f"{option} takes one condition: give one batch and one number of threads.")
-    table = layer_table(models[0], grid[0], input or (), by_kind)
+    with working(f"measuring the layers of {models[0]}"):
+        table = layer_table(models[0], grid[0], input or (), by_kind)
     ends = (("kind", "ops"), ()) if by_kind else (("layer",), ("type",))
     return table, filled(table, (*ends[0], *_LAYER_NEEDS, *ends[1]))
 

@@ -114,8 +114,6 @@ class Sweep:
             LatencyStoreError: a store that cannot be appended to.
             KeyboardInterrupt: interrupted before there was anything to tell.
         """
-        from archstat.measure.latency.runs import measure
-
         if self.store is not None:
             self.store.check()
         if len(self.grid) > 1 and (warning := too_many(len(self.grid), self.budget_s)):
@@ -124,6 +122,8 @@ class Sweep:
         series = Series(reference=self.reference)
         start = clock.now_ns()
         with budget_bar(self.models, len(self.grid)) as teller:
+            from archstat.measure.latency.runs import measure
+
             for number, conditions in enumerate(self.grid):
                 try:
                     run = measure(

@@ -9,6 +9,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import View, show
 from archstat.errors import CaptureError, DisagreementError
 
@@ -33,8 +34,9 @@ def crosscheck(
     Each tool counts its own copy of the model in a separate process, on cpu. Exit code 1 if a
     product (conv, linear, matmul, attention) differs without a known reason.
     """
-    from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table
-    from archstat.tables.crosscheck import crosscheck as check
+    with working("importing torch"):
+        from archstat.tables.crosscheck import CROSSCHECK_COLUMNS, crosscheck_table
+        from archstat.tables.crosscheck import crosscheck as check
 
     view = View(Destination(format, output), CROSSCHECK_COLUMNS, columns)
     attempts, shapes = (

@@ -12,6 +12,7 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_model
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import chosen_columns, refuse_incomplete
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def diff(
     destination = Destination(format, output)
     keys, texts = _chosen(columns, destination.is_raw)
     graphs = graphs_for(no_cache)
-    before, after = both(sides, base, head, options.shapes(input, resolution), batch, graphs)
+    with working(f"capturing {' and '.join(sides)}"):
+        before, after = both(sides, base, head, options.shapes(input, resolution), batch, graphs)
     found = differences(before, after)
     raw = destination.is_raw
     destination.write(*([with_texts(raw_table(found, keys, top), texts)] if raw else

@@ -9,6 +9,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.completion import complete_experiment
 from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.progress import budget_bar, working
 from archstat.cli.screen import View, filled, show
 
 # The most needed first; what no row has is left out.
@@ -61,11 +62,11 @@ def experiment(
     equal macs (Tables 1 to 4), with its speeds beside those measured. separable sets standard
     against depthwise-separable convolution.
     """
-    from archstat.cli.bench_grid import budget_of
-    from archstat.cli.progress import budget_bar
-    from archstat.measure.latency.conditions import Conditions
-    from archstat.measure.latency.experiment_runs import run_experiment, with_batch
-    from archstat.measure.latency.experiments import experiment_named
+    with working("importing torch"):
+        from archstat.cli.bench_grid import budget_of
+        from archstat.measure.latency.conditions import Conditions
+        from archstat.measure.latency.experiment_runs import run_experiment, with_batch
+        from archstat.measure.latency.experiments import experiment_named
     from archstat.tables.experiment import COLUMNS, experiment_table
 
     view = View(Destination(format, output), COLUMNS, columns, first="variant")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
@@ -82,7 +83,9 @@ def explain(
         from archstat.tables.explain import explain as explained_of
 
         graphs = graphs_for(no_cache)
-        found = report(graphs(model, options.shapes(input, resolution), batch), model)
+        shapes = options.shapes(input, resolution)
+        [graph] = Attempts([model])(lambda spec: graphs(spec, shapes, batch))
+        found = report(graph, model)
         explained = explained_of(found, module or "")
         unknown, notes = int(found.totals["unknown_ops"] or 0), found.findings
         tell_of_cache(graphs, 1, view.is_raw)

@@ -11,6 +11,7 @@ from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.completion import complete_device, complete_optimizer
 from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
@@ -89,14 +90,15 @@ def memory(
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from archstat.tables.memory import (
-        CUDA_COLUMNS,
-        DEVICE_COLUMNS,
-        FIT_COLUMNS,
-        MEASURED_COLUMNS,
-        MEMORY_COLUMNS,
-        Step,
-    )
+    with working("importing torch"):
+        from archstat.tables.memory import (
+            CUDA_COLUMNS,
+            DEVICE_COLUMNS,
+            FIT_COLUMNS,
+            MEASURED_COLUMNS,
+            MEMORY_COLUMNS,
+            Step,
+        )
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device)
     on_cuda = step.settings.kernels == "cuda"

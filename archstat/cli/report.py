@@ -18,6 +18,7 @@ from archstat.cli.help import OUTPUT
 from archstat.cli.join import joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
+from archstat.cli.roofline import roof_for
 from archstat.errors import OutputError
 
 if TYPE_CHECKING:
@@ -68,11 +69,10 @@ def report(
     from archstat.tables.compare import COMPARISON_COLUMNS, table_of
     from archstat.tables.report import page
     from archstat.tables.report_data import portrait
-    from archstat.tables.roofs import Roof
 
     extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS], join_on)
     missing = extra.missing(models)
-    roof = None if device is None else Roof(device, dtype, "none")
+    roof = None if device is None else roof_for(device, dtype)
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
     attempts = Attempts(models)
 

@@ -12,12 +12,14 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.progress import working
 from archstat.cli.screen import View, held, refuse_incomplete, show
 from archstat.errors import SpecError
 from archstat.result import Column
 
 if TYPE_CHECKING:
     from archstat.analyses.devices import Device
+    from archstat.tables.roofs import Roof
 
 _LAYER_NEEDS = ("layer", "time_floor_ms", "bound", "time_share", "arithmetic_intensity", "flops",
                 "memory_access_bytes", "op", "type")  # fmt: skip
@@ -72,7 +74,6 @@ def roofline(
     Several models get a row each, with ratios to the first. Times are lower bounds.
     """
     from archstat.tables.roofline import device_table, named_total, roofline_table
-    from archstat.tables.roofs import Roof
 
     destination = Destination(format, output)
     if list_devices:
@@ -82,15 +83,14 @@ def roofline(
     check_options(context, *_RULES)
     if not models:
         raise SpecError("roofline needs a MODEL, or --list-devices.")
-    specs, roof = models, Roof(device, dtype, fusion, device_file, measure)
-    several = len(specs) > 1
+    roof, several = roof_for(device, dtype, fusion, device_file, measure), len(models) > 1
     known = _known(several, every)
     view = View(destination, known, columns, sort, top=top, largest="time_floor_ms")
     check_plot(plot)
     graphs, shapes, attempts = (
         graphs_for(no_cache),
         options.shapes(input, resolution),
-        Attempts(specs),
+        Attempts(models),
     )
     found = attempts(lambda spec: roof.over(graphs(spec, shapes, batch), spec))
     whole = roofline_table(found, every, several)
@@ -103,6 +103,20 @@ def roofline(
         draw(plot, whole.picture)
     attempts.refuse()
     refuse_incomplete(sum(sum(one.unknown) for one in found), strict, destination, table.notes)
+
+
+def roof_for(
+    device: str | None, dtype: str, fusion: str = "none", file: str | None = None,
+    measure: bool = False,
+) -> Roof:  # fmt: skip
+    """The roof of a device; a local one is measured now where that was not done before."""
+    from archstat.tables.roofs import Roof
+
+    if device in ("local", "local-cuda"):
+        with working("importing torch"):
+            import torch  # noqa: F401 - no bar may run when it is said where the file is kept
+    with working(f"measuring {device}"):
+        return Roof(device, dtype, fusion, file, measure)
 
 
 def _devices(own: str | None) -> list[Device]:

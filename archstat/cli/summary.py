@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archstat.cli import options
+from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE
 from archstat.cli.options import Rule, check_options
@@ -111,7 +112,9 @@ def summary(
     label = "module" if destination.is_raw or (order and not top) else "tree"
     view = View(destination, known, columns, first=group or label)
     fused, graphs = checked_fusion(fusion), graphs_for(no_cache)
-    report = report_of(graphs(model, options.shapes(input, resolution), batch), model, fused)
+    shapes = options.shapes(input, resolution)
+    [graph] = Attempts([model])(lambda spec: graphs(spec, shapes, batch))
+    report = report_of(graph, model, fused)
     report = tools.with_tool(report, at_its_side(tool, report, graphs)) if tool else report
     extended = trees.with_columns(report, (*(view.chosen or ()), *view.added, key))
     if group:

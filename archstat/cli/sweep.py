@@ -129,7 +129,8 @@ def sweep(
     check_plot(plot)
     is_interrupted = False
     if saved is None:
-        space = chosen_candidates(specs, sample, seed)
+        with working("reading the design space"):
+            space = chosen_candidates(specs, sample, seed)
         used = [cheap, *(key for key, _ in axes), *(one.key for one in needs)]
         keys = [column.key for column in known if summary or view.chosen is None or column.key in
                 (*view.chosen, *view.added, *used, "model", "unknown_ops", "failed")]  # fmt: skip
