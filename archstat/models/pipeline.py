@@ -239,8 +239,9 @@ def _captured(
     except CaptureError as error:
         cause: BaseException = error.__cause__ or error
         refused: ArchstatError = error
-        if source is not None:
-            # Whether it is for want of numbers or because of the input, a real run tells.
+        if source is not None and source.spec.scheme != "zoo":
+            # Whether it is for want of numbers or because of the input, a real run tells; the
+            # zoo's networks never want numbers.
             try:
                 return _for_real(root, args, kwargs, title, source, shortened(cause))
             except ArchstatError as failed:
