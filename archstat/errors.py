@@ -64,11 +64,13 @@ class Option(NamedTuple):
 class ArchstatError(Exception):
     """Base of every error archstat raises on purpose; ``str()`` is the whole message.
 
-    `brief` says in a few words, for a cell of a table, what is wrong with a model.
+    `brief` says in a few words, for a cell of a table, what is wrong with a model; `model` is the
+    number, among those that are measured together, of the one that failed.
     """
 
     exit_code: int = EXIT_FAILED
     brief: str = "failed"
+    model: int | None = None
 
 
 class SpecError(ArchstatError):

@@ -38,8 +38,24 @@ class Attempts:
                     raise
                 self.failed[number] = error
         if self.models and not made:
-            raise FailedModelsError(f"all {len(self.models)} models failed{self._in_lines()}")
+            raise self._all_failed()
         return made
+
+    def fail(self, error: ArchstatError) -> None:
+        """Remember what failed of those that were left, whose number among them it carries.
+
+        Raises:
+            ArchstatError: there is but one model, or the error is of none.
+            FailedModelsError: none is left now.
+        """
+        if error.model is None or len(self.models) == 1:
+            raise error
+        self.failed[self.left()[error.model]] = error
+        if not self.left():
+            raise self._all_failed()
+
+    def _all_failed(self) -> FailedModelsError:
+        return FailedModelsError(f"all {len(self.models)} models failed{self._in_lines()}")
 
     def place(self, number: int) -> int:
         """Where the model of this number stands among those that did not fail.
@@ -51,9 +67,9 @@ class Attempts:
             raise self.failed[number]
         return number - sum(one < number for one in self.failed)
 
-    def left(self) -> list[str]:
-        """The models that did not fail."""
-        return [model for number, model in enumerate(self.models) if number not in self.failed]
+    def left(self) -> list[int]:
+        """The numbers of the models that did not fail."""
+        return [number for number in range(len(self.models)) if number not in self.failed]
 
     def _in_lines(self) -> str:
         """A line a model with its reason; one reason that all of them share stands alone."""

@@ -135,8 +135,7 @@ def bench(
         sweep = Sweep(models or (), grid, budget, reference, input, not no_store)
         alone = len(attempts.models) == 1
         attempts(lambda model: check_model(model, input, alone=alone))
-        sweep.leave_out(attempts)
-        series = sweep.run()
+        series = sweep.run(attempts)
         table, needs = _now(series, len(grid))
         table, needs = attempts.told(table, view), attempts.keys(needs)
     show(table, view, needs)
@@ -163,7 +162,7 @@ def _now(series: Series, asked: int) -> tuple[Table, list[str]]:
     """What was measured now at so many conditions, and the columns that a reader needs."""
     from archstat.tables.bench import latency_table, varying
 
-    table = latency_table(series.runs, series.reference)
+    table = latency_table(series.runs)
     if len(series.runs) < asked:
         note = f"Interrupted: measured at {len(series.runs)} of {asked} conditions."
         table = replace(table, notes=(*table.notes, *notes_of([note])))

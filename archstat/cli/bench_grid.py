@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 from archstat import zoo
 from archstat.cli.attempts import Attempts
 from archstat.cli.progress import budget_bar
-from archstat.errors import SpecError
+from archstat.errors import ArchstatError, SpecError
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.figures import INTERRUPTED
-from archstat.measure.latency.measurement import LatencyRun
+from archstat.measure.latency.measurement import LatencyRun, Progress
 from archstat.measure.latency.sampling import WallClock
 from archstat.measure.latency.store import LatencyStore, store_path
 from archstat.models.specs import parse_spec
@@ -61,10 +61,9 @@ def grid_of(
 
 @dataclass(slots=True)
 class Series:
-    """The runs of a sweep, the number of its reference, and whether it was cut short."""
+    """The runs of a sweep, and whether it was cut short."""
 
     runs: list[LatencyRun] = field(default_factory=list)
-    reference: int = 0
     is_interrupted: bool = False
 
 
@@ -92,25 +91,18 @@ class Sweep:
         if not models:
             raise SpecError("bench needs a MODEL, or --history.")
         self.models, self.grid, self.input = models, grid, input or ()
+        self.left = [*models]  # that no attempt failed of; the bar names them
         self.budget_s = budget_of(budget)
         self.reference = reference_row(models, reference or 0)
         self.store = LatencyStore(store_path()) if keeps else None
 
-    def leave_out(self, attempts: Attempts) -> None:
-        """Measure only the models of which no attempt failed.
-
-        Raises:
-            ArchstatError: the reference that was named failed.
-        """
-        self.reference = attempts.place(self.reference) if self.reference else 0
-        self.models = attempts.left()
-
-    def run(self) -> Series:
-        """One run a condition, each kept as soon as it is finished.
+    def run(self, attempts: Attempts) -> Series:
+        """One run a condition of the models of which no attempt failed, kept once it is finished.
 
         What is left of the budget is shared evenly among the conditions that are left.
 
         Raises:
+            ArchstatError: none is left, the reference that was named failed, or nobody knows which.
             LatencyStoreError: a store that cannot be appended to.
             KeyboardInterrupt: interrupted before there was anything to tell.
         """
@@ -118,22 +110,13 @@ class Sweep:
             self.store.check()
         if len(self.grid) > 1 and (warning := too_many(len(self.grid), self.budget_s)):
             print(warning, file=sys.stderr)
-        clock, left = WallClock(), self.budget_s
-        series = Series(reference=self.reference)
+        clock, left_s, series = WallClock(), self.budget_s, Series()
         start = clock.now_ns()
-        with budget_bar(self.models, len(self.grid)) as teller:
-            from archstat.measure.latency.runs import measure
-
+        with budget_bar(self.left, len(self.grid)) as teller:
             for number, conditions in enumerate(self.grid):
+                share_s = max(left_s, _LEAST_S) / (len(self.grid) - number)
                 try:
-                    run = measure(
-                        self.models,
-                        conditions,
-                        budget_s=max(left, _LEAST_S) / (len(self.grid) - number),
-                        input=self.input,
-                        reference=self.reference,
-                        progress=teller(number),
-                    )
+                    run = self._measured(attempts, conditions, share_s, teller(number))
                 except KeyboardInterrupt:
                     if not series.runs:
                         raise
@@ -142,11 +125,33 @@ class Sweep:
                 if self.store is not None:
                     self.store.append(run.measurements)
                 series.runs.append(run)
-                left = round(self.budget_s - (clock.now_ns() - start) / 1e9, 1)
+                left_s = round(self.budget_s - (clock.now_ns() - start) / 1e9, 1)
                 series.is_interrupted = any(o.rule == INTERRUPTED for o in run.measurements)
                 if series.is_interrupted:
                     break
         return series
+
+    def _measured(
+        self, attempts: Attempts, conditions: Conditions, budget_s: float,
+        progress: Callable[[Progress], None] | None,
+    ) -> LatencyRun:  # fmt: skip
+        """A run of the models that are left, begun anew without one that fails meanwhile."""
+        from archstat.measure.latency.runs import measure
+
+        while True:
+            self.left[:] = [self.models[number] for number in attempts.left()]
+            reference = attempts.place(self.reference) if self.reference else 0
+            try:
+                return measure(
+                    tuple(self.left),
+                    conditions,
+                    budget_s=budget_s,
+                    input=self.input,
+                    reference=reference,
+                    progress=progress,
+                )
+            except ArchstatError as error:
+                attempts.fail(error)
 
 
 def budget_of(text: str | None, usual: str = BUDGET) -> float:

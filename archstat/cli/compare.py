@@ -223,9 +223,10 @@ def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table
     """The comparison with what is measured now, and whether that was cut short."""
     from archstat.tables.bench import with_latency
 
-    sweep.leave_out(attempts)
-    series = sweep.run()
-    return with_latency(table, series.runs[0], series.reference), series.is_interrupted
+    counted = attempts.left()
+    series = sweep.run(attempts)
+    table = table.take([row for row, number in enumerate(counted) if number not in attempts.failed])
+    return with_latency(table, series.runs[0]), series.is_interrupted
 
 
 def _shown(table: Table, unknown: int, extra: Sequence[Column]) -> list[str]:

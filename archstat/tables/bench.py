@@ -80,8 +80,8 @@ def phases_shown(one: Measurement) -> tuple[Timing, ...]:
     return tuple(timing for timing in one.timings if timing.phase in _TRAINING)
 
 
-def figures(run: LatencyRun, number: int, reference: int, phase: Timing) -> tuple[Cell, ...]:
-    """The cells under `FIGURES` of one phase of the model at `number`; ratios to `reference`."""
+def figures(run: LatencyRun, number: int, phase: Timing) -> tuple[Cell, ...]:
+    """The cells under `FIGURES` of one phase of the model at `number`."""
     one = run.measurements[number]
     is_main = phase.phase == one.main.phase
     interval = phase.interval_ms
@@ -89,7 +89,7 @@ def figures(run: LatencyRun, number: int, reference: int, phase: Timing) -> tupl
     return (
         *(phase.p50_ms, interval.low, interval.high, phase.p5_ms, phase.p95_ms, phase.iqr_ms),
         *(one.throughput if is_main else None, phase.samples, phase.processes),
-        *_against_reference(run, number, reference, is_main),
+        *_against_reference(run, number, is_main),
         one.first_call_ms,
         *(others if is_main else (None,) * 3),
     )
@@ -118,17 +118,15 @@ def resolution_of(shapes: str) -> str | None:
     return None
 
 
-def _against_reference(
-    run: LatencyRun, number: int, reference: int, is_main: bool
-) -> tuple[Cell, ...]:
+def _against_reference(run: LatencyRun, number: int, is_main: bool) -> tuple[Cell, ...]:
     if not is_main:
         return (None,) * 6
     noise = (run.noise.low, run.noise.high)
     if len(run.measurements) < 2:
         return (None, None, None, None, *noise)
-    if number == reference:
+    if number == run.reference:
         return (1.0, None, None, None, *noise)
-    ratio = run.ratios[number - (number > reference)]
+    ratio = run.ratios[number - (number > run.reference)]
     interval = ratio.interval
     return (interval.middle, interval.low, interval.high, ratio.verdict, *noise)
 
@@ -146,12 +144,12 @@ _CONVENTION = {
 }
 
 
-def latency_table(runs: Sequence[LatencyRun], reference: int) -> Table:
+def latency_table(runs: Sequence[LatencyRun]) -> Table:
     """A row a model and condition, and of training a row a phase, one run below the other.
 
     Args:
-        runs: of the same models, each at a condition of its own; at least one.
-        reference: the number of the model that ratios are to.
+        runs: of the same models, but for those that failed, each at a condition of its own; at
+            least one.
     """
     rows: list[tuple[Cell, ...]] = []
     inputs: dict[str, None] = {}
@@ -160,25 +158,25 @@ def latency_table(runs: Sequence[LatencyRun], reference: int) -> Table:
         for number, one in enumerate(run.measurements):
             inputs[one.input] = None
             for phase in phases_shown(one):
-                if position is None and number == reference and phase is one.main:
+                if position is None and number == run.reference and phase is one.main:
                     position = len(rows)
-                cells = figures(run, number, reference, phase)
+                cells = figures(run, number, phase)
                 rows.append((one.model, one.input, phase.phase, *cells, *circumstances(one)))
     return Table(
         columns=LATENCY_COLUMNS,
         rows=tuple(rows),
         reference=position,
-        notes=notes_of(_notes(runs, reference), "latency_ms"),
+        notes=notes_of(_notes(runs), "latency_ms"),
         convention=_CONVENTION,
         torch_version=runs[0].measurements[0].machine.torch,
         inputs=tuple(inputs),
     )
 
 
-def with_latency(table: Table, run: LatencyRun, reference: int) -> Table:
+def with_latency(table: Table, run: LatencyRun) -> Table:
     """A comparison with the columns of a run of the same models, in the same order."""
     further = [
-        (*figures(run, number, reference, one.main), *circumstances(one))
+        (*figures(run, number, one.main), *circumstances(one))
         for number, one in enumerate(run.measurements)
     ]
     rows = tuple((*row, *cells) for row, cells in zip(table.rows, further, strict=True))
@@ -186,7 +184,7 @@ def with_latency(table: Table, run: LatencyRun, reference: int) -> Table:
         table,
         columns=(*table.columns, *COMPARED),
         rows=rows,
-        notes=(*table.notes, *notes_of(_notes([run], reference), "latency_ms")),
+        notes=(*table.notes, *notes_of(_notes([run]), "latency_ms")),
         convention={**table.convention, **_CONVENTION},
     )
 
@@ -196,7 +194,7 @@ def varying(table: Table, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if len(set(table.column(key))) > 1]
 
 
-def _notes(runs: Sequence[LatencyRun], reference: int) -> Iterator[str]:
+def _notes(runs: Sequence[LatencyRun]) -> Iterator[str]:
     """Where and how it was measured, what ended it, the noise, and what the run itself remarks."""
     said: dict[str, None] = {}
     first = runs[0].measurements[0]
@@ -204,7 +202,7 @@ def _notes(runs: Sequence[LatencyRun], reference: int) -> Iterator[str]:
     for run in runs:
         place = f"{_condition(run.measurements[0])}: " if len(runs) > 1 else ""
         said[f"{place}{_how(run)}"] = None
-        said[f"{place}{_noise(run, reference)}"] = None
+        said[f"{place}{_noise(run)}"] = None
         said.update(dict.fromkeys(f"{place}{remark}" for remark in run.remarks))
     yield from said
     for run in runs:
@@ -246,8 +244,8 @@ def _how(run: LatencyRun) -> str:
     )
 
 
-def _noise(run: LatencyRun, reference: int) -> str:
-    model = run.measurements[reference].model
+def _noise(run: LatencyRun) -> str:
+    model = run.measurements[run.reference].model
     return f"noise floor in this run, {model} against itself: {span(run.noise)}."
 
 

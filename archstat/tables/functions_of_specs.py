@@ -102,10 +102,9 @@ def bench(
         str(device), short_dtype(str(dtype)), size, threads=threads, channels_last=channels_last,
         compile=compile, backward=backward,
     )  # fmt: skip
-    position = reference_row(specs, reference)
     run = measure(specs, conditions.checked(), budget_s=_seconds(budget),
-                  input=typed(input) or (), reference=position)  # fmt: skip
-    table = latency_table([run], position)
+                  input=typed(input) or (), reference=reference_row(specs, reference))  # fmt: skip
+    table = latency_table([run])
     return replace(table, shown=tuple(key for key in _BENCH if any(table.column(key))))
 
 

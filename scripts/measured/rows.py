@@ -30,7 +30,7 @@ HEADER = ("group", "size", "variant", "reference", *_COSTS,
 def network_rows(group: Group, run: LatencyRun) -> list[Row]:
     """Networks of the zoo; ratios are to the first of the group."""
     rows = []
-    for record in latency_table([run], 0).records():
+    for record in latency_table([run]).records():
         graph = graph_of_spec(str(record["model"]), None, int(str(record["batch"])))
         costs = {
             "macs": operations(graph).totals["macs"],
@@ -45,7 +45,7 @@ def experiment_rows(group: Group, found: ExperimentRun) -> list[Row]:
     """Networks of an experiment; ratios are to the first of their size."""
     table = experiment_table(found)
     rows, reference = [], ""
-    pairs = zip(latency_table([found.run], 0).records(), table.records(), strict=True)
+    pairs = zip(latency_table([found.run]).records(), table.records(), strict=True)
     for record, own in pairs:
         if own["latency_ms_ratio_low"] is None:
             reference = str(own["model"])

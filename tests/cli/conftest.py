@@ -137,10 +137,11 @@ def asked(
 ) -> list[Asked]:
     """Put a stand-in at the place of measuring, a model taking 10 ms a letter of its name.
 
-    It lists what it was asked for. Of a model called `raising` it tells an error, and at a batch of
-    7 it is interrupted with some samples finished, at one of 9 before.
+    It lists what it was asked for. Of a model called `raising` it tells an error, of one called
+    `failing` also whose it is. At a batch of 7 it is interrupted with some samples finished, at one
+    of 9 before.
     """
-    from archstat.errors import LatencyError
+    from archstat.errors import CaptureError, LatencyError
     from archstat.measure.latency.measurement import Interval, LatencyRun, Progress, Ratio
 
     calls: list[Asked] = []
@@ -151,6 +152,10 @@ def asked(
             raise KeyboardInterrupt
         if "raising" in models:
             raise LatencyError("a measuring process died: raising.")
+        if "failing" in models:
+            error = CaptureError("failing does not run on cpu.")
+            error.model = models.index("failing")
+            raise error
         if progress is not None:
             progress(Progress("measuring", budget_s / 2, budget_s, (Interval(9.0, 10.0, 11.0),)))
         named = asdict(conditions)
@@ -162,7 +167,7 @@ def asked(
             for number, one in enumerate(found)
             if number != reference
         )
-        return LatencyRun(found, ratios, Interval(0.98, 1.0, 1.02), ("a remark.",))
+        return LatencyRun(found, ratios, Interval(0.98, 1.0, 1.02), ("a remark.",), reference)
 
     monkeypatch.setattr("archstat.measure.latency.runs.measure", measure)
     monkeypatch.setattr("archstat.cli.bench_grid.check_model", lambda *given, **options: None)

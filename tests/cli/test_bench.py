@@ -219,6 +219,34 @@ def test_models_that_fail_are_rows_below_those_that_are_measured(archstat, asked
     assert [call.models for call in asked] == [("ab", "abcd")]
 
 
+def test_model_that_fails_while_it_is_measured_is_a_row_and_the_others_are_measured(
+    archstat, asked, store
+):
+    done = archstat("bench", "failing", "ab", "abcd", "--reference", "abcd", "-f", "csv")
+    assert (done.code, done.err) == (2, "archstat: 1 of 3 models failed: failing.\n")
+    rows = list(csv.DictReader(done.out.splitlines()))
+    assert [(row["model"], row["latency_ms_ratio"], row["failed"]) for row in rows] == [
+        ("ab", "0.5", ""), ("abcd", "1.0", ""), ("failing", "", "failing does not run on cpu."),
+    ]  # fmt: skip
+    assert [(call.models, call.reference) for call in asked] == [
+        (("failing", "ab", "abcd"), 2), (("ab", "abcd"), 1),
+    ]  # fmt: skip
+    assert kept(store) == ["ab", "abcd"]
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        (("failing",), "failing does not run on cpu."),
+        (("failing", "failing"), "all 2 models failed: failing does not run on cpu."),
+        (("ab", "failing", "--reference", "failing"), "failing does not run on cpu."),
+    ],
+)
+def test_nothing_that_can_be_measured_is_an_error(archstat, asked, models, message):
+    done = archstat("bench", *models)
+    assert (done.code, done.out, done.err) == (2, "", f"archstat: {message}\n")
+
+
 # -- wrong requests ----------------------------------------------------------------------------
 
 

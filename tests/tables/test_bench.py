@@ -30,13 +30,13 @@ def run(measurement):
         interval = Interval(ratio * 0.9, ratio, ratio * 1.1)
         verdict = ("faster", "slower")[reference]
         ratios = (Ratio(pair[1 - reference].model, pair[reference].model, interval, verdict),)
-        return LatencyRun(pair, ratios, NOISE, ("3 processes runnable on 2 cores",))
+        return LatencyRun(pair, ratios, NOISE, ("3 processes runnable on 2 cores",), reference)
 
     return make
 
 
 def test_every_recorded_thing_is_a_cell_of_every_row(run):
-    table = latency_table([run()], 0)
+    table = latency_table([run()])
     first, second = table.records()
     assert set(first) == {column.key for column in LATENCY_COLUMNS}
     assert first | {
@@ -58,12 +58,12 @@ def test_every_recorded_thing_is_a_cell_of_every_row(run):
 
 
 def test_throughput_counts_the_samples_of_the_batch(run):
-    table = latency_table([run(batch=8)], 0)
+    table = latency_table([run(batch=8)])
     assert table.column("throughput") == pytest.approx((8 / 0.020, 8 / 0.010))
 
 
 def test_ratios_refer_to_the_reference_wherever_it_stands(run):
-    table = latency_table([run(reference=1)], 1)
+    table = latency_table([run(reference=1)])
     assert table.reference == 1
     assert table.column("latency_ms_ratio") == (2.0, 1.0)
     assert table.column("verdict") == ("slower", None)
@@ -71,13 +71,13 @@ def test_ratios_refer_to_the_reference_wherever_it_stands(run):
 
 
 def test_single_model_has_no_ratio(measurement):
-    table = latency_table([LatencyRun((measurement(),), (), NOISE)], 0)
+    table = latency_table([LatencyRun((measurement(),), (), NOISE)])
     assert table.column("latency_ms_ratio") == (None,)
     assert table.column("noise_high") == (1.02,)
 
 
 def test_training_has_a_row_a_phase_and_its_ratio_at_the_step(run):
-    table = latency_table([run(backward=True)], 0)
+    table = latency_table([run(backward=True)])
     phases = ("forward", "backward", "optimizer", "step")
     assert table.column("phase") == phases * 2
     assert table.column("latency_ms")[:4] == pytest.approx((6.0, 12.0, 2.0, 20.0))
@@ -88,7 +88,7 @@ def test_training_has_a_row_a_phase_and_its_ratio_at_the_step(run):
 
 
 def test_gpu_has_wall_clock_dispatch_and_graph_beside_its_time(run):
-    table = latency_table([run(device="cuda", cuda_graph=True, cold=True)], 0)
+    table = latency_table([run(device="cuda", cuda_graph=True, cold=True)])
     assert len(table) == 2
     shown = [table.column(key)[0] for key in ("latency_ms", "wall_ms", "dispatch_ms",
                                               "cuda_graph_ms")]  # fmt: skip
@@ -97,7 +97,7 @@ def test_gpu_has_wall_clock_dispatch_and_graph_beside_its_time(run):
 
 
 def test_sweep_has_its_rows_one_run_below_the_other_and_says_which_is_meant(run):
-    table = latency_table([run(batch=1), run(batch=8)], 0)
+    table = latency_table([run(batch=1), run(batch=8)])
     assert table.column("batch") == (1, 1, 8, 8)
     assert table.column("latency_ms_ratio") == (1.0, 0.5, 1.0, 0.5)
     assert varying(table, ["threads", "batch", "dtype"]) == ["batch"]
@@ -107,7 +107,7 @@ def test_sweep_has_its_rows_one_run_below_the_other_and_says_which_is_meant(run)
 
 
 def test_notes_say_machine_rule_noise_and_what_the_run_remarks(run):
-    where, how, noise, remark, _ = map(str, latency_table([run()], 0).notes)
+    where, how, noise, remark, _ = map(str, latency_table([run()]).notes)
     assert where == (
         "Some CPU, 2 cores, torch 2.8.0, Python 3.12.1: fp32, contiguous, inference, eager, "
         "hot cache."
@@ -132,13 +132,13 @@ def test_closing_sentence_says_which_is_faster_and_how_sure_that_is(limits, verd
 
 
 def test_batch_that_memory_halved_stands_beside_the_one_asked_for(run):
-    table = latency_table([run(batch=4, asked_batch=16)], 0)
+    table = latency_table([run(batch=4, asked_batch=16)])
     assert (table.column("batch")[0], table.column("asked_batch")[0]) == (4, 16)
 
 
 def test_comparison_gets_the_columns_of_the_run(run):
     counted = compare(["resnet18", "vgg16"])
-    both = with_latency(counted, run(), 0)
+    both = with_latency(counted, run())
     assert both.column("macs") == counted.column("macs")
     assert both.column("latency_ms") == (20.0, 10.0)
     assert both.column("device_name") == ("Some CPU",) * 2
@@ -146,7 +146,7 @@ def test_comparison_gets_the_columns_of_the_run(run):
 
 
 def test_notes_of_the_run_go_with_its_columns(run):
-    both = with_latency(compare(["resnet18", "vgg16"]), run(), 0)
+    both = with_latency(compare(["resnet18", "vgg16"]), run())
     assert any("noise floor" in note.text for note in both.select(["model", "latency_ms"]).notes)
     assert not any("noise floor" in note.text for note in both.select(["model", "macs"]).notes)
 
@@ -154,7 +154,7 @@ def test_notes_of_the_run_go_with_its_columns(run):
 def test_run_of_other_models_is_not_put_beside_a_comparison(run):
     short = replace(run(), measurements=run().measurements[:1])
     with pytest.raises(ValueError, match="shorter"):
-        with_latency(compare(["resnet18", "vgg16"]), short, 0)
+        with_latency(compare(["resnet18", "vgg16"]), short)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def figures(
     )
     if rule == INTERRUPTED:
         said = ("Interrupted: the figures cover what was finished.", *said)
-    return LatencyRun(measurements, ratios, noise, said)
+    return LatencyRun(measurements, ratios, noise, said, reference)
 
 
 def _measurement(

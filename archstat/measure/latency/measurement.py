@@ -165,12 +165,14 @@ class LatencyRun:
     """Models measured together, in rounds; `ratios` has one for each model but the reference.
 
     `noise` is the reference against itself: how far from 1 a ratio of equals came here and now.
+    `reference` is its number among the measurements.
     """
 
     measurements: tuple[Measurement, ...]
     ratios: tuple[Ratio, ...]
     noise: Interval
     remarks: tuple[str, ...] = ()
+    reference: int = 0
 
 
 @dataclass(frozen=True, slots=True)

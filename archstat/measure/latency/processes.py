@@ -82,7 +82,7 @@ class WorkerProcess:
         """
         answer: Mapping[str, Any] = json.loads(self._line())
         if "error" in answer:
-            raise _raised(answer["error"], answer["message"])
+            raise _raised(answer)
         return answer
 
     def _line(self) -> bytes:
@@ -128,7 +128,9 @@ class WorkerProcess:
         return LatencyError(f"a measuring process ended {how} while it ran a model.{words}")
 
 
-def _raised(name: str, message: str) -> ArchstatError:
-    kind = getattr(errors, name, LatencyError)
+def _raised(answer: Message) -> ArchstatError:
+    kind = getattr(errors, answer["error"], LatencyError)
     known = isinstance(kind, type) and issubclass(kind, ArchstatError)
-    return kind(message) if known else LatencyError(message)
+    error: ArchstatError = (kind if known else LatencyError)(answer["message"])
+    error.model = answer["model"]
+    return error

@@ -43,6 +43,7 @@ class Bench:
         self.interrupted = False
         self.models: list[TimedModel] = []
         self.conditions = Conditions()
+        self.busy_with: int | None = None  # the number of a model
 
     def answer(self, message: Message) -> Message:
         """Carry out one command."""
@@ -51,6 +52,7 @@ class Bench:
             "warm up": self.warm_up,
             "turn": self.turn,
         }
+        self.busy_with = None
         return commands[message["do"]](message)
 
     def build(self, message: Message) -> Message:
@@ -73,7 +75,9 @@ class Bench:
         if self.conditions.on_cuda:
             torch.cuda.set_device(number(self.conditions.device))
         with one_thread():
-            self.models = [load(spec, request.input, self.conditions) for spec in request.specs]
+            for place, spec in enumerate(request.specs):
+                self.busy_with = place
+                self.models.append(load(spec, request.input, self.conditions))
         with prepared(self.conditions):
             threads = torch.get_num_threads()
         return {
@@ -99,7 +103,8 @@ class Bench:
 
         while True:
             warmed, too_large = [], None
-            for model in self.models:
+            for place, model in enumerate(self.models):
+                self.busy_with = place
                 try:
                     warmed.append(self._warm(model, least_ns))
                 except Exception as error:
@@ -160,12 +165,13 @@ def serve(bench: Bench, commands: Iterable[str], answers: TextIO) -> None:
         try:
             answer = bench.answer(json.loads(line))
         except ArchstatError as error:
-            answer = {"error": type(error).__name__, "message": str(error)}
+            answer = {"error": type(error).__name__, "message": str(error),
+                      "model": bench.busy_with}  # fmt: skip
         except Exception as error:  # of archstat or of torch; a word is better than a dead process
             from archstat.hints import shortened
 
             answer = {"error": "LatencyError", "message": f"a measuring process failed: "
-                      f"{shortened(error)}."}  # fmt: skip
+                      f"{shortened(error)}.", "model": bench.busy_with}  # fmt: skip
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

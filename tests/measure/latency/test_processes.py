@@ -90,8 +90,9 @@ def test_a_process_that_is_killed_is_told_what_kills(process, models):
 
 
 def test_an_error_of_a_model_comes_through_as_itself(models):
-    with pytest.raises(BuildError, match="broken does not build: ValueError: no such luck"):
-        measure([f"{models}:broken"], Conditions(), processes=2)
+    with pytest.raises(BuildError, match="broken does not build: ValueError: no such luck") as told:
+        measure(["lenet5", f"{models}:broken"], Conditions(), processes=2)
+    assert told.value.model == 1
 
 
 @pytest.mark.slow

@@ -146,6 +146,9 @@ def test_errors_are_answers_too():
     bench.models[0].first_call = None
     (told,) = spoken(bench, warm_command(MS, None))
     assert told["message"].startswith("a measuring process failed: TypeError: ")
+    bench = a_bench((4, 9), (4, 9))
+    bench.models[1].first_call = None
+    assert [one["model"] for one in spoken(bench, warm_command(MS, None))] == [1]
 
 
 def test_models_of_the_zoo_are_built_warmed_and_sampled():
