@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +13,15 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.help import CHOOSE, MEASURING
-from archstat.cli.join import joined, read_joined
+from archstat.cli.help import CHOOSE, MEASURING, OUTPUT
 from archstat.cli.options import Rule, check_options
-from archstat.cli.output import Destination
-from archstat.cli.screen import View, arranged, filled, refuse_incomplete, show
+from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.screen import View, arranged, filled, known_key, refuse_incomplete, show
 from archstat.cli.where import conditions, kept
+from archstat.errors import Option, OutputError
 from archstat.result import RATIO_SUFFIX, Column, Report, Table
+from archstat.tables.accuracy import ACCURACY_COLUMNS, checked_accuracy, with_accuracy
+from archstat.tables.join import joined, read_joined
 
 if TYPE_CHECKING:
     from archstat.analyses.conventions.tools import Tool
@@ -28,6 +32,8 @@ _LATENCY = ("latency_ms", "latency_ms_low", "latency_ms_high", "verdict", "throu
 _RULES = (
     Rule("--device", needs="--latency"),
     Rule("--join-on", needs="--join"),
+    Rule("--x", needs="--plot"),
+    Rule("--y", needs="--plot"),
     Rule("--budget", needs="--latency"),
     Rule("--latency", excludes=("--variants", "--fully-convolutional", "--resolution"),
          hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
@@ -45,6 +51,26 @@ JoinOn = Annotated[
     str | None,
     typer.Option("--join-on", metavar="NAME", help="The column of --join that names the models "
                  "(default: model, else name).", rich_help_panel=CHOOSE),
+]  # fmt: skip
+Accuracy = Annotated[
+    str | None,
+    typer.Option(metavar="SOURCE", help="Add published top-1 on ImageNet-1k: timm, of timm: models "
+                 "and of zoo networks with the same weights.", rich_help_panel=CHOOSE),
+]  # fmt: skip
+Plot = Annotated[
+    str | None,
+    typer.Option(metavar="FILE[:WIDTH]", help="Also draw --y against --x with the Pareto front, "
+                 "such as f.pdf or f.svg:3.3in.", rich_help_panel=OUTPUT),
+]  # fmt: skip
+X = Annotated[
+    str | None,
+    typer.Option("--x", metavar="KEY", help="Across in --plot: a column; -KEY says that less is "
+                 "better, +KEY more (default: macs).", rich_help_panel=OUTPUT),
+]  # fmt: skip
+Y = Annotated[
+    str | None,
+    typer.Option("--y", metavar="KEY", help="Up in --plot (default: top1 or what is joined first); "
+                 "more is better unless the column says.", rich_help_panel=OUTPUT),
 ]  # fmt: skip
 Where = Annotated[
     list[str] | None,
@@ -101,6 +127,10 @@ def compare(
     no_ratios: NoRatios = False,
     join: Join = None,
     join_on: JoinOn = None,
+    accuracy: Accuracy = None,
+    plot: Plot = None,
+    x: X = None,
+    y: Y = None,
     as_: As = None,
     bits: options.Bits = None,
     transpose: Transpose = False,
@@ -120,29 +150,79 @@ def compare(
     tools = _tools(as_, bits)
     as_printed = tuple(tool.column for tool in tools)
     known = (*_known(fully_convolutional, latency), *as_printed)
+    known = (*known, *ACCURACY_COLUMNS) if accuracy else known
     extra = read_joined(join, [column.key for column in known], join_on)
     known = (*known, *extra.columns)
     view = View(Destination(format, output), known, columns, sort, top=top, largest="macs")
-    asked, missing = conditions(where or (), known), extra.missing(models)
+    axes = _axes(x, y, known, extra.columns) if plot else None
+    check_plot(plot)
+    asked = conditions(where or (), known)
+    missing = [extra.missing(models), checked_accuracy(accuracy, models)]
     sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
     table, unknown = _table(attempts, reference, counted, fully_convolutional, tools, graphs)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
+    table = with_accuracy(table) if accuracy else table
     table = arranged(kept(joined(table, extra), asked), view)
     if no_ratios or table.reference is None:
         table = _without_ratios(table, view)
     table = attempts.told(table, view)
-    shown = attempts.keys(_shown(table, unknown, (*as_printed, *extra.columns)))
+    asked_for = (*as_printed, *extra.columns, ACCURACY_COLUMNS[0])
+    shown = attempts.keys(_shown(table, unknown, asked_for))
     show(table, view, shown, (), conventions=True, transpose=transpose)
+    if plot and axes:
+        draw(plot, partial(_draw, table, *axes))
     tell_of_cache(graphs, len(models), view.is_raw)
-    if missing:
-        print(f"archstat: {missing}", file=sys.stderr)
+    for said in filter(None, missing):
+        print(f"archstat: {said}", file=sys.stderr)
     if is_interrupted:
         raise KeyboardInterrupt
     attempts.refuse()
     refuse_incomplete(unknown, strict, view.destination, table.notes)
+
+
+def _axes(
+    x: str | None, y: str | None, known: Sequence[Column], own: Sequence[Column]
+) -> tuple[tuple[Column, bool], tuple[Column, bool]]:
+    """What stands across and up, and of each whether more is better.
+
+    Raises:
+        ColumnError, OutputError: no such column, or one that holds no numbers.
+    """
+    numeric = [column.key for column in own if column.unit != "text"]
+    keys = {column.key for column in known}
+    usual = "top1" if "top1" in keys else [*numeric, "activations"][0]
+    found = []
+    for option, given, more in ((Option("x"), x or "macs", False), (Option("y"), y or usual, True)):
+        key = known_key(given.lstrip("+-"), known)
+        column = next(column for column in known if column.key == key)
+        if column.unit == "text":
+            raise OutputError(f"{option} {key}: this column holds texts; a picture needs numbers.")
+        more = column.better == "higher" if column.better else more
+        found.append((column, given[0] == "+" or (given[0] != "-" and more)))
+    return found[0], found[1]
+
+
+def _draw(table: Table, x: tuple[Column, bool], y: tuple[Column, bool], path: str | Path) -> None:
+    """The models between the two columns.
+
+    Raises:
+        OutputError: no model has both.
+    """
+    from archstat.reporters.plots import Named, plot_pareto
+    from archstat.tables.sweep import front, plain
+
+    keys = (x[0].key, y[0].key)
+    best = {record["model"] for record in front(table, (keys[0], x[1]), (keys[1], y[1])).records()}
+    names = map(str, table.column("model"))
+    cells = zip(names, *(map(plain, table.column(key)) for key in keys), strict=True)
+    points = [Named(name, across, up, name in best) for name, across, up in cells
+              if across is not None and up is not None]  # fmt: skip
+    if not points:
+        raise OutputError(f"no model has both {keys[0]} and {keys[1]} to draw.")
+    plot_pareto(points, x[0], y[0], path, more_x=x[1])
 
 
 def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:

@@ -12,14 +12,15 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for
-from archstat.cli.compare import Join, JoinOn
+from archstat.cli.compare import Accuracy, Join, JoinOn
 from archstat.cli.completion import complete_device
 from archstat.cli.help import OUTPUT
-from archstat.cli.join import joined, read_joined
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.roofline import roof_for
 from archstat.errors import OutputError
+from archstat.tables.accuracy import ACCURACY_COLUMNS, checked_accuracy, with_accuracy
+from archstat.tables.join import joined, read_joined
 
 if TYPE_CHECKING:
     from archstat.tables.report_data import Portrait
@@ -53,6 +54,7 @@ def report(
     dtype: Dtype = "fp32",
     join: Join = None,
     join_on: JoinOn = None,
+    accuracy: Accuracy = None,
     input: options.Input = None,
     batch: options.Batch = None,
     resolution: options.Resolution = None,
@@ -70,8 +72,9 @@ def report(
     from archstat.tables.report import page
     from archstat.tables.report_data import portrait
 
-    extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS], join_on)
-    missing = extra.missing(models)
+    known = (*COMPARISON_COLUMNS, *(ACCURACY_COLUMNS if accuracy else ()))
+    extra = read_joined(join, [column.key for column in known], join_on)
+    missing = [extra.missing(models), checked_accuracy(accuracy, models)]
     roof = None if device is None else roof_for(device, dtype)
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
     attempts = Attempts(models)
@@ -81,10 +84,11 @@ def report(
         return portrait(model, graph, roof.over(graph, model) if roof else None)
 
     made = attempts(seen)
-    rows = joined(table_of([one.report for one in made], 0), extra)
+    rows = table_of([one.report for one in made], 0)
+    rows = joined(with_accuracy(rows) if accuracy else rows, extra)
     destination.write_text(page(made, _typed(context), rows))
     failed = [f"{models[number]} failed: {error}" for number, error in attempts.failed.items()]
-    for said in [missing, *failed, f"wrote {destination.path}" if destination.path else ""]:
+    for said in [*missing, *failed, f"wrote {destination.path}" if destination.path else ""]:
         if said:
             print(f"archstat: {said}", file=sys.stderr)
     attempts.refuse()

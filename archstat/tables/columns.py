@@ -12,7 +12,7 @@ from archstat.result import Column, Table
 # Where the columns of each command are; imported when they are asked for.
 HELD: Mapping[str, tuple[str, ...]] = {
     "compare": ("tables.compare:COMPARISON_COLUMNS", "tables.bench:COMPARED",
-                "tables.sliding:SLIDING_COLUMNS"),
+                "tables.sliding:SLIDING_COLUMNS", "tables.accuracy:ACCURACY_COLUMNS"),
     "sweep": ("tables.sweep:SWEEP_COLUMNS", "tables.scale:SUMMARY_COLUMNS"),
     "scale": ("tables.scale:SCALE_COLUMNS",),
     "summary": ("tables.summary:KNOWN_COLUMNS",),

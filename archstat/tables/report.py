@@ -22,8 +22,9 @@ from archstat.reporters.page.strip import strip
 from archstat.reporters.page.svg import tag, text
 from archstat.reporters.page.treemap import treemap
 from archstat.result import Table
-from archstat.tables.compare import Models, named, table_of
+from archstat.tables.compare import COMPARISON_COLUMNS, Models, named, table_of
 from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
+from archstat.tables.join import joined, read_joined
 from archstat.tables.report_charts import (
     USUAL,
     fields_section,
@@ -74,7 +75,8 @@ def page(portraits: Sequence[Portrait], command: str, comparison: Table | None =
     made.append(_findings(portraits))
     title = " against ".join(one.report.model for one in portraits)
     title = title if len(portraits) < 4 else f"{len(portraits)} models"
-    return document(title, _head(portraits, command), [s for s in made if s is not None], tables)
+    head = _head(portraits, command, rows)
+    return document(title, head, [section for section in made if section is not None], tables)
 
 
 def report(
@@ -83,6 +85,7 @@ def report(
     batch: int | None = None,
     *,
     output: str | Path | None = None,
+    join: str | Path | None = None,
     device: str | None = None,
     dtype: str = "fp32",
 ) -> str:
@@ -91,22 +94,28 @@ def report(
     Args:
         models, input, batch: as `compare` takes them.
         output: also write the page to this file.
+        join: a csv file whose other columns, accuracy say, stand beside those of the model that its
+            column `model`, else `name`, names.
         device, dtype: also the roofline, as `roofline` takes them.
 
     Returns:
         The page.
 
     Raises:
+        ColumnError: `join` cannot be read, or names none of the models.
         DeviceError, OutputError: no such device, or a file that cannot be written.
     """
     roof = None if device is None else Roof(device, dtype, "none")
     together = named(models)
+    extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS])
+    extra.missing([name for name, _ in together])
     made = []
     for name, model in together:
         graph = graph_of(model, input, batch)
         made.append(portrait(name, graph, roof.over(graph, name) if roof else None))
     made_of = repr([name for name, _ in together])
-    text = page(made, f"archstat.report({made_of})")
+    rows = joined(table_of([one.report for one in made], 0), extra)
+    text = page(made, f"archstat.report({made_of})", rows)
     if output is not None:
         try:
             write_whole(Path(output), text)
@@ -125,9 +134,13 @@ def _tables(one: Portrait) -> Iterator[tuple[str, Table]]:
         yield "roofline", one.floors
 
 
-def _head(portraits: Sequence[Portrait], command: str) -> str:
+def _head(portraits: Sequence[Portrait], command: str, rows: Table) -> str:
     first = portraits[0].report
-    shown = tiles([_tile(portraits[0], key) for key in _TILES]) if len(portraits) == 1 else ""
+    shown = tiles([*(_tile(portraits[0], key) for key in _TILES), *_more_tiles(rows)]) \
+        if len(portraits) == 1 else ""  # fmt: skip
+    found = {finding.text for one in portraits for finding in one.report.findings}
+    notes = (tag("p", text(note), class_="small-print") for note in rows.notes
+             if note.text not in found)  # fmt: skip
     inputs = "; ".join(dict.fromkeys(one.report.input for one in portraits))
     conventions = [f"{key}: {told}" for key, told in CONVENTION.items()]
     conventions += [f"{key}: {first.conventions[key]}" for key in ("memory_access",
@@ -138,7 +151,7 @@ def _head(portraits: Sequence[Portrait], command: str) -> str:
     again = tag("p", "Made again by ", tag("code", text(command)))
     counted = tag("details", tag("summary", "What is counted how"),
                   tag("ul", *(tag("li", text(one)) for one in conventions)))  # fmt: skip
-    return shown + told + again + counted
+    return shown + told + again + "".join(notes) + counted
 
 
 def _tile(one: Portrait, key: str) -> tuple[str, str, str]:
@@ -148,14 +161,22 @@ def _tile(one: Portrait, key: str) -> tuple[str, str, str]:
     return name, figure, column.meaning
 
 
+def _more_tiles(rows: Table) -> Iterator[tuple[str, str, str]]:
+    """What was joined to one model."""
+    for place, column in enumerate(rows.columns):
+        cell = rows.rows[0][place]
+        if column.key not in USUAL and column.unit != "text" and cell is not None:
+            yield column.key.replace("_", " "), column.format(cell), column.meaning
+
+
 def _compared(rows: Table) -> Section:
     known = rows.keys()
     usual = [key for key in _COMPARED if key in known and any(
         cell is not None for cell in rows.column(key))]  # fmt: skip
-    joined = [column.key for column in rows.columns if column.key not in USUAL]
+    own = [column.key for column in rows.columns if column.key not in USUAL]
     if len(set(rows.column("input"))) == 1:
         usual.remove("input")
-    keys = [usual[0], *joined, *usual[1:]]
+    keys = [usual[0], *own, *usual[1:]]
     about = "A row a model; ratios are to the first. Bars fill a column's largest figure."
     return Section("Comparison", about, table_element("comparison", rows, keys), "comparison")
 

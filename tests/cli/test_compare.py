@@ -342,3 +342,50 @@ def test_bits_that_are_none_are_refused(archstat):
     ran = archstat("compare", "resnet18", "--bits", "w4a8,frst=8")
     assert ran.code == 2
     assert "names no bits" in ran.err
+
+
+def test_plot_draws_two_columns_with_names_and_front(archstat, tmp_path):
+    file, picture = tmp_path / "own.csv", tmp_path / "p.svg"
+    file.write_text("model,top1\nlenet5,98.9\nalexnet,56.5\n")
+    ran = archstat(
+        "compare", "lenet5", "alexnet", "--join", str(file), "--plot", f"{picture}:3.3in"
+    )
+    assert (ran.code, ran.err) == (0, f"archstat: wrote {picture}\n")
+    text = picture.read_text(encoding="utf-8")
+    assert [w for w in ("macs", "top1", ">lenet5<", ">alexnet<", "front") if w not in text] == []
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--plot", "p.svg", "--y", "top5"), "'top5'"),
+    (("--plot", "p.svg", "--x", "input"), "--x input"),
+    (("--plot", "p.jpg"), ".jpg"),
+    (("--plot", "none/p.svg"), "there is no folder none"),
+    (("--x", "macs"), "--x needs --plot"),
+    (("--accuracy", "paper"), "--accuracy paper"),
+    (("--accuracy", "timm"), "lenet5"),
+])  # fmt: skip
+def test_picture_or_accuracy_that_cannot_be_is_one_message(
+    archstat, tmp_path, monkeypatch, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("compare", "lenet5", *words)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert said in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_joins_timms_results_and_says_what_it_missed(archstat, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("model,top1\nlenet5.tag,80\n")
+    ran = archstat("compare", "lenet5", "alexnet", "--join", str(path), "--columns", "top1",
+                   "-f", "csv")  # fmt: skip
+    assert (ran.code, ran.out) == (0, "model,top1\nlenet5,80\nalexnet,\n")
+    assert ran.err == "archstat: --join: 1 of 2 models found; not there: alexnet.\n"
+
+
+def test_command_that_joins_nothing_exits_with_2(archstat, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("model,top1\nother,80\n")
+    ran = archstat("compare", "lenet5", "--join", str(path))
+    assert (ran.code, ran.out) == (2, "")
+    assert "0 of 1 models found" in ran.err

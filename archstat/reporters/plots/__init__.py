@@ -15,6 +15,8 @@ from archstat.reporters.plots.figures import check_plot_path as check_plot_path
 from archstat.reporters.plots.figures import sized as sized
 from archstat.reporters.plots.memory_timeline import MemoryTimeline as MemoryTimeline
 from archstat.reporters.plots.memory_timeline import plot_memory_timeline as plot_memory_timeline
+from archstat.reporters.plots.pareto import Named as Named
+from archstat.reporters.plots.pareto import plot_pareto as plot_pareto
 from archstat.reporters.plots.roofline import RoofLines as RoofLines
 from archstat.reporters.plots.roofline import RoofPoint as RoofPoint
 from archstat.reporters.plots.roofline import RoofSeries as RoofSeries

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archstat.cli.join import Joined, joined, read_joined
 from archstat.errors import ColumnError
 from archstat.result import Column, Table
+from archstat.tables.join import Joined, joined, read_joined
 
 TABLE = Table((Column("model", "text", ""),), (("vgg16",), ("mine",), ("vgg16",)))
 
@@ -98,7 +98,7 @@ def test_models_that_a_file_lacks_or_has_twice_are_said(csv_file):
     extra = read_joined(csv_file(TIMM), set())
     assert extra.missing(["resnet50", "net18"]) == ""
     assert extra.missing(["resnet50", "vit", "zfnet"]) == (
-        "--join: 1 of 3 models found; not there: zfnet; vit may be vit.a or vit.b."
+        "join=: 1 of 3 models found; not there: zfnet; vit may be vit.a or vit.b."
     )
     assert Joined().missing(["zfnet"]) == ""
 
@@ -113,19 +113,6 @@ def test_file_that_has_none_of_the_models_is_refused(csv_file):
 def test_every_name_of_a_file_matches_itself(names):
     extra = Joined((Column("a", "number", ""),), dict.fromkeys(names, (1,)))
     assert all(extra.matches(name) == [name] for name in names)
-
-
-def test_command_joins_timms_results_and_says_what_it_missed(archstat, csv_file):
-    path = csv_file("model,top1\nlenet5.tag,80\n")
-    ran = archstat("compare", "lenet5", "alexnet", "--join", path, "--columns", "top1", "-f", "csv")
-    assert (ran.code, ran.out) == (0, "model,top1\nlenet5,80\nalexnet,\n")
-    assert ran.err == "archstat: --join: 1 of 2 models found; not there: alexnet.\n"
-
-
-def test_command_that_joins_nothing_exits_with_2(archstat, csv_file):
-    ran = archstat("compare", "lenet5", "--join", csv_file("model,top1\nother,80\n"))
-    assert (ran.code, ran.out) == (2, "")
-    assert "0 of 1 models found" in ran.err
 
 
 def test_missing_file_is_refused(tmp_path):

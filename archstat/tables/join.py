@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from archstat.errors import ColumnError
+from archstat.errors import ColumnError, Option
 from archstat.hints import did_you_mean, spelled_alike
 from archstat.result import Cell, Column, Table
 
@@ -57,13 +57,13 @@ class Joined:
         known = ", ".join(list(self.cells)[:_MOST_NAMED])
         of_all = f"{len(found) - len(absent) - len(unclear)} of {len(found)} models found"
         said = [f"not there: {', '.join(absent)}"] if absent else []
-        text = f"--join: {'; '.join([of_all, *said, *unclear])}."
+        text = f"{Option('join')}: {'; '.join([of_all, *said, *unclear])}."
         if len(absent) + len(unclear) == len(found):
             raise ColumnError(f"{text} The file has {known or 'no rows'}, ...")
         return text if said or unclear else ""
 
 
-def read_joined(path: str | None, taken: Collection[str], on: str | None = None) -> Joined:
+def read_joined(path: str | Path | None, taken: Collection[str], on: str | None = None) -> Joined:
     """The columns of a CSV file; none without a file. A key that is taken gets a suffix.
 
     Args:
@@ -74,25 +74,26 @@ def read_joined(path: str | None, taken: Collection[str], on: str | None = None)
     """
     if path is None:
         return Joined()
+    named = Option("join", path)
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             head, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ColumnError(f"--join {path} cannot be read: {reason}.") from error
+        raise ColumnError(f"{named} cannot be read: {reason}.") from error
     keys = [key.strip() for key in head]
-    first = _first(path, keys, on)
+    first = _first(named, keys, on)
     own = [key + _SUFFIX if key in taken else key for key in keys if key != first]
     clashes = [key for key in own if key in taken or own.count(key) > 1]
     if clashes:
-        raise ColumnError(f"--join {path}: the column {clashes[0]!r} exists already; rename it.")
+        raise ColumnError(f"{named}: the column {clashes[0]!r} exists already; rename it.")
     cells: dict[str, tuple[Cell, ...]] = {}
     place = keys.index(first)
     for row in rows:
         if len(row) != len(keys):
-            raise ColumnError(f"--join {path}: {','.join(row)!r} does not have {len(keys)} cells.")
+            raise ColumnError(f"{named}: {','.join(row)!r} does not have {len(keys)} cells.")
         if row[place] in cells:
-            raise ColumnError(f"--join {path} has the model {row[place]!r} twice.")
+            raise ColumnError(f"{named} has the model {row[place]!r} twice.")
         cells[row[place]] = tuple(_read(text) for i, text in enumerate(row) if i != place)
     numeric = [all(not isinstance(row[i], str) for row in cells.values()) for i in range(len(own))]
     columns = [
@@ -102,7 +103,7 @@ def read_joined(path: str | None, taken: Collection[str], on: str | None = None)
     return Joined(tuple(columns), cells)
 
 
-def _first(path: str, keys: Sequence[str], on: str | None) -> str:
+def _first(named: Option, keys: Sequence[str], on: str | None) -> str:
     """The column that names the models."""
     for key in _KEYS if on is None else (on,):
         if key in keys:
@@ -110,8 +111,8 @@ def _first(path: str, keys: Sequence[str], on: str | None) -> str:
     wanted = " or ".join(f"`{key}`" for key in _KEYS) if on is None else f"`{on}`"
     hint = did_you_mean(on or _KEYS[0], keys)
     raise ColumnError(
-        f"--join {path} has no column {wanted}.{hint} It has {', '.join(keys) or 'none'}: "
-        "--join-on NAME says which names the models."
+        f"{named} has no column {wanted}.{hint} It has {', '.join(keys) or 'none'}: "
+        f"{Option('join_on')} NAME says which names the models."
     )
 
 
