@@ -8,14 +8,16 @@ Y-128GF is not the paper's, but torchvision's.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from math import inf, log
 from typing import Literal
 
 from torch import Tensor, nn
 
+from archstat.errors import OptionError
 from archstat.zoo.family import Family
 from archstat.zoo.mobilenet_v3 import SqueezeExcitation
-from archstat.zoo.options import one_of, positive
+from archstat.zoo.options import one_of, positive, positive_factor
 
 FAMILY = Family(title="RegNet", year=2020, paper="arXiv:2003.13678", category="modern")
 
@@ -202,6 +204,45 @@ def regnet_y_128gf(
     return _regnet(Y_128GF, num_classes, in_channels, layout, gated=True)
 
 
+def regnet(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    depth: int = 22,
+    w0: float = 24,
+    wa: float = 24.48,
+    wm: float = 2.54,
+    group: int = 16,
+    se: bool = False,
+) -> nn.Module:
+    """A point of RegNetX, with `se` of RegNetY: `depth` blocks, group width `group`.
+
+    The width of block j is ``w0 + wa * j``, in steps of a factor `wm`; section 3.3 of the paper.
+    """
+    positive("depth", depth)
+    positive("group", group)
+    positive_factor("w0", w0)
+    one_of("se", se, (False, True))
+    if not 0 <= wa < inf or not 1 < wm < inf:
+        raise OptionError(
+            f"wa={wa}, wm={wm} is impossible: widths grow, so give wa of at least 0 and wm above 1."
+        )
+    network = *_quantised(depth, w0, wa, wm, group), group
+    return _regnet(network, num_classes, in_channels, "paper", gated=se)
+
+
+def _quantised(
+    depth: int, w0: float, wa: float, wm: float, group: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Blocks and width of each stage: widths are multiples of 8, then of the group width."""
+    powers = [round(log((w0 + wa * place) / w0) / log(wm)) for place in range(depth)]
+    wanted = Counter(round(w0 * wm**power / 8) * 8 for power in powers)
+    if 0 in wanted:
+        raise OptionError(f"w0={w0} is impossible: give a first width of at least 5.")
+    widths = [max(1, round(width / min(group, width))) * min(group, width) for width in wanted]
+    return tuple(wanted.values()), tuple(widths)
+
+
 class XBlock(nn.Module):
     """A bottleneck that does not narrow: 1x1, grouped 3x3, 1x1, and a shortcut.
 
@@ -246,7 +287,7 @@ class XBlock(nn.Module):
 
 
 def _regnet(
-    network: tuple[Widths, Widths, int],
+    network: tuple[tuple[int, ...], tuple[int, ...], int],
     num_classes: int,
     in_channels: int,
     layout: Layout,

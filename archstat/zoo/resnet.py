@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -107,6 +108,35 @@ def resnet152(
 ) -> nn.Module:
     """ResNet-152, of bottlenecks."""
     return _of_bottlenecks(BLOCKS_152, num_classes, in_channels, stride, layout, stem)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """So many blocks, and the filters of their 3x3 convolutions."""
+
+    depth: int
+    filters: int
+
+
+def resnet_space(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    block: Literal["bottleneck", "basic"] = "bottleneck",
+    stage1: Stage = Stage(3, 64),
+    stage2: Stage = Stage(4, 128),
+    stage3: Stage = Stage(6, 256),
+    stage4: Stage = Stage(3, 512),
+) -> nn.Module:
+    """ResNet by its stages, ResNet-50 by default; ``stage3.depth=23`` is ResNet-101."""
+    one_of("block", block, ("bottleneck", "basic"))
+    stages = (stage1, stage2, stage3, stage4)
+    for number, stage in enumerate(stages, start=1):
+        positive(f"stage{number}.depth", stage.depth)
+        positive(f"stage{number}.filters", stage.filters)
+    kind = Bottleneck if block == "bottleneck" else BasicBlock
+    depths, filters = (tuple(each) for each in zip(*map(astuple, stages), strict=True))
+    return ResNet(kind, depths, num_classes, in_channels, filters=filters)
 
 
 class BasicBlock(nn.Module):
@@ -234,6 +264,7 @@ class ResNet(nn.Sequential):
         in_channels: int,
         layout: Layout = "torchvision",
         stem: Stem = "imagenet",
+        filters: tuple[int, ...] = FILTERS,
     ) -> None:
         positive("num_classes", num_classes)
         positive("in_channels", in_channels)
@@ -249,11 +280,11 @@ class ResNet(nn.Sequential):
             is_slim = layout == "slim"
             layers["maxpool"] = SamePool() if is_slim else nn.MaxPool2d(3, stride=2, padding=1)
         channels = 64
-        for stage, (filters, depth) in enumerate(zip(FILTERS, depths, strict=True), start=2):
+        for stage, (own, depth) in enumerate(zip(filters, depths, strict=True), start=2):
             blocks = []
             for stride in strides(stage, depth, slim=layout == "slim"):
-                blocks.append(block(channels, filters, stride))
-                channels = blocks[-1].expansion * filters
+                blocks.append(block(channels, own, stride))
+                channels = blocks[-1].expansion * own
             layers[f"conv{stage}_x"] = nn.Sequential(*blocks)
         layers["pool"] = nn.AdaptiveAvgPool2d(1)
         layers["flatten"] = nn.Flatten()

@@ -107,3 +107,48 @@ def test_torchvision_weights_load_by_position(name, torchvision, on_meta, differ
 def test_impossible_option_is_refused(name, options):
     with pytest.raises(OptionError, match=next(iter(options))):
         getattr(regnet, name)(**options)
+
+
+# figures 15 and 16: d, w_a, w_0, w_m and the group width
+POINTS = [
+    ("regnet_x_400mf", 22, 24.48, 24, 2.54, 16),
+    ("regnet_x_800mf", 16, 35.73, 56, 2.28, 16),
+    ("regnet_x_1_6gf", 18, 34.01, 80, 2.25, 24),
+    ("regnet_x_3_2gf", 25, 26.31, 88, 2.25, 48),
+    ("regnet_x_4gf", 23, 38.65, 96, 2.43, 40),
+    ("regnet_x_6_4gf", 17, 60.83, 184, 2.07, 56),
+    ("regnet_x_8gf", 23, 49.56, 80, 2.88, 120),
+    ("regnet_x_12gf", 19, 73.36, 168, 2.37, 112),
+    ("regnet_x_16gf", 22, 55.59, 216, 2.1, 128),
+    ("regnet_x_32gf", 23, 69.86, 320, 2.0, 168),
+    ("regnet_y_400mf", 16, 27.89, 48, 2.09, 8),
+    ("regnet_y_800mf", 14, 38.84, 56, 2.4, 16),
+    ("regnet_y_1_6gf", 27, 20.71, 48, 2.65, 24),
+    ("regnet_y_3_2gf", 21, 42.63, 80, 2.66, 24),
+    ("regnet_y_4gf", 22, 31.41, 96, 2.24, 64),
+    ("regnet_y_6_4gf", 25, 33.22, 112, 2.27, 72),
+    ("regnet_y_8gf", 17, 76.82, 192, 2.19, 56),
+    ("regnet_y_12gf", 19, 73.36, 168, 2.37, 112),
+    ("regnet_y_16gf", 18, 106.23, 200, 2.48, 112),
+    ("regnet_y_32gf", 20, 115.89, 232, 2.53, 232),
+]
+
+
+@pytest.mark.parametrize(("name", "depth", "wa", "w0", "wm", "group"), POINTS)
+def test_named_networks_are_points_of_the_space(name, depth, wa, w0, wm, group):
+    key = name.removeprefix("regnet_").upper()
+    assert regnet._quantised(depth, w0, wa, wm, group) == getattr(regnet, key)[:2]
+
+
+def test_space_builds_the_named_network(on_meta, count_params):
+    options = {"depth": 16, "wa": 27.89, "w0": 48, "wm": 2.09, "group": 8, "se": True}
+    network = on_meta(regnet.regnet, **options)
+    assert count_params(network) == count_params(on_meta(regnet.regnet_y_400mf))
+
+
+@pytest.mark.parametrize(
+    "options", [{"depth": 0}, {"w0": 0}, {"w0": 1}, {"wa": -1}, {"wm": 1}, {"group": 0}, {"se": 2}]
+)
+def test_impossible_point_is_refused(options):
+    with pytest.raises(OptionError):
+        regnet.regnet(**options)

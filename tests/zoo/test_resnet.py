@@ -164,3 +164,29 @@ def test_unknown_layout_is_refused():
 def test_impossible_option_is_refused(name, options):
     with pytest.raises(OptionError, match=next(iter(options))):
         getattr(resnet, name)(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "resnet50"),
+        ({"stage3": resnet.Stage(23, 256)}, "resnet101"),
+        ({"block": "basic"}, "resnet34"),
+    ],
+)
+def test_named_networks_are_points_of_the_space(options, name, on_meta, count_params):
+    network = on_meta(resnet.resnet_space, **options)
+    assert count_params(network) == count_params(on_meta(getattr(resnet, name)))
+
+
+def test_filters_of_a_stage_of_the_space_change(on_meta):
+    network = on_meta(resnet.resnet_space, stage4=resnet.Stage(1, 24))
+    assert (len(network.conv5_x), network.fc.in_features) == (1, 24 * 4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"stage1": resnet.Stage(0, 64)}, {"stage2": resnet.Stage(1, 0)}, {"block": "x"}]
+)
+def test_impossible_stage_is_refused(options):
+    with pytest.raises(OptionError):
+        resnet.resnet_space(**options)
