@@ -274,7 +274,7 @@ def _effective(
 
             page_or_print(to_heatmap(found.density))
         if plot is not None:
-            from archstat.cli.rf_pictures import draw_effective
+            from archstat.tables.rf_pictures import draw_effective
 
             draw(plot, partial(draw_effective, found))
 
@@ -286,7 +286,7 @@ def _draw(
 ) -> None:
     if plot is None:
         return
-    from archstat.cli.rf_pictures import draw_by_depth, draw_on_input
+    from archstat.tables.rf_pictures import draw_by_depth, draw_on_input
 
     first = networks[0]
     if at is None and place is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from archstat import zoo
-from archstat.errors import InputError, LookupFailedError, Option, SpecError
+from archstat.errors import AT_COMMAND_LINE, InputError, LookupFailedError, Option, SpecError
 from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
@@ -130,6 +130,8 @@ def _no_option(text: str, item: str) -> str:
     """What is wrong with an item without a key: commas between models, say."""
     known = spelled_alike(item, zoo.catalogue()) or ":" in item
     if known or (text.rstrip().endswith(",") and text.count(",") == 1):
+        if not AT_COMMAND_LINE.get():
+            return f"{text!r}: give several models as a list; commas begin KEY=VALUE."
         return f"{text!r}: separate models by spaces, without commas; commas begin KEY=VALUE."
     return f"{text!r}: {item!r} is not an option; write KEY=VALUE, no empty item."
 

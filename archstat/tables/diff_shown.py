@@ -106,7 +106,9 @@ def _total_lines(
     if not only_changed:
         sides = (before, after)
         yield ("model", *(side.name if side else None for side in sides), None, None)
-        yield ("input", *((side.input or None) if side else None for side in sides), None, None)
+        inputs = [(side.input or None) if side else None for side in sides]
+        same = "same" if inputs[0] and inputs[0] == inputs[1] else None
+        yield ("input", *inputs, same, None)
     for column in difference.columns:
         was, now = difference.was(column.key), difference.now(column.key)
         if (keys is not None and column.key not in keys) or (only_changed and was == now):
@@ -133,8 +135,10 @@ def _in_full(cell: Cell) -> str:
 
 
 def _moved(column: Column, difference: Difference, was: Cell) -> tuple[str | None, str | None]:
-    change = difference.of(column.key)
-    if change is None:
+    change, now = difference.of(column.key), difference.now(column.key)
+    if isinstance(was, tuple) and isinstance(now, tuple) and was != now:
+        return _by_axis(was, now), None
+    if change is None and (was != now or not isinstance(was, str | tuple)):
         return None, None
     if not change:
         return "same", None
@@ -142,6 +146,14 @@ def _moved(column: Column, difference: Difference, was: Cell) -> tuple[str | Non
     if relative in ("+0.0%", "-0.0%") and isinstance(was, (int, float)):
         relative = f"{100 * change / was:+.1g}%"
     return signed(column, change), relative
+
+
+def _by_axis(was: Sequence[float | None], now: Sequence[float | None]) -> str | None:
+    """The change along each axis: ``+464x+464``; None where an axis sees everything."""
+    if len(was) != len(now) or None in (*was, *now):
+        return None
+    return "x".join(f"{after - before:+g}" for before, after in zip(was, now, strict=True)
+                    if before is not None and after is not None)  # fmt: skip
 
 
 def signed(column: Column, change: Number) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from archstat.errors import Option, SpecError
 from archstat.models.pipeline import analyze, graph_of
 from archstat.result import Table
 from archstat.tables.compare import Model, Models, named
 from archstat.tables.rf import FieldTable
+from archstat.tables.rf_pictures import draw_on_input
 
 if TYPE_CHECKING:
     from archstat.budgets.gate import Outcome
@@ -78,21 +80,64 @@ def explain(model: Model, module: str = "", input: Any = None, batch: int | None
     return replace(explained(analyze(model, input, batch), str(module)).table, shown=_EXPLAIN)
 
 
-def receptive_field(model: Model, input: Any = None, batch: int | None = None) -> FieldTable:
+@overload
+def receptive_field(model: Model, input: Any = None, batch: int | None = None) -> FieldTable: ...
+
+
+@overload
+def receptive_field(
+    model: Model, input: Any = None, batch: int | None = None, *, at: str | None = None,
+    position: Sequence[int] | None = None, check: bool = False, effective: bool = False,
+    weights: str | Path | None = None,
+) -> Table: ...  # fmt: skip
+
+
+def receptive_field(
+    model: Model,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    at: str | None = None,
+    position: Sequence[int] | None = None,
+    check: bool = False,
+    effective: bool = False,
+    weights: str | Path | None = None,
+) -> FieldTable | Table:
     """What every layer sees of the input, in input pixels, an entry a layer.
 
     Args:
         model, input, batch: as `analyze` takes them; `archstat.layers` gives the Graph of a list.
+        at: only this layer, by default the last: what its centre sees, or its `position`.
+        position: an index an axis of the output, such as ``(3, 4)``.
+        check: run the module, a pixel at a time: a row an axis, with its `disagreements`.
+        effective: run the module: one row, where the gradient's mass lies.
+        weights: with `effective`, a file with a state_dict for the module of a spec.
 
     Returns:
-        The fields: indexed by number or by the path of a module, shown as a table.
+        The fields: indexed by number or by the path of a module, shown as a table; with one of the
+        arguments from `at` on, a Table.
 
     Raises:
         SpatialAxesError: the model has no input with spatial axes; see also `analyze`.
+        SpecError: a Graph where a module is run, or arguments that do not go together.
+        LookupFailedError, InputError: no such layer or position, or weights that do not fit.
     """
-    from archstat.tables.rf import field_table
+    from archstat.tables import rf as tables
 
-    return field_table(graph_of(model, input, batch))
+    fields = tables.field_table(graph_of(model, input, batch))
+    if check or effective:
+        from archstat.tables.rf_measured import measured_table
+
+        if (check and effective) or position is not None:
+            raise SpecError("check=, effective= and position= do not go together: give one.")
+        return measured_table(model, fields, at, weights, effective)
+    if weights is not None:
+        raise SpecError(f"{Option('weights', str(weights))} needs {Option('effective', True)}.")
+    if at is None and position is None:
+        return fields
+    row = fields.final if at is None else tables.row_of(fields, str(at))
+    picture = partial(draw_on_input, fields.graph.name, fields, row, position)
+    return replace(tables.position_table(fields, row, position), picture=picture)
 
 
 def guidelines(

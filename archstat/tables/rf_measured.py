@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from math import prod
+from pathlib import Path
+
+from torch import nn
 
 from archstat.analyses.field import Fields
-from archstat.measure.field.effective import SHARES, EffectiveField
-from archstat.measure.field.measured import FieldCheck
+from archstat.errors import SpecError
+from archstat.graph import Graph
+from archstat.measure.field.effective import SHARES, EffectiveField, effective_field
+from archstat.measure.field.measured import FieldCheck, measured_field
 from archstat.result import Column, Table, notes_of
+from archstat.tables.rf import row_of
+from archstat.tables.rf_pictures import draw_effective
 from archstat.units import format_shape
 
 CHECK_COLUMNS = (
@@ -30,6 +39,25 @@ EFFECTIVE_COLUMNS = (
     Column("two_sigma", "number", "side of the pixels above 4.55 % of the centre's density"),
     Column("effective_share", "share", "two_sigma over theoretical_field"),
 )
+
+
+def measured_table(
+    model: nn.Module | str | Graph, fields: Fields, at: str | None,
+    weights: str | Path | None = None, effective: bool = False,
+) -> Table:  # fmt: skip
+    """The check of a layer's field or, `effective`, its effective field, with its picture.
+
+    Raises:
+        SpecError: a Graph, which cannot be run; see also `measured_field`, `effective_field`.
+    """
+    if isinstance(model, Graph):
+        raise SpecError("a Graph has nothing to run: give a module or a spec.")
+    row, name = fields.final if at is None else row_of(fields, str(at)), fields.graph.name
+    if not effective:
+        found = replace(measured_field(model, fields, row), model=name)
+        return check_table(found, fields)
+    seen = replace(effective_field(model, fields, row, weights=weights), model=name)
+    return replace(effective_table(seen, fields), picture=partial(draw_effective, seen))
 
 
 def check_table(found: FieldCheck, fields: Fields) -> Table:

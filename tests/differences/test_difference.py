@@ -262,6 +262,17 @@ def test_lock_file_and_model_compare_by_what_both_know(tmp_path):
     assert (change.status, change.after.path) == ("added", "head")
 
 
+def test_change_along_axes_and_what_stays_the_same_is_shown():
+    (totals, *_) = views([between(snapshot(Net()), snapshot(Net(kernel=5)))])
+    changes = {row["total"]: row["change"] for row in totals.records()}
+    assert changes["receptive_field"] == "+2x+2"
+    assert changes["input"] == changes["effective_stride"] == "same"
+    assert changes["global_from"] is None
+    (totals, *_) = views([between(snapshot(Swirling()), snapshot(Swirling()))])
+    changes = {row["total"]: row["change"] for row in totals.records()}
+    assert changes["macs"] is None  # of two lower bounds
+
+
 @pytest.mark.parametrize(
     ("name", "text", "error", "said"),
     [

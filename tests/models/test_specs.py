@@ -144,7 +144,7 @@ def test_empty_item_is_refused(text):
 
 @pytest.mark.parametrize("text", ["vgg16,", "vgg16,mobilenet_v1", "vgg16, VGG-19", "a,timm:b"])
 def test_comma_between_models_is_told_as_such(text):
-    with pytest.raises(SpecError, match="separate models by spaces"):
+    with pytest.raises(SpecError, match="give several models as a list"):
         parse_spec(text)
 
 

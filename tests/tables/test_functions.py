@@ -54,6 +54,35 @@ def test_fields_of_a_layer_list_are_those_of_its_graph():
     assert archstat.receptive_field(archstat.layers("3x3,3x3/2,3x3"))[2].receptive_field == (9, 9)
 
 
+def test_field_of_one_layer_and_position_is_a_table_with_a_picture(tmp_path):
+    centre = archstat.receptive_field(net(), SHAPE, at="2")
+    assert centre.column("position") == ((7, 7),)
+    corner = archstat.receptive_field(net(), SHAPE, position=(0, 1))
+    assert (corner.column("first_seen"), corner.column("last_seen")) == (((0, 2),), ((4, 6),))
+    assert corner.picture is not None
+
+
+def test_field_is_checked_and_differentiated_on_the_module():
+    checked = archstat.receptive_field(net(), (3, 12, 12), check=True)
+    assert checked.column("disagreements") == (0, 0)
+    effective = archstat.receptive_field(net(), (3, 12, 12), at="0", effective=True)
+    assert effective.column("theoretical_field") == (3.0,)
+    assert (effective.column("model"), effective.column("layer")) == (("Sequential",), ("0",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"check": True}, "a Graph has nothing to run"),
+        ({"check": True, "effective": True}, "do not go together"),
+        ({"weights": "w.pt"}, "weights='w.pt' needs effective=True"),
+    ],
+)
+def test_field_of_what_cannot_be_run_or_does_not_go_together_is_refused(arguments, message):
+    with pytest.raises(SpecError, match=message):
+        archstat.receptive_field(archstat.layers("3x3", "8"), **arguments)
+
+
 def test_guidelines_of_one_model_name_modules_and_of_several_do_not():
     one = archstat.guidelines("shufflenet_v1")
     assert 4 < len(one) <= 4 * (1 + 3)

@@ -1,4 +1,4 @@
-"""The parts of ``archstat rf`` that run a real module, and its pictures."""
+"""The pictures of receptive fields: by depth, on the input, and as a map of densities."""
 
 from __future__ import annotations
 
