@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +13,9 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for, tell_of_cache
-from archstat.cli.help import CHOOSE
+from archstat.cli.help import CHOOSE, OUTPUT
 from archstat.cli.options import Rule, check_options
-from archstat.cli.output import Destination
+from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.screen import View, refuse_incomplete, show, sort_key
 from archstat.result import Table
 
@@ -58,6 +59,12 @@ As = Annotated[
                  "thop, and where it differs from macs; a wrong name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
+Plot = Annotated[
+    str | None,
+    typer.Option(metavar="FILE[:WIDTH]", help="Also draw the modules as a treemap by --sort, such "
+                 "as treemap.pdf:3.3in; strip.pdf is the architecture as a strip.",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
 Top = Annotated[
     int | None,
     typer.Option(
@@ -81,6 +88,7 @@ def summary(
     as_: As = None,
     bits: options.Bits = None,
     fusion: options.FusionName = "none",
+    plot: Plot = None,
     no_cache: options.NoCache = False,
     format: options.FormatName = None,
     output: options.Output = None,
@@ -99,9 +107,11 @@ def summary(
     from archstat.tables import summary_groups as groups
     from archstat.tables import summary_tools as tools
     from archstat.tables.compare import at_its_side
+    from archstat.tables.report_data import Portrait
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
+    check_plot(plot)
     group = None if by is None else groups.checked_group(by)
     known = groups.known_columns(group) if group else trees.KNOWN_COLUMNS
     tool = _tool(as_, bits)
@@ -140,6 +150,8 @@ def summary(
     if destination.is_screen:
         table = trees.for_screen(table, report)
     show(table, view, shown, needed or (), conventions=True)
+    if plot is not None:
+        draw(plot, partial(Portrait(report).draw, key))
     tell_of_cache(graphs, 1, view.is_raw)
     refuse_incomplete(report.unknown_ops, strict, destination, table.notes)
 

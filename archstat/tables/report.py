@@ -18,9 +18,8 @@ from archstat.reporters.page.document import (
     table_element,
     tiles,
 )
-from archstat.reporters.page.strip import strip
+from archstat.reporters.page.strip import told_kinds
 from archstat.reporters.page.svg import tag, text
-from archstat.reporters.page.treemap import treemap
 from archstat.result import Table
 from archstat.tables.compare import COMPARISON_COLUMNS, Models, named, table_of
 from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
@@ -43,9 +42,7 @@ _COMPARED = ("model", "input", "params", "params_ratio", "macs", "macs_ratio", "
              "activations", "memory_access_bytes", "peak_memory_bytes", "depth",
              "receptive_field")  # fmt: skip
 _TREE = ("tree", "output", "kernel", "params", "macs", "memory_access_bytes", "activations")
-_KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear": "linear",
-          "attention": "attention, matmul", "pool": "pooling", "recurrent": "recurrent, embedding",
-          "other": "other"}  # fmt: skip
+_LARGE = (1100.0, 420.0)
 _SMALL = (540.0, 300.0)
 
 
@@ -188,9 +185,7 @@ def _strips(portraits: Sequence[Portrait]) -> Section | None:
             continue
         kinds |= {block.kind for block in one.strip.blocks}
         drawn += _named(one, portraits)
-        title = f"{one.report.model}: its blocks from input to output"
-        name = name_of("strip", place, portraits)
-        shown = strip(title, one.strip.blocks, one.strip.jumps, name)
+        shown = one.drawn_strip(name_of("strip", place, portraits))
         drawn += tag("div", shown, class_="chart")
     about = ("Input left, output right: height is resolution, width channels, xN equal blocks in "
              "a row; an arc above a block is a shortcut around its layers, a dashed one leads to "
@@ -201,10 +196,7 @@ def _strips(portraits: Sequence[Portrait]) -> Section | None:
 
 
 def _kinds_legend(kinds: set[str]) -> str:
-    groups = {"matmul": "attention", "embedding": "recurrent"}
-    held = {groups.get(kind, kind if kind in _KINDS else "other") for kind in kinds}
-    items = (tag("span", tag("i", class_=kind), text(told))
-             for kind, told in _KINDS.items() if kind in held)  # fmt: skip
+    items = (tag("span", tag("i", class_=kind), text(told)) for kind, told in told_kinds(kinds))
     return tag("p", *items, class_="legend")
 
 
@@ -213,18 +205,16 @@ def _named(one: Portrait, portraits: Sequence[Portrait]) -> str:
 
 
 def _treemaps(portraits: Sequence[Portrait]) -> Section | None:
-    measures = {column.key: column for one in portraits for column in one.measures}
+    measures = list(dict.fromkeys(c.key for one in portraits for c in one.measures))
     if not measures:
         return None
     several, choices = len(portraits) > 1, {}
-    for key, column in measures.items():
+    for key in measures:
         drawn = ""
         for place, one in enumerate(portraits):
-            figure = column.format(one.tree.total[key], key in one.report.lower_bounds)
-            title = f"{one.report.model}: {key} by module, {figure} in all"
-            name = name_of("modules", place, portraits)
-            shape = {"shape": _SMALL} if several else {}
-            shown = treemap(title, one.areas, key, name, **shape)
+            figure = one.figure(key)
+            shown = one.treemap(key, name_of("modules", place, portraits),
+                                _SMALL if several else _LARGE)  # fmt: skip
             caption = tag("h3", text(f"{one.report.model}: {figure}")) if several else ""
             drawn += tag("div", caption, shown) if several else shown
         said = key.removesuffix("_bytes").replace("_", " ")

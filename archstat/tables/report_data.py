@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 
 from archstat.analyses import COLUMNS
 from archstat.analyses.field import Fields, receptive_field
@@ -13,10 +14,11 @@ from archstat.analyses.field.steps import row_label
 from archstat.analyses.guidelines import Limits
 from archstat.analyses.memory import live_bytes
 from archstat.analyses.roofline import Roofline
-from archstat.errors import SpatialAxesError
+from archstat.errors import Option, OutputError, SpatialAxesError
 from archstat.graph import Graph
 from archstat.models.pipeline import report as report_of
-from archstat.reporters.page.treemap import Area
+from archstat.reporters.page.strip import strip
+from archstat.reporters.page.treemap import Area, treemap
 from archstat.result import FUNCTIONAL, Cell, Column, Note, Report, Table, notes_of
 from archstat.tables import of_graphs
 from archstat.tables.guidelines import Judged, judged
@@ -164,6 +166,38 @@ class Portrait:
     def judged(self) -> Judged:
         """The model held against the guidelines."""
         return judged(self.report.model, self.report.graph, Limits(), "inference")
+
+    def figure(self, key: str) -> str:
+        """A figure of the model that a treemap goes by."""
+        return _BY_KEY[key].format(self.tree.total[key], key in self.report.lower_bounds)
+
+    def treemap(self, key: str, table: str, shape: tuple[float, float]) -> str:
+        """The areas of the modules by a figure, as SVG; `table` has their rows."""
+        title = f"{self.report.model}: {key} by module, {self.figure(key)} in all"
+        return treemap(title, self.areas, key, table, shape)
+
+    def drawn_strip(self, table: str, least: float = 1100.0) -> str:
+        """The blocks from input to output, as SVG; `table` has their rows."""
+        title = f"{self.report.model}: its blocks from input to output"
+        return strip(title, self.strip.blocks, self.strip.jumps, table, least)
+
+    def draw(self, key: str, path: str | Path) -> None:
+        """Draw the strip into a file whose name begins with it, or else the treemap.
+
+        Raises:
+            OutputError: neither can be drawn; see also `check_plot_path`.
+        """
+        from archstat.reporters.plots import plot_from_page
+
+        if Path(path).name.startswith("strip"):
+            if not self.strip.blocks:
+                raise OutputError(f"{path}: this model has no blocks to draw.")
+            return plot_from_page(partial(self.drawn_strip, ""), path)
+        if key not in (column.key for column in self.measures):
+            drawn = ", ".join(column.key for column in self.measures) or "none"
+            raise OutputError(f"{path}: no treemap goes by {key} here; {Option('sort')} takes "
+                              f"{drawn}.")  # fmt: skip
+        return plot_from_page(lambda wide: self.treemap(key, "", (wide, 0.45 * wide)), path)
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:

@@ -135,3 +135,27 @@ def test_bits_add_a_column_of_bops(archstat):
     by_path = {row["module"]: row for row in rows}
     assert int(by_path["conv1"]["bops"]) == 64 * int(by_path["conv1"]["macs"])
     assert int(by_path["conv3_x"]["bops"]) == 16 * int(by_path["conv3_x"]["macs"])
+
+
+@pytest.mark.parametrize("name, said", [
+    ("treemap.svg", ("features", "convolution")), ("strip.svg:3.3in", (">Conv2d<", "1000"))
+])  # fmt: skip
+def test_plot_draws_the_tree_or_the_strip(archstat, tmp_path, name, said):
+    ran = archstat("summary", "alexnet", "--plot", str(tmp_path / name))
+    file = tmp_path / name.partition(":")[0]
+    assert (ran.code, ran.err) == (0, f"archstat: wrote {file}\n")
+    text = file.read_text(encoding="utf-8")
+    assert [word for word in said if word not in text] == []
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--plot", "t.jpg"), ".jpg"),
+    (("--plot", "none/t.svg"), "there is no folder none"),
+    (("--plot", "t.svg", "--sort", "unknown_ops"), "--sort takes macs"),
+])  # fmt: skip
+def test_picture_that_cannot_be_drawn_is_one_message(archstat, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("summary", "lenet5", *words)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert said in ran.err
+    assert list(tmp_path.iterdir()) == []

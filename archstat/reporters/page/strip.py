@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log2, sqrt
 
 from archstat.reporters.page.svg import fitted, label, line, path, picture, tag, text
 from archstat.units import format_shape
 
+_KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear": "linear",
+          "attention": "attention, matmul", "pool": "pooling", "recurrent": "recurrent, embedding",
+          "other": "other"}  # fmt: skip
+_LIKE = {"matmul": "attention", "embedding": "recurrent"}
 _TALL, _LOW = 150.0, 16.0
 _GAP, _MIDDLE, _LABELS = 9.0, 118.0, 150.0
 
@@ -50,10 +54,20 @@ class Block:
         return f"{self.channels}{sizes}"
 
 
-def strip(title: str, blocks: Sequence[Block], jumps: Sequence[tuple[int, int]], table: str) -> str:
-    """The blocks in a row; `jumps` are pairs of blocks with a connection over those between."""
+def told_kinds(kinds: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The colours that these kinds of layers have, and what a legend calls each."""
+    held = {_LIKE.get(kind, kind if kind in _KINDS else "other") for kind in kinds}
+    return ((kind, told) for kind, told in _KINDS.items() if kind in held)
+
+
+def strip(title: str, blocks: Sequence[Block], jumps: Sequence[tuple[int, int]], table: str,
+          least: float = 1100.0) -> str:  # fmt: skip
+    """The blocks in a row; `jumps` are pairs of blocks with a connection over those between.
+
+    The drawing is `least` units wide, or as many as the blocks need.
+    """
     widths = [_width(block) for block in blocks]
-    total = max(1100.0, sum(widths) + _GAP * (len(blocks) + 1))
+    total = max(least, sum(widths) + _GAP * (len(blocks) + 1))
     stretch = (total - _GAP * (len(blocks) + 1)) / sum(widths) if widths else 1.0
     # No block of a short network fills the page.
     widths = [min(90.0, width * stretch) for width in widths]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from archstat.reporters.page.svg import fitted, label, picture, tag
 from archstat.units import format_share
 
-_WIDTH, _HEIGHT = 1100.0, 420.0
 _SMALLEST = 150.0  # square units of an area that is still drawn
 _HEAD = 15.0  # height of the name of a group
 
@@ -34,9 +33,7 @@ class Box(NamedTuple):
     height: float
 
 
-def treemap(
-    title: str, root: Area, key: str, table: str, shape: tuple[float, float] = (_WIDTH, _HEIGHT)
-) -> str:
+def treemap(title: str, root: Area, key: str, table: str, shape: tuple[float, float]) -> str:
     """The areas below the root by the figure `key`; `table` names the rows that they tell of."""
     width, height = shape
     whole = root.figures.get(key, 0)

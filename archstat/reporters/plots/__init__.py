@@ -13,6 +13,7 @@ from archstat.reporters.plots.field_on_input import FieldRectangle as FieldRecta
 from archstat.reporters.plots.field_on_input import plot_field_on_input as plot_field_on_input
 from archstat.reporters.plots.figures import check_plot_path as check_plot_path
 from archstat.reporters.plots.figures import sized as sized
+from archstat.reporters.plots.from_page import plot_from_page as plot_from_page
 from archstat.reporters.plots.memory_timeline import MemoryTimeline as MemoryTimeline
 from archstat.reporters.plots.memory_timeline import plot_memory_timeline as plot_memory_timeline
 from archstat.reporters.plots.pareto import Named as Named
