@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-from archstat.errors import CaptureError, GraphFileError
+from archstat.errors import CaptureError, GraphFileError, InputError, Option
 from archstat.units import format_shape
 
 SCHEMA_VERSION = 1
@@ -149,6 +149,8 @@ class Graph:
     `device` is where it ran: ``meta`` (shapes only) or ``cpu`` (a real run). `notes` holds what a
     reader of any figure must be told. `kv_cache_bytes` is the size of the cache of keys and values
     that forward was given or, without one, has left; None where its source does not tell.
+    `layout` has a letter an axis of an input (see `parse_layout`), or nothing. `call` has
+    the inputs as `units.parse_input` reads them where shapes do not say what forward was given.
     """
 
     name: str
@@ -163,6 +165,8 @@ class Graph:
     torch_version: str = ""
     notes: tuple[str, ...] = ()
     kv_cache_bytes: int | None = None
+    layout: str = ""
+    call: tuple[str, ...] = ()
 
     @property
     def has_forward(self) -> bool:
@@ -258,7 +262,7 @@ class Graph:
                 "capture the model again with this version of archstat."
             )
         try:
-            document.setdefault("kv_cache_bytes", None)  # older files have none
+            document = {"kv_cache_bytes": None, "layout": "", "call": [], **document}  # older files
             content = {entry.name: document[entry.name] for entry in fields(cls)}
             # Storages of older files have a fourth field, which was always empty.
             content["storages"] = [row[:3] for row in content["storages"]]
@@ -334,3 +338,30 @@ def _tuples(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _tuples(item) for key, item in content.items()}
     return content
+
+
+def is_batch(letter: str) -> bool:
+    """Whether a letter of a layout is the batch's."""
+    return letter in "NB"
+
+
+def positions(layout: str) -> tuple[int, ...]:
+    """The axes of a layout that hold positions, in space or time."""
+    return tuple(axis for axis, letter in enumerate(layout) if letter in "TDHWL")
+
+
+def parse_layout(text: str) -> str:
+    """A letter an axis, in capitals: ``NHWC`` for ``nhwc``.
+
+    Raises:
+        InputError: other letters than those of batch, channels, time and space, or one twice.
+    """
+    layout = text.strip().upper()
+    found = "".join("B" if is_batch(one) else "C" if one == "F" else one for one in layout)
+    if not layout or len(set(found)) < len(found) or not set(found) <= set("BCTDHWL"):
+        raise InputError(
+            f"{Option('layout', text)} is no layout; write a letter an axis, each once: N or B for "
+            "the batch, C or F for channels or features, T for time, D, H, W or L for space, such "
+            "as NHWC, BTF or BTCHW."
+        )
+    return layout

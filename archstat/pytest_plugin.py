@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 _MARKER = "archstat"
 _HELP = (
-    "archstat(input=None, batch=None, module=None, **rules): the model that the test returns must "
-    'keep the rules, such as params="<= 5M", macs="<= 600M", receptive_field=">= 224"'
+    "archstat(input=None, layout=None, example=None, batch=None, module=None, **rules): the model "
+    'that the test returns must keep the rules, such as params="<= 5M", macs="<= 600M", '
+    'receptive_field=">= 224"'
 )
 _MOST_LAYERS = 5
 

@@ -198,6 +198,7 @@ class InputSpec:
     is put before it. A `dtype` of None means the dtype of the model's first floating-point
     parameter. One of `numbers` is what every element holds; of two, the elements are whole numbers
     from the first up to, but without, the second. `plain` has the one value of what is no tensor.
+    `batch_axis` is where the batch is put.
     """
 
     shape: tuple[int, ...]
@@ -206,10 +207,13 @@ class InputSpec:
     batched: bool = True
     numbers: tuple[float, ...] = ()
     plain: tuple[Plain, ...] = ()
+    batch_axis: int = 0
 
     def with_batch(self, batch: int) -> tuple[int, ...]:
-        """The full shape, the batch in front."""
-        return (batch, *self.shape) if self.batched else self.shape
+        """The full shape, the batch in its place."""
+        if not self.batched:
+            return self.shape
+        return (*self.shape[: self.batch_axis], batch, *self.shape[self.batch_axis :])
 
     @property
     def argument(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,22 @@ from archstat.budgets.rules import (
 from archstat.budgets.setup import SETUP_KEYS, setup_of
 from archstat.budgets.wildcards import has_wildcard, matching, silent
 from archstat.errors import ArchstatError, SpecError
+from archstat.graph import parse_layout
 from archstat.hints import did_you_mean
+from archstat.models.asked import Asked
 from archstat.models.specs import parse_spec
 from archstat.units import parse_input
 
-BUDGET_KEYS = ("name", "model", "input", "max_increase", "informational", "message", *SETUP_KEYS)
+INPUT_KEYS = ("input", "layout", "example")
+BUDGET_KEYS = (
+    "name",
+    "model",
+    *INPUT_KEYS,
+    "max_increase",
+    "informational",
+    "message",
+    *SETUP_KEYS,
+)
 RULE_KEYS = tuple(column.key for column in RULE_COLUMNS)
 _TWO_SIDES = "a column has one limit, or one from below and one from above."
 DEFAULT_GROWING = ("params", "macs")
@@ -50,7 +61,7 @@ class EntryReader:
         """The budget, one for each model that a wildcard stands for; none if it has mistakes."""
         name, model = self._text("name"), self._text("model")
         message = self._text("message") or ""
-        inputs = self._inputs()
+        inputs = (*self._inputs(), *self._words())
         self._columns()
         self._max_increase()
         setup = self._setup()
@@ -106,6 +117,16 @@ class EntryReader:
             except ArchstatError as error:
                 self._fault(self.line_of("input"), f"input: {error}")
         return tuple(texts)
+
+    def _words(self) -> Iterator[str]:
+        """The layout and the example, as they stand among inputs."""
+        layout, example = self._text("layout"), self._text("example")
+        try:
+            yield from Asked(None, parse_layout(layout) if layout else "", example or "").words()
+        except ArchstatError as error:
+            self._fault(self.line_of("layout"), f"layout: {error}")
+        if example and "input" in self.content:
+            self._fault(self.line_of("example"), "example makes the inputs: leave input out.")
 
     def _setup(self) -> Setup:
         given = {key: self.content[key] for key in SETUP_KEYS if key in self.content}
@@ -166,7 +187,8 @@ class EntryReader:
                 parsed = parse_spec(spec)
                 if parsed.scheme == "zoo":
                     zoo.entry(parsed.target)
-                if inputs and (parsed.input or parsed.resolution):
+                own = parsed.input or parsed.resolution or parsed.example
+                if own and {"input", "example"} & self.content.keys():
                     raise SpecError(f"{spec!r} gives an input, and so does the budget; keep one.")
                 if parsed.batch and "batch" in self.content:
                     raise SpecError(f"{spec!r} gives a batch, and so does the budget; keep one.")

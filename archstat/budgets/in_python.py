@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archstat.budgets.entries import RULE_KEYS
+from archstat.budgets.entries import INPUT_KEYS, RULE_KEYS
 from archstat.budgets.figures import timed
 from archstat.budgets.gate import Judged, judged
 from archstat.budgets.rules import FURTHER_COLUMNS, Budget, Rule, Setup, parse_rule
@@ -15,12 +15,13 @@ from archstat.frontends.inputs import input_specs
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
 from archstat.models import pipeline
+from archstat.models.asked import asked_of, with_words
 from archstat.result import Report
 
 if TYPE_CHECKING:
     from torch import nn
 
-_KEYS = ("input", *SETUP_KEYS, *RULE_KEYS)
+_KEYS = (*INPUT_KEYS, *SETUP_KEYS, *RULE_KEYS)
 
 
 def mistakes(demands: Mapping[str, Any]) -> Iterator[str]:
@@ -60,8 +61,10 @@ def held(
     further = [column.key for column in FURTHER_COLUMNS if column.key in rules]
     if further and not isinstance(model, str):
         raise SpecError(f"{further[0]} needs a spec such as 'nets.py:Net', not a module.")
-    setup, input = Setup(**settings), demands.get("input")
-    shapes = () if input is None else tuple(map(str, input_specs(input)))
+    setup, input = Setup(**settings), with_words(*(demands.get(key) for key in INPUT_KEYS))
+    inputs = asked_of(input)
+    shapes = () if inputs.shapes is None else tuple(map(str, input_specs(inputs.shapes)))
+    shapes = (*shapes, *inputs.words())
     asked = tuple(rule for key, text in rules.items() for rule in _parsed(key, text))
     budget = Budget(name, model if isinstance(model, str) else name, shapes, asked, setup=setup)
     graph = pipeline.graph_of(model, input, setup.batch, guesses=False)
@@ -85,5 +88,5 @@ def _parsed(key: str, text: Any) -> list[Rule]:
 def _split(demands: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rules, and the settings but for the input; None is as good as nothing."""
     settings = {k: demands[k] for k in SETUP_KEYS if demands.get(k) is not None}
-    known = ("input", *SETUP_KEYS)
+    known = (*INPUT_KEYS, *SETUP_KEYS)
     return {key: text for key, text in demands.items() if key not in known}, settings

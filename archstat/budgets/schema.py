@@ -20,6 +20,8 @@ _TEXTS = {
     "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with "
     ",KEY=VALUE options. Wildcards (*, ?, [...]) match several networks of the zoo, a file "
     "or a module.",
+    "layout": "Axes of the input: N or B batch, C or F channels, T time, D H W L space.",
+    "example": "In place of input, FILE.py:NAME or MODULE:NAME of a function that returns them.",
     "message": "What someone who breaks the budget should read.",
 }
 

@@ -13,10 +13,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from archstat.budgets.entries import BUDGET_KEYS, RULE_KEYS, EntryReader
+from archstat.budgets.entries import BUDGET_KEYS, INPUT_KEYS, RULE_KEYS, EntryReader
 from archstat.budgets.rules import Budget, Config, rule_column
 from archstat.budgets.setup import NUMBERS, SETUP_KEYS, SWITCHES
 from archstat.errors import IncompleteCountError, Option, SpecError
+from archstat.models.asked import asked_of
 from archstat.models.pipeline import GraphOf, report
 from archstat.result import Report
 from archstat.units import COUNT_UNITS
@@ -39,7 +40,9 @@ def config_of(words: Sequence[str], input: Sequence[str] | None, batch: int | No
         SpecError: a word that is none of these, or no model or rule among them.
     """
     models, content = sorted_words(words)
-    for key, value in (("input", list(input or ())), ("batch", batch)):
+    asked = asked_of(list(input or ()))
+    told = {"input": asked.shapes, "layout": asked.layout, "example": asked.example, "batch": batch}
+    for key, value in told.items():
         if value:
             _put(content, key, value, str(Option(key)))
     if not models:
@@ -72,7 +75,7 @@ def sorted_words(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
                 content[rule[1]].append(limit)
             else:
                 _put(content, rule[1], [limit], word)
-        elif setting is not None and setting[1] in (*SETUP_KEYS, "input"):
+        elif setting is not None and setting[1] in (*SETUP_KEYS, *INPUT_KEYS):
             _put(content, setting[1], _value(setting[1], setting[2]), word)
         elif setting is not None and setting[1] in RULE_KEYS:
             limit = f"{setting[1]}<={setting[2]}' or '{setting[1]}=={setting[2]}"
@@ -155,8 +158,10 @@ def first_budgets(
 
 def _first_budget(found: Report, input: list[str], batch: int | None) -> str:
     lines = ["[[budget]]", f"model = {json.dumps(found.model, ensure_ascii=False)}"]
-    if input:
-        lines.append(f"input = {json.dumps(input if len(input) > 1 else input[0])}")
+    asked = asked_of(input)
+    shapes = asked.shapes[0] if len(asked.shapes or ()) == 1 else asked.shapes
+    told = {"input": shapes, "layout": asked.layout, "example": asked.example}
+    lines += [f"{key} = {json.dumps(value)}" for key, value in told.items() if value]
     if batch is not None:
         lines.append(f"batch = {batch}")
     for key in _FIRST_KEYS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -171,8 +171,11 @@ def shapes(input: Sequence[str] | None, resolution: str | None) -> Any:
     """
     if resolution is None:
         return input or None
-    if input:
-        raise SpecError("--resolution takes no --input: both give the size of the input.")
+    from archstat.models.asked import asked_of
     from archstat.models.specs import parse_resolution
 
-    return parse_resolution(resolution)
+    asked = asked_of(input or None)
+    if asked.shapes:
+        raise SpecError("--resolution takes no --input: both give the size of the input.")
+    size = parse_resolution(resolution)
+    return replace(asked, shapes=size).checked() if input else size

@@ -1,17 +1,21 @@
-"""The options of every command that writes tables for papers: digits, unit, caption, label."""
+"""Options that stand beside one of a command's own, and that the command does not hand on itself.
+
+Beside ``--output`` those of tables for papers: digits, unit, caption, label. Beside ``--input`` its
+layout and an example.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
-from archstat.cli.help import OUTPUT
+from archstat.cli.help import INPUT, OUTPUT
 from archstat.reporters import Format
 from archstat.reporters.numbers import Style
 
@@ -45,27 +49,75 @@ class _Options:
 _asked: ContextVar[_Options | None] = ContextVar("asked", default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What says more of inputs than their shapes."""
+
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="LETTERS", help="Axes of the input: N or B batch, C or F channels, "
+                     "T time, D H W L space, such as NHWC or BTF.", rich_help_panel=INPUT),
+    ] = None  # fmt: skip
+    example: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:NAME", help="Function that returns the inputs, in place of "
+                     "--input.", rich_help_panel=INPUT),
+    ] = None  # fmt: skip
+
+
+def with_inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with ``--layout`` and ``--example`` behind its ``--input``, if it has one.
+
+    They come to it as texts among the inputs.
+    """
+
+    def told(arguments: dict[str, Any]) -> None:
+        layout, example = arguments.pop("layout"), arguments.pop("example")
+        if layout is not None or example is not None:
+            from archstat.models.asked import with_words
+
+            given, shapes = arguments["input"] or (), arguments["input"] or None
+            words = with_words(shapes, layout, example).checked().words()
+            arguments["input"] = [*given, *words]
+
+    return _beside(command, "input", _Inputs, told)
+
+
 def with_style(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of this file behind its ``--output``, if it has one."""
+
+    def told(arguments: dict[str, Any]) -> None:
+        _asked.set(
+            _Options(**{field.name: arguments.pop(field.name) for field in fields(_Options)})
+        )
+
+    return _beside(command, "output", _Options, told)
+
+
+def _beside(
+    command: Callable[..., None], own: str, options: type, told: Callable[[dict[str, Any]], None]
+) -> Callable[..., None]:
+    """The command with options behind one of its own; `told` takes them out of its arguments."""
     given = inspect.signature(command, eval_str=True)
-    if "output" not in given.parameters:
+    if own not in given.parameters:
         return command
-    ours = inspect.signature(_Options, eval_str=True).parameters
+    ours = inspect.signature(options, eval_str=True).parameters
     theirs = list(given.parameters.values())
-    place = list(given.parameters).index("output") + 1
+    place = list(given.parameters).index(own) + 1
     parameters = [*theirs[:place], *ours.values(), *theirs[place:]]
 
     @wraps(command)
-    def styled(**arguments: Any) -> None:
-        asked = _asked.set(_Options(**{name: arguments.pop(name) for name in ours}))
+    def extended(**arguments: Any) -> None:
+        before = _asked.get()
+        told(arguments)
         try:
             command(**arguments)
         finally:
-            _asked.reset(asked)
+            _asked.set(before)
 
-    styled.__dict__["__signature__"] = given.replace(parameters=parameters)
-    styled.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return styled
+    extended.__dict__["__signature__"] = given.replace(parameters=parameters)
+    extended.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return extended
 
 
 def style_for(form: Format) -> Style:

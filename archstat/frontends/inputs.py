@@ -14,6 +14,7 @@ from torch import nn
 from archstat.errors import AT_COMMAND_LINE, InputError, Option
 from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.module import capture_on
+from archstat.graph import is_batch
 from archstat.hints import did_you_mean
 from archstat.units import InputSpec, Step, is_path, parse_input
 
@@ -229,17 +230,21 @@ def _named(name: str, item: Any) -> Iterator[InputSpec]:
         yield from (replace(spec, name=name) for spec in input_specs(item))
 
 
-def working_inputs(root: nn.Module, batch: int, refused: Inputs = ()) -> Inputs | None:
+def working_inputs(
+    root: nn.Module, batch: int, refused: Inputs = (), layout: str = ""
+) -> Inputs | None:
     """Inputs that the model's forward really accepts, guessed from its first layer and tried.
 
     Those like the `refused` ones come first: with the batch left out, the channels in front or
-    the right number of them, at the same spatial sizes.
+    the right number of them, at the same spatial sizes. With a `layout`, all are of its axes.
     """
     names, only_by_name = _required_arguments(root)
-    for shape in (*_near(_first_layer(root), refused), *_candidates(root)):
+    first = _first_layer(root)
+    near = (*_near(first, refused), *_candidates(root))
+    for shape in _of_layout(first, layout) if layout else near:
         by_name = len(names) > 1 or only_by_name
         specs = tuple(
-            InputSpec(shape.shape, shape.dtype, name if by_name else None, shape.batched)
+            replace(shape, name=name if by_name else None)
             for name in (names if by_name else names[:1])
         )
         args, kwargs = tensors_for(specs, batch, root)
@@ -306,6 +311,18 @@ def _near(first: Any, refused: Inputs) -> Iterator[InputSpec]:
         yield InputSpec((sizes[-1], *sizes[:-1]), dtype)
     if len(sizes) in (axes, axes + 1):
         yield InputSpec((first.in_channels, *sizes[-axes:]), dtype)
+
+
+def _of_layout(first: Any, layout: str) -> Iterator[InputSpec]:
+    """Shapes of a layout's axes for this first layer."""
+    widths = (getattr(first, name, None) for name in ("in_channels", "in_features", "input_size"))
+    channels = next((width for width in widths if isinstance(width, int)), 3)
+    batch = [axis for axis, letter in enumerate(layout) if is_batch(letter)]
+    dtype = "int64" if isinstance(first, nn.Embedding) else None
+    for side in (224, 32, 28, 64, 299, 16):
+        sizes = {"C": channels, "F": channels, "T": 16 if "W" in layout else 128}
+        shape = tuple(sizes.get(letter, side) for letter in layout if not is_batch(letter))
+        yield InputSpec(shape, dtype, batched=bool(batch), batch_axis=sum(batch))
 
 
 def _candidates(root: nn.Module) -> Iterator[InputSpec]:

@@ -22,10 +22,10 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
-from archstat.frontends.inputs import arguments
-from archstat.frontends.made_up import made_up, vocabulary_of
-from archstat.graph import Graph, Kind
+from archstat.frontends.trees import tensors
+from archstat.graph import Graph, Kind, Storage
 from archstat.hints import shortened
+from archstat.models.real import given_tensors, ordinary
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 
@@ -94,22 +94,27 @@ def fvcore_count(model: nn.Module, *args: Any, **kwargs: Any) -> PeerCount:
         warnings.simplefilter("ignore")  # it scripts and traces, which torch deprecates
         if not kwargs:
             return _fvcore_count(model, *args)
-        counted = _fvcore_count(_Named(model, len(args), tuple(kwargs)), *args, *kwargs.values())
+        named = {key: value for key, value in kwargs.items() if any(True for _ in tensors(value))}
+        plain = {key: value for key, value in kwargs.items() if key not in named}
+        called = _Named(model, len(args), tuple(named), plain)
+        counted = _fvcore_count(called, *args, *named.values())
         inside = {path.partition(".")[2]: macs for path, macs in counted.by_module.items() if path}
         return replace(counted, by_module=inside)
 
 
 class _Named(nn.Module):
-    """Takes by position what a model takes by name: fvcore passes no names."""
+    """Takes by position the tensors that a model takes by name: fvcore passes no names."""
 
-    def __init__(self, model: nn.Module, positional: int, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, positional: int, names: tuple[str, ...], plain: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         self.model = model
-        self._positional, self._names = positional, names
+        self._positional, self._names, self._plain = positional, names, plain
 
     def forward(self, *args: Any) -> Any:
         named = dict(zip(self._names, args[self._positional :], strict=True))
-        return self.model(*args[: self._positional], **named)
+        return self.model(*args[: self._positional], **named, **self._plain)
 
 
 def _fvcore_count(model: nn.Module, *args: Any) -> PeerCount:
@@ -153,10 +158,12 @@ def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
     source = find(parse_spec(spec))
     if source.graph is not None:
         source.build()
-    values = [graph.values[index] for index in graph.inputs]
     products = sorted({op.name for op in graph.ops if op.kind in PRODUCTS})
-    inputs = [(v.name, v.shape, v.dtype) for v in values]
-    request = {"spec": spec, "inputs": inputs, "products": products}
+    inputs = tuple(graph.values[index] for index in graph.inputs)
+    alone = replace(graph, ops=(), calls=(), modules=(), outputs=(), values=inputs,
+                    storages=tuple(Storage(storage.nbytes) for storage in graph.storages),
+                    inputs=tuple(range(len(inputs))))  # fmt: skip
+    request = {"spec": spec, "inputs": alone.to_json(), "products": products}
     command = [sys.executable, "-m", "archstat.measure.other_tools"]
     done = subprocess.run(
         command, input=json.dumps(request), capture_output=True, text=True, check=False
@@ -171,9 +178,7 @@ def counted_elsewhere(spec: str, graph: Graph) -> dict[str, PeerCount | str]:
     }
 
 
-def _answer(
-    spec: str, inputs: Sequence[tuple[str | None, list[int], str]], products: Sequence[str]
-) -> dict[str, Any]:
+def _answer(spec: str, inputs: str, products: Sequence[str]) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     for tool, count in (
         ("fvcore", fvcore_count),
@@ -181,9 +186,7 @@ def _answer(
     ):
         source = find(parse_spec(spec))
         model = source.build_for_real().train(source.spec.train_mode)
-        ids = vocabulary_of(model)
-        made = [(name, made_up(size, getattr(torch, dtype), ids)) for name, size, dtype in inputs]
-        args, kwargs = arguments([name for name, _ in made], [tensor for _, tensor in made])
+        args, kwargs = given_tensors(Graph.from_json(inputs), model, ordinary(model))
         try:
             answer[tool] = asdict(count(model, *args, **kwargs))
         except Exception as error:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from archstat.analyses import COLUMNS, analyses_with, analyzed
 from archstat.analyses.fusion import Fusion
 from archstat.analyses.memory_access import checked_fusion
-from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, SpecError
+from archstat.errors import BuildError, CaptureError, InputError, Option, SpecError
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
-from archstat.hints import shortened
+from archstat.models.asked import asked_of, laid_out, told, with_words
+from archstat.models.at_inputs import at_resolution, graph_at
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report
-from archstat.units import InputSpec, format_bytes, format_shape
+from archstat.units import InputSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +36,8 @@ def analyze(
     batch: int | None = None,
     *,
     fusion: str = "none",
+    layout: str | None = None,
+    example: Any = None,
 ) -> Report:
     """Everything archstat counts of one model at one input.
 
@@ -46,6 +49,9 @@ def analyze(
         batch: put before every shape; 1 by default.
         fusion: ``"inference"`` counts memory access as after the fusion of an inference engine,
             ``"none"`` as of each op by itself.
+        layout: a letter an axis of the input, such as ``"NHWC"`` or ``"BTF"``: which are batch (N
+            or B), channels (C or F), time (T) and space (D, H, W, L).
+        example: in place of `input`, a function that returns the inputs, or ``"FILE.py:NAME"``.
 
     Returns:
         A Report; `Report.totals` maps column keys to plain numbers, in elements, operations and
@@ -59,7 +65,7 @@ def analyze(
     """
     chosen = checked_fusion(fusion)
     with collection_paused():
-        graph = graph_of(model, input, batch)
+        graph = graph_of(model, with_words(input, layout, example), batch)
         return report(graph, model if isinstance(model, str) else graph.name, chosen)
 
 
@@ -100,12 +106,11 @@ def _module(model: object) -> nn.Module:
 def _graph_of_module(
     root: nn.Module, title: str, input: Any, batch: int, guesses: bool = True
 ) -> Graph:
-    from archstat.frontends.inputs import input_specs, own_inputs
+    from archstat.frontends.inputs import own_inputs
 
-    specs = input_specs(input) if input is not None else own_inputs(root)
-    if not specs:
-        return _guessed(root, title, batch, None, guesses)
-    return _captured(root, title, specs, batch, None)
+    asked = asked_of(input).checked()
+    specs = _given(asked.shapes) or own_inputs(root)
+    return graph_at(root, title, specs, batch, None, guesses, asked)
 
 
 def analyze_variants(
@@ -175,7 +180,8 @@ def graph_of_spec(
         source = find(parse_spec(text))
         if variation is not None:
             source = source.changed(variation)
-        if source.spec.scheme != "python":
+        asked = asked_of(input)
+        if source.spec.scheme != "python" and not (asked.example or source.spec.example):
             return _graph_of_source(source, input, batch, title or text, guesses)
         from archstat.frontends.process import process_kept
 
@@ -187,8 +193,9 @@ def graph_of_spec(
 def _graph_of_source(
     source: Source, input: Any, batch: int | None, title: str, guesses: bool
 ) -> Graph:
-    spec = source.spec
-    sizes = spec.resolution
+    spec, asked = source.spec, asked_of(input)
+    input, sizes = asked.shapes, spec.resolution
+    asked = asked.of(spec)
     if isinstance(input, Resolution):
         if input.overrides or not (spec.input or spec.resolution):
             sizes = input.sizes
@@ -200,18 +207,19 @@ def _graph_of_source(
             raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
         if sizes:
             raise InputError(f"{spec.text}: the sizes of a file are given as a whole shape.")
-        return source.graph(specs, batch)
+        if asked.example:
+            instead = Option("input")
+            raise InputError(f"{spec.text} takes no {Option('example')}; give shapes by {instead}.")
+        specs = laid_out(specs, asked.layout)
+        return told(source.graph(specs, batch), asked, specs, batch)
     module = source.build()
     specs = specs or source.default_inputs(module)
     if sizes:
-        specs = _at_resolution(spec.text, specs, sizes)
+        specs = at_resolution(spec.text, specs, sizes, asked.layout)
     from archstat.frontends.guard import in_training
 
     with in_training(spec.train_mode):
-        if not specs:
-            graph = _guessed(module, title, batch, source, guesses)
-        else:
-            graph = _captured(module, title, specs, batch, source)
+        graph = graph_at(module, title, specs, batch, source, guesses, asked)
     return replace(graph, notes=(*graph.notes, _TRAINING)) if spec.train_mode else graph
 
 
@@ -224,121 +232,6 @@ def _given(input: Any) -> tuple[InputSpec, ...]:
     from archstat.frontends.inputs import input_specs
 
     return input_specs(input)
-
-
-def _captured(
-    module: nn.Module, title: str, specs: tuple[InputSpec, ...], batch: int, source: Source | None
-) -> Graph:
-    from archstat.frontends.inputs import Call, one_each, tensors_for, working_inputs
-    from archstat.frontends.module import capture_call, unwrapped
-
-    root = unwrapped(module)
-    args, kwargs = tensors_for(specs, batch, root)
-    try:
-        return capture_call(root, args, kwargs, title)
-    except CaptureError as error:
-        cause: BaseException = error.__cause__ or error
-        refused: ArchstatError = error
-        if source is not None and source.spec.scheme != "zoo":
-            # Whether it is for want of numbers or because of the input, a real run tells; the
-            # zoo's networks never want numbers.
-            try:
-                return _for_real(root, args, kwargs, title, source, shortened(cause))
-            except ArchstatError as failed:
-                refused = error if isinstance(failed, BuildError) else failed
-        working = working_inputs(root, batch, specs)
-        several = one_each(root, specs) if working is None else None
-        if several is not None:
-            told = f"{error}. Give a shape for each input, such as {Call(several)}"
-            raise InputError(told) from cause
-        if working is None or working == specs:
-            raise refused from cause
-        own = source is not None and (source.spec.input or source.spec.resolution)
-        option = None if source is None else source.size_option(root)
-        meaning = _meant(specs[0], working, bool(own), option)
-        raise InputError(f"{error}. {meaning}") from cause
-
-
-def _for_real(
-    root: nn.Module, args: Any, kwargs: Any, title: str, source: Source, reason: str
-) -> Graph:
-    """The Graph of a model built with real weights, where there is memory for them.
-
-    Raises:
-        InputError: there is not.
-        CaptureError: forward raises here, too.
-    """
-    from archstat.frontends.building import free_bytes
-    from archstat.frontends.module import capture_call, unwrapped
-
-    own = {id(t): t for t in (*root.parameters(), *root.buffers())}
-    needed, free = sum(t.numel() * t.element_size() for t in own.values()), free_bytes()
-    if needed > free:
-        raise InputError(
-            f"{title} cannot run on shapes alone ({reason}), and to run it for real takes "
-            f"{format_bytes(needed)} for its weights; {format_bytes(free)} are free. "
-            "Give a smaller variant of it."
-        )
-    return capture_call(unwrapped(source.build_for_real()), args, kwargs, title)
-
-
-def _guessed(
-    module: nn.Module, title: str, batch: int, source: Source | None, guesses: bool
-) -> Graph:
-    """The Graph at an input that was guessed and works.
-
-    Raises:
-        InputError: none does, or somebody wants an input that is given.
-    """
-    from archstat.frontends.inputs import Call, one_each, working_inputs
-
-    working = working_inputs(module, batch)
-    if working is None:
-        usual = (InputSpec((3, 224, 224)),)
-        several = one_each(module, usual)
-        wanted = "its shape" if several is None else "a shape for each input"
-        call = Call(several or usual)
-        raise InputError(f"{title} has no default input; give {wanted}, such as {call}")
-    if not guesses:
-        raise InputError(f"{title} has no default input; this model runs with: {Call(working)}")
-    graph = _captured(module, title, working, batch, source)
-    note = f"no input was given, so it ran with a guess that works: {Call(working)}"
-    return replace(graph, notes=(*graph.notes, note))
-
-
-def _meant(
-    given: InputSpec, working: tuple[InputSpec, ...], is_specs_own: bool, option: str | None
-) -> str:
-    """A sentence on what works, and on what was probably meant by an input.
-
-    `option` is what builds the network for another size of images.
-    """
-    from archstat.frontends.inputs import Call
-
-    first = working[0]
-    has_batch = given.shape[1:] == first.shape
-    call: object = Call(working, given.shape[0] if has_batch else 1)
-    if is_specs_own:
-        call = " ".join(f"input={spec}" for spec in working) + " in place of the spec's own"
-    if option and given.shape[:1] == first.shape[:1] and len(set(given.shape[1:])) == 1:
-        built = f"MODEL,{option}={given.shape[-1]} builds it for this size"
-        return f"{built}; as it is, it runs with: {call}"
-    if has_batch:
-        return f"Leave the batch out: {call}"
-    if given.shape != first.shape and given.shape == (*first.shape[1:], *first.shape[:1]):
-        return f"{format_shape(given.shape)} looks like channels last: did you mean {call}?"
-    return f"This model runs with: {call}"
-
-
-def _at_resolution(
-    text: str, specs: tuple[InputSpec, ...], resolution: tuple[int, ...]
-) -> tuple[InputSpec, ...]:
-    axes = len(specs[0].shape) - 1 if specs else 0
-    if len(resolution) not in (1, axes) or axes < 1:
-        raise InputError(f"{text}: resolution= needs one size or one for each of {axes} axes.")
-    sizes = resolution * axes if len(resolution) == 1 else resolution
-    first = replace(specs[0], shape=(specs[0].shape[0], *sizes))
-    return (first, *specs[1:])
 
 
 def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:

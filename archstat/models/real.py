@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from archstat.errors import SpecError
-from archstat.frontends.inputs import arguments
+from archstat.frontends.inputs import arguments, input_specs, tensors_for
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
+from archstat.frontends.trees import replaced
 from archstat.graph import Graph
+from archstat.models.asked import arguments_of, asked_of
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 
@@ -53,13 +55,44 @@ def _seeded(factory: Callable[[], Any], seed: int) -> Callable[[], Any]:
 
 
 def given_tensors(
-    graph: Graph, make: Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]
+    graph: Graph,
+    root: nn.Module,
+    make: Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor],
 ) -> Given:
-    """The inputs of a Graph as tensors; `make` is told their number, shape and dtype."""
+    """How a Graph's forward was called: plain values, whole numbers that were told, and tensors.
+
+    `make` makes the tensors; it is told their number, shape and dtype.
+    """
     values = [graph.values[index] for index in graph.inputs]
     made = [make(number, value.shape, getattr(torch, value.dtype))
             for number, value in enumerate(values)]  # fmt: skip
-    return arguments([value.name for value in values], made)
+    if not graph.call:
+        return arguments([value.name for value in values], made)
+    asked, fresh = asked_of(graph.call), iter(made)
+    args, kwargs = (
+        arguments_of(asked.example)
+        if asked.example
+        else tensors_for(input_specs(asked.shapes), 1, root)
+    )
+
+    def filled(tensor: torch.Tensor) -> torch.Tensor:
+        return _as_told(tensor, next(fresh))
+
+    return replaced(args, filled), replaced(kwargs, filled)
+
+
+def has_numbers(graph: Graph) -> bool:
+    """Whether it was said which whole numbers an input holds, which forward may want to know."""
+    dtypes = (getattr(torch, graph.values[index].dtype) for index in graph.inputs)
+    return bool(graph.call) and not all(d.is_floating_point or d.is_complex for d in dtypes)
+
+
+def _as_told(told: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+    """Whole numbers as they were told, over and over where the batch is another; else `made`."""
+    if told.is_meta or told.is_floating_point() or told.is_complex():
+        return made
+    repeats = -(-made.numel() // max(1, told.numel()))
+    return told.reshape(-1).repeat(repeats)[: made.numel()].reshape(made.shape)
 
 
 def ordinary(root: nn.Module) -> Callable[[int, tuple[int, ...], torch.dtype], torch.Tensor]:

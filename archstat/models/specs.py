@@ -9,6 +9,7 @@ from typing import Literal
 
 from archstat import zoo
 from archstat.errors import AT_COMMAND_LINE, InputError, LookupFailedError, Option, SpecError
+from archstat.graph import parse_layout
 from archstat.hints import spelled_alike
 from archstat.models.users_code import candidates, is_importable, model_classes
 from archstat.units import InputSpec, parse_input, parse_shape
@@ -27,7 +28,7 @@ class Spec:
     """A parsed spec: where the model comes from, the factory's options, the input it names.
 
     `target` is a name, or a file or module whose `attribute` is the factory. `options` are for the
-    factory, as text; `input`, `resolution`, `batch` and `train_mode` are archstat's.
+    factory, as text; what follows them is archstat's.
     """
 
     text: str
@@ -39,6 +40,8 @@ class Spec:
     resolution: tuple[int, ...] = ()
     batch: int | None = None
     train_mode: bool = False
+    layout: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,11 @@ def parse_spec(text: str) -> Spec:
     train_mode = options.pop("train_mode", "false").lower()
     if train_mode not in ("true", "false"):
         raise SpecError(f"{text!r}: train_mode={train_mode} is impossible; write true or false.")
-    if given is not None and size is not None:
-        raise SpecError(f"{text!r} gives both input and resolution; give one of them.")
+    layout, example = options.pop("layout", None), options.pop("example", "")
+    several = [word for word, told in (("input", given), ("resolution", size),
+               ("example", example or None)) if told is not None]  # fmt: skip
+    if len(several) > 1:
+        raise SpecError(f"{text!r} gives both {' and '.join(several)}; give one of them.")
     return Spec(
         text=text,
         scheme=scheme,
@@ -95,6 +101,8 @@ def parse_spec(text: str) -> Spec:
         resolution=() if size is None else _resolution(size, text),
         batch=None if batch is None else parse_batch(batch),
         train_mode=train_mode == "true",
+        layout="" if layout is None else parse_layout(layout),
+        example=example,
     )
 
 

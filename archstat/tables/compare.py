@@ -12,6 +12,7 @@ from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
+from archstat.models.asked import with_words
 from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
 from archstat.result import IDENTITY, Cell, Column, Report, Table, notes_of
 from archstat.tables import of_graphs
@@ -46,6 +47,8 @@ def compare(
     reference: int | str = 0,
     variants: bool = False,
     fusion: str = "none",
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """One row a model, in the order given, with every ratio to the reference row.
 
@@ -57,14 +60,15 @@ def compare(
         variants: below each model a row for each of its variants: depthwise-separable, grouped
             and factorised convolutions, strided convolutions instead of pooling.
         fusion: how memory access is counted, ``"none"`` or ``"inference"``.
+        layout, example: of the inputs, as `analyze` takes them.
 
     Raises:
         SpecError: no models, or a reference that is none of them; see also `analyze`.
     """
-    together = named(models)
+    together, asked = named(models), with_words(input, layout, example)
     position = reference_row([name for name, _ in together], reference)
     groups = [
-        _renamed(name, reports_of(model, input, batch, variants, fusion))
+        _renamed(name, reports_of(model, asked, batch, variants, fusion))
         for name, model in together
     ]
     return replace(table_of_groups(groups, position), shown=ON_SCREEN)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from archstat.errors import Option, SpecError
+from archstat.models.asked import with_words
 from archstat.models.pipeline import analyze, graph_of
 from archstat.result import Table
 from archstat.tables.compare import Model, Models, named
@@ -81,14 +82,17 @@ def explain(model: Model, module: str = "", input: Any = None, batch: int | None
 
 
 @overload
-def receptive_field(model: Model, input: Any = None, batch: int | None = None) -> FieldTable: ...
+def receptive_field(
+    model: Model, input: Any = None, batch: int | None = None, *, layout: str | None = None,
+    example: Any = None,
+) -> FieldTable: ...  # fmt: skip
 
 
 @overload
 def receptive_field(
     model: Model, input: Any = None, batch: int | None = None, *, at: str | None = None,
     position: Sequence[int] | None = None, check: bool = False, effective: bool = False,
-    weights: str | Path | None = None,
+    weights: str | Path | None = None, layout: str | None = None, example: Any = None,
 ) -> Table: ...  # fmt: skip
 
 
@@ -102,11 +106,14 @@ def receptive_field(
     check: bool = False,
     effective: bool = False,
     weights: str | Path | None = None,
+    layout: str | None = None,
+    example: Any = None,
 ) -> FieldTable | Table:
     """What every layer sees of the input, in input pixels, an entry a layer.
 
     Args:
-        model, input, batch: as `analyze` takes them; `archstat.layers` gives the Graph of a list.
+        model, input, batch, layout, example: as `analyze` takes them; `archstat.layers` gives the
+            Graph of a list.
         at: only this layer, by default the last: what its centre sees, or its `position`.
         position: an index an axis of the output, such as ``(3, 4)``.
         check: run the module, a pixel at a time: a row an axis, with its `disagreements`.
@@ -124,7 +131,7 @@ def receptive_field(
     """
     from archstat.tables import rf as tables
 
-    fields = tables.field_table(graph_of(model, input, batch))
+    fields = tables.field_table(graph_of(model, with_words(input, layout, example), batch))
     if check or effective:
         from archstat.tables.rf_measured import measured_table
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archstat.errors import Option, SpecError
+from archstat.models.asked import asked_of
 from archstat.models.pipeline import graph_of_spec
 from archstat.result import Table
 from archstat.tables.compare import Models, named, reference_row
@@ -250,7 +251,9 @@ def typed(input: Any) -> list[str] | None:
     """Shapes as they would be typed."""
     from archstat.frontends.inputs import input_specs
 
-    return None if input is None else [str(spec) for spec in input_specs(input)]
+    asked = asked_of(input)
+    shapes = [] if asked.shapes is None else [str(spec) for spec in input_specs(asked.shapes)]
+    return [*shapes, *asked.words()] or None
 
 
 def _seconds(budget: str | float) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archstat.analyses.field.layouts import FREE
 from archstat.analyses.field.trace import Rule, Trace
 from archstat.errors import SpatialAxesError
-from archstat.graph import Graph, Op
+from archstat.graph import Graph, Op, positions
 from archstat.units import format_shape
 
 GEOMETRIC = frozenset({"conv", "pool", "pad", "resize"})
@@ -30,6 +30,8 @@ def axes_of(graph: Graph, rules: dict[str, Rule], other: Rule) -> Axes:
     Raises:
         SpatialAxesError: no input has any.
     """
+    if graph.layout:
+        return _of_layout(graph)
     values = graph.values
     images = [value for value in graph.inputs if len(values[value].shape) >= 3
               and values[value].dtype.startswith(("float", "bfloat", "complex"))]  # fmt: skip
@@ -59,6 +61,21 @@ def axes_of(graph: Graph, rules: dict[str, Rule], other: Rule) -> Axes:
         "receptive field needs a floating-point input with dimensions after batch and channels, "
         "or a window that slides over some."
     )
+
+
+def _of_layout(graph: Graph) -> Axes:
+    """The axes that a layout says are positions, of the first input of as many axes."""
+    dims = positions(graph.layout)
+    root = next((value for value in graph.inputs
+                 if len(graph.values[value].shape) == len(graph.layout)), None)  # fmt: skip
+    if root is None or not dims:
+        raise SpatialAxesError(
+            f"{graph.name} has no spatial axes: its layout {graph.layout} names none of time (T) "
+            "or space (D, H, W, L)."
+        )
+    usual = tuple(range(2, len(graph.layout)))
+    remark = f"the axes are {_named(dims)} of the input, as its layout {graph.layout} says"
+    return Axes(root, dims, remark if dims != usual else "")
 
 
 def _named(dims: Sequence[int]) -> str:

@@ -193,7 +193,7 @@ def _density(
         return made.requires_grad_(position == number)
 
     for sample in range(samples):
-        args, kwargs = given_tensors(fields.graph, make)
+        args, kwargs = given_tensors(fields.graph, root, make)
         image = [*args, *kwargs.values()][number]
         found = _gradient(root, args, kwargs, image, fields, row).abs()
         total += found.sum([dim for dim in range(found.dim()) if dim not in fields.dims])

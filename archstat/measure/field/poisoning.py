@@ -125,7 +125,7 @@ class Poisoning:
     def _run(self, make: _Make, cuts: Cuts) -> torch.Tensor:
         """Where the watched value is NaN; the run ends there."""
         graph, row = self.fields.graph, self.row
-        args, kwargs = given_tensors(graph, make)
+        args, kwargs = given_tensors(graph, self.root, make)
         if row.op is None:
             given = list(tensors((args, kwargs)))
             return given[self.number].isnan()

@@ -55,7 +55,7 @@ def as_it_runs(root: nn.Module, fields: Fields, row: FieldRow) -> tuple[Fields, 
     Raises:
         CaptureError: forward raised on cpu.
     """
-    given = given_tensors(fields.graph, ordinary(root))
+    given = given_tensors(fields.graph, root, ordinary(root))
     try:
         ran = probe(root, *given, {}, {})
     except Exception as error:

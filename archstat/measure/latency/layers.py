@@ -222,7 +222,7 @@ def _profile(
     from archstat.models.real import real_module
 
     module = moved(real_module(spec), conditions)
-    given = tensors_moved(random_inputs(graph), conditions)
+    given = tensors_moved(random_inputs(graph, module), conditions)
     call = Inference(module, given, conditions).call
     own = {op.module for op in graph.ops}
     modules = [(names[0], one) for one, names in module_paths(module) if names[0] in own]

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError
-from archstat.frontends.inputs import arguments
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
@@ -18,7 +17,7 @@ from archstat.measure.latency.sampling import Subject
 from archstat.measure.latency.subject import Given, Inference, Loss, Training, moved, tensors_moved
 from archstat.measure.training.loss import batch_norm_hint, differentiable, loss_of, targets_for
 from archstat.models.pipeline import graph_of_spec
-from archstat.models.real import real_module
+from archstat.models.real import given_tensors, real_module
 from archstat.models.specs import parse_spec
 
 _FEWEST_IDS = 2
@@ -81,7 +80,7 @@ def _timed(
     batch: int,
 ) -> TimedModel:
     graph = graph_of_spec(_without_batch(spec), list(input) or None, batch)
-    given = tensors_moved(random_inputs(graph), conditions)
+    given = tensors_moved(random_inputs(graph, module), conditions)
     subject = _subject(spec, module, given, conditions)
     return TimedModel(spec, module, conditions, input, asked, batch, graph.input_text, subject)
 
@@ -120,26 +119,24 @@ def _loss_of(title: str) -> Loss:
     return loss
 
 
-def random_inputs(graph: Graph) -> Given:
+def random_inputs(graph: Graph, module: nn.Module) -> Given:
     """Inputs of a Graph's shapes and dtypes, the same every time and never constant.
 
-    Real numbers lie between 0 and 1, whole ones within the rows of the embedding they go to.
+    Real numbers lie between 0 and 1, whole ones within the rows of the embedding they go to, or
+    are those that were told.
     """
-    made: list[torch.Tensor] = []
-    for number, index in enumerate(graph.inputs):
-        value = graph.values[index]
+
+    def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         seeded = torch.Generator().manual_seed(number)
-        dtype = getattr(torch, value.dtype)
         if dtype.is_floating_point:
-            tensor = torch.rand(value.shape, generator=seeded).to(dtype)
-        elif dtype.is_complex:
-            tensor = torch.rand((*value.shape, 2), generator=seeded)
-            tensor = torch.view_as_complex(tensor).to(dtype)
-        else:
-            below = _ids_of(graph, index)
-            tensor = torch.randint(0, below, value.shape, generator=seeded).to(dtype)
-        made.append(tensor)
-    return arguments([graph.values[index].name for index in graph.inputs], made)
+            return torch.rand(shape, generator=seeded).to(dtype)
+        if dtype.is_complex:
+            pairs = torch.rand((*shape, 2), generator=seeded)
+            return torch.view_as_complex(pairs).to(dtype)
+        below = _ids_of(graph, graph.inputs[number])
+        return torch.randint(0, below, shape, generator=seeded).to(dtype)
+
+    return given_tensors(graph, module, make)
 
 
 def _ids_of(graph: Graph, index: int) -> int:

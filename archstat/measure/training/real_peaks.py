@@ -168,7 +168,7 @@ def real_peaks(
         # What a model prints must not get among the figures.
         with redirect_stdout(sys.stderr):
             root = real_module(model)
-            given = given_tensors(graph, _empty)
+            given = given_tensors(graph, root, _empty)
             training = measured_training_bytes(root, given, settings)
             inference = measured_inference_bytes(root, given, dtype=settings.dtype)
     except ArchstatError:

@@ -30,7 +30,7 @@ from archstat.measure.training.optimizers import optimizer_named
 from archstat.measure.training.real_peaks import RealPeaks, real_peaks
 from archstat.measure.training.step import Settings, TrainingStep, training_step
 from archstat.models.pipeline import graph_of_spec
-from archstat.models.real import Given, given_tensors
+from archstat.models.real import Given, given_tensors, has_numbers
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
 
@@ -142,7 +142,7 @@ def memory_row(
     grows = _growing(graph, graph_of_spec(model, input, 2))
 
     def peak_of(samples: int) -> int:
-        args, kwargs = _at_batch(graph, grows, samples)
+        args, kwargs = _at_batch(graph, module, grows, samples)
         step = _step(module, (args, kwargs), settings, model)
         if settings.kernels == "cpu":
             return step.training_memory_bytes
@@ -215,7 +215,7 @@ def _row(
     device: Device | None,
     budget: int | None = None,
 ) -> MemoryRow:
-    step = _step(module, given_tensors(graph, _empty), settings, model)
+    step = _step(module, given_tensors(graph, module, _empty), settings, model)
     real = real_peaks(model, graph, step, settings) if measure else None
     attention = attention_of(graph)
     if settings.dtype is not None or (attention and settings.kernels == "cuda"):
@@ -248,7 +248,7 @@ def _captured_as(settings: Settings, module: nn.Module, graph: Graph, model: str
     def cast(number: int, shape: tuple[int, ...], own: torch.dtype) -> torch.Tensor:
         return _empty(number, shape, dtype if dtype and own.is_floating_point else own)
 
-    given = given_tensors(graph, cast)
+    given = given_tensors(graph, module, cast)
     return capture_call(module.to(dtype), *given, model, kernels=settings.kernels)
 
 
@@ -256,7 +256,8 @@ def _module(model: str, graph: Graph) -> nn.Module:
     source = find(parse_spec(model))
     # What a model prints while it is built must not get among the figures.
     with redirect_stdout(sys.stderr):
-        built = source.build() if graph.device == "meta" else source.build_for_real()
+        is_real = graph.device != "meta" or has_numbers(graph)
+        built = source.build_for_real() if is_real else source.build()
     return unwrapped(built)
 
 
@@ -267,11 +268,13 @@ def _empty(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Ten
         raise InputError(f"an input of {shape} is larger than any tensor.") from error
 
 
-def _growing(one: Graph, two: Graph) -> tuple[bool, ...]:
-    """For each input, whether the batch is one of its dimensions."""
+def _growing(one: Graph, two: Graph) -> tuple[tuple[int, ...], ...]:
+    """For each input, the dimensions that are the batch."""
+    pairs = ((one.values[a].shape, two.values[b].shape)
+             for a, b in zip(one.inputs, two.inputs, strict=True))  # fmt: skip
     grows = tuple(
-        one.values[a].shape != two.values[b].shape
-        for a, b in zip(one.inputs, two.inputs, strict=True)
+        tuple(axis for axis, size in enumerate(shape) if size != other[axis])
+        for shape, other in pairs
     )
     if not any(grows):
         raise InputError(
@@ -280,11 +283,14 @@ def _growing(one: Graph, two: Graph) -> tuple[bool, ...]:
     return grows
 
 
-def _at_batch(graph: Graph, grows: tuple[bool, ...], batch: int) -> Given:
-    return given_tensors(
-        graph,
-        lambda n, shape, dtype: _empty(n, (batch, *shape[1:]) if grows[n] else shape, dtype),
-    )
+def _at_batch(
+    graph: Graph, module: nn.Module, grows: tuple[tuple[int, ...], ...], batch: int
+) -> Given:
+    def make(number: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        sizes = (batch if axis in grows[number] else size for axis, size in enumerate(shape))
+        return _empty(number, tuple(sizes), dtype)
+
+    return given_tensors(graph, module, make)
 
 
 def _known(what: str, given: str, known: Sequence[str] | Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from archstat import zoo
 from archstat.errors import ArchstatError
 from archstat.graph import SCHEMA_VERSION
+from archstat.models.asked import asked_of
 from archstat.models.specs import Resolution, Spec, parse_spec
 from archstat.version import __version__
 
@@ -47,6 +48,8 @@ def key_of(text: str, input: Any, batch: int | None, chosen: Settings) -> bytes 
         return None
     try:
         spec = parse_spec(text)
+        if spec.example or asked_of(input).example:
+            return None  # code of the user's
         packages = _PACKAGES[spec.scheme]
         versions = {name: _version(name) for name in ("torch", *packages)}
         if versions["torch"] is None or any(versions[name] == "" for name in packages):

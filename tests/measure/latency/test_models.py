@@ -100,8 +100,8 @@ def test_another_batch_keeps_the_module_and_what_was_asked():
 
 def test_inputs_are_random_and_the_same_every_time():
     graph = archstat.capture(torch.nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8))
-    (image,), _ = random_inputs(graph)
-    (again,), _ = random_inputs(graph)
+    (image,), _ = random_inputs(graph, torch.nn.Identity())
+    (again,), _ = random_inputs(graph, torch.nn.Identity())
     assert torch.equal(image, again)
     assert image.unique().numel() > 300
     assert image.min() >= 0
@@ -109,11 +109,11 @@ def test_inputs_are_random_and_the_same_every_time():
 
 def test_ids_lie_within_their_own_embedding(models):
     graph = graph_of_spec(f"{models}:Tokens", ["words=64:int64", "segments=64:int64"], 2)
-    _, given = random_inputs(graph)
+    _, given = random_inputs(graph, torch.nn.Identity())
     assert 500 < given["words"].max() < 1000
     assert given["segments"].max() == 1
     graph = graph_of_spec(f"{models}:Shifted", ["64:int64"], 2)
-    assert random_inputs(graph)[0][0].max() == 6
+    assert random_inputs(graph, torch.nn.Identity())[0][0].max() == 6
 
 
 def test_an_unknown_model_and_a_wrong_input_have_their_own_errors():
