@@ -35,7 +35,7 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
     except (TypeError, ValueError):
         options = {key: converted(spec, key, value, None) for key, value in spec.options}
         return lambda: found(**options)
-    hints = _hints(found) if spec.options else {}
+    hints = _hints(found) if spec.options or spec.layout else {}
     parameters = {spelled(name): p for name, p in signature.parameters.items()}
     named = {
         name: parameter
@@ -45,7 +45,10 @@ def bound(spec: Spec, found: Any) -> Callable[[], Any]:
     takes_any = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
     values: dict[str, Any] = {}
     parts: dict[str, dict[str, str]] = {}
-    for key, text in spec.options:
+    given_options = spec.options
+    if spec.layout and "layout" in named:
+        given_options = (*given_options, ("layout", spec.layout))
+    for key, text in given_options:
         argument, dot, rest = key.partition(".")
         if dot and argument in named:
             parts.setdefault(argument, {})[rest] = text

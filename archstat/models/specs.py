@@ -28,7 +28,7 @@ class Spec:
     """A parsed spec: where the model comes from, the factory's options, the input it names.
 
     `target` is a name, or a file or module whose `attribute` is the factory. `options` are for the
-    factory, as text; what follows them is archstat's.
+    factory, as text; what follows them is archstat's, a `layout` also the factory's that takes one.
     """
 
     text: str
@@ -86,7 +86,7 @@ def parse_spec(text: str) -> Spec:
     train_mode = options.pop("train_mode", "false").lower()
     if train_mode not in ("true", "false"):
         raise SpecError(f"{text!r}: train_mode={train_mode} is impossible; write true or false.")
-    layout, example = options.pop("layout", None), options.pop("example", "")
+    layout, example = _layout(options), options.pop("example", "")
     several = [word for word, told in (("input", given), ("resolution", size),
                ("example", example or None)) if told is not None]  # fmt: skip
     if len(several) > 1:
@@ -101,9 +101,18 @@ def parse_spec(text: str) -> Spec:
         resolution=() if size is None else _resolution(size, text),
         batch=None if batch is None else parse_batch(batch),
         train_mode=train_mode == "true",
-        layout="" if layout is None else parse_layout(layout),
+        layout=layout,
         example=example,
     )
+
+
+def _layout(options: dict[str, str]) -> str:
+    """The layout of the input among options; another word is for a factory that takes it."""
+    try:
+        layout = parse_layout(options.get("layout", ""))
+    except InputError:
+        return ""
+    return options.pop("layout") and layout if len(layout) > 1 else ""
 
 
 def spec_items(text: str) -> list[str]:
