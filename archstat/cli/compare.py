@@ -277,7 +277,7 @@ def _counter(
     from archstat.tables.sliding import fully_convolutional_reports
 
     sizes = None if resolution is None else parse_resolution(resolution)
-    fused, shapes = checked_fusion(fusion), sizes or input or None
+    fused, shapes = checked_fusion(fusion), options.shapes(input, resolution)
     if fully_convolutional:
         return lambda model: fully_convolutional_reports(model, sizes, batch, fused)
     return lambda model: reports_of(model, shapes, batch, variants, fused, graphs)
