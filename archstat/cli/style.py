@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Annotated, Any
 
@@ -68,11 +68,11 @@ class _Inputs:
 def with_inputs(command: Callable[..., None]) -> Callable[..., None]:
     """The command with ``--layout`` and ``--example`` behind its ``--input``, if it has one.
 
-    They come to it as texts among the inputs.
+    They come to it as texts among the inputs. A command with a ``--layout`` of its own keeps that.
     """
 
-    def told(arguments: dict[str, Any]) -> None:
-        layout, example = arguments.pop("layout"), arguments.pop("example")
+    def told(taken: dict[str, Any], arguments: dict[str, Any]) -> None:
+        layout, example = taken.get("layout"), taken["example"]
         if layout is not None or example is not None:
             from archstat.models.asked import with_words
 
@@ -86,22 +86,23 @@ def with_inputs(command: Callable[..., None]) -> Callable[..., None]:
 def with_style(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of this file behind its ``--output``, if it has one."""
 
-    def told(arguments: dict[str, Any]) -> None:
-        _asked.set(
-            _Options(**{field.name: arguments.pop(field.name) for field in fields(_Options)})
-        )
+    def told(taken: dict[str, Any], arguments: dict[str, Any]) -> None:
+        _asked.set(_Options(**taken))
 
     return _beside(command, "output", _Options, told)
 
 
 def _beside(
-    command: Callable[..., None], own: str, options: type, told: Callable[[dict[str, Any]], None]
-) -> Callable[..., None]:
-    """The command with options behind one of its own; `told` takes them out of its arguments."""
+    command: Callable[..., None], own: str, options: type,
+    told: Callable[[dict[str, Any], dict[str, Any]], None],
+) -> Callable[..., None]:  # fmt: skip
+    """The command with options behind one of its own; `told` gets these and the command's."""
     given = inspect.signature(command, eval_str=True)
     if own not in given.parameters:
         return command
-    ours = inspect.signature(options, eval_str=True).parameters
+    ours = {name: option for name, option in
+            inspect.signature(options, eval_str=True).parameters.items()
+            if name not in given.parameters}  # fmt: skip
     theirs = list(given.parameters.values())
     place = list(given.parameters).index(own) + 1
     parameters = [*theirs[:place], *ours.values(), *theirs[place:]]
@@ -109,7 +110,7 @@ def _beside(
     @wraps(command)
     def extended(**arguments: Any) -> None:
         before = _asked.get()
-        told(arguments)
+        told({name: arguments.pop(name) for name in ours}, arguments)
         try:
             command(**arguments)
         finally:
