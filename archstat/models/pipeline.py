@@ -14,8 +14,7 @@ from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import BuildError, CaptureError, InputError, Option, SpecError
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
-from archstat.models.asked import asked_of, laid_out, told, with_words
-from archstat.models.at_inputs import at_resolution, graph_at
+from archstat.models.asked import asked_of, at_resolution, graph_at, laid_out, told, with_words
 from archstat.models.sources import Source, find
 from archstat.models.specs import Resolution, parse_batch, parse_spec
 from archstat.result import Note, Report

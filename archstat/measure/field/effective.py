@@ -23,8 +23,13 @@ from archstat.frontends.probing import followed
 from archstat.hints import shortened
 from archstat.measure.field.poisoning import Watch, ignored
 from archstat.measure.field.real_runs import as_it_runs, positions_on, refuse_unknown
-from archstat.models.real import given_tensors, ordinary, real_module
-from archstat.models.weights import load_weights, read_weights
+from archstat.models.real import (
+    given_tensors,
+    load_weights,
+    ordinary,
+    read_weights,
+    real_module,
+)
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 # Two standard deviations of a Gaussian hold this much of it; the rest is the paper's threshold.
