@@ -212,17 +212,16 @@ def _draw(table: Table, x: tuple[Column, bool], y: tuple[Column, bool], path: st
         OutputError: no model has both.
     """
     from archstat.reporters.plots import Named, plot_pareto
-    from archstat.tables.sweep import front, plain
+    from archstat.tables.sweep import plain
 
     keys = (x[0].key, y[0].key)
-    best = {record["model"] for record in front(table, (keys[0], x[1]), (keys[1], y[1])).records()}
     names = map(str, table.column("model"))
     cells = zip(names, *(map(plain, table.column(key)) for key in keys), strict=True)
-    points = [Named(name, across, up, name in best) for name, across, up in cells
+    points = [Named(name, across, up) for name, across, up in cells
               if across is not None and up is not None]  # fmt: skip
     if not points:
         raise OutputError(f"no model has both {keys[0]} and {keys[1]} to draw.")
-    plot_pareto(points, x[0], y[0], path, more_x=x[1])
+    plot_pareto(points, x[0], y[0], path, more=(x[1], y[1]))
 
 
 def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:

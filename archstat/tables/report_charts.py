@@ -12,6 +12,7 @@ from archstat.reporters.page.charts import (
     Point,
     Scale,
     Series,
+    front,
     legend,
     lines,
     scales,
@@ -44,11 +45,19 @@ def pareto(rows: Table) -> Section | None:
         _positive(record[y])
     ]  # fmt: skip
     across, up = scales(points, 1.15)
-    drawn = scatter(f"{y} against {x}", points, across, up, (x, y), _short, "comparison",
-                    data_axes="comparison", data_x=rows.index(x), data_y=rows.index(y))  # fmt: skip
-    return Section("One column against another", "Choose what stands across and up; both axes "
-                   "are logarithmic.", tag("div", drawn, class_="chart"), "comparison",
-                   half=True)  # fmt: skip
+    # Of a joined figure, accuracy say, more is taken to be better.
+    more = [n for n, column in enumerate(rows.columns)
+            if column.better == "higher" or column.key not in USUAL]  # fmt: skip
+    corners = front([(point.x, point.y) for point in points],
+                    rows.index(x) in more, rows.index(y) in more)  # fmt: skip
+    line = tag("path", d=path([(across.place(a), up.place(b)) for a, b in corners]), class_="front")
+    drawn = scatter(f"{y} against {x}", points, across, up, (x, y), _short, "comparison", line,
+                    data_axes="comparison", data_x=rows.index(x), data_y=rows.index(y),
+                    data_more=" ".join(map(str, more)))  # fmt: skip
+    about = ("Choose what stands across and up; both axes are logarithmic, and the line is the "
+             "Pareto front.")  # fmt: skip
+    body = tag("div", drawn, class_="chart")
+    return Section("One column against another", about, body, "comparison", half=True)
 
 
 def _drawable(rows: Table, column: Column) -> bool:

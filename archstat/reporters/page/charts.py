@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 
@@ -147,6 +147,25 @@ def scales(points: Sequence[Point], reach: float = 1.5, *, high: Sequence[float]
         Scale(min(xs) / reach, max(xs) * reach, _LEFT, WIDTH - _RIGHT),
         Scale(min(ys) / reach, max(ys) * reach, HEIGHT - _BOTTOM, _TOP),
     )
+
+
+def front(points: Iterable[tuple[float, float]], more_x: bool, more_y: bool) -> (
+    list[tuple[float, float]]
+):  # fmt: skip
+    """The corners of the Pareto front: the points no other beats, and the steps between them.
+
+    Args:
+        points: places on both axes.
+        more_x, more_y: whether more is better there. The best of x comes first.
+    """
+    signs = (-1 if more_x else 1, -1 if more_y else 1)
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (signs[0] * point[0], signs[1] * point[1])):
+        if not corners:
+            corners.append((x, y))
+        elif signs[1] * y < signs[1] * corners[-1][1]:
+            corners += [(x, corners[-1][1]), (x, y)]
+    return corners
 
 
 def scatter(title: str, points: Sequence[Point], x: Scale, y: Scale, axes: tuple[str, str],

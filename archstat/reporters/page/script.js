@@ -222,6 +222,16 @@ all("svg[data-axes]").forEach((svg) => {
       axes.append(svgElement("text", { x: 56, y: up.put(n) + 4, class: "end dim" }, shown(n, kinds[1][1]).replace(".00", "")));
     }
     axes.append(svgElement("text", { x: 528, y: 294, class: "end dim" }, kinds[0][0]), svgElement("text", { x: 2, y: 12, class: "dim" }, kinds[1][0]));
+    const sign = (place) => (svg.dataset.more.split(" ").includes(place) ? -1 : 1), [a, b] = [+x.value, +y.value];
+    let line = "", held = null;
+    table.rows.filter((row) => row[a] > 0 && row[b] > 0)
+      .sort((one, two) => sign(x.value) * (one[a] - two[a]) || sign(y.value) * (one[b] - two[b]))
+      .forEach((row) => {
+        if (held !== null && sign(y.value) * (row[b] - held) >= 0) return;
+        line += line ? "H" + across.put(row[a]) + "V" + up.put(row[b]) : "M" + across.put(row[a]) + " " + up.put(row[b]);
+        held = row[b];
+      });
+    svg.querySelector(".front").setAttribute("d", line);
     all("[data-t] text", svg).forEach((one) => one.remove());
     const taken = [];
     dots.forEach((dot) => {

@@ -14,7 +14,7 @@ _KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear":
           "other": "other"}  # fmt: skip
 _LIKE = {"matmul": "attention", "embedding": "recurrent"}
 _TALL, _LOW = 150.0, 16.0
-_GAP, _MIDDLE, _LABELS = 9.0, 118.0, 150.0
+_GAP, _MIDDLE, _LABELS, _LETTER = 9.0, 118.0, 150.0, 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def strip(title: str, blocks: Sequence[Block], jumps: Sequence[tuple[int, int]],
     drawn += [_jump(centres, heights, middle, *jump) for jump in jumps]
     for n, block in enumerate(blocks):
         drawn += _block(block, n, places[n], widths[n], heights[n], middle)
-    bottom = middle + _TALL / 2 + _LABELS
+    longest = max((len(told) for block in blocks for told in (block.named, block.map)), default=0)
+    bottom = middle + _TALL / 2 + min(_LABELS, 20 + _LETTER * longest)
     return picture(title, total, bottom, tag("g", *drawn, data_t=table), class_="strip",
                    style=f"min-width:{max(900, total * 0.8):.0f}px")  # fmt: skip
 

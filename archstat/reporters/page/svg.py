@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from math import ceil, floor, log10
 
+_SHAPES = frozenset({"rect", "line", "path", "circle"})
+
 
 def text(content: object) -> str:
     """What a reader is to see, as markup; a name may hold anything."""
@@ -18,6 +20,8 @@ def tag(name: str, /, *content: str, **attributes: object) -> str:
     An attribute of None is left out, one of True has no value.
     """
     written = "".join(map(_attribute, attributes, attributes.values()))
+    if name in _SHAPES and not content:
+        return f"<{name}{written}/>"
     return f"<{name}{written}>{''.join(content)}</{name}>"
 
 

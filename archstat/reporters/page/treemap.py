@@ -9,7 +9,7 @@ from typing import NamedTuple
 from archstat.reporters.page.svg import fitted, label, picture, tag
 from archstat.units import format_share
 
-_SMALLEST = 150.0  # square units of an area that is still drawn
+_SMALLEST = 330.0  # square units of an area that is still drawn
 _HEAD = 15.0  # height of the name of a group
 
 

@@ -9,6 +9,7 @@ from math import cos, pi, sin
 from pathlib import Path
 from typing import Any
 
+from archstat.reporters.page.charts import front
 from archstat.reporters.plots.figures import COLOURS, drawing
 from archstat.result import Column
 from archstat.units import format_bytes, format_count
@@ -21,36 +22,33 @@ _DIRECTIONS = 12
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A point with its name; one `on_front` is beaten by no other."""
+    """A point with its name."""
 
     name: str
     x: float
     y: float
-    on_front: bool
 
 
 def plot_pareto(
-    points: Sequence[Named], x: Column, y: Column, path: str | Path, *, more_x: bool = False
+    points: Sequence[Named], x: Column, y: Column, path: str | Path, *, more: tuple[bool, bool]
 ) -> None:
     """Draw the points, named where there is room, into a .pdf, .svg or .png file.
 
     An axis is logarithmic where its numbers are sizes, above 0, that differ by more than `_WIDE`.
-    `more_x` says that more of `x` is better.
+    `more` says of x and of y whether more is better.
 
     Raises:
         OutputError, MissingExtraError: see `check_plot_path`.
     """
-    front = sorted((point.x, point.y) for point in points if point.on_front)
+    line = front([(point.x, point.y) for point in points], *more)
+    best = [point for point in points if (point.x, point.y) in line]
     with drawing(path, 6.9, 4.6) as figure:
         axes = figure.subplots()
-        line = _steps(front, more_x)
         axes.plot(*zip(*line, strict=True), color=COLOURS[1], linewidth=1.2, zorder=1,
                   label="Pareto front")  # fmt: skip
-        for on_front, style in ((False, {"color": _GREY, "marker": "o", "s": 18}),
-                                (True, {"color": COLOURS[0], "marker": "D", "s": 24})):  # fmt: skip
-            some = [(point.x, point.y) for point in points if point.on_front == on_front]
-            if some:
-                axes.scatter(*zip(*some, strict=True), zorder=2, **style)
+        for some, style in ((points, {"color": _GREY, "marker": "o", "s": 18}),
+                            (best, {"color": COLOURS[0], "marker": "D", "s": 24})):  # fmt: skip
+            axes.scatter([one.x for one in some], [one.y for one in some], zorder=2, **style)
         _scale(axes.set_xscale, axes.xaxis, x, [point.x for point in points])
         _scale(axes.set_yscale, axes.yaxis, y, [point.y for point in points])
         axes.margins(0.08)
@@ -58,14 +56,6 @@ def plot_pareto(
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         _name(axes, points, line)
-
-
-def _steps(front: Sequence[tuple[float, float]], more_x: bool) -> list[tuple[float, float]]:
-    """The corners of the front: what a point reaches is reached by all that spend more."""
-    corners = [front[0]]
-    for (before, low), (x, y) in pairwise(front):
-        corners += [(before, y) if more_x else (x, low), (x, y)]
-    return corners
 
 
 def _scale(set_scale: Any, axis: Any, column: Column, numbers: Sequence[float]) -> None:
@@ -89,9 +79,9 @@ def _name(axes: Any, points: Sequence[Named], line: Sequence[tuple[float, float]
     taken += [Bbox(axes.transData.transform(ends)).padded(1) for ends in pairwise(line)]
     taken.append(axes.get_legend().get_window_extent())
     frame = axes.get_window_extent()
-    for point in sorted(points, key=lambda point: not point.on_front):
+    for point in sorted(points, key=lambda point: (point.x, point.y) not in line):
         text = axes.annotate(point.name, (point.x, point.y), (0, 0), textcoords="offset points",
-                             fontsize=7, color="black" if point.on_front else "#444444",
+                             fontsize=7, color="black" if (point.x, point.y) in line else "#444444",
                              annotation_clip=False, parse_math=False)  # fmt: skip
         for right, up, anchor in _places():
             text.set_position((right, up))

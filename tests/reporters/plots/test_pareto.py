@@ -1,4 +1,4 @@
-"""Named points: where a front steps, and that no two names share a place."""
+"""Named points: no two names share a place."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.reporters.plots import Named, pareto
-from archstat.result import Column
-
-X, Y = Column("macs", "count", ""), Column("top1", "number", "")
-
-
-def test_front_steps_to_what_spends_more():
-    assert pareto._steps([(1, 1), (2, 3)], more_x=False) == [(1, 1), (2, 1), (2, 3)]
-    assert pareto._steps([(1, 3), (2, 1)], more_x=True) == [(1, 3), (1, 1), (2, 1)]
 
 
 @settings(max_examples=4, deadline=None)
@@ -23,7 +15,7 @@ def test_names_do_not_hit_each_other(places):
 
     figure = Figure(figsize=(3.3, 2.2))
     axes = figure.subplots()
-    points = [Named(f"network {n}", x, y, n % 2 == 0) for n, (x, y) in enumerate(places)]
+    points = [Named(f"network {n}", x, y) for n, (x, y) in enumerate(places)]
     axes.scatter(*zip(*places, strict=True), label="front")
     axes.legend()
     pareto._name(axes, points, places[:1])
