@@ -62,14 +62,15 @@ def common_stride(one: Graph, other: Graph) -> int:
     """What sides must be a multiple of for every map to scale with the image; 0 where they do not.
 
     A window whose stride divides one side exactly does so for each multiple of that stride: its
-    padding alone decides.
+    padding alone decides. Where no map changes, the network took the same part of both images.
     """
-    strides = {1}
+    strides = set[int]()
     sizes = (image_size(one), image_size(other))
     if len(one.values) != len(other.values) or any(op.name in _RESIZING for op in one.ops):
         return 0
-    for pair in zip(one.values, other.values, strict=True):
-        if pair[0].shape == pair[1].shape:
+    inputs = {*one.inputs}
+    for index, pair in enumerate(zip(one.values, other.values, strict=True)):
+        if pair[0].shape == pair[1].shape or index in inputs:
             continue
         found = {
             (whole // side if whole % side == 0 else 0, axis)
@@ -79,7 +80,7 @@ def common_stride(one: Graph, other: Graph) -> int:
         if len(pair[0].shape) != 4 or len(found) > 2 or (0, 0) in found or (0, 1) in found:
             return 0
         strides |= {stride for stride, _ in found}
-    return lcm(*strides)
+    return lcm(*strides) if strides else 0
 
 
 _RESIZING = frozenset(

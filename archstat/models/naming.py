@@ -11,9 +11,10 @@ from archstat import zoo
 from archstat.errors import MissingExtraError
 from archstat.models.sources import names_of
 
-# What names of checkpoints say of training: batch, data, library, enumeration of weights.
+# What names of checkpoints say of training: batch, data, library, precision, number of weights.
 _TRAINING = re.compile(
-    r"[_.\s-](?:\d+xb\d+|3rdparty|in\d+k|ft|pretrained|imagenet\w*|weights|tv|a\d_in1k).*$"
+    r"[_.\s-](?:\d+xb\d+|3rdparty|in\d+k|ft|pretrained|imagenet\w*|weights|tv|a\d_in1k"
+    r"|fp\d+|int\d|w\d+a\d+).*$"
 )
 _SCALED = re.compile(r"(?P<base>.*?)[_\s-]x?(?P<width>[01]\.\d+)x?(?:[_\s-](?P<side>\d{3}))?")
 _BETWEEN = re.compile(r"(?<=\d)[-._\s](?=\d)")

@@ -38,6 +38,7 @@ _LEAST_DIGITS = 3
 _MOST = 5
 # What is nearer is more likely another way of counting than a slip of the hand.
 _LEAST_OFF_PERCENT = 1.0
+_WHOLE = 10**6
 _UNITS = {1: "ones", 10**3: "thousands", 10**6: "millions", 10**9: "billions"}
 
 
@@ -108,7 +109,7 @@ def audit(table: PrintedTable, graphs: GraphOf) -> Audit:
             by = f" ({', '.join(convention.sources)})" if convention.sources else ""
             notes.append(f"{whose}: {count} of {len(pairs)} figures are {convention.key}{by}.")
     judge = _Judge(networks, rows, usual)
-    findings = [judge.finding(row, entry) for row in rows for entry in row.entries]
+    findings = [found for row in rows for found in judge.findings(row)]
     more = f" and {len(table.unread) - _MOST} more" if len(table.unread) > _MOST else ""
     if table.unread:
         notes.append(f"No figure: {', '.join(table.unread[:_MOST])}{more}.")
@@ -205,8 +206,8 @@ def _with_units(rows: Sequence[Row], networks: _Networks) -> tuple[list[Row], li
 
 def _scaled(entry: Entry, scale: int) -> Entry:
     """A figure in a unit; a full count is in ones whatever the others are."""
-    whole = len(entry.printed.digits) >= 7
-    return entry if whole else replace(entry, printed=entry.printed.times(scale))
+    is_whole = entry.printed.value >= _WHOLE
+    return entry if is_whole else replace(entry, printed=entry.printed.times(scale))
 
 
 # -- verdicts --------------------------------------------------------------------------------------
@@ -221,8 +222,30 @@ class _Judge:
     ) -> None:  # fmt: skip
         self._networks, self._rows, self._usual = networks, rows, usual
 
-    def finding(self, row: Row, entry: Entry) -> Finding:
-        """The verdict on one figure."""
+    def findings(self, row: Row) -> list[Finding]:
+        """The verdicts on the figures of a row: two columns are swapped, never one."""
+        found = [self._finding(row, entry) for entry in row.entries]
+        is_swapped = any(map(_is_swapped, found))
+        return [self._swapped(one) if is_swapped else one for one in found]
+
+    def _swapped(self, found: Finding) -> Finding:
+        """What nobody knows, if it is near what belongs into the other column of its row."""
+        if found.verdict is not Verdict.NOT_KNOWN:
+            return found
+        printed, quantity = found.entry.printed, found.entry.quantity
+        for network in self._networks.of(found.row):
+            for one in _PLAIN:
+                value = Fraction(network.values[one.key])
+                for shift in (1, 1000, Fraction(1, 1000)) if value else ():
+                    near = abs(printed.off_percent(value * shift)) <= _LEAST_OFF_PERCENT
+                    if near and are_apart(one.quantity, quantity):
+                        said = f"near {one.key}: {format_count(float(value))}"
+                        return replace(found, verdict=Verdict.CANNOT_BE, convention=one,
+                                       value=value * shift,
+                                       remark=f"{said}: the columns are swapped")  # fmt: skip
+        return found
+
+    def _finding(self, row: Row, entry: Entry) -> Finding:
         counted, usual = self._networks.of(row), self._usual[row.source, entry.column]
         if not counted:
             return Finding(row, entry, Verdict.NOT_KNOWN, self._why_unknown(row))
@@ -244,19 +267,27 @@ class _Judge:
     def _otherwise(
         self, row: Row, entry: Entry, counted: Sequence[_Counted], usual: Convention | None
     ) -> Finding:
-        asked = [Asked(entry.printed, entry.quantity)]
-        ways: list[Way] = []
-        for network in counted:
-            input = row.input or None
-            ways += reconcile(network.spec, asked, input, None, self._networks.graphs).ways
-            if any(not way.is_misprint for way in ways):
-                break
+        ways = self._ways(counted, entry, row.input)
         for way in sorted(ways, key=lambda way: way.assumptions):
             verdict = Verdict.CANNOT_BE if way.is_misprint else Verdict.OTHERWISE
-            form = f" ({way.form})" if way.form else ""
-            return Finding(row, entry, verdict, way.arithmetic + form, way.model, way.measure,
-                           way.input, way.value)  # fmt: skip
+            return _found(row, entry, verdict, way)
+        # Of two digits, some size and convention give nearly any: then it is the column's alone.
+        enough = len(entry.printed.digits) >= _LEAST_DIGITS
+        for way in self._ways(counted, entry, "") if row.input else ():
+            if not way.is_misprint and (enough or way.measure is usual):
+                return _found(row, entry, Verdict.CANNOT_BE, way,
+                              f" at {way.input}, not at {counted[0].input}")  # fmt: skip
         return self._misprint(row, entry, counted, usual)
+
+    def _ways(self, counted: Sequence[_Counted], entry: Entry, input: str) -> list[Way]:
+        """The ways to a figure, of the first network that has one without a misprint."""
+        asked, found = [Asked(entry.printed, entry.quantity)], list[Way]()
+        for network in counted:
+            graphs = self._networks.graphs
+            found += reconcile(network.spec, asked, input or None, None, graphs).ways
+            if any(not way.is_misprint for way in found):
+                break
+        return found
 
     def _misprint(
         self, row: Row, entry: Entry, counted: Sequence[_Counted], usual: Convention | None
@@ -291,6 +322,18 @@ class _Judge:
                 if entry.printed.shows(network.values[usual.key]) == "rounded":
                     return other.model
         return ""
+
+
+def _is_swapped(found: Finding) -> bool:
+    if found.convention is None or found.verdict is not Verdict.CANNOT_BE:
+        return False
+    return are_apart(found.convention.quantity, found.entry.quantity)
+
+
+def _found(row: Row, entry: Entry, verdict: Verdict, way: Way, where: str = "") -> Finding:
+    form = f" ({way.form})" if way.form else ""
+    return Finding(row, entry, verdict, f"{way.arithmetic}{form}{where}", way.model, way.measure,
+                   way.input, way.value)  # fmt: skip
 
 
 def typed_for(printed: Printed, exact: int) -> str:

@@ -292,7 +292,7 @@ def _figure_columns(
 
 
 def _input(text: str) -> str:
-    """A shape without the batch, as ``224``, ``224 x 224`` or ``1x3x224x224`` say it."""
+    """A shape without the batch, as ``224``, ``224 x 224x3`` or ``1x3x224x224`` say it."""
     sizes = re.split(r"\s*[x\u00d7*,]\s*", tidied(text).lower())
     if not all(size.isdecimal() for size in sizes):
         return ""
@@ -300,4 +300,6 @@ def _input(text: str) -> str:
         sizes *= 2
     if len(sizes) == 2:
         sizes = ["3", *sizes]
+    if len(sizes) == 3 and int(sizes[2]) < int(sizes[0]):
+        sizes = [sizes[2], *sizes[:2]]  # channels last
     return "x".join(sizes[-3:])

@@ -19,9 +19,9 @@ from archstat.models.pipeline import GraphOf, report
 from archstat.models.sources import SIZE_OPTIONS
 from archstat.units import format_count, format_shape
 
-# The sides at which tables are made, height and width.
-SIDES = ((224, 224), (256, 256), (299, 299), (384, 384), (512, 512), (640, 640), (800, 1280),
-         (512, 2048))  # fmt: skip
+# The sides at which tables are made, height and width; 227 is what Caffe crops to.
+SIDES = ((224, 224), (256, 256), (227, 227), (299, 299), (384, 384), (512, 512), (640, 640),
+         (800, 1280), (512, 2048))  # fmt: skip
 _OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
 _NEAREST = 3
 _MISPRINTS = (

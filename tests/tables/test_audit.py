@@ -53,6 +53,46 @@ def test_swapped_columns_with_a_slipped_point_cannot_be():
     assert last.remark.startswith("params: 15.30 M: the columns are swapped")
 
 
+# open-mmlab/mmpretrain configs/resnet/metafile.yml and configs/regnet/metafile.yml, as they stand
+MMPRETRAIN = ("Name,FLOPs,Parameters", "resnet18_8xb32_in1k,1820000000,11690000",
+              "resnet34_8xb32_in1k,3680000000,2180000", "resnet50_8xb32_in1k,4120000000,25560000",
+              "regnetx-400mf_8xb128_in1k,410000000,5160000",
+              "regnetx-3.2gf_8xb64_in1k,1530000000,3210000")  # fmt: skip
+
+
+def test_misprints_of_mmpretrain_are_named_and_nothing_else():
+    found = audited(*MMPRETRAIN)
+    wrong = [(one.spec, one.entry.quantity) for one in found.findings if one.verdict is CANNOT_BE]
+    assert wrong == [("resnet34", "params"), ("regnet_x_3_2gf", "params"),
+                     ("regnet_x_3_2gf", "flops")]  # fmt: skip
+    assert {one.verdict for one in found.findings} == {AGREES, CANNOT_BE}
+    shown = [one.value for one in found.findings if one.verdict is CANNOT_BE]
+    assert shown[0] * 10 == 21_797_672  # the parameters of ResNet-34
+    assert shown[2] * 10 == 15_296_552 * 10**3  # the point is elsewhere, too
+
+
+@pytest.mark.slow
+def test_swapped_columns_of_repvgg_b0_are_named(torchvision):
+    pytest.importorskip("timm")  # open-mmlab/mmpretrain configs/repvgg/metafile.yml
+    found = audited(
+        "Name,spec,FLOPs,Parameters", "A0,timm:repvgg_a0,1.52 G,9.11 M",
+        "A1,timm:repvgg_a1,2.64 G,14.09 M", "B0,timm:repvgg_b0,15.82 G,3.42 M",
+    )  # fmt: skip
+    assert [one.verdict for one in found.findings] == [AGREES] * 4 + [CANNOT_BE] * 2
+    assert [one.convention.quantity for one in found.findings[4:]] == ["macs", "params"]
+
+
+def test_figure_at_another_input_than_its_row_says_cannot_be():
+    found = audited(
+        "Model,Input,OPS (G)", "SqueezeNet1.1,224x224x3,0.775", "ResNet-18,224x224x3,3.628",
+        "ResNet-34,224x224x3,7.328",
+    )  # fmt: skip
+    assert [one.verdict for one in found.findings] == [CANNOT_BE, AGREES, AGREES]
+    first = found.findings[0]
+    assert (first.input, first.convention.key) == ("1x3x227x227", "2 x macs")
+    assert first.value == 2 * 387_747_520
+
+
 def test_slipped_point_cannot_be():
     last = audited(*GOOD[:3], "resnet34,2.18,").findings[-1]
     assert last.verdict is CANNOT_BE

@@ -85,7 +85,7 @@ def test_unit_is_missing_only_where_neither_head_nor_cell_names_one():
 @pytest.mark.parametrize(
     ("text", "input"),
     [("224", "3x224x224"), ("224x224", "3x224x224"), ("1x3x224x224", "3x224x224"), ("?", ""),
-     ("800 \u00d7 1280", "3x800x1280"), ("", "")],
+     ("800 \u00d7 1280", "3x800x1280"), ("300x400x3", "3x300x400"), ("", "")],
 )  # fmt: skip
 def test_input_is_a_shape_without_batch(text, input):
     assert printed_table(f"Model,Input,Params\nA,{text},1M\n").rows[0].input == input

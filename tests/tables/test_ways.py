@@ -162,6 +162,11 @@ def test_sizes_that_only_scale_are_computed_and_equal_what_is_captured(model):
         assert ("macs", macs) in {(way.measure.name, way.value) for way in ways}
 
 
+def test_image_of_which_a_rest_is_dropped_tells_nothing_of_others():
+    own, other = (graph_of_spec("vit_b_16", shape) for shape in (None, "3x227x227"))
+    assert common_stride(own, other) == 0
+
+
 @pytest.mark.parametrize("model", ["vgg16", "inception_v3", "convnext_tiny"])
 def test_network_whose_maps_do_not_scale_is_captured(model):
     own, other = (graph_of_spec(model, shape) for shape in (None, "3x256x256"))

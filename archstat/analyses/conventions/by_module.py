@@ -213,6 +213,13 @@ def mmcv(graph: Graph) -> Counter[str]:
     return of_one(graph, by_type(graph, MMCV))
 
 
+def mmcv_without_layer_norm(graph: Graph) -> Counter[str]:
+    """The same of MMPretrain's ConvNeXt: its layer norms are of a subclass, its pooling a mean."""
+    unseen = ("LayerNorm", "AdaptiveAvgPool2d")
+    formulas = {name: formula for name, formula in MMCV.items() if name not in unseen}
+    return of_one(graph, by_type(graph, formulas))
+
+
 def of_one(graph: Graph, figures: Mapping[str, int]) -> Counter[str]:
     """The figures over the first size of the model's first input."""
     shapes = (graph.values[value].shape for value in graph.inputs)

@@ -19,16 +19,17 @@ from archstat.graph import Graph, Op, Value
 class Call:
     """An op as a formula sees it.
 
-    It `follows` the op of that name, `is_linear` where it is a product of F.linear, which turns its
-    weight, and `is_of_attention` where torch itself took a fused attention apart into it and more.
-    An attention `has_learnt_mask` where parameters make its mask.
+    Its first input comes from the op `before` it, None for the model's own. It `is_linear` where it
+    is a product of F.linear, which turns its weight, and `is_of_attention` where torch itself took
+    a fused attention apart into it and more. An attention `has_learnt_mask` where parameters make
+    its mask.
     """
 
     op: Op
     cost: Cost
     inputs: Sequence[Value]
     output: Value
-    follows: str = ""
+    before: Op | None = None
     is_linear: bool = False
     is_of_attention: bool = False
     has_learnt_mask: bool = False
@@ -128,8 +129,23 @@ def _but_in_transformers(call: Call) -> int:
     return call.inputs[0].numel * (call.op.module_type != "GELUActivation")
 
 
+def _is_folded(call: Call) -> bool:
+    return call.before is not None and call.before.name in _CONVOLUTIONS
+
+
 def _unless_folded(call: Call) -> int:
-    return 0 if call.follows in _CONVOLUTIONS else 2 * call.output.numel
+    return 0 if _is_folded(call) else 2 * call.output.numel
+
+
+def _bias_if_folded(call: Call) -> int:
+    """The bias that a norm leaves where it is folded into a convolution that had none."""
+    if call.before is None or not _is_folded(call):
+        return 2 * call.output.numel
+    return call.output.numel * (len(call.before.inputs) < 3)
+
+
+def _twice_macs_and_bias(call: Call) -> int:
+    return call.cost.macs + _macs_and_bias(call)
 
 
 def _windows(call: Call) -> int:
@@ -238,6 +254,16 @@ OPENVINO: Mapping[str, Formula] = MappingProxyType({
     **dict.fromkeys((*costs.MAX_POOLS, *costs.AVERAGE_POOLS), _windows),
     **dict.fromkeys(("mean", *costs.ADAPTIVE_AVERAGE_POOLS), _per_input(1)),
 })  # fmt: skip
+# By version 10 a bias is a sum of its own, and no element is read twice; a mean and a hard sigmoid,
+# of which a hard swish is made, have no formula.
+OPENVINO_IR10: Mapping[str, Formula] = MappingProxyType({
+    **{name: formula for name, formula in OPENVINO.items()
+       if name not in ("mean", "hardsigmoid", *costs.ADAPTIVE_AVERAGE_POOLS)},
+    **dict.fromkeys((*_CONVOLUTIONS, "addmm"), _twice_macs_and_bias),
+    **dict.fromkeys(costs.BATCH_NORMS, _bias_if_folded),
+    **dict.fromkeys(("add", "mul", "hardswish"), _per_output(1)),
+    "silu": _per_output(5),
+})  # fmt: skip
 
 
 def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False) -> Counter[str]:
@@ -257,7 +283,7 @@ def _call(graph: Graph, op: Op, is_of_attention: bool) -> Call:
         cost(op, graph.values),
         [graph.values[value] for value in op.inputs],
         graph.values[op.outputs[0]],
-        follows="" if maker is None else graph.ops[maker].name,
+        before=None if maker is None else graph.ops[maker],
         is_linear=op.kind in ("linear", "matmul") and _is_turned(graph, op.inputs[-1]),
         is_of_attention=is_of_attention,
         has_learnt_mask=op.kind == "attention" and _is_learnt(graph, op.inputs[3:]),

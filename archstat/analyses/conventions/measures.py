@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
@@ -16,7 +16,8 @@ from archstat.analyses.conventions import (
 )
 from archstat.analyses.conventions.bits import Bits, bops, parse_bits
 from archstat.analyses.conventions.by_op import TIMM
-from archstat.analyses.conventions.tools import TOOLS, Tool
+from archstat.analyses.conventions.tools import TOOLS, Tool, tool_named
+from archstat.graph import Graph
 from archstat.result import Report
 
 _MACS, _PARAMS = counts.total("macs"), counts.total("params")
@@ -30,11 +31,11 @@ def _of_tool(report: Report, tool: Tool, times: int = 1) -> int:
     return times * tool.total(report.graph)
 
 
-def _mmcv_without_classifier(report: Report) -> int:
+def _without_classifier(report: Report, count: Callable[[Graph], Mapping[str, int]]) -> int:
     """MMPretrain counts the features that it extracts, where the head is no part of them."""
-    found = by_module.mmcv(report.graph)
+    found = count(report.graph)
     heads = [op.module for op in report.graph.ops if op.kind == "linear"][-1:]
-    return found.total() - sum(found[head] for head in heads)
+    return sum(found.values()) - sum(found.get(head, 0) for head in heads)
 
 
 def _bops(report: Report, widths: Bits) -> int:
@@ -58,10 +59,11 @@ _TOOL_SOURCES: Mapping[str, tuple[str, ...]] = {
     "ptflops_aten": ("ptflops",),
     "mmcv": ("mmcv", "MMPretrain"),
     "openvino": ("OpenVINO",),
+    "openvino_ir10": ("OpenVINO",),
     "paddle": ("PaddleClas",),
 }
 _ELSEWHERE = ("timm", "mmpretrain", "ultralytics")  # records of their own
-_THOP = next(tool for tool in TOOLS if tool.name == "thop")
+_THOP, _FVCORE = tool_named("thop"), tool_named("fvcore")
 
 CONVENTIONS: tuple[Convention, ...] = (
     Convention("macs", "macs", ("papers", "torchvision", "pycls", "TF-slim"), _MACS,
@@ -97,8 +99,16 @@ CONVENTIONS: tuple[Convention, ...] = (
                    tool.meaning)
         for tool in TOOLS if tool.counts_products and tool.name not in _ELSEWHERE
     ),
-    Convention("FLOPs of mmcv", "flops", ("MMPretrain",), _mmcv_without_classifier,
+    Convention("FLOPs of mmcv", "flops", ("MMPretrain",),
+               partial(_without_classifier, count=by_module.mmcv),
                "as mmcv, of a network that ends with its features", "without classifier"),
+    Convention("FLOPs of mmcv, layer norms of a class of its own", "flops", ("MMPretrain",),
+               partial(_without_classifier, count=by_module.mmcv_without_layer_norm),
+               "as mmcv, of a ConvNeXt: no layer norm, and its last average is a function",
+               "without classifier"),
+    Convention("FLOPs of fvcore", "flops", ("MMPretrain",),
+               partial(_without_classifier, count=_FVCORE.count),
+               "as fvcore, of a network that ends with its features", "without classifier"),
     *(
         Convention(f"BOPs, {text}", "flops", ("HAWQ",), partial(_bops, widths=parse_bits(text)),
                    "macs x bits of weight x bits of activation")

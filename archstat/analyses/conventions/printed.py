@@ -66,6 +66,8 @@ def parse_printed(text: str) -> Printed:
 _ASIDE = re.compile(r"^[~≈=≤≥<>±\s]+|(?:\[[0-9]+\]|[*†‡§¶^\s])+$")
 _NOTHING = re.compile(r"(?:n/?a|nan|none|null|tbd|unknown|[-\u2013\u2014?./\s])*", re.IGNORECASE)
 _MOST_DIGITS = 6
+# 2180000 is 2.18 M written out, 11689512 is a count.
+_ROUNDED_ZEROS, _LEAST_DIGITS = 4, 2
 _DECIMAL_COMMA = re.compile(r"0,[0-9]|[0-9]+(?:\.[0-9]{3})*,(?:[0-9]{1,2}|[0-9]{4,})(?![0-9])")
 
 
@@ -84,12 +86,16 @@ def has_decimal_comma(text: str) -> bool:
 def parse_cell(text: str, unit: str = "", comma: bool = False) -> Printed:
     """What a tidied cell prints; `unit` is its column's, for a number that has none of its own.
 
-    Seven digits and more are a full count, whatever the column says.
+    Seven digits and more are a full count, whatever the column says; zeros at its end are rounding.
 
     Raises:
         SpecError: it is no figure.
     """
     plain = text.replace(".", "").replace(",", ".") if comma else text
     bare = re.fullmatch(r"[0-9., ]+", plain) is not None
-    full = len(re.sub(r"[, ]|\..*", "", plain)) > _MOST_DIGITS
-    return replace(parse_printed(plain + unit if bare and not full else plain), text=text)
+    whole = re.sub(r"[, ]|\..*", "", plain)
+    full = len(whole) > _MOST_DIGITS
+    printed = replace(parse_printed(plain + unit if bare and not full else plain), text=text)
+    zeros = min(len(whole) - len(whole.rstrip("0")), len(whole) - _LEAST_DIGITS)
+    is_rounded = full and bare and "." not in plain and zeros >= _ROUNDED_ZEROS
+    return replace(printed, step=Fraction(10**zeros)) if is_rounded else printed

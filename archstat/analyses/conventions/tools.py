@@ -25,10 +25,12 @@ from archstat.analyses.conventions.by_op import (
     FLOP_COUNTER_META,
     FVCORE,
     OPENVINO,
+    OPENVINO_IR10,
     PTFLOPS_ATEN,
     PTFLOPS_FUNCTIONS,
     TIMM,
     TORCHPROFILE,
+    Formula,
     by_op,
 )
 from archstat.errors import SpecError
@@ -95,9 +97,9 @@ def _deepspeed(graph: Graph) -> Counter[str]:
     return for_each_parent(graph, by_op(graph, DEEPSPEED))
 
 
-def _openvino(graph: Graph) -> Counter[str]:
+def _openvino(graph: Graph, formulas: Mapping[str, Formula]) -> Counter[str]:
     """By module, OpenVINO's Model Analyzer: at the root the scale and shift of each image, too."""
-    found = by_op(graph, OPENVINO, prunes=True)
+    found = by_op(graph, formulas, prunes=True)
     given = (graph.values[value] for value in graph.inputs)
     found[""] += sum(2 * image.numel for image in given if len(image.shape) == 4)
     return found
@@ -151,7 +153,9 @@ TOOLS: tuple[Tool, ...] = (
     Tool("deepspeed", "MACs", "macs; no recurrent layers", _deepspeed),
     Tool("timm", "GMACs", "as fvcore, but no averages", partial(by_op, formulas=TIMM, prunes=True)),
     Tool("openvino", "GFLOPs", "2 x macs, 2 an element of ReLU, 3 of a sum, windows of pooling; "
-         "norms folded", _openvino),
+         "norms folded", partial(_openvino, formulas=OPENVINO)),
+    Tool("openvino_ir10", "GFLOPs", "2 x macs and bias, 2 an element of ReLU, 1 of a sum or "
+         "product, windows of pooling; norms folded", partial(_openvino, formulas=OPENVINO_IR10)),
     Tool("mmpretrain", "FLOPs", "as mmcv", by_module.mmcv),
     Tool("paddle", "FLOPs", "macs, bias of convolutions, 2 an element of norms, averages; no "
          "functions", by_module.paddle),

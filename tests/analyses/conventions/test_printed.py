@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archstat.analyses.conventions.printed import parse_printed
+from archstat.analyses.conventions.printed import parse_cell, parse_printed
 from archstat.errors import SpecError
 
 
@@ -37,6 +37,15 @@ def test_digits_and_unit_give_value_and_step(text, value, step):
 def test_what_is_no_figure_is_refused(text):
     with pytest.raises(SpecError, match="not a printed figure"):
         parse_printed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [("1820000000", 10**7), ("2180000", 10**4), ("4000000000", 10**8), ("11689512", 1),
+     ("11,690,000", 10**4), ("4457472768", 1), ("218000", 1)],
+)  # fmt: skip
+def test_zeros_at_the_end_of_a_full_count_are_rounding(text, step):
+    assert parse_cell(text).step == step
 
 
 @given(st.integers(10**9, 10**13), st.sampled_from(["M", "G"]), st.integers(0, 4))

@@ -102,3 +102,12 @@ def test_convnet_burden_is_met_to_every_printed_digit():
 def test_mmpretrain_counts_features_alone():
     count = BY_KEY["FLOPs of mmcv, without classifier"].count(measured("mobilenet_v2"))
     assert round(count / 1e6) == 319
+
+
+# open-mmlab/mmpretrain configs/convnext/metafile.yml
+@pytest.mark.parametrize(
+    ("spec", "flops"), [("convnext_tiny", 4_457_472_768), ("convnext_small", 8_687_008_512)]
+)
+def test_mmpretrain_does_not_see_the_layer_norms_of_convnext(spec, flops):
+    key = "FLOPs of mmcv, layer norms of a class of its own, without classifier"
+    assert BY_KEY[key].count(measured(spec)) == flops
