@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from archstat.tables.functions import diff as diff
     from archstat.tables.functions import explain as explain
     from archstat.tables.functions import guidelines as guidelines
+    from archstat.tables.functions import predict as predict
     from archstat.tables.functions import receptive_field as receptive_field
     from archstat.tables.functions import roofline as roofline
     from archstat.tables.functions import summary as summary
@@ -67,6 +68,7 @@ _HOMES = {
     "guidelines": "tables.functions",
     "layers": "frontends.layers",
     "memory": "tables.functions_of_specs",
+    "predict": "tables.functions",
     "receptive_field": "tables.functions",
     "reconcile": "tables.functions_of_specs",
     "register_op": "frontends.registered",
@@ -97,6 +99,7 @@ __all__ = [
     "guidelines",
     "layers",
     "memory",
+    "predict",
     "receptive_field",
     "reconcile",
     "register_op",

@@ -1,8 +1,9 @@
 """Rates of kernels fitted to measured throughputs: the tables, the networks' kernels, the fit.
 
-Parameters are logarithms: a rate and a bandwidth for each kind of kernel, and a launch. They
-minimise a soft loss of the logarithm of predicted over measured time, held weakly to half of the
-data sheet's peak and 0.7 of its bandwidth, so that a kind that the table hardly has stays sane.
+Parameters are logarithms: a rate and a bandwidth for each kind of kernel, how many times longer a
+byte of weights takes than one of activations, and a launch. They minimise a soft loss of the
+logarithm of predicted over measured time, held weakly to half of the data sheet's peak and 0.7 of
+its bandwidth, so that a kind that the table hardly has stays sane.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archstat.analyses.device_files import built_in
-from archstat.analyses.kernels import KINDS, Kernel, Kernels, kernels
+from archstat.analyses.kernels import KINDS, Dtype, Engine, Kernel, Kernels, kernels
 from archstat.errors import ArchstatError
 from archstat.models.cache.store import graph_from_bytes, graph_to_bytes
 from archstat.models.pipeline import graph_of_spec
 
 Array = NDArray[np.float64]
 KINDS_OF_ROOF = {"amp": "fp16", "fp32": "fp32"}
-# Published as trained or with branches merged, and no column says which.
-TWO_FORMS = ("mobileone", "repvgg", "fastvit", "repghostnet", "ghostnetv3", "repvit")
-WEAKLY, SOFT, STEPS = 0.01, 0.1, 40
+FORMS: tuple[tuple[Engine, Dtype], ...] = (
+    ("eager", "amp"),
+    ("compile", "amp"),
+    ("compile", "fp32"),
+)
+FOLDS, WEAKLY, SOFT, STEPS = 5, 0.01, 0.1, 40
 
 
 class Name(NamedTuple):
@@ -63,24 +67,17 @@ class Row(NamedTuple):
         return f"{self.model}@{self.resolution}"
 
 
-def tables(path: Path, number: int) -> dict[Name, list[Row]]:
-    """The tables of a file of throughputs, without networks that are two.
-
-    Of so many networks, drawn by a seed, at each of their resolutions.
-    """
+def tables(path: Path) -> dict[Name, list[Row]]:
+    """The tables of a file of throughputs; of those that differ in torch alone, the newest."""
     found: dict[Name, list[Row]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             name = Name(*(line[field] for field in Name._fields))
-            if not line["model"].startswith(TWO_FORMS):
-                found.setdefault(name, []).append(
-                    Row(line["model"], int(line["resolution"]), int(line["batch"]),
-                        1 / float(line["samples_per_second"]), line["source"])
-                )  # fmt: skip
-    names = sorted({row.model for rows in found.values() for row in rows})
-    np.random.default_rng(0).shuffle(names)
-    drawn = {*names[:number]}
-    return {name: [row for row in rows if row.model in drawn] for name, rows in found.items()}
+            found.setdefault(name, []).append(
+                Row(line["model"], int(line["resolution"]), int(line["batch"]),
+                    1 / float(line["samples_per_second"]), line["source"])
+            )  # fmt: skip
+    return {name: found[name] for name in newest(found)}
 
 
 class Networks:
@@ -99,6 +96,13 @@ class Networks:
         found = self._known[row.key]
         return None if found is None else found[f"{name.engine} {name.dtype}"]
 
+    def data_of_specs(self, name: Name, specs: Sequence[tuple[str, int]]) -> Data:
+        """Networks at resolutions, one sample each, as a table that nobody measured."""
+        rows = [Row(spec, resolution, 1, 1.0, "") for spec, resolution in specs]
+        found = [kernels(graph_of_spec(row.model, f"3x{row.resolution}x{row.resolution}", 1),
+                         name.engine, name.dtype) for row in rows]  # fmt: skip
+        return Data.of(name, rows, found)
+
     def _read(self, row: Row) -> dict[str, Kernels] | None:
         kept = self.kernels / f"{row.key}.json"
         if not kept.exists():
@@ -108,7 +112,7 @@ class Networks:
             graph = graph_from_bytes(content)
             made = {f"{engine} {dtype}": [[*kernel, n] for kernel, n in
                                           kernels(graph, engine, dtype).items()]
-                    for engine in ("eager", "compile") for dtype in KINDS_OF_ROOF}  # fmt: skip
+                    for engine, dtype in FORMS}  # fmt: skip
             kept.write_text(json.dumps(made), encoding="utf-8")
         read = json.loads(kept.read_text(encoding="utf-8"))
         return {key: {Kernel(*one[:-1]): one[-1] for one in many} for key, many in read.items()}
@@ -137,16 +141,26 @@ class Data:
     network: NDArray[np.intp]
     kind: NDArray[np.intp]
     macs: Array
-    nbytes: Array
+    activations: Array
+    weights: Array
     number: Array
     launches: Array
+
+    @classmethod
+    def of(cls, name: Name, rows: Sequence[Row], kernels_of: Sequence[Kernels]) -> Data:
+        """The arrays of rows, and of the kernels of each."""
+        pairs = enumerate(zip(rows, kernels_of, strict=True))
+        found = [line for number, (row, many) in pairs for line in _flat(number, row, many)]
+        columns = np.array(found).T
+        network, kind = columns[:2].astype(np.intp)
+        return cls(name, list(rows), network, kind, *columns[2:])
 
     def only(self, chosen: NDArray[np.intp]) -> Data:
         """The rows of these numbers, in ascending order."""
         mine = np.isin(self.network, chosen)
         network = np.searchsorted(chosen, self.network[mine])
-        others = (one[mine] for one in (self.kind, self.macs, self.nbytes, self.number,
-                                        self.launches))  # fmt: skip
+        others = (one[mine] for one in (self.kind, self.macs, self.activations, self.weights,
+                                        self.number, self.launches))  # fmt: skip
         return Data(self.name, [self.rows[number] for number in chosen], network, *others)
 
     @cached_property
@@ -155,49 +169,57 @@ class Data:
         return np.array([row.seconds for row in self.rows])
 
     @cached_property
+    def is_single(self) -> bool:
+        """Whether all batches are 1 and networks are many: what weights cost shows."""
+        return self.name.engine != "ncnn" and all(row.batch == 1 for row in self.rows)
+
+    @cached_property
     def folds(self) -> NDArray[np.intp]:
-        """The fold of each row, one of five; families stay together."""
-        families = sorted({row.family for row in self.rows})
-        np.random.default_rng(0).shuffle(families)
-        fold = {family: number % 5 for number, family in enumerate(families)}
-        return np.array([fold[row.family] for row in self.rows])
+        """The fold of each row, one of `FOLDS`; families stay together, in all tables."""
+        return np.array([sum(map(ord, row.family)) % FOLDS for row in self.rows])
 
 
 def data_of(name: Name, rows: Sequence[Row], networks: Networks) -> Data:
     """The arrays of a table."""
-    kept, found = [], []
-    for row in rows:
-        many = networks(row, name)
-        if many is None:
-            continue
-        found += list(_flat(len(kept), row, many))
-        kept.append(row)
-    columns = np.array(found).T
-    network, kind = columns[:2].astype(np.intp)
-    return Data(name, kept, network, kind, *columns[2:])
+    every = [(row, networks(row, name)) for row in rows]
+    known = [(row, many) for row, many in every if many is not None]
+    return Data.of(name, *zip(*known, strict=True))
 
 
 def _flat(number: int, row: Row, many: Kernels) -> Iterator[tuple[float, ...]]:
     for kernel, times in many.items():
         runs = row.batch if kernel.shared else 1
-        nbytes = kernel.activations / runs + kernel.weights / row.batch
-        yield (number, KINDS.index(kernel.kind), kernel.macs / runs, nbytes, times,
-               times / row.batch)  # fmt: skip
+        yield (number, KINDS.index(kernel.kind), kernel.macs / runs, kernel.activations / runs,
+               kernel.weights / row.batch, times, times / row.batch)  # fmt: skip
 
 
 def prior(name: Name) -> Array:
-    """Logarithms of half of the peak, 0.7 of the bandwidth and a few microseconds."""
+    """Logarithms of half of the peak, 0.7 of the bandwidth, 1 and a few microseconds."""
     roof = built_in()[name.device].roof(KINDS_OF_ROOF[name.dtype])
-    rates = [np.log(roof.products / 2 * 0.5)] * len(KINDS)
-    return np.array([*rates, *[np.log(roof.bandwidth * 0.7)] * len(KINDS), np.log(5e-6)])
+    return parameters(roof.products / 2 * 0.5, roof.bandwidth * 0.7, 5e-6)
+
+
+def parameters(macs: float, nbytes: float, launch: float) -> Array:
+    """The same rates for all kinds."""
+    kinds = len(KINDS)
+    return np.log([*[macs] * kinds, *[nbytes] * kinds, 1.0, launch])
+
+
+def scaled(macs: float, nbytes: float, launch: float = 0.0) -> Array:
+    """What is added to parameters where rates are as many times higher, as logarithms."""
+    kinds = len(KINDS)
+    return np.array([*[macs] * kinds, *[nbytes] * kinds, 0.0, launch])
 
 
 def times_by_kind(data: Data, theta: Array) -> tuple[Array, Array]:
-    """Seconds a sample of each network by kind, launches last; and what rates do to them."""
+    """Seconds a sample of each network by kind, launches last; and what parameters do to them."""
     count, kinds = len(data.rows), len(KINDS)
+    bandwidth = np.exp(-theta[kinds : 2 * kinds])[data.kind]
+    slow = data.weights * np.exp(theta[-2]) * bandwidth
     # squares and roots, which take a tenth of the time of general powers
     compute = np.square(np.square(data.macs * np.exp(-theta[:kinds])[data.kind]))
-    memory = np.square(np.square(data.nbytes * np.exp(-theta[kinds:-1])[data.kind]))
+    access = data.activations * bandwidth + slow
+    memory = np.square(np.square(access))
     both = np.maximum(np.sqrt(np.sqrt(compute + memory)), 1e-300)
     place = data.network * kinds + data.kind
 
@@ -206,7 +228,9 @@ def times_by_kind(data: Data, theta: Array) -> tuple[Array, Array]:
 
     launch = np.bincount(data.network, data.launches, count)[:, None] * np.exp(theta[-1])
     power = both * both * both
-    slopes = np.hstack([-summed(compute / power), -summed(memory / power), launch])
+    weights = summed(access * access * access * slow / power).sum(axis=1)[:, None]
+    slopes = np.hstack([-summed(compute / power), -summed(memory / power),
+                        weights * data.is_single, launch])  # fmt: skip
     return np.hstack([summed(both), launch]), slopes
 
 
@@ -215,43 +239,49 @@ def predicted(data: Data, theta: Array) -> Array:
     return times_by_kind(data, theta)[0].sum(axis=1)
 
 
-def fitted(data: Data, used: NDArray[np.bool_], start: Array, weakly: float = WEAKLY) -> Array:
-    """The parameters that fit the rows in use, held weakly to `start`: Gauss and Newton's steps."""
-    theta, damping = start.copy(), 1e-3
-    error, slopes, loss = _state(data, used, theta, start, weakly)
+def fitted(
+    data: Data, used: NDArray[np.bool_], start: Array, along: Array | None = None
+) -> Array:  # fmt: skip
+    """The parameters that fit the rows in use, held weakly to `start`: Gauss and Newton's steps.
+
+    They go along the columns of a matrix, by default each for itself.
+    """
+    along = np.eye(len(start)) if along is None else along
+    moved, damping = np.zeros(along.shape[1]), 1e-3
+    error, slopes, loss = _state(data, used, start, along, moved)
     for _ in range(STEPS):
         weight = 1 / np.sqrt(1 + (error / SOFT) ** 2)
-        normal = (slopes * weight[:, None]).T @ slopes + weakly * np.eye(len(theta))
-        downhill = -(slopes * weight[:, None]).T @ error - weakly * (theta - start)
+        normal = (slopes * weight[:, None]).T @ slopes + WEAKLY * np.eye(len(moved))
+        downhill = -(slopes * weight[:, None]).T @ error - WEAKLY * moved
         for _ in range(8):
             damped = normal + damping * np.diag(np.diag(normal))
-            there = theta + np.clip(np.linalg.solve(damped, downhill), -1, 1)
-            tried = _state(data, used, there, start, weakly)
+            there = moved + np.clip(np.linalg.solve(damped, downhill), -1, 1)
+            tried = _state(data, used, start, along, there)
             if tried[2] < loss:
                 break
             damping *= 4
         else:
             break
         is_done = loss - tried[2] < 1e-4 * loss
-        theta, (error, slopes, loss), damping = there, tried, max(damping / 4, 1e-6)
+        moved, (error, slopes, loss), damping = there, tried, max(damping / 4, 1e-6)
         if is_done:
             break
-    return theta
+    return start + along @ moved
 
 
 def _state(
-    data: Data, used: NDArray[np.bool_], theta: Array, start: Array, weakly: float
+    data: Data, used: NDArray[np.bool_], start: Array, along: Array, moved: Array
 ) -> tuple[Array, Array, float]:
-    by_kind, slopes = times_by_kind(data, theta)
+    by_kind, slopes = times_by_kind(data, start + along @ moved)
     seconds = by_kind.sum(axis=1)[used]
     error = np.log(seconds / data.seconds[used])
     soft = 2 * SOFT**2 * (np.sqrt(1 + (error / SOFT) ** 2) - 1).sum()
-    held = weakly * ((theta - start) ** 2).sum()
-    return error, slopes[used] / seconds[:, None], float(soft + held)
+    held = WEAKLY * (moved**2).sum()
+    return error, slopes[used] / seconds[:, None] @ along, float(soft + held)
 
 
 def newest(names: Mapping[Name, object]) -> list[Name]:
-    """Of tables that differ in torch alone, the newest."""
+    """The names whose torch is the newest of those that differ in torch alone."""
     found: dict[tuple[str, ...], Name] = {}
     for name in sorted(names, key=lambda name: [int(part) for part in name.torch.split(".")]):
         found[name[:-1]] = name

@@ -14,17 +14,24 @@ from archstat.analyses.fusion import fused
 from archstat.analyses.operations import operations
 from archstat.graph import Graph, Op, Value
 
-Engine = Literal["eager", "compile"]
+Engine = Literal["eager", "compile", "ncnn"]
 Dtype = Literal["amp", "fp32"]
 KINDS = (
-    "conv", "conv_1x1", "conv_depthwise", "conv_grouped", "linear", "matmul", "attention",
-    "batch_norm", "layer_norm", "activation", "add", "mul", "pool", "softmax", "move", "other",
+    "conv", "conv_3x3", "conv_1x1", "conv_depthwise", "conv_depthwise_large", "conv_grouped",
+    "linear", "matmul", "attention", "batch_norm", "layer_norm", "activation", "add", "mul",
+    "pool", "softmax", "concat", "move", "other",
 )  # fmt: skip
-_MOVES = frozenset({"concat", "split", "reshape", "pad", "resize", "embedding"})
+_MOVES = frozenset({"split", "reshape", "pad", "resize", "embedding"})
 # A library computes these; what a compiler makes is the element-wise kernels between them.
 _LIBRARY = frozenset({"conv", "linear", "matmul", "attention", "recurrent"})
+# A compiler writes these out before it goes on.
+_WRITTEN = _LIBRARY | {"concat"}
+# Libraries have kernels of their own for depthwise windows up to this size.
+_LARGEST_DEPTHWISE = 7 * 7
 # Halves go through matrix units eight at a time; other channels are padded.
 _ALIGNED = 8
+# ncnn's blocks of registers lie idle where a sum runs over few channels.
+_FILLING = 16
 
 
 class Kernel(NamedTuple):
@@ -48,8 +55,10 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
     """The kernels of a Graph that was captured with one sample in float32.
 
     Under ``compile`` element-wise operations, norms and copies are merged into the kernel before
-    them, unless that is a library's: a convolution, a product, an attention. Under ``amp`` tensors
-    are half as wide where PyTorch's autocast has them so; eager mode casts in kernels of its own.
+    them, unless that is a library's (a convolution, a product, an attention) or a concat. ``ncnn``
+    merges batch norms and activations into convolutions and linear layers, and nothing else. Under
+    ``amp`` tensors are half as wide where PyTorch's autocast has them so; eager mode casts in
+    kernels of its own.
 
     Raises:
         CaptureError: the Graph has no forward pass.
@@ -64,13 +73,15 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
     hosts = list(range(len(moved)))
     if engine == "compile":
         moved, hosts = _compiled(graph, moved)
+    elif engine == "ncnn":
+        moved, hosts = _folded(graph, moved)
     found: dict[int, Kernel] = {}
     for index, (op, access) in enumerate(zip(graph.ops, moved, strict=True)):
         if not access.nbytes and hosts[index] == index:
             continue
         fixed = {value for value in op.inputs if value not in varying}
         weights = min(access.nbytes, sum(graph.held[1][value] for value in fixed))
-        work = round(int(macs[index] or 0) * _padding(graph, op, fixed))
+        work = round(int(macs[index] or 0) * _padding(graph, op, fixed, engine))
         varies = not varying.isdisjoint(op.outputs)
         one = Kernel(kind_of(graph, op), work, access.nbytes - weights, weights, not varies)
         host = hosts[index]
@@ -138,20 +149,47 @@ def _compiled(graph: Graph, separate: list[Access]) -> tuple[list[Access], list[
     merged = fused(graph, separate)
     hosts = list(range(len(separate)))
     moved = list(merged.accesses)
-    for index, into in enumerate(merged.merged_into):
-        if into is None:
-            continue
-        host = hosts[into]
-        if graph.ops[host].kind in _LIBRARY:
+    made_by: dict[int | None, int] = {}
+    for index, (op, into) in enumerate(zip(graph.ops, merged.merged_into, strict=True)):
+        read = graph.held[1][op.inputs[0]] if op.inputs else 0
+        if into is None and read and _reduces(op):
+            into = made_by.get(graph.values[op.inputs[0]].storage)
+            if into is not None and graph.ops[hosts[into]].kind not in _WRITTEN:
+                moved[index] = moved[index]._replace(nbytes=max(0, moved[index].nbytes - read))
+        if into is not None and graph.ops[hosts[into]].kind not in _WRITTEN:
+            hosts[index] = hosts[into]
+        elif into is not None:
             moved[index] = separate[index]
-        else:
-            hosts[index] = host
+        if separate[index].nbytes:
+            made_by.update((graph.values[value].storage, index) for value in op.outputs)
+    return moved, hosts
+
+
+def _reduces(op: Op) -> bool:
+    """Whether an op reads whole rows or maps, which a compiler does while it makes them."""
+    is_norm = op.kind == "norm" and op.name not in costs.BATCH_NORMS
+    return is_norm or op.kind in ("softmax", "reduce")
+
+
+def _folded(graph: Graph, separate: list[Access]) -> tuple[list[Access], list[int]]:
+    """What each op moves where convolutions and linear layers apply batch norm and activation."""
+    hosts = list(range(len(separate)))
+    for index, into in enumerate(fused(graph, separate).merged_into):
+        kind = kind_of(graph, graph.ops[index])
+        if into is not None and kind in ("batch_norm", "activation"):
+            host = hosts[into]
+            hosts[index] = host if graph.ops[host].kind in ("conv", "linear") else index
+    nothing = Access("free", 0, 0)
+    moved = [access if host == index else nothing
+             for index, (access, host) in enumerate(zip(separate, hosts, strict=True))]  # fmt: skip
     return moved, hosts
 
 
 def _joined(host: Kernel, merged: Kernel) -> Kernel:
     return host._replace(
-        activations=host.activations + merged.activations, weights=host.weights + merged.weights
+        kind=merged.kind if merged.kind in ("layer_norm", "softmax", "pool") else host.kind,
+        activations=host.activations + merged.activations,
+        weights=host.weights + merged.weights,
     )
 
 
@@ -169,17 +207,25 @@ def kind_of(graph: Graph, op: Op) -> str:
 
 
 def _kind_of_convolution(graph: Graph, op: Op) -> str:
-    groups = op.attributes.get("groups", 1)
+    groups, window = op.attributes.get("groups", 1), op.attributes["kernel"]
     if groups > 1:
-        channels = graph.values[op.inputs[0]].shape[1]
-        return "conv_depthwise" if groups == channels else "conv_grouped"
-    return "conv_1x1" if set(op.attributes["kernel"]) == {1} else "conv"
+        if groups != graph.values[op.inputs[0]].shape[1]:
+            return "conv_grouped"
+        is_large = prod(window) > _LARGEST_DEPTHWISE
+        return "conv_depthwise_large" if is_large else "conv_depthwise"
+    if set(window) == {1}:
+        return "conv_1x1"
+    # Winograd's algorithm and its like are for these.
+    is_plain = set(window) == {3} and set(op.attributes.get("stride", (1,))) == {1}
+    return "conv_3x3" if is_plain and len(window) == 2 else "conv"
 
 
-def _padding(graph: Graph, op: Op, fixed: Collection[int]) -> float:
-    """By how much channels padded to a multiple of `_ALIGNED` make a product larger."""
+def _padding(graph: Graph, op: Op, fixed: Collection[int], engine: Engine) -> float:
+    """By how much blocks of channels that are not full make a product larger."""
     if op.kind not in ("conv", "linear") or op.attributes.get("groups", 1) > 1 or not fixed:
         return 1.0
     weight = max((graph.values[value] for value in fixed), key=lambda value: value.numel)
     sides = [side for side in weight.shape[:2] if side]
+    if engine == "ncnn":
+        return 1 + _FILLING / sides[1] if op.kind == "conv" else 1.0
     return prod(-(-side // _ALIGNED) * _ALIGNED / side for side in sides)

@@ -2,17 +2,19 @@
 
 A kernel takes ((macs / P)^4 + (bytes / B)^4)^(1/4): nearly the longer of arithmetic and memory
 access, somewhat more where both take as long. The effective rate P and bandwidth B are those of
-its kind, and each kernel costs a launch besides. A batch shares weights and launches.
+its kind, and each kernel costs a launch besides. A batch shares weights and launches; a byte of
+weights, which comes from memory, may take longer than one of activations, which caches hold.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from math import exp, log
+from math import exp, log, sqrt
+from statistics import median
 from typing import Any, NamedTuple
 
 from archstat.analyses.device_files import built_in
@@ -25,8 +27,8 @@ LEAST_MEASUREMENTS = 3
 # Beyond these ratios of peaks or bandwidths no fitted device tells anything.
 _FARTHEST = 6.0
 # Measurements scatter by as much, and the balance of a device's rates by this, as logarithms.
-_SCATTER, _TILT = 0.1, 0.3
-_FARTHEST_TILT, _GOLDEN = 1.5, (1 + 5**0.5) / 2
+_SCATTER, _TILT = 0.1, 0.15
+_FARTHEST_TILT, _GOLDEN = 1.0, (1 + 5**0.5) / 2
 _ROOF_DTYPE: Mapping[str, str] = {"amp": "fp16", "fp32": "fp32"}
 
 
@@ -49,7 +51,8 @@ class Fit:
     """Rates by kind of kernel, and seconds a launch, fitted to a table of measurements.
 
     `batches` are the least, the usual and the largest batch of the table, `seconds` the shortest
-    and the longest time a sample. `largest_shares` has for each kind the largest part of the time
+    and the longest time a sample. A byte of weights takes `weights` times as long as one of
+    activations. `largest_shares` has for each kind the largest part of the time
     that it took in the table. `unseen` is the interval on a device that was not fitted, and
     `calibrated` the one after a few measurements there. `basis` says where the rates are from,
     and `assurance` what the interval rests on.
@@ -64,6 +67,7 @@ class Fit:
     rows: int
     batches: tuple[int, int, int]
     seconds: tuple[float, float]
+    weights: float
     launch: float
     rates: Mapping[str, Rate]
     largest_shares: Mapping[str, float]
@@ -106,10 +110,11 @@ def fits() -> tuple[Fit, ...]:
     """The fits that archstat comes with."""
     text = resources.files("archstat.analyses").joinpath("fits.toml").read_text(encoding="utf-8")
     document = tomllib.loads(text)
-    return tuple(_fit(entry, document["sources"]) for entry in document["fits"])
+    return tuple(fit_of_entry(entry, document["sources"]) for entry in document["fits"])
 
 
-def _fit(entry: dict[str, Any], sources: Mapping[str, str]) -> Fit:
+def fit_of_entry(entry: dict[str, Any], sources: Mapping[str, str]) -> Fit:
+    """A Fit from its table in a TOML file."""
     entry = dict(entry)
     entry["basis"] = f"{entry['basis']}; {sources[entry.pop('source')]}"
     for key in ("batches", "seconds"):
@@ -120,11 +125,11 @@ def _fit(entry: dict[str, Any], sources: Mapping[str, str]) -> Fit:
     return Fit(**entry)
 
 
-def seconds_of(kernel: Kernel, rate: Rate, batch: int) -> float:
+def seconds_of(kernel: Kernel, rate: Rate, batch: int, weights: float = 1.0) -> float:
     """Seconds a sample of a kernel, without its launch."""
     runs = batch if kernel.shared else 1
     macs = kernel.macs / runs / rate.macs
-    nbytes = (kernel.activations / runs + kernel.weights / batch) / rate.nbytes
+    nbytes = (kernel.activations / runs + weights * kernel.weights / batch) / rate.nbytes
     longer, shorter = max(macs, nbytes), min(macs, nbytes)
     return longer * (1 + (shorter / longer) ** SHARPNESS) ** (1 / SHARPNESS) if longer else 0.0
 
@@ -133,7 +138,7 @@ def times(kernels: Kernels, fit: Fit, batch: int) -> dict[str, float]:
     """Seconds a sample by kind of kernel, and under ``launch`` those of all launches."""
     found: dict[str, float] = {}
     for kernel, times in kernels.items():
-        seconds = times * seconds_of(kernel, fit.rates[kernel.kind], batch)
+        seconds = times * seconds_of(kernel, fit.rates[kernel.kind], batch, fit.weights)
         found[kernel.kind] = found.get(kernel.kind, 0.0) + seconds
     found["launch"] = sum(kernels.values()) * fit.launch / batch
     return found
@@ -168,43 +173,57 @@ def _wider(interval: Interval) -> Interval:
     return Interval(interval.low**2, interval.high**2)
 
 
-def transferred(fit: Fit, device: Device) -> Fit:
-    """A fit carried to another device by the ratios of data-sheet peaks and of bandwidths.
+def transferred(known: Sequence[Fit], device: Device) -> Fit:
+    """Fits carried to another device by the ratios of data-sheet peaks and of bandwidths.
 
-    Launches take as long as there.
+    The rates are the geometric mean of what each says, the launch as well.
 
     Raises:
         DeviceError: a device without a peak for the dtype.
     """
-    key = _ROOF_DTYPE[fit.dtype]
-    here, there = built_in()[fit.device].roof(key), device.roof(key)
+    key = _ROOF_DTYPE[known[0].dtype]
+    there, moved, basis = device.roof(key), [], []
+    for fit in known:
+        here = built_in()[fit.device].roof(key)
+        macs, nbytes = there.products / here.products, there.bandwidth / here.bandwidth
+        moved.append((_scaled(fit, macs, nbytes), 1 / len(known)))
+        basis.append(f"{fit.device}'s rates x {macs:.3g} for macs and x {nbytes:.3g} for bytes")
+    tables = "; ".join(dict.fromkeys(part for fit in known for part in fit.basis.split("; ")))
     return replace(
-        _scaled(fit, there.products / here.products, there.bandwidth / here.bandwidth),
+        mean_of(moved),
         device=device.name,
-        basis=f"{fit.device}'s rates x {there.products / here.products:.3g} for macs and x "
-        f"{there.bandwidth / here.bandwidth:.3g} for bytes, as the data sheets say; {fit.basis}",
-        interval=fit.unseen,
-        assurance="the interval is that of GPUs predicted from another GPU"
-        + (", and was not tested on cpus" if fit.dtype == "fp32" else ""),
+        basis=f"{', '.join(basis)}, as the data sheets say; {tables}",
+        interval=known[0].unseen,
+        assurance="the interval is that of GPUs predicted from other GPUs"
+        + (", and was not tested on cpus" if known[0].dtype == "fp32" else ""),
     )  # fmt: skip
+
+
+def mean_of(parts: Sequence[tuple[Fit, float]]) -> Fit:
+    """The first Fit with the weighted geometric mean of all rates; the weights add up to 1."""
+    first, weights = parts[0][0], [weight for _, weight in parts]
+
+    def mean(numbers: Iterable[float]) -> float:
+        return exp(sum(w * log(number) for w, number in zip(weights, numbers, strict=True)))
+
+    rates = {}
+    for kind in first.rates:
+        macs, nbytes = zip(*(fit.rates[kind] for fit, _ in parts), strict=True)
+        rates[kind] = Rate(mean(macs), mean(nbytes))
+    return replace(first, rates=rates, launch=mean(fit.launch for fit, _ in parts))
 
 
 def fit_for(
     device: Device, engine: str | None = None, dtype: str | None = None, layout: str | None = None
 ) -> Fit:
-    """The fit of a device, or the nearest device's carried to it; None leaves the choice.
+    """The fit of a device, or those of devices near it carried to it; None leaves the choice.
 
     Raises:
         DeviceError: none for this engine, dtype and layout, or none whose device is near enough.
     """
     own = tuple(fit for fit in fits() if built_in()[fit.device] == device)
     known = sorted(own or fits(), key=lambda fit: (fit.engine != "eager", fit.layout != "nchw"))
-    asked = (engine, dtype, layout)
-    matching = [
-        fit for fit in known
-        if all(want in (None, has)
-               for want, has in zip(asked, (fit.engine, fit.dtype, fit.layout), strict=True))
-    ]  # fmt: skip
+    matching = [fit for fit in known if is_of(fit, engine, dtype, layout)]
     if not matching:
         there = dict.fromkeys(f"{fit.device} {fit.dtype} {fit.layout} {fit.engine}"
                               for fit in known)  # fmt: skip
@@ -214,11 +233,19 @@ def fit_for(
             f"{', '.join(there)}. Give one of these as {Option('dtype')}, "
             f"{Option('layout')} and {Option('engine')}."
         )
-    return matching[0] if own else transferred(nearest_fit(matching, device), device)
+    return matching[0] if own else transferred(near_fits(matching, device), device)
 
 
-def nearest_fit(known: Sequence[Fit], device: Device) -> Fit:
-    """The fit whose device is nearest by data-sheet peak and bandwidth.
+def is_of(fit: Fit, *asked: str | None) -> bool:
+    """Whether a fit is of this engine, dtype and layout; None asks for none."""
+    return all(
+        want in (None, has)
+        for want, has in zip(asked, (fit.engine, fit.dtype, fit.layout), strict=True)
+    )
+
+
+def near_fits(known: Sequence[Fit], device: Device) -> list[Fit]:
+    """The fit whose device is nearest by data-sheet peak and bandwidth, and its like near enough.
 
     Raises:
         DeviceError: no device with a peak for the dtype is near enough.
@@ -233,14 +260,15 @@ def nearest_fit(known: Sequence[Fit], device: Device) -> Fit:
         return _distance(built_in()[fit.device].roof(key), there)
 
     nearest = min(known, key=distance)
-    if distance(nearest) > log(_FARTHEST):
+    asked = (nearest.engine, nearest.dtype, nearest.layout)
+    near = [fit for fit in known if is_of(fit, *asked) and distance(fit) <= log(_FARTHEST)]
+    if not near:
         raise DeviceError(
             f"{device.title} cannot be predicted: no device with measured throughputs is within "
             f"{_FARTHEST:g} times its peak and bandwidth; there are "
-            f"{', '.join(dict.fromkeys(fit.device for fit in known))}. With "
-            f"{Option('calibrate', 'FILE.csv')} measurements of your own adapt one of these."
+            f"{', '.join(dict.fromkeys(fit.device for fit in known))}."
         )
-    return nearest
+    return near
 
 
 def _distance(here: Roof, there: Roof) -> float:
@@ -254,37 +282,57 @@ def _scaled(fit: Fit, macs: float, nbytes: float, launch: float = 1.0) -> Fit:
     return replace(fit, rates=rates, launch=fit.launch * launch)
 
 
+def slowed(fit: Fit, factor: float) -> Fit:
+    """A fit by which everything takes `factor` times as long."""
+    return _scaled(fit, 1 / factor, 1 / factor, factor)
+
+
 def calibrated(fit: Fit, rows: Sequence[Measured]) -> Fit:
     """A fit adapted to measurements: one factor for all times, and one between macs and bytes.
 
-    The second is held near 1 (as much as the measurements scatter less than it), the first is
-    free.
+    The second is held near 1, the first is free. Single measurements far from the others have
+    little say.
     """
-    tilt = _least(lambda tilt: _misfit(fit, rows, tilt)[0])
-    factor = _misfit(fit, rows, tilt)[1]
-    adapted = _scaled(fit, exp(tilt) / factor, exp(-tilt) / factor, factor)
-    seconds = [row.seconds for row in rows]
-    return replace(
-        adapted,
-        basis=f"{fit.device}'s rates x {exp(tilt) / factor:.3g} for macs and x "
-        f"{exp(-tilt) / factor:.3g} for bytes, from {len(rows)} measurements of your own; "
-        f"{fit.basis}",
-        interval=fit.calibrated,
-        assurance="the interval is that of GPUs predicted from another GPU and three measurements",
-        seconds=(min(*seconds, fit.seconds[0] * factor), max(*seconds, fit.seconds[1] * factor)),
-        batches=(min(row.batch for row in rows), rows[0].batch, max(row.batch for row in rows)),
+    tilt = _least(lambda tilt: _misfit(fit, rows, tilt))
+    tilted = _scaled(fit, exp(tilt), exp(-tilt))
+    factor = exp(median(errors(tilted, rows)))
+    return for_rows(
+        replace(
+            slowed(tilted, factor),
+            basis=f"{fit.device}'s rates x {exp(tilt) / factor:.3g} for macs and x "
+            f"{exp(-tilt) / factor:.3g} for bytes, from {len(rows)} measurements of your own; "
+            f"{fit.basis}",
+            interval=fit.calibrated,
+            assurance="the interval is that of GPUs predicted from other GPUs and three "
+            "measurements",
+            seconds=(fit.seconds[0] * factor, fit.seconds[1] * factor),
+        ),
+        rows,
     )
 
 
-def _misfit(fit: Fit, rows: Sequence[Measured], tilt: float) -> tuple[float, float]:
-    """How badly a tilt fits, and the factor of all times that fits best with it."""
-    tilted = _scaled(fit, exp(tilt), exp(-tilt))
-    errors = [
-        log(row.seconds / sum(times(row.kernels, tilted, row.batch).values())) for row in rows
-    ]
-    mean = sum(errors) / len(errors)
-    scatter = sum((error - mean) ** 2 for error in errors) / _SCATTER**2
-    return scatter + (tilt / _TILT) ** 2, exp(mean)
+def for_rows(fit: Fit, rows: Sequence[Measured]) -> Fit:
+    """A fit whose batches and range of times are those of the measurements."""
+    seconds = [row.seconds for row in rows]
+    batches = [row.batch for row in rows]
+    return replace(
+        fit,
+        seconds=(min(*seconds, fit.seconds[0]), max(*seconds, fit.seconds[1])),
+        batches=(min(batches), batches[0], max(batches)),
+    )
+
+
+def errors(fit: Fit, rows: Sequence[Measured]) -> list[float]:
+    """Logarithms of measured over predicted time."""
+    return [log(row.seconds / sum(times(row.kernels, fit, row.batch).values())) for row in rows]
+
+
+def _misfit(fit: Fit, rows: Sequence[Measured], tilt: float) -> float:
+    """How badly a tilt fits with the factor of all times that fits best with it."""
+    found = errors(_scaled(fit, exp(tilt), exp(-tilt)), rows)
+    middle = median(found)
+    scatter = sum(2 * (sqrt(1 + ((error - middle) / _SCATTER) ** 2) - 1) for error in found)
+    return scatter + (tilt / _TILT) ** 2
 
 
 def _least(misfit: Callable[[float], float]) -> float:
@@ -299,10 +347,9 @@ def _least(misfit: Callable[[float], float]) -> float:
     return (low + high) / 2
 
 
-def left_out(fit: Fit, rows: Sequence[Measured]) -> list[float]:
+def left_out(adapt: Callable[[Sequence[Measured]], Fit], rows: Sequence[Measured]) -> list[float]:
     """Predicted over measured time of each row, by a fit adapted to the others."""
-    found = []
-    for number, row in enumerate(rows):
-        others = calibrated(fit, [*rows[:number], *rows[number + 1 :]])
-        found.append(sum(times(row.kernels, others, row.batch).values()) / row.seconds)
-    return found
+    return [
+        exp(-errors(adapt([*rows[:number], *rows[number + 1 :]]), [row])[0])
+        for number, row in enumerate(rows)
+    ]

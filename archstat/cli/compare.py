@@ -25,10 +25,12 @@ from archstat.tables.join import joined, read_joined
 
 if TYPE_CHECKING:
     from archstat.analyses.conventions.tools import Tool
+    from archstat.analyses.prediction import Fit
     from archstat.cli.bench_grid import Sweep
     from archstat.models.cache import Graphs
 
 _LATENCY = ("latency_ms", "latency_ms_low", "latency_ms_high", "verdict", "throughput")
+_LIMITS = 3  # a forecast, and the limits of its interval
 _RULES = (
     Rule("--device", needs="--latency"),
     Rule("--join-on", needs="--join"),
@@ -39,6 +41,8 @@ _RULES = (
          hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
     Rule("--fully-convolutional", excludes=("--variants", "--input"),
          hint="--resolution gives the size of the convolutional form"),
+    Rule("--predict", excludes=("--batch", "--variants", "--fully-convolutional"),
+         hint="a prediction is of the batches that were measured, and of models as they are"),
     Rule("--resolution", excludes=("--input",), hint="both give the size of the input"),
 )  # fmt: skip
 
@@ -88,6 +92,11 @@ As = Annotated[
                  "fvcore, thop or ptflops; a wrong name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
+Predict = Annotated[
+    str | None,
+    typer.Option("--predict", metavar="DEVICE,DEVICE...", help="Add predicted throughput on these "
+                 "devices, as `archstat predict` gives it.", rich_help_panel=CHOOSE),
+]  # fmt: skip
 Transpose = Annotated[
     bool, typer.Option("--transpose", help="Swap rows and columns.", rich_help_panel=CHOOSE)
 ]
@@ -133,6 +142,7 @@ def compare(
     y: Y = None,
     as_: As = None,
     bits: options.Bits = None,
+    predict: Predict = None,
     transpose: Transpose = False,
     fusion: options.FusionName = "none",
     no_cache: options.NoCache = False,
@@ -148,7 +158,8 @@ def compare(
     """
     check_options(context, *_RULES)
     tools = _tools(as_, bits)
-    as_printed = tuple(tool.column for tool in tools)
+    fits, foreseen = _forecasts(predict)
+    as_printed = (*(tool.column for tool in tools), *foreseen)
     known = (*_known(fully_convolutional, latency), *as_printed)
     known = (*known, *ACCURACY_COLUMNS) if accuracy else known
     extra = read_joined(join, [column.key for column in known], join_on)
@@ -162,14 +173,15 @@ def compare(
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
-    table, unknown = _table(attempts, reference, counted, fully_convolutional, tools, graphs)
+    table, unknown = _table(attempts, reference, counted, fully_convolutional, tools, graphs, fits)
     table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
     table = with_accuracy(table) if accuracy else table
     table = arranged(kept(joined(table, extra), asked), view)
     if no_ratios or table.reference is None:
         table = _without_ratios(table, view)
     table = attempts.told(table, view)
-    asked_for = (*as_printed, *extra.columns, ACCURACY_COLUMNS[0])
+    printed = (*(tool.column for tool in tools), *foreseen[::_LIMITS])
+    asked_for = (*printed, *extra.columns, ACCURACY_COLUMNS[0])
     shown = attempts.keys(_shown(table, unknown, asked_for))
     show(table, view, shown, (), conventions=True, transpose=transpose)
     if plot and axes:
@@ -234,6 +246,15 @@ def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:
     return tools if bits is None else (*tools, bit_operations(bits))
 
 
+def _forecasts(devices: str | None) -> tuple[tuple[Fit, ...], tuple[Column, ...]]:
+    if devices is None:
+        return (), ()
+    from archstat.tables.predict import forecast_columns, forecasts
+
+    fits = forecasts(devices)
+    return fits, forecast_columns(fits)
+
+
 def _without_ratios(table: Table, view: View) -> Table:
     """The table without the ratios that were not asked for by their keys."""
     asked = (*(view.chosen or ()), *view.added)
@@ -284,7 +305,7 @@ def _counter(
 
 def _table(
     attempts: Attempts, reference: str | None, counted: Callable[[str], tuple[Report, ...]],
-    fully_convolutional: bool, tools: Sequence[Tool], graphs: Graphs,
+    fully_convolutional: bool, tools: Sequence[Tool], graphs: Graphs, fits: Sequence[Fit],
 ) -> tuple[Table, int]:  # fmt: skip
     """The comparison, and how many operations are unknown."""
     from archstat.tables.compare import reference_row, table_of_groups, with_tools
@@ -295,7 +316,12 @@ def _table(
     table = table_of_groups(groups, attempts.place(base) if reference else 0)
     unknown = sum(report.unknown_ops for group in groups for report in group)
     table = with_sliding(table, groups) if fully_convolutional else table
-    return with_tools(table, groups, tools, graphs), unknown
+    table = with_tools(table, groups, tools, graphs)
+    if fits:
+        from archstat.tables.predict import with_forecasts
+
+        table = with_forecasts(table, [report for group in groups for report in group], fits)
+    return table, unknown
 
 
 def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:

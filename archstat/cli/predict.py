@@ -12,19 +12,17 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.completion import complete_device
 from archstat.cli.output import Destination
 from archstat.cli.screen import View, refuse_incomplete, show
-from archstat.errors import SpecError
-
-_ON_SCREEN = ("model", "predicted_throughput", "predicted_throughput_low",
-              "predicted_throughput_high", "predicted_ms", "slowest", "inside_fit")  # fmt: skip
 
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="A device, fitted or known by its data sheet "
-                 "(`archstat roofline --list-devices`), or FILE.toml.",
+                 "(`archstat roofline --list-devices`), FILE.toml, or board: one that runs ncnn, "
+                 "known by --calibrate.",
                  autocompletion=complete_device),
 ]  # fmt: skip
 Engine = Annotated[
-    str | None, typer.Option(metavar="NAME", help="eager or compile (default: what was measured).")
+    str | None,
+    typer.Option(metavar="NAME", help="eager, compile or ncnn (default: what was measured)."),
 ]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="amp (GPUs) or fp32 (cpus).")]
 Layout = Annotated[str | None, typer.Option(metavar="NAME", help="nchw or nhwc.")]
@@ -57,20 +55,20 @@ def predict(
     """Predict the throughput of models on a device, with an interval that four of five keep.
 
     Rates of kernels were fitted to measured throughputs of a thousand networks. A device without
-    measurements is predicted from the nearest one by data-sheet ratios.
+    measurements is predicted from those near it by data-sheet ratios.
     """
-    from archstat.analyses.device_files import find_device
-    from archstat.analyses.prediction import fit_for
-    from archstat.tables.predict import COLUMNS, adapted, predict_table, predicted
+    from archstat.tables.predict import (
+        COLUMNS,
+        ON_SCREEN,
+        adapted,
+        fit_named,
+        predict_table,
+        predicted,
+    )
 
     view = View(Destination(format, output), COLUMNS, columns, sort, top=top,
                 largest="predicted_ms")  # fmt: skip
-    if device is None:
-        raise SpecError(
-            "predict needs --device NAME, such as --device rtx-4090; "
-            "`archstat roofline --list-devices` shows all."
-        )
-    fit = fit_for(find_device(device), engine, dtype, layout)
+    fit = fit_named(device, engine, dtype, layout, calibrate)
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
     errors: list[float] = []
     if calibrate is not None:
@@ -78,7 +76,7 @@ def predict(
     attempts = Attempts(models)
     found = attempts(lambda spec: predicted(spec, graphs(spec, shapes, 1), fit, batch))
     table = attempts.told(predict_table(found, fit, errors), view)
-    show(table, view, attempts.keys(_ON_SCREEN))
+    show(table, view, attempts.keys(ON_SCREEN))
     tell_of_cache(graphs, len(found), view.is_raw)
     attempts.refuse()
     refuse_incomplete(sum(one.unknown for one in found), strict, view.destination, table.notes)

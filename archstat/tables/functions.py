@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from archstat.errors import Option, SpecError
 from archstat.models.asked import with_words
-from archstat.models.pipeline import analyze, graph_of
+from archstat.models.pipeline import analyze, graph_of, graph_of_spec
 from archstat.result import Table
 from archstat.tables.compare import Model, Models, named
 from archstat.tables.rf import FieldTable
@@ -64,6 +64,43 @@ def summary(
         table = grouped(report, checked_group(by))
         return replace(table, shown=(by, "modules", *_SUMMARY[1:]))
     return replace(tree(report, depth, top, sort), shown=_SUMMARY)
+
+
+def predict(
+    models: Models,
+    device: str,
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    engine: str | None = None,
+    dtype: str | None = None,
+    layout: str | None = None,
+    calibrate: str | Path | None = None,
+) -> Table:
+    """Throughput on a device that is not at hand, with an interval that four of five keep.
+
+    Args:
+        models, input: as `compare` takes them.
+        device: fitted or known by its data sheet, a TOML file, or ``"board"``.
+        batch: samples a batch; by default what is usual in the table of measurements.
+        engine, dtype, layout: eager, compile or ncnn; amp or fp32; nchw or nhwc. By default what
+            was measured.
+        calibrate: a csv of measurements on the device: model, latency_ms, batch.
+
+    Raises:
+        SpecError, DeviceError: no such device, or nothing measured that is like it.
+        ColumnError: `calibrate` is no file of three measurements or more; see also `analyze`.
+    """
+    from archstat.tables import predict as table
+
+    path = None if calibrate is None else str(calibrate)
+    fit = table.fit_named(str(device), engine, dtype, layout, path)
+    errors: list[float] = []
+    if path is not None:
+        fit, errors = table.adapted(path, fit, graph_of_spec)
+    found = [table.predicted(name, graph_of(model, input, 1), fit, batch)
+             for name, model in named(models)]  # fmt: skip
+    return replace(table.predict_table(found, fit, errors), shown=table.ON_SCREEN)
 
 
 def explain(model: Model, module: str = "", input: Any = None, batch: int | None = None) -> Table:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from archstat.analyses.boards import BOARD, boards, like
+from archstat.analyses.device_files import find_device
 from archstat.analyses.kernels import KINDS, kernels
 from archstat.analyses.operations import operations
 from archstat.analyses.prediction import (
@@ -18,14 +21,17 @@ from archstat.analyses.prediction import (
     Measured,
     Prediction,
     calibrated,
+    fit_for,
+    is_of,
     left_out,
     predict,
 )
-from archstat.errors import ColumnError, Option
+from archstat.errors import ArchstatError, ColumnError, DeviceError, Option
 from archstat.graph import Graph
 from archstat.models.pipeline import GraphOf
-from archstat.result import IDENTITY, Cell, Column, Note, Table, notes_of
+from archstat.result import IDENTITY, Cell, Column, Note, Report, Table, notes_of
 from archstat.tables import of_graphs
+from archstat.tables.roofs import needs_device
 from archstat.units import format_share
 
 _SHARES = tuple(
@@ -48,7 +54,10 @@ COLUMNS = (
     Column("table", "text", "the measurements that the rates were fitted to"),
     *_SHARES,
 )
+ON_SCREEN = ("model", "predicted_throughput", "predicted_throughput_low",
+             "predicted_throughput_high", "predicted_ms", "slowest", "inside_fit")  # fmt: skip
 _NAMED = 3
+_SHAPE = re.compile(r"\d+((?:x\d+)+)")
 _TIMES = ("latency_ms", "milliseconds", "ms")
 
 
@@ -95,11 +104,9 @@ def predict_table(found: Sequence[Predicted], fit: Fit, errors: Sequence[float] 
 
 def _row(one: Predicted, fit: Fit) -> tuple[Cell, ...]:
     made = one.prediction
-    throughput = 1 / made.seconds if made.seconds else None
-    limits = [throughput and throughput / by for by in (made.interval.high, made.interval.low)]
     shares = made.shares
     return (
-        one.model, one.graph.input_text, throughput, *limits, 1000 * made.seconds,
+        one.model, one.graph.input_text, *_throughputs(made), 1000 * made.seconds,
         ", ".join(f"{kind} {format_share(shares[kind])}" for kind in list(shares)[:_NAMED]),
         ", ".join(made.outside) or "yes", fit.device, fit.dtype, fit.layout, fit.engine,
         made.batch, fit.basis, *(shares.get(kind, 0.0) for kind in (*KINDS, "launch")),
@@ -112,7 +119,8 @@ def _remarks(found: Sequence[Predicted], fit: Fit, errors: Sequence[float]) -> I
         f"Predicted, not measured: {fit.device}, {fit.dtype}, {fit.layout}, {fit.engine}, batch "
         f"{batches}; {fit.assurance}."
     )
-    yield f"Rates: {fit.basis}; torch {fit.torch}, {fit.rows} networks."
+    with_torch = f"torch {fit.torch}, " if fit.torch else ""
+    yield f"Rates: {fit.basis}; {with_torch}{fit.rows} measurements."
     for one in found:
         if one.prediction.outside:
             yield (
@@ -127,27 +135,112 @@ def _remarks(found: Sequence[Predicted], fit: Fit, errors: Sequence[float]) -> I
         )
 
 
-# -- measurements of the user's -----------------------------------------------------------------
+# -- beside other figures ------------------------------------------------------------------------
 
 
-def adapted(path: str, fit: Fit, graphs: GraphOf, shapes: Any = None) -> tuple[Fit, list[float]]:
+def forecasts(devices: str | None) -> tuple[Fit, ...]:
+    """The fits of devices that are named with commas between.
+
+    Raises:
+        DeviceError: see `fit_named`.
+    """
+    names = [] if devices is None else [name.strip() for name in devices.split(",")]
+    return tuple(fit_named(name) for name in dict.fromkeys(names))
+
+
+def forecast_columns(fits: Sequence[Fit]) -> tuple[Column, ...]:
+    """Predicted throughput on each device, with its interval."""
+    found = []
+    for fit in fits:
+        key = f"{fit.device.replace('-', '_')}_throughput"
+        where = f"on {fit.device}, {fit.dtype}, {fit.engine}, batch {fit.batches[1]}"
+        for end, meaning in (
+            ("", f"predicted samples a second {where}"),
+            ("_low", "lower limit of its 80 % interval"),
+            ("_high", "upper limit of its 80 % interval"),
+        ):
+            found.append(Column(key + end, "count", meaning, "higher"))
+    return tuple(found)
+
+
+def with_forecasts(table: Table, reports: Sequence[Report], fits: Sequence[Fit]) -> Table:
+    """A comparison of Graphs with one sample, with the columns of `forecast_columns`."""
+    if not fits:
+        return table
+    found = [[predicted(report.model, report.graph, fit) for fit in fits] for report in reports]
+    remarks = [remark for number, fit in enumerate(fits)
+               for remark in _remarks([row[number] for row in found], fit, ())]  # fmt: skip
+    return replace(
+        table,
+        columns=(*table.columns, *forecast_columns(fits)),
+        rows=tuple(
+            (*cells, *(limit for one in row for limit in _throughputs(one.prediction)))
+            for cells, row in zip(table.rows, found, strict=True)
+        ),
+        notes=(*table.notes, *notes_of(remarks)),
+    )
+
+
+def _throughputs(made: Prediction) -> tuple[float | None, ...]:
+    """Samples a second, and the limits of the interval."""
+    if not made.seconds:
+        return None, None, None
+    return tuple(1 / made.seconds / by for by in (1.0, made.interval.high, made.interval.low))
+
+
+# -- devices and measurements of the user's ------------------------------------------------------
+
+
+def fit_named(
+    device: str | None, engine: str | None = None, dtype: str | None = None,
+    layout: str | None = None, calibrate: str | None = None,
+) -> Fit:  # fmt: skip
+    """The fit of a device by its name or file, before any measurements adapt it.
+
+    Raises:
+        SpecError: no device.
+        DeviceError: no such device, nothing measured like it, or a board without measurements.
+    """
+    if device is None:
+        raise needs_device("predict", "rtx-4090")
+    if device != BOARD:
+        return fit_for(find_device(device), engine, dtype, layout)
+    typical, _ = boards()
+    if calibrate is None or not is_of(typical, engine, dtype, layout):
+        raise DeviceError(
+            f"{Option('device', BOARD)} is any board that runs {typical.engine} in "
+            f"{typical.dtype}, {typical.layout}, known by {LEAST_MEASUREMENTS} measured networks "
+            f"or more: give {Option('calibrate', 'FILE.csv')} and no other engine, dtype or layout."
+        )
+    return typical
+
+
+def adapted(path: str, fit: Fit, graphs: GraphOf) -> tuple[Fit, list[float]]:
     """The fit adapted to a file of measurements, and how far each is from what the others say.
 
     The file has columns ``model``, ``latency_ms`` (or ``milliseconds`` or ``ms``, of a batch) and,
-    unless they are of one sample, ``batch``; what ``archstat bench -o`` writes is one.
+    where they differ from one sample of the model's own size, ``batch`` and ``input``; what
+    ``archstat bench -o`` writes is one.
 
     Raises:
-        ColumnError: a file that cannot be read, or with fewer than three measurements.
+        ColumnError: a file that cannot be read, a model in it that cannot, or too few of them.
     """
-    rows = [
-        Measured(kernels(graphs(model, shapes, 1), fit.engine, fit.dtype), batch, seconds / batch)
-        for model, batch, seconds in _measurements(path)
-    ]
-    return calibrated(fit, rows), left_out(fit, rows)
+    rows = []
+    for line, model, shape, batch, seconds in _measurements(path):
+        try:
+            graph = graphs(model, shape, 1)
+        except ArchstatError as error:
+            raise ColumnError(f"{Option('calibrate', path)}, line {line}: {error}") from error
+        rows.append(Measured(kernels(graph, fit.engine, fit.dtype), batch, seconds / batch))
+    adapt = like if fit.device == BOARD else partial(calibrated, fit)
+    return adapt(rows), left_out(adapt, rows)
 
 
-def _measurements(path: str) -> list[tuple[str, int, float]]:
-    """Model, batch and seconds a batch of each row.
+_Measurement = tuple[int, str, str | None, int, float]
+
+
+def _measurements(path: str) -> list[_Measurement]:
+    """Line, model, shape, batch and seconds a batch of each row.
 
     Raises:
         ColumnError: see `adapted`.
@@ -162,21 +255,20 @@ def _measurements(path: str) -> list[tuple[str, int, float]]:
                     f"{asked} has the columns {', '.join(lines.fieldnames or ())}: it "
                     f"needs `model` and `{keys[0] if keys else _TIMES[0]}`, and may have `batch`."
                 )
-            found = [_measurement(path, lines.line_num, line, keys[0]) for line in lines]
+            found = [_measurement(path, lines.line_num, line, keys[0])
+                     for line in lines if not line.get("failed")]  # fmt: skip
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ColumnError(f"{asked} cannot be read: {reason}.") from error
-    if len({model for model, *_ in found}) < LEAST_MEASUREMENTS:
+    models = {model for _, model, *_ in found}
+    if len(models) < LEAST_MEASUREMENTS:
         raise ColumnError(
-            f"{asked} has {len({model for model, *_ in found})} measured networks: give "
-            f"{LEAST_MEASUREMENTS} or more."
+            f"{asked} has {len(models)} measured networks: give {LEAST_MEASUREMENTS} or more."
         )
     return found
 
 
-def _measurement(
-    path: str, number: int, line: dict[str, str | None], key: str
-) -> tuple[str, int, float]:
+def _measurement(path: str, number: int, line: dict[str, str | None], key: str) -> _Measurement:
     try:
         model, batch = line["model"] or "", int(line.get("batch") or 1)
         seconds = float(line[key] or "") / 1000
@@ -187,4 +279,5 @@ def _measurement(
             f"{Option('calibrate', path)}, line {number}: a row needs a model, a positive `{key}` "
             "in milliseconds and, where there is one, a whole batch of 1 or more."
         )
-    return model, batch, seconds
+    shape = _SHAPE.fullmatch(line.get("input") or "")
+    return number, model, shape and shape[1].removeprefix("x"), batch, seconds

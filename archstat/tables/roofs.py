@@ -14,6 +14,14 @@ from archstat.units import short_dtype
 _LOCAL = ("local", "local-cuda")
 
 
+def needs_device(command: str, example: str, more: str = "") -> SpecError:
+    """That a command was given no device."""
+    return SpecError(
+        f"{command} needs a device, such as {Option('device', example)}; "
+        f"`archstat roofline --list-devices` shows all{more}."
+    )
+
+
 class Roof:
     """A device and a dtype, that models are held against.
 
@@ -31,10 +39,7 @@ class Roof:
     def __init__(self, device: str | None, dtype: object, fusion: str, file: str | None = None,
                  measure: bool = False) -> None:  # fmt: skip
         if device is None:
-            raise SpecError(
-                f"roofline needs a device, such as {Option('device', 'a100-40gb')}; "
-                "`archstat roofline --list-devices` shows all, and `local` measures this machine."
-            )
+            raise needs_device("roofline", "a100-40gb", ", and `local` measures this machine")
         named = short_dtype(str(dtype))
         if named not in DTYPES:
             hint = did_you_mean(named, DTYPES)

@@ -43,7 +43,7 @@ def test_every_figure_has_its_document_and_address(device):
     figures |= {"workspace"} if device.workspace != CUBLAS_WORKSPACE else set()
     assert set(device.sources) == figures
     for text in device.sources.values():
-        assert re.match(r"(NVIDIA|AMD|Intel|PyTorch), .+, https://\S+(; .+)?$", text)
+        assert re.match(r"[A-Z][A-Za-z'. ]+, .+, https://\S+(; .+)?$", text)
     assert device.memory
     assert device.title
 
@@ -122,7 +122,7 @@ def test_narrower_numbers_are_never_slower(device):
         ("a100-40gb", 19.5e12, (6912, 2, 1.41e9)),
         ("ryzen-9-7950x", 2.918e12, (16, 32, 5.7e9)),
         ("epyc-9654", 11.366e12, (96, 32, 3.7e9)),
-        ("i9-10940x", 4.122e12, (14, 64, 4.6e9)),
+        ("i9-10940x", 4.301e12, (14, 64, 4.8e9)),
     ],
 )
 def test_vector_peak_is_units_times_clock(name, peak, factors):

@@ -58,6 +58,28 @@ def test_compiler_merges_activations_but_not_into_convolutions(sketch):
     assert alone == ["conv_1x1", "activation", "activation"]
 
 
+def test_compiler_lets_a_norm_read_what_its_kernel_has_made(sketch):
+    x = sketch.input(1, 8, 16)
+    y = sketch.unary("norm", "native_layer_norm", sketch.unary("activation", "gelu", x))
+    (kernel,) = kernels(sketch.graph(y), "compile", "fp32")
+    assert (kernel.kind, kernel.activations) == ("layer_norm", 4 * (2 + 1) * 8 * 16)
+
+
+def test_compiler_writes_a_concat_before_it_goes_on(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.unary("activation", "relu", sketch.op("concat", "cat", [x, x], (1, 16, 6, 6)))
+    kinds = {kernel.kind for kernel in kernels(sketch.graph(y), "compile", "fp32")}
+    assert kinds == {"concat", "activation"}
+
+
+def test_ncnn_folds_an_activation_into_its_convolution(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.unary("activation", "relu", sketch.conv(x, 16))
+    (kernel,) = kernels(sketch.graph(y), "ncnn", "fp32")
+    filling = 1 + 16 / 8
+    assert kernel == ("conv_1x1", 16 * 8 * 6 * 6 * filling, 4 * (8 + 16) * 6 * 6, 4 * 16 * 8, False)
+
+
 def test_what_depends_on_no_input_runs_once_a_batch(sketch):
     table = sketch.unary("activation", "tanh", sketch.weight(8, 4))
     x = sketch.input(1, 8, 4)

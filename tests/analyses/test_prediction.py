@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from math import sqrt
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from archstat.analyses.prediction import (
     fit_for,
     fits,
     left_out,
+    mean_of,
     predict,
     seconds_of,
     times,
@@ -47,6 +50,19 @@ def test_shared_kernel_and_launches_are_split_over_the_batch():
     shared = ADD._replace(shared=True)
     assert seconds_of(shared, Rate(1, 1e6), 4) == 3 * 10**6 / 4 / 1e6
     assert times({ADD: 6}, fit, 4)["launch"] == 6 * fit.launch / 4
+
+
+def test_weights_of_a_batch_of_one_take_as_many_times_longer():
+    plain, slow = (
+        seconds_of(Kernel("linear", 0, 10, 20), Rate(1, 1e6), 1, ratio) for ratio in (1, 3)
+    )
+    assert (plain, slow) == ((10 + 20) / 1e6, (10 + 3 * 20) / 1e6)
+
+
+def test_mean_of_fits_is_geometric():
+    one = fits()[0]
+    other = replace(one, launch=4 * one.launch)
+    assert mean_of([(one, 0.5), (other, 0.5)]).launch == pytest.approx(sqrt(1 * 4) * one.launch)
 
 
 def test_nothing_takes_no_time():
@@ -80,14 +96,18 @@ def test_kind_beyond_its_largest_share_widens_the_interval():
 def test_device_by_data_sheet_has_rates_times_the_ratios():
     here, there = built_in()["rtx-4090"], built_in()["l4"]
     fit = fit_for(here)
-    moved = transferred(fit, there)
+    moved = transferred([fit], there)
     assert moved.rates["conv"].macs == pytest.approx(fit.rates["conv"].macs * 121e12 / 165.2e12)
     assert moved.rates["add"].nbytes == pytest.approx(fit.rates["add"].nbytes * 300e9 / 1008e9)
     assert (moved.device, moved.interval) == ("l4", fit.unseen)
 
 
-def test_device_without_table_is_predicted_from_the_nearest():
-    assert "rtx-5090" in fit_for(built_in()["h200"]).basis
+def test_device_without_table_is_predicted_from_all_near_it():
+    basis = fit_for(built_in()["h200"]).basis
+    assert "rtx-5090" in basis
+    assert "rtx-4090" in basis
+    assert "rtx-3090" not in basis
+    assert basis.count("timm project") == 1
     assert "i9-10940x" in fit_for(built_in()["epyc-9654"]).basis
 
 
@@ -110,4 +130,13 @@ def test_calibration_finds_a_factor_of_all_times(factor):
     adapted = calibrated(fit, rows)
     for row in rows:
         assert sum(times(row.kernels, adapted, 1).values()) == pytest.approx(row.seconds, rel=0.01)
-    assert left_out(fit, rows) == pytest.approx([1, 1, 1], rel=0.01)
+    assert left_out(partial(calibrated, fit), rows) == pytest.approx([1, 1, 1], rel=0.01)
+
+
+def test_measurement_far_from_the_others_has_little_say():
+    fit = fits()[0]
+    mixes = [{CONV: count, ADD: count} for count in (1, 2, 3, 4, 5)]
+    rows = [Measured(mix, 1, sum(times(mix, fit, 1).values())) for mix in mixes]
+    rows[0] = rows[0]._replace(seconds=10 * rows[0].seconds)
+    adapted = calibrated(fit, rows)
+    assert sum(times(mixes[4], adapted, 1).values()) == pytest.approx(rows[4].seconds, rel=0.01)

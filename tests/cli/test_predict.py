@@ -26,7 +26,8 @@ def test_screen_says_that_nothing_was_measured(archstat):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "--device"),
+        ((), "predict needs a device, such as --device rtx-4090"),
+        (("--device", "board"), "--calibrate"),
         (("--device", "rtx-4091"), "rtx-4090"),
         (("--device", "rtx-4090", "--dtype", "int8"), "amp"),
         (("--device", "rtx-4090", "--batch", "1"), "batch of 1"),
@@ -38,3 +39,21 @@ def test_request_that_cannot_be_carried_out_is_refused(archstat, options, said):
     assert done.code == 2
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_compare_shows_forecasts_and_csv_their_intervals(archstat):
+    done = archstat("compare", "lenet5", "alexnet", "--predict", "i9-10940x,rtx-4090", "-f", "csv")
+    assert done.code == 0
+    row = next(csv.DictReader(io.StringIO(done.out)))
+    low, middle, high = (float(row[f"rtx_4090_throughput{end}"]) for end in ("_low", "", "_high"))
+    assert low < middle < high
+    shown = archstat("compare", "lenet5", "--predict", "i9-10940x")
+    assert "i9_10940x_throughput" in shown.out
+    assert "i9_10940x_throughput_low" not in shown.out
+
+
+def test_forecast_of_a_batch_or_an_unknown_device_is_refused(archstat):
+    for more, said in (("--batch=4", "--batch"), ("--predict=rtx-4091", "rtx-4090")):
+        done = archstat("compare", "lenet5", "--predict", "rtx-4090", more)
+        assert done.code == 2
+        assert said in done.err

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+import archstat
+from archstat.analyses.boards import BOARD
 from archstat.analyses.device_files import built_in
 from archstat.analyses.kernels import KINDS
 from archstat.analyses.prediction import fit_for
-from archstat.errors import ColumnError
-from archstat.models.pipeline import graph_of_spec
-from archstat.tables.predict import adapted, predict_table, predicted
+from archstat.errors import ColumnError, DeviceError
+from archstat.models.pipeline import analyze, graph_of_spec
+from archstat.tables.compare import table_of
+from archstat.tables.predict import (
+    ON_SCREEN,
+    adapted,
+    fit_named,
+    forecasts,
+    predict_table,
+    predicted,
+    with_forecasts,
+)
 
 FIT = fit_for(built_in()["i9-10940x"])
 
@@ -30,6 +41,8 @@ def test_throughput_is_one_over_the_time_and_lies_in_its_interval():
         ("model,latency_ms\nlenet5,1\nalexnet,2\n", "2 measured networks"),
         ("model,latency_ms\nlenet5,1\nalexnet,-2\nvgg11,1\n", "line 3"),
         ("model,latency_ms\nlenet5,1\nalexnet\n", "line 3"),
+        ("model,latency_ms\nlenet5,1\nlenet6,2\nvgg11,1\n", "line 3: .*lenet5"),
+        ("model,latency_ms,batch\nlenet5,1,0\n", "line 2"),
         ("model,speed\nlenet5,1\n", "latency_ms"),
         ("", "latency_ms"),
     ],
@@ -51,3 +64,46 @@ def test_measurements_twice_as_long_double_the_prediction(tmp_path):
     after = predicted("alexnet", graph_of_spec("alexnet"), fit)
     assert after.prediction.seconds == pytest.approx(2 * before["alexnet"].prediction.seconds, 0.01)
     assert errors == pytest.approx([1, 1, 1], rel=0.02)
+
+
+def test_row_of_bench_is_predicted_at_its_own_input(tmp_path):
+    shapes = []
+
+    def graphs(model, shape, batch):
+        shapes.append((model, shape, batch))
+        return graph_of_spec(model, shape, batch)
+
+    path = tmp_path / "bench.csv"
+    lines = ["model,input,latency_ms,batch,failed", "lenet5,4x1x32x32,1,4,", "alexnet,,2,1,",
+             "vgg11,,,1,out of memory", "squeezenet1_1,1x3x64x64,3,1,"]  # fmt: skip
+    path.write_text("\n".join(lines), encoding="utf-8")
+    fit, _ = adapted(str(path), FIT, graphs)
+    assert shapes == [
+        ("lenet5", "1x32x32", 1),
+        ("alexnet", None, 1),
+        ("squeezenet1_1", "3x64x64", 1),
+    ]
+    assert fit.batches == (1, 4, 4)
+
+
+def test_board_needs_measurements_and_its_own_engine():
+    with pytest.raises(DeviceError, match="calibrate"):
+        fit_named(BOARD)
+    with pytest.raises(DeviceError, match="ncnn"):
+        fit_named(BOARD, engine="eager", calibrate="mine.csv")
+    assert fit_named(BOARD, calibrate="mine.csv").engine == "ncnn"
+
+
+def test_forecasts_stand_beside_a_comparison():
+    fits = forecasts("i9-10940x, rtx-4090, i9-10940x")
+    reports = [analyze("lenet5"), analyze("alexnet")]
+    table = with_forecasts(table_of(reports, 0), reports, fits)
+    assert [fit.device for fit in fits] == ["i9-10940x", "rtx-4090"]
+    alone = predicted("alexnet", reports[1].graph, fits[0]).prediction.seconds
+    assert list(table.records())[1]["i9_10940x_throughput"] == pytest.approx(1 / alone)
+
+
+def test_function_gives_the_rows_of_the_command():
+    table = archstat.predict(["lenet5", "alexnet"], "i9-10940x")
+    assert table.column("model") == ("lenet5", "alexnet")
+    assert table.shown == ON_SCREEN

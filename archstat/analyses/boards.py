@@ -1,0 +1,99 @@
+"""Boards that run ncnn: what each does, and which of them one's own is like."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from math import exp
+from statistics import mean
+from typing import NamedTuple
+
+from archstat.analyses.kernels import KINDS
+from archstat.analyses.prediction import (
+    Fit,
+    Measured,
+    Rate,
+    errors,
+    fit_of_entry,
+    for_rows,
+    mean_of,
+    slowed,
+)
+
+BOARD = "board"
+"""The name of a device that is known by measurements alone."""
+WAYS: Mapping[str, Sequence[str]] = {
+    "conv_3x3": ("conv_3x3",),
+    "conv": ("conv",),
+    "conv_1x1": ("conv_1x1",),
+    "conv_depthwise": ("conv_depthwise", "conv_depthwise_large"),
+    "conv_grouped": ("conv_grouped",),
+    "linear": ("linear", "matmul", "attention"),
+}
+"""The kinds of kernel in whose rates boards differ together; all share one bandwidth."""
+# Measurements of networks scatter so much about what a board of the table would need, and the
+# least weight of a board keeps the mean of all where none is like one's own.
+SCATTER, LEAST_WEIGHT = 0.15, 1e-4
+_NAMED = 3
+
+
+class Board(NamedTuple):
+    """A board with so many threads, and its rates."""
+
+    name: str
+    threads: int
+    fit: Fit
+
+
+@cache
+def boards() -> tuple[Fit, tuple[Board, ...]]:
+    """The typical board, and all boards of the table."""
+    text = resources.files("archstat.analyses").joinpath("boards.toml").read_text(encoding="utf-8")
+    document = tomllib.loads(text)
+    typical = fit_of_entry(document["typical"], document["sources"])
+    keys = document["columns"]
+    return typical, tuple(
+        Board(name, threads, _differing(typical, dict(zip(keys, ratios, strict=True))))
+        for name, threads, *ratios in document["boards"]
+    )
+
+
+def _differing(typical: Fit, ratios: Mapping[str, float]) -> Fit:
+    """The typical board with rates so many times as high."""
+    faster = {kind: ratios[way] for way, kinds in WAYS.items() for kind in kinds}
+    rates = {
+        kind: Rate(typical.rates[kind].macs * faster.get(kind, 1.0),
+                   typical.rates[kind].nbytes * ratios["bytes"])
+        for kind in KINDS
+    }  # fmt: skip
+    return replace(typical, rates=rates, launch=typical.launch / ratios["launch"])
+
+
+def like(rows: Sequence[Measured]) -> Fit:
+    """The rates of a board from measurements of networks on it.
+
+    A board of the table weighs the more, the better its rates, times one factor, agree with the
+    measurements.
+    """
+    typical, known = boards()
+    found = []
+    for board in known:
+        off = errors(board.fit, rows)
+        middle = mean(off)
+        misfit = sum((one - middle) ** 2 for one in off) / SCATTER**2
+        found.append((exp(-misfit / 2) + LEAST_WEIGHT, slowed(board.fit, exp(middle)), board))
+    total = sum(weight for weight, *_ in found)
+    nearest = sorted(found, key=lambda one: -one[0])[:_NAMED]
+    names = ", ".join(dict.fromkeys(board.name for *_, board in nearest))
+    adapted = replace(
+        mean_of([(fit, weight / total) for weight, fit, _ in found]),
+        basis=f"boards weighed by how like them your {len(rows)} measurements are, most of all "
+        f"{names}; {typical.basis}",
+        interval=typical.calibrated,
+        assurance="the interval is that of boards left out of the table, of which three networks "
+        "were measured",
+    )  # fmt: skip
+    return for_rows(adapted, rows)
