@@ -28,8 +28,8 @@ REPORT = Path(__file__).parents[1] / "reports/prediction.md"
 FEW, MANY, WORST, NETWORKS = 3, 30, 10, 4
 HEAD = ("what", "rows", "median error", "90th percentile", "Spearman", "80 % interval holds")
 WHY = {
-    "efficientformerv2": "in eager mode alone; probably bilinear upsampling, with one thread a pixel of a "
-    "14 x 14 map that goes through batch and channels one by one",
+    "efficientformerv2": "in eager mode alone; probably bilinear upsampling, with one thread a "
+    "pixel of a 14 x 14 map that goes through batch and channels one by one",
     "convmixer": "depthwise windows of 9 x 9, for which libraries have no kernel of their own",
     "mixnet": "depthwise windows of up to 11 x 11 on slices of a map, which are copied first",
     "ghostnetv3": "its rows of torch 2.9.1 look like the form with merged branches",

@@ -27,7 +27,8 @@ FEW = 3
 Interval = tuple[float, float]
 RATES = [
     "# A rate is macs a second and bytes a second; kinds that no network of the table has keep",
-    "# what the fit begins with. A byte of weights takes `weights` times as long as one of activations.",
+    "# what the fit begins with. A byte of weights takes `weights` times as long as one of",
+    "# activations.",
     "# Intervals are measured over predicted time, 10 % and 90 % of what was held out.",
     "",
     "[sources]",
