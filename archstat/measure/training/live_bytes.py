@@ -42,15 +42,18 @@ class Trace:
     states: tuple[int, int]
     optimizer: int
 
-    def steps(self, count: int) -> Iterator[Event]:
+    def steps(self, count: int, *, gradients_kept: bool = False) -> Iterator[Event]:
         """The events of a training from its start: the first step makes the optimizer's states.
 
-        Before each further step goes what the last one left: the gradients.
+        Before each further step goes what the last one left: the gradients. With
+        `gradients_kept` (``zero_grad(set_to_none=False)``) they stay, and each further step adds
+        its own to them.
         """
         states = range(*self.states)
         before, made = self.events[: self.given], 1 + max((n for n, _ in self.events), default=0)
         yield from (event for event in before if event[0] not in states)
         there = {number for number, _ in before}
+        passing = there | {number for number, nbytes in self.events if nbytes < 0}
         for step in range(count):
             left: dict[int, int] = {}
             for place, (number, nbytes) in enumerate(self.events[self.given :], self.given):
@@ -59,9 +62,12 @@ class Trace:
                 owner = number if number in there else number + made * step
                 left[owner] = left.get(owner, 0) + nbytes
                 yield owner, nbytes
+                if gradients_kept and step and number not in passing:
+                    yield owner, -nbytes
             if step == 0 and self.optimizer == len(self.events):
                 yield from (event for event in before if event[0] in states)
-            yield from ((owner, -held) for owner, held in left.items() if held > 0)
+            if not gradients_kept:
+                yield from ((owner, -held) for owner, held in left.items() if held > 0)
 
 
 class _Reference(weakref.ref[Any]):

@@ -168,7 +168,7 @@ def reserved_by(
     cuBLAS gets a workspace for the thread of forward and one for that of backward. Within a
     `capacity` it gives back free segments; what does not fit all the same is as without one.
     """
-    events = _events(step, device)
+    events = training_events(step, device)
     unlimited = reserved_for(events)
     if capacity is None or unlimited.reserved_bytes <= capacity:
         return unlimited
@@ -183,7 +183,7 @@ def _needed(step: TrainingStep, device: Device | None, budget: int) -> int:
 
     Whether it is within the budget is exact.
     """
-    events = _events(step, device)
+    events = training_events(step, device)
     free = reserved_for(events)
     low, high = free.allocated_bytes - 1, free.reserved_bytes
     capacity = budget if low < budget < high else (low + high) // 2
@@ -198,12 +198,14 @@ def _needed(step: TrainingStep, device: Device | None, budget: int) -> int:
     return high
 
 
-def _events(step: TrainingStep, device: Device | None) -> list[Event]:
+def training_events(
+    step: TrainingStep, device: Device | None = None, *, gradients_kept: bool = False
+) -> list[Event]:
     """A training from its start, after the workspaces that cuBLAS gets in it."""
     workspace = device.workspace if device else CUBLAS_WORKSPACE
     multiplies = any(m.target.split(".")[1] in _MULTIPLIES for m in step.moments)
     libraries: list[Event] = [(-1, workspace), (-2, workspace)] if multiplies else []
-    return [*libraries, *step.trace.steps(_STEPS)]
+    return [*libraries, *step.trace.steps(_STEPS, gradients_kept=gradients_kept)]
 
 
 def _row(

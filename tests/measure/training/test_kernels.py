@@ -113,6 +113,13 @@ def test_attention_and_dropout_take_the_kernels_of_the_device():
     assert not any("softmax" in m.target for m in found.moments if m.phase == "forward")
 
 
+def test_square_is_single_on_a_gpu_as_the_pow_below_it():
+    half = torch.empty(3, dtype=torch.float16, device="meta")
+    for kernels, dtype in (("cuda", torch.float32), ("cpu", torch.float16)):
+        with DeviceKernels(kernels, amp=True):
+            assert half.square().dtype is torch.square(half).dtype is dtype
+
+
 HEADER = Path(torch.__file__).parent / "include" / "ATen" / "autocast_mode.h"
 
 

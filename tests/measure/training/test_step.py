@@ -47,6 +47,22 @@ def test_trace_of_a_training_makes_states_in_the_first_step_and_lets_gradients_g
     assert len(list(trace.steps(2))) > 1.5 * len(list(trace.steps(1)))
 
 
+def test_gradients_that_are_kept_stay_between_steps_and_take_each_steps_own_once_more():
+    weight, samples = 2 * 3 * FLOAT, 4 * 3 * FLOAT
+    trace = step(nn.Linear(3, 2, bias=False), 4, 3, optimizer="momentum").trace
+    for count in (1, 2, 3):
+        held = [nbytes for _, nbytes in trace.steps(count, gradients_kept=True)]
+        assert sum(held) == 3 * weight + samples  # weight, momentum, gradient, input
+        assert len(held) == trace_length(trace, count) + (count - 1)
+    free = [nbytes for _, nbytes in trace.steps(2)]
+    assert sum(free) == 2 * weight + samples
+
+
+def trace_length(trace, count):
+    """Events of so many steps of which nothing goes in between."""
+    return trace.given + count * (len(trace.events) - trace.given)
+
+
 def test_linear_chain_saves_its_activations_and_the_loss_its_scores():
     batch, first, hidden, classes = 6, 10, 20, 7
     found = step(mlp(first, hidden, classes), batch, first)
