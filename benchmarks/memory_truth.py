@@ -28,8 +28,6 @@ from archstat.analyses.device_files import find_device
 from archstat.measure.training.rows import training_events
 from archstat.measure.training.step import Settings, training_step
 
-LIBRARY = torch.library.Library("torchvision", "DEF")
-
 # Before torch 1.13 and CUDA 11.7 a context loads every kernel of the libraries at once. An
 # out-of-memory message of such a torch on an RTX 3090 (https://huggingface.co/blog/
 # zero-deepspeed-fairscale, January 2021) reports 45.69 MiB free and 22.05 GiB reserved of 24 GiB.
@@ -64,7 +62,8 @@ def main() -> int:
     given = parser.parse_args()
     with given.file.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    timm = timm_on_meta()
+    torchvision = torch.library.Library("torchvision", "DEF")
+    timm = timm_on_meta(torchvision)
     bounded = [row for row in rows if row["smallest_that_failed"]]
     known = [row for row in bounded if row["model"] in set(timm.list_models())]
     print(f"{len(rows)} rows, {len(bounded)} bounded on both sides, {len(known)} in timm")
@@ -76,10 +75,10 @@ def main() -> int:
     return 0
 
 
-def timm_on_meta() -> Any:
+def timm_on_meta(torchvision: torch.library.Library) -> Any:
     """Timm with attention written out; torchvision, which it imports, wants its operations."""
     for name in ("nms", "qnms"):
-        LIBRARY.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        torchvision.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import timm
 
     timm.layers.set_fused_attn(False)
