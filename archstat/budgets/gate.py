@@ -24,6 +24,7 @@ from archstat.errors import (
     BuildError,
     UnjudgedBudgetError,
 )
+from archstat.frontends.registered import Op, registering
 from archstat.graph import Graph
 from archstat.measure.latency.measurement import LatencyRun
 from archstat.models.cache import Graphs
@@ -163,7 +164,8 @@ def check(
         graphs: where Graphs come from; by default all are captured.
         bar: shows how far the measurement of a latency is.
     """
-    groups, graphs = _groups(config), graphs or Graphs(None)
+    # A Graph that was kept may know nothing of these operators.
+    groups, graphs = _groups(config), (None if config.ops else graphs) or Graphs(None)
     locked = lock.entries if lock is not None else {}
     found: dict[str, Judged] = {}
     folder = config.path.parent.resolve()
@@ -175,7 +177,7 @@ def check(
         known, missing = _split(tasks, graphs)
         users = [task for task in missing if _runs_users_code(task)]
         others = [task for task in missing if not _runs_users_code(task)]
-        work = partial(_judge_group, update=update, graphs=graphs)
+        work = partial(_judge_group, update=update, graphs=graphs, ops=config.ops)
         alone = each_alone(work, users, workers)
         silent = each_alone(_import_mistake, config.silent, workers)
         captured = in_order(work, others, min(workers, len(others)))
@@ -253,11 +255,12 @@ def _asked(task: _Task) -> tuple[str, list[str] | None, int | None]:
     return first.model, list(first.input) or None, first.setup.batch
 
 
-def _judge_group(task: _Task, update: bool, graphs: Graphs) -> list[Judged]:
+def _judge_group(task: _Task, update: bool, graphs: Graphs, ops: Sequence[Op]) -> list[Judged]:
     """The budgets of one task, on one capture."""
     asked = _asked(task)
     try:
-        found: Report | ArchstatError = report(graphs.capture(*asked, guesses=False), asked[0])
+        with registering(ops):
+            found: Report | ArchstatError = report(graphs.capture(*asked, guesses=False), asked[0])
     except ArchstatError as error:
         found = error
     return _judge(task, found, update)

@@ -11,11 +11,13 @@ from typing import Any
 
 from archstat.budgets.entries import EntryReader
 from archstat.budgets.rules import Budget, Config
-from archstat.errors import ConfigError, Mistake
+from archstat.errors import ArchstatError, ConfigError, Mistake
 from archstat.files import read_regular
+from archstat.frontends.registered import Op
 from archstat.hints import did_you_mean
 from archstat.toml_lines import KeyPath, key_lines, line_at
 
+OP_KEYS = {"name", "macs", "flops", "free"}
 OWN_FILE = "archstat.toml"
 PROJECT_FILE = "pyproject.toml"
 _TABLE = ("tool", "archstat")
@@ -79,7 +81,7 @@ def parse_config(text: str, path: Path) -> Config:
         raise _refusal([Mistake(str(path), line, f"this is not TOML: {said}.")]) from error
     reader = _Reader(text.removeprefix("\ufeff"), path)
     budgets = tuple(reader.read(content))
-    config = Config(budgets, path, tuple(dict.fromkeys(reader.silent)))
+    config = Config(budgets, path, tuple(dict.fromkeys(reader.silent)), tuple(reader.ops))
     if reader.mistakes:
         raise _refusal(sorted(reader.mistakes, key=lambda mistake: mistake.line))
     return config
@@ -90,6 +92,7 @@ class _Reader:
         self.path = path
         self.mistakes: list[Mistake] = []
         self.silent: list[str] = []
+        self.ops: list[Op] = []
         self._lines = key_lines(text)
         self._prefix: KeyPath = _TABLE if path.name == PROJECT_FILE else ()
 
@@ -101,17 +104,32 @@ class _Reader:
             self._report(self._line(), "tool.archstat is not a table.")
             return []
         for key in table:
-            if key != "budget":
-                hint = did_you_mean(key, ["budget"]) or " Budgets go below [[budget]]."
+            if key not in ("budget", "op"):
+                hint = did_you_mean(key, ["budget", "op"]) or " Budgets go below [[budget]]."
                 self._report(self._line(key), f"there is no key {key!r} here.{hint}")
         entries = table.get("budget")
         if not (isinstance(entries, list) and entries):
             header = ".".join(str(key) for key in (*self._prefix, "budget"))
             self._report(self._line("budget"), f"there is no budget here; write [[{header}]].")
             return []
+        self._read_ops(table.get("op", []))
         budgets = [self._budget(entries, number) for number in range(len(entries))]
         self._refuse_repeated(budgets)
         return [budget for made in budgets for budget in made]
+
+    def _read_ops(self, entries: Any) -> None:
+        """What ``[[op]]`` tells of operators."""
+        for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+            texts = entry if isinstance(entry, Mapping) else {}
+            known = OP_KEYS & texts.keys() == texts.keys()
+            if not (known and "name" in texts and all(isinstance(t, str) for t in texts.values())):
+                wanted = "name, and macs, flops or free, all of them text"
+                self._report(self._line("op", number), f"an [[op]] has {wanted}.")
+                continue
+            try:
+                self.ops.append(Op(**texts))
+            except ArchstatError as error:
+                self._report(self._line("op", number), str(error))
 
     def _budget(self, entries: list[Any], number: int) -> list[Budget]:
         line = self._line("budget", number)

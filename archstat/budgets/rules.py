@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
+from archstat.frontends.registered import Op
 from archstat.hints import did_you_mean
 from archstat.result import Cell, Column, Number
 from archstat.units import BYTE_UNITS, COUNT_UNITS, parse_bytes, parse_count
@@ -227,12 +228,14 @@ class Budget:
 class Config:
     """The budgets of a file, wildcards already turned into a budget a model.
 
-    `silent` are the files and modules that a wildcard reaches without a name that it stands for.
+    `silent` are the files and modules that a wildcard reaches without a name that it stands for,
+    `ops` the operators whose costs it tells.
     """
 
     budgets: tuple[Budget, ...]
     path: Path
     silent: tuple[str, ...] = ()
+    ops: tuple[Op, ...] = ()
 
     @property
     def lock_path(self) -> Path:

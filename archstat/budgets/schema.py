@@ -40,14 +40,36 @@ _SETTINGS = {
 }
 
 
+_OP = {
+    "name": "The operator, such as mine::rotate.",
+    "macs": "Of one call, such as numel(x) * weight[0], by the names of the operator's arguments.",
+    "flops": "Of one call; twice the macs by default.",
+    "free": "In place of both, why it costs nothing.",
+}
+
+
 def schema() -> dict[str, Any]:
     """The schema of a file of budgets, as plain dicts and lists."""
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Budgets of archstat",
         "type": "object",
-        "properties": {"budget": {"type": "array", "minItems": 1, "items": _budget()}},
+        "properties": {
+            "budget": {"type": "array", "minItems": 1, "items": _budget()},
+            "op": {"type": "array", "items": _op()},
+        },
         "required": ["budget"],
+        "additionalProperties": False,
+    }
+
+
+def _op() -> dict[str, Any]:
+    texts = {key: {"type": "string", "description": text} for key, text in _OP.items()}
+    return {
+        "description": "What an operator of yours costs.",
+        "type": "object",
+        "properties": texts,
+        "required": ["name"],
         "additionalProperties": False,
     }
 

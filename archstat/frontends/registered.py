@@ -6,8 +6,12 @@ keeps the figures where nobody registers anything.
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from archstat.errors import CaptureError, SpecError
@@ -57,6 +61,129 @@ def register_op(
     if bool(free) == bool(macs or flops):
         raise SpecError(f"{name}: give macs= or flops=, which are functions, or else free=, why.")
     _OWN[name] = _Own(macs, flops, free)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """What `register_op` takes, its formulas as texts: ``{macs: "numel(x) * weight[0]"}``.
+
+    Raises:
+        SpecError: as `register_op`, or no formula.
+    """
+
+    name: str
+    macs: str = ""
+    flops: str = ""
+    free: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be registered."""
+        with registering([self]):
+            pass
+
+    def formula(self, text: str) -> Formula | None:
+        """What computes a text from the arguments of the operator, by their names in its schema."""
+        if not text:
+            return None
+        tree, where = _tree(self.name, text), self.name.partition("::")
+
+        def computed(*args: Any, **kwargs: Any) -> int:
+            import torch
+
+            from archstat.frontends.torch_private import schema_of
+
+            packet = getattr(getattr(torch.ops, where[0]), where[2])
+            taken = schema_of(getattr(packet, packet.overloads()[0])).arguments
+            given = {one.name: one.default_value for one in taken}
+            named = given | dict(zip(given, args, strict=False)) | kwargs
+            return int(_value(tree, named))
+
+        return computed
+
+
+@contextmanager
+def registering(ops: Sequence[Op]) -> Iterator[None]:
+    """The registrations of these operators, for the time of a block.
+
+    Raises:
+        SpecError: see `register_op`.
+    """
+    before = dict(_OWN)
+    try:
+        for op in ops:
+            macs, flops = op.formula(op.macs), op.formula(op.flops)
+            register_op(op.name, macs=macs, flops=flops, free=op.free)
+        yield
+    finally:
+        _OWN.clear()
+        _OWN.update(before)
+
+
+_LONGEST = 500
+_SIGNS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+}  # fmt: skip
+_FUNCTIONS: Mapping[str, Callable[..., int]] = {
+    "numel": lambda tensor: int(tensor.numel()), "len": len, "min": min, "max": max,
+}  # fmt: skip
+
+
+def _tree(name: str, text: str) -> ast.expr:
+    """A text of the small arithmetic, parsed; nothing else is in it.
+
+    Raises:
+        SpecError: something else is.
+    """
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError(text)
+        tree = ast.parse(text.strip(), mode="eval").body
+        if not all(map(_is_known, ast.walk(tree))):
+            raise ValueError(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SpecError(
+            f"{name}: {text[:60]!r} is no formula; write whole numbers, the operator's arguments "
+            "by name (x[0] is a size of tensor x, numel(x) its elements), + - * // %, min, max "
+            "and len, such as '2 * numel(x) * weight[0]'."
+        ) from error
+    return tree
+
+
+def _is_known(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant(value):
+            return type(value) is int
+        case ast.Call(ast.Name(function), [_, *_], []):
+            return function in _FUNCTIONS
+        case ast.Name() | ast.Subscript(ast.Name()) | ast.BinOp() | ast.Load():
+            return True
+        case ast.UnaryOp(ast.USub(), ast.Constant()):
+            return True
+    return type(node) in (*_SIGNS, ast.USub)
+
+
+def _value(node: ast.expr, given: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name):
+            if name not in given:
+                raise ValueError(f"it has no argument {name}, but {', '.join(given)}")
+            return given[name]
+        case ast.UnaryOp(_, operand):
+            return -_value(operand, given)
+        case ast.Subscript(held, place):
+            sizes = _value(held, given)
+            return int(getattr(sizes, "shape", sizes)[_value(place, given)])
+        case ast.Call(ast.Name(function), arguments):
+            return _FUNCTIONS[function](*(_value(one, given) for one in arguments))
+        case ast.BinOp(left, sign, right):
+            numbers = _value(left, given), _value(right, given)
+            if not all(type(number) is int for number in numbers):
+                raise ValueError("it computes with whole numbers; x[0] is a size, numel(x) all")
+            return _SIGNS[type(sign)](*numbers)
+    raise ValueError(ast.unparse(node))
 
 
 def name_of(packet: Any) -> str:
