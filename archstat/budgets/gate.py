@@ -24,7 +24,7 @@ from archstat.errors import (
     BuildError,
     UnjudgedBudgetError,
 )
-from archstat.frontends.registered import Op, registering
+from archstat.frontends.registered import registering
 from archstat.graph import Graph
 from archstat.measure.latency.measurement import LatencyRun
 from archstat.models.cache import Graphs
@@ -255,7 +255,9 @@ def _asked(task: _Task) -> tuple[str, list[str] | None, int | None]:
     return first.model, list(first.input) or None, first.setup.batch
 
 
-def _judge_group(task: _Task, update: bool, graphs: Graphs, ops: Sequence[Op]) -> list[Judged]:
+def _judge_group(
+    task: _Task, update: bool, graphs: Graphs, ops: Sequence[Mapping[str, str]]
+) -> list[Judged]:
     """The budgets of one task, on one capture."""
     asked = _asked(task)
     try:

@@ -13,7 +13,7 @@ from archstat.budgets.entries import EntryReader
 from archstat.budgets.rules import Budget, Config
 from archstat.errors import ArchstatError, ConfigError, Mistake
 from archstat.files import read_regular
-from archstat.frontends.registered import Op
+from archstat.frontends.registered import registering
 from archstat.hints import did_you_mean
 from archstat.toml_lines import KeyPath, key_lines, line_at
 
@@ -92,7 +92,7 @@ class _Reader:
         self.path = path
         self.mistakes: list[Mistake] = []
         self.silent: list[str] = []
-        self.ops: list[Op] = []
+        self.ops: list[Mapping[str, str]] = []
         self._lines = key_lines(text)
         self._prefix: KeyPath = _TABLE if path.name == PROJECT_FILE else ()
 
@@ -127,7 +127,8 @@ class _Reader:
                 self._report(self._line("op", number), f"an [[op]] has {wanted}.")
                 continue
             try:
-                self.ops.append(Op(**texts))
+                with registering([texts]):
+                    self.ops.append(texts)
             except ArchstatError as error:
                 self._report(self._line("op", number), str(error))
 

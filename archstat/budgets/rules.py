@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
@@ -11,7 +12,6 @@ from typing import Literal, get_args
 
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
-from archstat.frontends.registered import Op
 from archstat.hints import did_you_mean
 from archstat.result import Cell, Column, Number
 from archstat.units import BYTE_UNITS, COUNT_UNITS, parse_bytes, parse_count
@@ -229,13 +229,13 @@ class Config:
     """The budgets of a file, wildcards already turned into a budget a model.
 
     `silent` are the files and modules that a wildcard reaches without a name that it stands for,
-    `ops` the operators whose costs it tells.
+    `ops` what its tables of operators say, see `frontends.registered.registering`.
     """
 
     budgets: tuple[Budget, ...]
     path: Path
     silent: tuple[str, ...] = ()
-    ops: tuple[Op, ...] = ()
+    ops: tuple[Mapping[str, str], ...] = ()
 
     @property
     def lock_path(self) -> Path:

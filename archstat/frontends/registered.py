@@ -11,7 +11,6 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from archstat.errors import CaptureError, SpecError
@@ -63,60 +62,49 @@ def register_op(
     _OWN[name] = _Own(macs, flops, free)
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """What `register_op` takes, its formulas as texts: ``{macs: "numel(x) * weight[0]"}``.
+@contextmanager
+def registering(ops: Sequence[Mapping[str, str]]) -> Iterator[None]:
+    """Registrations for the time of a block, formulas as texts of a small arithmetic.
+
+    Args:
+        ops: what `register_op` takes: ``{"name": "mine::mix", "macs": "numel(x) * weight[0]"}``.
 
     Raises:
         SpecError: as `register_op`, or no formula.
     """
-
-    name: str
-    macs: str = ""
-    flops: str = ""
-    free: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be registered."""
-        with registering([self]):
-            pass
-
-    def formula(self, text: str) -> Formula | None:
-        """What computes a text from the arguments of the operator, by their names in its schema."""
-        if not text:
-            return None
-        tree, where = _tree(self.name, text), self.name.partition("::")
-
-        def computed(*args: Any, **kwargs: Any) -> int:
-            import torch
-
-            from archstat.frontends.torch_private import schema_of
-
-            packet = getattr(getattr(torch.ops, where[0]), where[2])
-            taken = schema_of(getattr(packet, packet.overloads()[0])).arguments
-            given = {one.name: one.default_value for one in taken}
-            named = given | dict(zip(given, args, strict=False)) | kwargs
-            return int(_value(tree, named))
-
-        return computed
-
-
-@contextmanager
-def registering(ops: Sequence[Op]) -> Iterator[None]:
-    """The registrations of these operators, for the time of a block.
-
-    Raises:
-        SpecError: see `register_op`.
-    """
     before = dict(_OWN)
     try:
         for op in ops:
-            macs, flops = op.formula(op.macs), op.formula(op.flops)
-            register_op(op.name, macs=macs, flops=flops, free=op.free)
+            name = op["name"]
+            macs, flops = (formula_of(name, op[key]) if key in op else None
+                           for key in ("macs", "flops"))  # fmt: skip
+            register_op(name, macs=macs, flops=flops, free=op.get("free", ""))
         yield
     finally:
         _OWN.clear()
         _OWN.update(before)
+
+
+def formula_of(name: str, text: str) -> Formula:
+    """What computes a text from the arguments of an operator, by their names in its schema.
+
+    Raises:
+        SpecError: it is no formula.
+    """
+    tree, (library, _, operation) = _tree(name, text), name.partition("::")
+
+    def formula(*args: Any, **kwargs: Any) -> int:
+        import torch
+
+        from archstat.frontends.torch_private import schema_of
+
+        packet = getattr(getattr(torch.ops, library), operation)
+        taken = schema_of(getattr(packet, packet.overloads()[0])).arguments
+        given = {one.name: one.default_value for one in taken}
+        named = given | dict(zip(given, args, strict=False)) | kwargs
+        return int(_value(tree, named))
+
+    return formula
 
 
 _LONGEST = 500

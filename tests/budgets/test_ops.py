@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from archstat.budgets import gate
 from archstat.budgets.reading import parse_config
 from archstat.errors import CaptureError, ConfigError, SpecError
-from archstat.frontends.registered import Op, has_formula, registering
+from archstat.frontends.registered import formula_of, has_formula, registering
 
 NETS = """
 import torch
@@ -64,16 +64,14 @@ def test_small_arithmetic(text, expected, tmp_path):
     judged(tmp_path, OP + 'free = "a view"\n')
     library = torch.library.Library("tests_ops_here", "DEF")
     library.define("mix(Tensor x, Tensor weight, int times=2, int[] sizes=[3, 4]) -> Tensor")
-    op = Op("tests_ops_here::mix", macs=text)
-    formula = op.formula(op.macs)
-    assert formula is not None
+    formula = formula_of("tests_ops_here::mix", text)
     assert formula(torch.zeros(1, 8), torch.zeros(5, 8)) == expected
 
 
 @given(st.text("x0123+-*/%()[]., abcnumel_", max_size=30))
 def test_text_is_a_formula_or_a_spec_error(text):
     try:
-        Op("mine::mix", macs=text)
+        formula_of("mine::mix", text)
     except SpecError:
         return
 
@@ -85,7 +83,7 @@ def test_text_is_a_formula_or_a_spec_error(text):
 )  # fmt: skip
 def test_anything_but_arithmetic_is_refused(text):
     with pytest.raises(SpecError):
-        Op("mine::mix", macs=text)
+        formula_of("mine::mix", text)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_mistake_in_an_op_has_its_line(tmp_path, op):
 
 
 def test_registrations_end_with_the_block():
-    op = Op("mine::mix", free="a view")
+    op = {"name": "mine::mix", "free": "a view"}
     with pytest.raises(CaptureError), registering([op]):
         assert has_formula("mine.mix")
         raise CaptureError("ended")
