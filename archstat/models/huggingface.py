@@ -133,11 +133,13 @@ class Network:
         args, kwargs = tensors_for(specs, batch, model)
         graph, output = _run(model, args, kwargs, self.spec.text)
         if self.asked.context is not None:
-            return self._step(model, kwargs, output)
-        return replace(graph, notes=(*graph.notes, *self._notes()),
+            return self._step(model, specs, kwargs, output)
+        return replace(graph, notes=(*graph.notes, *self._notes(specs)),
                        kv_cache_bytes=_bytes(_cache(output)[1]))  # fmt: skip
 
-    def _step(self, model: Any, before: Mapping[str, Any], output: Any) -> Graph:
+    def _step(
+        self, model: Any, specs: tuple[InputSpec, ...], before: Mapping[str, Any], output: Any
+    ) -> Graph:
         """The Graph of one more token, behind the cache that a pass has left."""
         name, cache = _cache(output)
         nbytes = _bytes(cache)
@@ -155,16 +157,17 @@ class Network:
             longer = 0 if self.config.is_encoder_decoder else 1
             kwargs["attention_mask"] = mask.new_ones(len(mask), mask.shape[1] + longer)
         graph, _ = _run(model, (), kwargs, self.spec.text)
-        return replace(graph, notes=(*graph.notes, *self._notes()), kv_cache_bytes=nbytes)
+        return replace(graph, notes=(*graph.notes, *self._notes(specs)), kv_cache_bytes=nbytes)
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, specs: tuple[InputSpec, ...]) -> Iterator[str]:
         length = self._length(decoder=True)
         positions = number(self.config, "max_position_embeddings", "n_positions")
         if positions and length > positions:
             yield f"{length} tokens are more than the {positions} positions of its config"
         if getattr(self.config, "quantization_config", None):
             yield "weights count in the config's dtype, not as its quantization_config packs them"
-        if self.kind.main_input_name == "input_ids" and not self._pairs():
+        is_text = all(str(spec.argument).endswith(("ids", "mask")) for spec in specs)
+        if self.kind.main_input_name == "input_ids" and is_text:
             for other in set(getattr(self.kind, "input_modalities", ())) & {"image", "audio"}:
                 yield f"its input is text alone: the part that takes {other}s does not run"
 

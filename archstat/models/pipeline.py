@@ -206,11 +206,12 @@ def _graph_of_source(
             raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
         if sizes:
             raise InputError(f"{spec.text}: the sizes of a file are given as a whole shape.")
-        if asked.example:
+        if asked.example and spec.scheme != "hf":
             instead = Option("input")
             raise InputError(f"{spec.text} takes no {Option('example')}; give shapes by {instead}.")
-        specs = laid_out(specs, asked.layout)
-        return told(source.graph(specs, batch), asked, specs, batch)
+        if not asked.example:
+            specs = laid_out(specs, asked.layout)
+            return told(source.graph(specs, batch), asked, specs, batch)
     module = source.build()
     specs = specs or source.default_inputs(module)
     if sizes:

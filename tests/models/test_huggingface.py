@@ -53,6 +53,17 @@ TOWER = "{hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2, num_atte
 CLIP = (f"hf:CLIPModel,projection_dim=40,text_config={TOWER}, vocab_size: 500}},"
         f"vision_config={TOWER}, image_size: 32, patch_size: 8}}")  # fmt: skip
 
+LLAVA = (f"hf:LlavaForConditionalGeneration,image_token_index=9,text_config={{model_type: llama, "
+         f"hidden_size: {H}, intermediate_size: {F}, num_hidden_layers: {L}, num_attention_heads: "
+         f"{HEADS}, vocab_size: {V}}},vision_config={{model_type: clip_vision_model, hidden_size: "
+         f"{H}, intermediate_size: {F}, num_hidden_layers: {L}, num_attention_heads: {HEADS}, "
+         "image_size: 32, patch_size: 16}")  # fmt: skip
+DETR = (f"hf:DetrForObjectDetection,d_model={H},encoder_layers={L},decoder_layers=3,num_queries=20,"
+        f"encoder_attention_heads={HEADS},decoder_attention_heads={HEADS},encoder_ffn_dim={F},"
+        f"decoder_ffn_dim={F},backbone_config={{model_type: resnet, out_features: [stage4], "
+        "embedding_size: 16, hidden_sizes: [16, 32, 64, 128], depths: [1, 1, 1, 1], layer_type: "
+        "basic},image=64")  # fmt: skip
+
 
 def attention(queries, keys, inner=H):
     """Both products of attention, all heads together."""
@@ -165,8 +176,25 @@ def test_clip_takes_text_and_image():
     assert analyze(CLIP).totals["macs"] == seen + tower(tokens) + H * 40 + 40
 
 
+def test_llava_takes_the_tokens_of_an_image_and_text():
+    patches = (32 // 16) ** 2
+    image = patches * 3 * 16 * 16 * H + tower(patches + 1) + 2 * patches * H * H
+    layer = projections(patches) + attention(patches, patches) + 3 * patches * H * F
+    given = [f"input_ids={patches}:int64=9", "pixel_values=3x32x32"]
+    graph = graph_of_spec(LLAVA, given)
+    assert analyze(graph).totals["macs"] == image + L * layer + patches * H * V
+    assert graph.notes == (LOOKED,)
+
+
+def test_network_of_transformers_takes_an_example(tmp_path):
+    (tmp_path / "ids.py").write_text("import torch\ndef make():\n"
+                                     "    return {'input_ids': torch.ones(2, 7).long()}\n")  # fmt: skip
+    graph = graph_of_spec(LLAMA, [f"example:{tmp_path}/ids.py:make"])
+    assert [graph.values[index].shape for index in graph.inputs] == [(2, 7)]
+
+
 COUNTED = {"llama": f"{LLAMA},seq={S}", "bert": f"{BERT},seq={S}", "t5": f"{T5},seq={S}",
-           "vit": VIT, "clip": CLIP}  # fmt: skip
+           "vit": VIT, "clip": CLIP, "detr": DETR}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", COUNTED.values(), ids=COUNTED)
