@@ -187,8 +187,8 @@ def test_llava_takes_the_tokens_of_an_image_and_text():
 
 
 def test_network_of_transformers_takes_an_example(tmp_path):
-    (tmp_path / "ids.py").write_text("import torch\ndef make():\n"
-                                     "    return {'input_ids': torch.ones(2, 7).long()}\n")  # fmt: skip
+    made = "import torch\ndef make():\n    return {'input_ids': torch.ones(2, 7).long()}\n"
+    (tmp_path / "ids.py").write_text(made)
     graph = graph_of_spec(LLAMA, [f"example:{tmp_path}/ids.py:make"])
     assert [graph.values[index].shape for index in graph.inputs] == [(2, 7)]
 
