@@ -31,18 +31,16 @@ class Command(TyperCommand):
         """Read the options and arguments.
 
         Raises:
-            SpecError: an option that the command does not have.
+            SpecError: an option that the command does not have, or a value that it does not take.
         """
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
-            if not hasattr(error, "possibilities"):
-                raise
-            name = error.option_name
-            raise SpecError(
-                f"{self.name} has no option {name}.{self._instead_of(name, ctx)} "
-                f"`archstat {self.name} -h` is the help."
-            ) from None
+            said = f"{self.name}: {error.format_message().rstrip('.')}."
+            if hasattr(error, "possibilities"):
+                name = error.option_name
+                said = f"{self.name} has no option {name}.{self._instead_of(name, ctx)}"
+            raise SpecError(f"{said} `archstat {self.name} -h` is the help.") from None
 
     def _instead_of(self, option: str, ctx: Any) -> str:
         """The commands that have an option, else the one of this command that is spelt alike."""

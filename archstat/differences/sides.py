@@ -43,10 +43,12 @@ def both(
     if head is not None and base is None:
         raise SpecError(f"{Option('head')} needs {Option('base')}.")
     if base is None:
-        if len(sides) != 2:
+        if len(sides) > 2:
+            raise SpecError(f"diff compares two models; {len(sides)} were given.")
+        if len(sides) < 2:
             raise SpecError(
-                f"diff compares two models; {len(sides)} {'was' if len(sides) == 1 else 'were'} "
-                f"given: give a second one, or {Option('base')} and a git revision."
+                "diff compares two models; 1 was given: give a second one, or "
+                f"{Option('base')} and a git revision."
             )
         before, after = (_here(side, input, batch, graphs) for side in sides)
         return before, after

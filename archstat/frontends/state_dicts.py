@@ -156,8 +156,8 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:
         raise LookupFailedError(
-            f"{path} is damaged, or holds more than tensors ({shortened(error)}): archstat runs no "
-            "pickled code; save model.state_dict() instead."
+            f"{path} is damaged, or holds more than tensors ({type(error).__name__}): archstat "
+            "runs no pickled code; save model.state_dict() instead."
         ) from error
     tensors = _state_dict(loaded)
     if tensors is None:

@@ -64,7 +64,7 @@ def plot_effective_field(heat: HeatMap, path: str | Path) -> None:
             axes.set_aspect("auto")
         figure.suptitle(f"{heat.name}: effective field of {heat.layer}", x=0.02, ha="left",
                         fontweight="bold")  # fmt: skip
-        figure.legend(loc="outside lower left", ncols=2)
+        figure.legend(loc="outside lower left", ncols=2, columnspacing=1.0, handlelength=1.6)
 
 
 def _square(

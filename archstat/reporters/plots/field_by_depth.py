@@ -48,8 +48,8 @@ def plot_field_by_depth(series: Sequence[FieldSeries], path: str | Path) -> None
             _line(fields, reached, network.name, style, marked=not several)
             _line(strides, network.strides, network.name, style, marked=not several)
         _input_lines(fields, series)
-        what = "receptive field" if len(series) == 1 else "largest receptive field so far"
-        fields.set_ylabel(f"{what} (input pixels)")
+        what = "receptive field" if len(series) == 1 else "largest field so far"
+        fields.set_ylabel(f"{what}\n(input pixels)")
         strides.set_ylabel("effective stride\n(input pixels)")
         strides.set_yscale("log", base=2)
         strides.yaxis.get_major_locator().set_params(numticks=20)

@@ -22,11 +22,11 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 _SIZED = re.compile(r"(?P<file>.+):(?P<width>\d+(\.\d+)?)(?P<unit>in|cm|mm)")
 _IN_AN_INCH = {"in": 1, "cm": 2.54, "mm": 25.4}
+_LETTERS, _LEAST_LETTERS = 9.0, 6.0  # points
 _STYLE = {
     "svg.hashsalt": "archstat",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -83,18 +83,21 @@ def check_plot_path(path: str | Path) -> Path:
 def drawing(path: str | Path, width: float, height: float) -> Iterator[Any]:
     """A figure of so many inches, written to the file when the block ends without an error.
 
-    A width that stands behind the file's name takes the place of `width`, and its height goes with
-    it; letters keep their size.
+    A width that stands behind the file's name takes the place of `width`. In a narrower picture
+    letters shrink half as fast, to 6 points at least, and the height to two thirds at least.
 
     Raises:
         OutputError, MissingExtraError: see `check_plot_path`.
     """
     _, wanted = sized(path)
     path = check_plot_path(path)
-    if wanted is not None:
-        width, height = wanted, height * wanted / width
+    ratio, letters = (wanted or width) / width, _LETTERS
+    if ratio < 1:
+        letters = max(_LEAST_LETTERS, letters * ratio**0.5)
+    width, height = width * ratio, height * max(ratio, 2 / 3)
     matplotlib, figure_type = _matplotlib()
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+    style = {**matplotlib.rcParamsDefault, **_STYLE, "font.size": letters}
+    with matplotlib.rc_context(style):
         # A figure without pyplot: no window, no backend, nothing to close.
         figure = figure_type(figsize=(width, height))
         yield figure

@@ -45,7 +45,8 @@ def plot_memory_timeline(series: Sequence[MemoryTimeline], path: str | Path) -> 
             axes.set_ylabel(f"live memory ({unit})")
         panels[0].set_ylim(0, 1.18 * most / factor)
         panels[-1].set_xlabel("operation, in order of execution")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center",
+                      ncols=5 if figure.get_figwidth() > 4 else 3)  # fmt: skip
 
 
 def _panel(axes: Any, network: MemoryTimeline, factor: int) -> None:
@@ -62,7 +63,7 @@ def _panel(axes: Any, network: MemoryTimeline, factor: int) -> None:
     peak = max(network.live)
     place = network.live.index(peak)
     axes.plot([place], [peak / factor], marker="o", markersize=4, color="#000000")
-    beside = "right" if place > 0.6 * len(heights) else "left"
+    beside = ("left", "center", "right")[min(2, 3 * place // len(heights))]
     axes.annotate(f"{format_bytes(peak)}: {network.peak_at}", (place, peak / factor), (0, 6),
                   textcoords="offset points", ha=beside, va="bottom")  # fmt: skip
     axes.set_xlim(0, max(1, len(heights) - 1))

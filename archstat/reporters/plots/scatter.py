@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from archstat.reporters.plots.figures import COLOURS, drawing
 from archstat.result import Column
-from archstat.units import format_bytes, format_count
+from archstat.units import format_bytes, format_printed
 
 Points = tuple[tuple[float, float], ...]
 
@@ -41,10 +42,14 @@ def plot_scatter(clouds: Sequence[Scatter], x: Column, y: Column, path: str | Pa
         for axis, column in ((axes.xaxis, x), (axes.yaxis, y)):
             axis.set_label_text(column.key)
             if column.unit in ("count", "bytes"):
-                shown = format_count if column.unit == "count" else format_bytes
-                axis.set_major_formatter(lambda value, _, shown=shown: shown(value))
-                axis.set_minor_formatter("")
+                shown = format_printed if column.unit == "count" else format_bytes
+                axis.set_major_formatter(lambda value, _, shown=shown: shown(round(value)))
+                axis.set_minor_formatter(partial(_at_twos_and_fives, shown))
         axes.legend(loc="best", fontsize=8)
+
+
+def _at_twos_and_fives(shown: Callable[[int], str], value: float, place: int) -> str:
+    return shown(round(value)) if f"{value:.0e}"[0] in "25" else ""
 
 
 def _draw(axes: Any, cloud: Scatter, colour: str) -> None:

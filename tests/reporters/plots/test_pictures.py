@@ -58,7 +58,7 @@ def test_same_picture_is_the_same_bytes(name, suffix, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("one network by depth", ["net", "receptive field (input pixels)", "input: 32", ">a<"]),
+        ("one network by depth", ["net", "receptive field", "input: 32", ">a<"]),
         ("two networks by depth", ["net", "long", "layer, in order of execution"]),
         ("field on an image", ["net: c, position (1, 2)", "rows 0 to 6, columns 4 to 14: 7 x 11",
                                "padding included", "input, 32 x 48"]),
