@@ -195,7 +195,8 @@ def transferred(known: Sequence[Fit], device: Device) -> Fit:
         basis=f"{', '.join(basis)}, as the data sheets say; {tables}",
         interval=known[0].unseen,
         assurance="the interval is that of GPUs predicted from other GPUs"
-        + (", and was not tested on cpus" if known[0].dtype == "fp32" else ""),
+        + (f"; the rates are of a cpu, and nothing was tested on others or on GPUs in "
+           f"{known[0].dtype}" if known[0].dtype == "fp32" else ""),
     )  # fmt: skip
 
 

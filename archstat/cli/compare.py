@@ -180,10 +180,11 @@ def compare(
     if no_ratios or table.reference is None:
         table = _without_ratios(table, view)
     table = attempts.told(table, view)
-    printed = (*(tool.column for tool in tools), *foreseen[::_LIMITS])
-    asked_for = (*printed, *extra.columns, ACCURACY_COLUMNS[0])
+    foreseen = foreseen[::_LIMITS]
+    asked_for = (*(t.column for t in tools), *foreseen, *extra.columns, ACCURACY_COLUMNS[0])
     shown = attempts.keys(_shown(table, unknown, asked_for))
-    show(table, view, shown, (), conventions=True, transpose=transpose)
+    needed = [column.key for column in foreseen]
+    show(table, view, shown, needed, conventions=True, transpose=transpose)
     if plot and axes:
         draw(plot, partial(_draw, table, *axes))
     tell_of_cache(graphs, len(models), view.is_raw)
