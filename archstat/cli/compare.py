@@ -157,7 +157,7 @@ def compare(
     everything else. csv and json hold exact numbers and every column.
     """
     check_options(context, *_RULES)
-    tools = _tools(as_, bits)
+    tools = tools_for(as_, bits)
     fits, foreseen = _forecasts(predict)
     as_printed = (*(tool.column for tool in tools), *foreseen)
     known = (*_known(fully_convolutional, latency), *as_printed)
@@ -169,12 +169,12 @@ def compare(
     check_plot(plot)
     asked = conditions(where or (), known)
     missing = [extra.missing(models), checked_accuracy(accuracy, models)]
-    sweep = _sweep(models, device, budget, reference, input, batch) if latency else None
+    sweep = sweep_for(models, device, budget, reference, input, batch) if latency else None
     graphs = graphs_for(no_cache)
     counted = _counter(fully_convolutional, resolution, variants, input, batch, fusion, graphs)
     attempts = Attempts(models)
     table, unknown = _table(attempts, reference, counted, fully_convolutional, tools, graphs, fits)
-    table, is_interrupted = _with_latency(table, sweep, attempts) if sweep else (table, False)
+    table, is_interrupted = measured_too(table, sweep, attempts) if sweep else (table, False)
     table = with_accuracy(table) if accuracy else table
     table = arranged(kept(joined(table, extra), asked), view)
     if no_ratios or table.reference is None:
@@ -237,7 +237,8 @@ def _draw(table: Table, x: tuple[Column, bool], y: tuple[Column, bool], path: st
     plot_pareto(points, x[0], y[0], path, more=(x[1], y[1]))
 
 
-def _tools(names: str | None, bits: str | None) -> tuple[Tool, ...]:
+def tools_for(names: str | None, bits: str | None) -> tuple[Tool, ...]:
+    """What `--as` and `--bits` name."""
     if names is None and bits is None:
         return ()
     from archstat.analyses.conventions.bits import bit_operations
@@ -277,10 +278,11 @@ def _known(fully_convolutional: bool, latency: bool) -> tuple[Column, ...]:
     return known
 
 
-def _sweep(
+def sweep_for(
     models: Sequence[str], device: str | None, budget: str | None, reference: str | None,
     input: Sequence[str] | None, batch: int | None,
 ) -> Sweep:  # fmt: skip
+    """What `--latency` measures, checked before the work."""
     from archstat.cli.bench_grid import Sweep, grid_of
 
     grid = grid_of(device, batches=None if batch is None else [str(batch)])
@@ -325,7 +327,7 @@ def _table(
     return table, unknown
 
 
-def _with_latency(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:
+def measured_too(table: Table, sweep: Sweep, attempts: Attempts) -> tuple[Table, bool]:
     """The comparison with what is measured now, and whether that was cut short."""
     from archstat.tables.bench import with_latency
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,17 +14,29 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.cache import graphs_for
-from archstat.cli.compare import Accuracy, Join, JoinOn
+from archstat.cli.compare import (
+    Accuracy,
+    As,
+    Join,
+    JoinOn,
+    Latency,
+    measured_too,
+    sweep_for,
+    tools_for,
+)
 from archstat.cli.completion import complete_device
 from archstat.cli.help import OUTPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination
 from archstat.cli.roofline import roof_for
-from archstat.errors import OutputError
+from archstat.errors import DeviceError, OutputError
+from archstat.result import Table, notes_of
 from archstat.tables.accuracy import ACCURACY_COLUMNS, checked_accuracy, with_accuracy
 from archstat.tables.join import joined, read_joined
 
 if TYPE_CHECKING:
+    from archstat.graph import Graph
+    from archstat.tables.memory import Step
     from archstat.tables.report_data import Portrait
 
 _USUAL = "archstat-report.html"
@@ -44,6 +58,9 @@ Dtype = Annotated[
     str,
     typer.Option(metavar="NAME", help="Of the roofline: fp64, fp32, tf32, fp16, bf16, fp8, int8."),
 ]
+Training = Annotated[
+    bool, typer.Option("--training", help="Also the live memory of a training step, with SGD.")
+]
 
 
 def report(
@@ -55,6 +72,9 @@ def report(
     join: Join = None,
     join_on: JoinOn = None,
     accuracy: Accuracy = None,
+    as_: As = None,
+    latency: Latency = False,
+    training: Training = False,
     input: options.Input = None,
     batch: options.Batch = None,
     resolution: options.Resolution = None,
@@ -68,30 +88,63 @@ def report(
     """
     check_options(context, *_RULES)
     destination = _destination(file)
-    from archstat.tables.compare import COMPARISON_COLUMNS, table_of
+    from archstat.tables.compare import COMPARISON_COLUMNS, table_of, with_tools
     from archstat.tables.report import page
     from archstat.tables.report_data import portrait
 
     known = (*COMPARISON_COLUMNS, *(ACCURACY_COLUMNS if accuracy else ()))
+    tools = tools_for(as_, None)
     extra = read_joined(join, [column.key for column in known], join_on)
     missing = [extra.missing(models), checked_accuracy(accuracy, models)]
     roof = None if device is None else roof_for(device, dtype)
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
+    sweep = sweep_for(models, None, None, None, input, batch) if latency else None
+    step = _step() if training else None
     attempts = Attempts(models)
 
     def seen(model: str) -> Portrait:
         graph = graphs(model, shapes, batch)
-        return portrait(model, graph, roof.over(graph, model) if roof else None)
+        trained = step.row(model, shapes, batch) if step else None
+        return portrait(model, graph, roof.over(graph, model) if roof else None, trained)
 
     made = attempts(seen)
     rows = table_of([one.report for one in made], 0)
+    rows = with_tools(rows, [(one.report,) for one in made], tools, graphs)
+    if device is not None:
+        rows = _predicted(rows, device, [(one.report.model, graphs(one.report.model, shapes, 1))
+                                         for one in made])  # fmt: skip
+    rows, is_interrupted = measured_too(rows, sweep, attempts) if sweep else (rows, False)
     rows = joined(with_accuracy(rows) if accuracy else rows, extra)
     destination.write_text(page(made, _typed(context), rows))
     failed = [f"{models[number]} failed: {error}" for number, error in attempts.failed.items()]
     for said in [*missing, *failed, f"wrote {destination.path}" if destination.path else ""]:
         if said:
             print(f"archstat: {said}", file=sys.stderr)
+    if is_interrupted:
+        raise KeyboardInterrupt
     attempts.refuse()
+
+
+def _step() -> Step:
+    from archstat.tables.memory import Step
+
+    return Step("sgd", None, False, "cpu", None, False)
+
+
+def _predicted(rows: Table, device: str, graphs: Sequence[tuple[str, Graph]]) -> Table:
+    """The comparison with a predicted latency, or with a note that says why there is none."""
+    from archstat.analyses.device_files import find_device
+    from archstat.analyses.prediction import fit_for
+    from archstat.tables.predict import predict_table, predicted
+    from archstat.tables.report import beside
+
+    try:
+        fit = fit_for(find_device(device))
+    except DeviceError as error:
+        note = notes_of([f"No latency is predicted: {error}"])
+        return replace(rows, notes=(*rows.notes, *note))
+    found = [predicted(name, graph, fit) for name, graph in graphs]
+    return beside(rows, predict_table(found, fit), ("predicted_ms", "predicted_throughput"))
 
 
 def _destination(file: str) -> Destination:

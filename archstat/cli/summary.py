@@ -107,7 +107,6 @@ def summary(
     from archstat.tables import summary_groups as groups
     from archstat.tables import summary_tools as tools
     from archstat.tables.compare import at_its_side
-    from archstat.tables.report_data import Portrait
 
     check_options(context, *_RULES)
     destination = Destination(format, output)
@@ -151,6 +150,8 @@ def summary(
         table = trees.for_screen(table, report)
     show(table, view, shown, needed or (), conventions=True)
     if plot is not None:
+        from archstat.tables.report_data import Portrait
+
         draw(plot, partial(Portrait(report).draw, key))
     tell_of_cache(graphs, 1, view.is_raw)
     refuse_incomplete(report.unknown_ops, strict, destination, table.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from archstat.graph import Graph, Op
@@ -142,4 +143,6 @@ class Report(Tabular):
         columns = (Column("column", "text", "key"), Column("total", "figure", "of the model"),
                    Column("meaning", "text", "what it is"))  # fmt: skip
         table = Table(columns, rows, notes=self.findings, inputs=(f"{self.model} ({self.input})",))
-        return table._repr_html_()
+        # Tables stand above and import this file, so that a notebook asks for them.
+        drawn: str = import_module("archstat.tables.report_data").in_notebook(self)
+        return drawn + table._repr_html_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from archstat.tables.report_charts import (
     name_of,
     pareto,
     roofline_section,
+    training_section,
 )
 from archstat.tables.report_data import Portrait, numbered, portrait
 from archstat.tables.roofs import Roof
@@ -62,7 +64,8 @@ def page(portraits: Sequence[Portrait], command: str, comparison: Table | None =
     verdicts = _verdicts(portraits)
     tables["guidelines"] = verdicts
     shapes = [_strips(portraits), _treemaps(portraits)]
-    charts = [fields_section(portraits), memory_section(portraits), roofline_section(portraits)]
+    charts = [fields_section(portraits), memory_section(portraits), training_section(portraits),
+              roofline_section(portraits)]  # fmt: skip
     verdict = _guidelines(verdicts, half=charts[-1] is not None and not several)
     made = (
         [_compared(rows), pareto(rows), *charts, *shapes, verdict]
@@ -121,10 +124,20 @@ def report(
     return text
 
 
+def beside(rows: Table, more: Table, keys: Sequence[str]) -> Table:
+    """The comparison with columns of another table of the same models, and its notes."""
+    chosen = more.select(keys)
+    return replace(rows, columns=(*rows.columns, *chosen.columns),
+                   rows=tuple((*a, *b) for a, b in zip(rows.rows, chosen.rows, strict=True)),
+                   notes=tuple(dict.fromkeys((*rows.notes, *chosen.notes))))  # fmt: skip
+
+
 def _tables(one: Portrait) -> Iterator[tuple[str, Table]]:
     yield "modules", one.modules
     yield "strip", one.strip.table
     yield "memory", one.live
+    if one.step is not None:
+        yield "training", one.step
     if one.fields is not None:
         yield "field", one.layers
     if one.floors is not None:

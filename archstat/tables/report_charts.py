@@ -124,6 +124,26 @@ def memory_section(portraits: Sequence[Portrait]) -> Section:
     return _chart("Live memory", about, drawn, series, "" if several else "memory")
 
 
+def training_section(portraits: Sequence[Portrait]) -> Section | None:
+    """The bytes alive over a training step, weights and states among them; None without one."""
+    held = [(n, one, one.step, one.training) for n, one in enumerate(portraits)]
+    found = [(n, one, step, row) for n, one, step, row in held if step is not None and row]
+    if not found:
+        return None
+    series = [Series(one.report.model, tuple(float(str(n)) for n in step.column("live_bytes")))
+              for _, one, step, _ in found]  # fmt: skip
+    several, (_, _, first, row) = len(portraits) > 1, found[0]
+    place, module = peak_of(first)
+    axes = Axes("operations of forward, loss, backward and optimizer", "bytes", _tick, binary=True)
+    names = [name_of("training", n, portraits) for n, *_ in found]
+    phase, most = row.step.peak.phase, format_bytes(series[0].heights[place] or 0)
+    drawn = lines("live memory over a training step", series, axes, names, filled=True,
+                  mark=None if several else (place, f"{most} at {module}"))  # fmt: skip
+    about = "All that is alive over a step of training with SGD, weights and gradients among it"
+    about += "." if several else f"; its most in the {phase} pass."
+    return _chart("Training step", about, drawn, series, "" if several else "training")
+
+
 def _tick(number: float) -> str:
     return format_bytes(number).replace(".00", "")
 

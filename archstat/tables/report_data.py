@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archstat.analyses import COLUMNS
 from archstat.analyses.field import Fields, receptive_field
@@ -17,9 +18,11 @@ from archstat.analyses.roofline import Roofline
 from archstat.errors import Option, OutputError, SpatialAxesError
 from archstat.graph import Graph
 from archstat.models.pipeline import report as report_of
+from archstat.reporters.page.document import asset
 from archstat.reporters.page.strip import strip
+from archstat.reporters.page.svg import tag
 from archstat.reporters.page.treemap import Area, treemap
-from archstat.result import FUNCTIONAL, Cell, Column, Note, Report, Table, notes_of
+from archstat.result import FUNCTIONAL, Analysis, Cell, Column, Note, Report, Table, notes_of
 from archstat.tables import of_graphs
 from archstat.tables.guidelines import Judged, judged
 from archstat.tables.module_tree import Node, folded, module_tree, walk
@@ -27,8 +30,12 @@ from archstat.tables.report_strip import Strip, strip_of
 from archstat.tables.roofline import layer_table
 from archstat.tables.summary import remarks
 
+if TYPE_CHECKING:
+    from archstat.measure.training.rows import MemoryRow
+
 MEASURES = ("macs", "params", "memory_access_bytes", "activations")
-_BY_KEY = {column.key: column for column in COLUMNS}
+FLOOR = Column("time_floor_ms", "ms", "least time on the device", "lower")
+_BY_KEY = {column.key: column for column in (*COLUMNS, FLOOR)}
 _MODULE = (
     Column("module", "text", "path of the module, of equal neighbours the first"),
     Column("tree", "text", "the module under its parent, and how many equal ones"),
@@ -36,7 +43,6 @@ _MODULE = (
     Column("input", "text", "shape of its first input, batch first"),
     Column("output", "text", "shape of its last output, batch first"),
     Column("kernel", "text", "window of its own operation, with its stride"),
-    *(_BY_KEY[key] for key in MEASURES),
 )
 _LAYER = (
     Column("layer", "text", "path of the module, or the operation"),
@@ -51,6 +57,7 @@ _LIVE = (
     Column("module", "text", "path of the module that runs it"),
     Column("live_bytes", "bytes", "alive while it runs: weights, buffers, activations"),
 )
+_PHASE = Column("phase", "text", "part of the training step")
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,12 @@ class Portrait:
 
     report: Report
     roofline: Roofline | None = None
+    training: MemoryRow | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The figures that a module has; a device adds the least time on it."""
+        return (*MEASURES, FLOOR.key) if self.roofline else MEASURES
 
     @cached_property
     def fields(self) -> Fields | None:
@@ -71,7 +84,8 @@ class Portrait:
     @cached_property
     def tree(self) -> Node:
         """The modules, not folded."""
-        return module_tree(self.report, (*MEASURES, "unknown_ops"))
+        report = self.report if self.roofline is None else _with_floor(self.report, self.roofline)
+        return module_tree(report, (*self.keys, "unknown_ops"))
 
     @cached_property
     def rows(self) -> list[Node]:
@@ -84,18 +98,19 @@ class Portrait:
         bounds = {(n, key) for n, node in enumerate(self.rows) if node.total["unknown_ops"]
                   for key in self.report.lower_bounds}  # fmt: skip
         cells = [self._module_row(node) for node in self.rows]
-        return of_graphs([self.report.graph], _MODULE, cells, bounds=frozenset(bounds))
+        columns = (*_MODULE, *(_BY_KEY[key] for key in self.keys))
+        return of_graphs([self.report.graph], columns, cells, bounds=frozenset(bounds))
 
     def _module_row(self, node: Node) -> tuple[Cell, ...]:
         told = re.sub(r"_scaled_dot_product_\w+", "attention", node.label if node.path else
                       node.type or self.report.model)  # fmt: skip
-        figures = (node.total[key] for key in MEASURES)
+        figures = (node.total[key] for key in self.keys)
         return (node.path, told, node.calls, node.input, node.output, node.kernel, *figures)
 
     @cached_property
     def measures(self) -> list[Column]:
         """The figures that a treemap can go by: those of which the model has some."""
-        return [_BY_KEY[key] for key in MEASURES if self.tree.total[key]]
+        return [_BY_KEY[key] for key in self.keys if self.tree.total[key]]
 
     @cached_property
     def areas(self) -> Area:
@@ -109,9 +124,9 @@ class Portrait:
             name = str(self.modules.rows[numbers[id(node)]][1])
             # What a module with parts has itself, a parameter say, needs a place of its own.
             if parts and any(node.own.values()):
-                figures = {k: float(node.own.get(k, 0)) for k in MEASURES}
+                figures = {k: float(node.own.get(k, 0)) for k in self.keys}
                 parts = (*parts, Area(numbers[id(node)], "own", "other", figures))
-            figures = {key: float(node.total[key]) for key in MEASURES}
+            figures = {key: float(node.total[key]) for key in self.keys}
             return Area(numbers[id(node)], name, kinds.get(own, "other"), figures, parts)
 
         return area(self.rows[0])
@@ -156,6 +171,15 @@ class Portrait:
         held = live_bytes(graph)
         cells = [(*name, alive) for name, alive in zip(named, held, strict=True)]
         return of_graphs([graph], _LIVE, cells)
+
+    @cached_property
+    def step(self) -> Table | None:
+        """The bytes alive when each operation of a training step ended; None without one."""
+        if self.training is None:
+            return None
+        cells = [(one.target, one.module, one.live_bytes, one.phase)
+                 for one in self.training.step.moments]  # fmt: skip
+        return of_graphs([self.report.graph], (*_LIVE, _PHASE), cells)
 
     @cached_property
     def floors(self) -> Table | None:
@@ -205,14 +229,33 @@ class Portrait:
         return (*self.report.findings, *notes_of(remarks(self.report.graph)))
 
 
-def portrait(model: str, graph: Graph, held: Roofline | None = None) -> Portrait:
-    """A model at its input, and held against a device.
+def portrait(model: str, graph: Graph, held: Roofline | None = None,
+             training: MemoryRow | None = None) -> Portrait:  # fmt: skip
+    """A model at its input, held against a device, and with a training step.
 
     Raises:
         CaptureError: the Graph has no forward pass.
     """
     graph.need_forward()
-    return Portrait(report_of(graph, model), held)
+    return Portrait(report_of(graph, model), held, training)
+
+
+def in_notebook(report: Report) -> str:
+    """The strip and the treemap of a Report, small, in elements that bring their own style."""
+    one = Portrait(report)
+    if not (report.graph.ops and one.measures):
+        return ""
+    drawn = one.drawn_strip("", 700.0) if one.strip.blocks else ""
+    drawn += one.treemap(one.measures[0].key, "", (700.0, 240.0))
+    return tag("div", tag("style", f".archstat-drawn{{{asset('notebook.css')}}}"), drawn,
+               class_="archstat-drawn")  # fmt: skip
+
+
+def _with_floor(report: Report, held: Roofline) -> Report:
+    """The Report with the least time of each op."""
+    times = [1000 * floor.seconds for floor in held.floors]
+    floor = Analysis({FLOOR.key: sum(times)}, {FLOOR.key: times})
+    return replace(report, columns=(*report.columns, FLOOR), analyses=(*report.analyses, floor))
 
 
 def _kinds(report: Report) -> Mapping[str, str]:
@@ -236,7 +279,7 @@ def peak_of(table: Table) -> tuple[int, str]:
     """The place of the most bytes, and the module or operation there."""
     alive = [int(str(cell)) for cell in table.column("live_bytes")]
     place = alive.index(max(alive))
-    operation, module, _ = table.rows[place]
+    operation, module, *_ = table.rows[place]
     return place, str(module or operation)
 
 

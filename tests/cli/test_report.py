@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -56,3 +57,23 @@ def test_models_that_fail_are_told_and_the_others_shown(archstat, tmp_path, monk
     assert failed.startswith("archstat: lenet6 failed: ")
     assert (wrote, last) == ("archstat: wrote page.html", "archstat: 1 of 2 models failed: lenet6.")
     assert "<h1>lenet5</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_other_tools_a_training_step_and_a_prediction_stand_beside_the_figures(archstat):
+    words = ("--as", "thop", "--training", "--device", "rtx-3090")
+    ran = archstat("report", "lenet5", *words, "-o", "-")
+    assert ran.code == 0
+    data = json.loads(re.search(r'id="data">(.*?)</script>', ran.out, re.DOTALL)[1])
+    keys = [key for key, _ in data["totals"]["columns"]]
+    root = dict(zip(keys, data["totals"]["rows"][0], strict=True))
+    told = json.loads(archstat("memory", "lenet5", "--format", "json").out)["rows"][0]
+    assert max(row[2] for row in data["training"]["rows"]) == told["training_memory_bytes"]
+    assert root["as_thop"] > 0 and root["predicted_ms"] > 0
+    assert "Training step" in ran.out and "time floor" in ran.out
+
+
+@pytest.mark.slow
+def test_measured_latency_stands_beside_the_figures(archstat):
+    ran = archstat("report", "lenet5", "--latency", "-o", "-")
+    assert ran.code == 0
+    assert "<dt>latency ms</dt>" in ran.out

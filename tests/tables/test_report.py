@@ -111,6 +111,7 @@ def test_data_are_those_of_the_tables(one):
     live = [row[2] for row in data["memory"]["rows"]]
     assert max(live) == report.totals["peak_memory_bytes"]
     roof = archstat.roofline("resnet18", "a100-40gb")
+    assert root["time_floor_ms"] == pytest.approx(roof.column("time_floor_ms")[-1])
     assert data["roofline"]["rows"] == [list(row) for row in roof.rows]
     assert data["totals"]["rows"][0][2] == report.totals["params"]
 
@@ -213,3 +214,13 @@ def test_strip_shows_what_leads_over_blocks():
 def test_branches_of_a_block_are_those_that_run_side_by_side():
     strip = portrait("googlenet", archstat.analyze("googlenet").graph).strip
     assert {block.branches for block in strip.blocks if block.type == "Inception"} == {4}
+
+
+def test_notebook_shows_the_strip_and_the_treemap_small():
+    shown = archstat.analyze("resnet18")._repr_html_()
+    reader = read(shown)
+    assert reader.elements["svg"] == 2
+    assert reader.elements["script"] == 0
+    assert len(shown) < 30_000
+    odd = archstat.analyze(Odd(), (3, 16, 16))._repr_html_()
+    assert read(odd).elements["script"] == 0
