@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -236,6 +236,11 @@ class InputSpec:
         numbers = f"={'..'.join(map(str, self.numbers))}" if self.numbers else ""
         batch = "" if self.batched else ":nobatch"
         return f"{name}{format_shape(self.shape)}{dtype}{batch}{numbers}"
+
+
+def is_batched(shapes: Iterable[Sequence[int | None]]) -> bool:
+    """Whether the first axis of a program's inputs is the batch: 1, or None as it may change."""
+    return all(shape and shape[0] in (1, None) for shape in shapes)
 
 
 def _plain_text(value: Plain) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
-from archstat.units import InputSpec, format_shape
+from archstat.units import InputSpec, format_shape, is_batched
 
 
 class Ref(NamedTuple):
@@ -198,12 +198,9 @@ class ProgramModule(nn.Module):
         return _filled(program.returned, values)
 
     def own_inputs(self) -> tuple[InputSpec, ...]:
-        """The inputs of the example that it was exported for.
-
-        Their first axis is the batch where it is 1 or may change in all of them.
-        """
+        """The inputs of the example that it was exported for."""
         given = [one for one in self._program.given if one.shape is not None]
-        batched = all(one.shape and one.shape[0] in (1, None) for one in given)
+        batched = is_batched(one.shape or () for one in given)
         return tuple(
             InputSpec(one.example[1:] if batched else one.example, _dtype(one.dtype), None, batched)
             for one in given

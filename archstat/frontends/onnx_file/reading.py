@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from archstat.errors import InputError, LookupFailedError, MissingExtraError
 from archstat.graph import Role
 from archstat.hints import shortened
-from archstat.units import InputSpec, format_bytes, format_shape
+from archstat.units import InputSpec, format_bytes, format_shape, is_batched
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
@@ -211,12 +211,12 @@ def roles_told(graph: Any) -> dict[str, Role]:
 
 
 def own_inputs(path: Path, given: tuple[Given, ...]) -> tuple[InputSpec, ...]:
-    """The inputs that a file tells; the first axis is the batch where it is 1 or may change.
+    """The inputs that a file tells.
 
     Raises:
         InputError: further sizes may change, and nobody said which to take.
     """
-    batched = all(one.sizes and one.sizes[0] in (1, None) for one in given)
+    batched = is_batched(one.sizes for one in given)
     open_sizes = [one for one in given if None in one.sizes[1 if batched else 0 :]]
     if open_sizes:
         one = open_sizes[0]
