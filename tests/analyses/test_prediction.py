@@ -7,7 +7,7 @@ from functools import partial
 from math import sqrt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archstat.analyses.device_files import built_in
@@ -122,6 +122,7 @@ def test_choice_without_table_names_those_there_are():
         fit_for(built_in()["rtx-3090"], engine="compile")
 
 
+@settings(max_examples=10)
 @given(st.floats(0.1, 10))
 def test_calibration_finds_a_factor_of_all_times(factor):
     fit = fits()[0]
