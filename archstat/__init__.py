@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from archstat.tables.functions_of_specs import reconcile as reconcile
     from archstat.tables.list import list_networks
     from archstat.tables.report import report as report
+    from archstat.tables.scale import scale as scale
     from archstat.tables.sweep import sweep as sweep
 
     list = list_networks
@@ -74,6 +75,7 @@ _HOMES = {
     "register_op": "frontends.registered",
     "report": "tables.report",
     "roofline": "tables.functions",
+    "scale": "tables.scale",
     "summary": "tables.functions",
     "sweep": "tables.sweep",
 }
@@ -105,6 +107,7 @@ __all__ = [
     "register_op",
     "report",
     "roofline",
+    "scale",
     "summary",
     "sweep",
     "zoo",

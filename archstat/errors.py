@@ -149,6 +149,10 @@ class DeviceError(ArchstatError):
     """No device has this name or this figure, or a device file is not one."""
 
 
+class SchedulerError(ArchstatError):
+    """There is no cluster at an address, or it cannot do the work."""
+
+
 class LatencyStoreError(ArchstatError):
     """The store of latencies cannot be read or written; what stood in it still stands."""
 

@@ -44,6 +44,7 @@ def test_public_names_are_these():
         "register_op",
         "report",
         "roofline",
+        "scale",
         "summary",
         "sweep",
         "zoo",
@@ -98,6 +99,7 @@ CALLS = {
     "predict": lambda predict: len(predict("lenet5", "i9-10940x")) == 1,
     "report": lambda report: report(nn.Linear(6, 2), "6").startswith("<!doctype html>"),
     "roofline": lambda roofline: len(roofline(nn.Linear(6, 2), "a100-40gb", "6")) == 2,
+    "scale": lambda scale: len(scale("lenet5", "num_classes=8|16|32", jobs=1)) == 4,
     "summary": lambda summary: summary(nn.Linear(6, 2), "6").column("macs") == (6 * 2,),
     "sweep": lambda sweep: len(sweep("lenet5,num_classes=10|20")) == 2,
 }
@@ -133,7 +135,7 @@ def test_every_callable_name_has_a_docstring_of_its_own(name):
     "name",
     ["analyze", "compare", "capture", "summary", "receptive_field", "memory", "roofline", "bench",
      "diff", "check", "crosscheck", "audit", "list", "columns", "cache", "reconcile",
-     "experiment", "report", "sweep"],
+     "experiment", "report", "sweep", "scale"],
 )  # fmt: skip
 def test_docstring_of_a_function_names_the_errors_it_raises(name):
     assert "Raises:" in inspect.getdoc(getattr(archstat, name))

@@ -1,11 +1,13 @@
 """Models in other processes: several at once, and users' code where it can end only itself.
 
 Forked processes share the parent's import of torch. A model of the zoo may run in any of them. A
-user's code may end its process, so it gets one of its own, and how that ends is reported.
+user's code may end its process, so it gets one of its own, and how that ends is reported. A Dask
+cluster has its processes elsewhere.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -14,8 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from archstat.errors import MissingExtraError, SchedulerError
 from archstat.hints import shortened
 
 if TYPE_CHECKING:
@@ -189,3 +193,91 @@ def _quietly(target: Callable[..., None], *arguments: Any) -> None:
 
 def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and stops them
+
+
+# -- a Dask cluster ------------------------------------------------------------------------------
+
+LOCAL = "local"
+_PATIENCE_S = 10
+_AHEAD = 3  # tasks a worker: it never waits for the client, and few results wait for their turn
+
+
+class Cluster:
+    """A running cluster at an address, or one of so many processes on this machine.
+
+    Raises:
+        MissingExtraError: dask or distributed is not installed.
+        SchedulerError: nobody answers, or the cluster has no worker.
+    """
+
+    def __init__(self, address: str, workers: int) -> None:
+        try:
+            import dask
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise MissingExtraError("A scheduler needs dask and distributed: python -m pip install "
+                                    "'archstat[sweep]', or leave it out.") from error  # fmt: skip
+        # One death is enough: candidates are tried once more by themselves.
+        dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        self._own: Any = None
+        try:
+            if address == LOCAL:
+                self._own = LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=workers, threads_per_worker=1, dashboard_address=":0",
+                    silence_logs=logging.CRITICAL,
+                )  # fmt: skip
+            self.client: Any = Client(self._own or address, timeout=_PATIENCE_S)  # type: ignore[no-untyped-call]
+            self.client.wait_for_workers(1, timeout=_PATIENCE_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise SchedulerError(
+                f"No cluster with workers answers at {address!r}; start one by `dask scheduler` "
+                f"and `dask worker`, and give its address, or {LOCAL!r}."
+            ) from error
+
+    def __len__(self) -> int:
+        return sum(self.client.nthreads().values())
+
+    def run(
+        self,
+        tasks: Sequence[str],
+        size: int,
+        workers: int,
+        work: Callable[[Sequence[str]], _Result],
+    ) -> Iterator[_Result | Ended]:
+        """What `work` makes of each group of so many tasks, in order; the first ones begin now."""
+        groups = (list(tasks[start : start + size]) for start in range(0, len(tasks), size))
+        # One that dies takes those that wait with it, so single ones are given one by one.
+        ahead = 1 if size == 1 else _AHEAD * workers
+        window = deque(self._submit(work, group) for group in islice(groups, ahead))
+        return self._results(work, groups, window)
+
+    def close(self) -> None:
+        """Leave a running cluster; end one of this machine."""
+        self.client.close()
+        if self._own is not None:
+            self._own.close()
+
+    def _submit(self, work: Callable[[Sequence[str]], _Result], group: Sequence[str]) -> Any:
+        return self.client.submit(work, group, pure=False)
+
+    def _results(
+        self,
+        work: Callable[[Sequence[str]], _Result],
+        groups: Iterator[list[str]],
+        window: deque[Any],
+    ) -> Iterator[_Result | Ended]:
+        from distributed import KilledWorker
+
+        try:
+            while window:
+                try:
+                    result = window.popleft().result()
+                except KilledWorker:
+                    result = Ended("ended its process")
+                window.extend(self._submit(work, group) for group in islice(groups, 1))
+                yield result
+        except OSError as error:
+            raise SchedulerError(f"The cluster is gone: {error}.") from error
+        finally:
+            self.client.cancel(list(window))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -179,3 +180,19 @@ def shapes(input: Sequence[str] | None, resolution: str | None) -> Any:
         raise SpecError("--resolution takes no --input: both give the size of the input.")
     size = parse_resolution(resolution)
     return replace(asked, shapes=size).checked() if input else size
+
+
+def typed(context: typer.Context) -> str:
+    """The command as it could be typed again."""
+    arguments, flags = [], []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name == "debug" or source is None or source.name == "DEFAULT":
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, list) else [value]:
+            if parameter.param_type_name == "argument":
+                arguments.append(str(one))
+            else:
+                flags += [parameter.opts[0], *([] if one is True else [str(one)])]
+    return shlex.join(["archstat", str(context.command.name), *arguments, *flags])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from archstat.cli.compare import (
 )
 from archstat.cli.completion import complete_device
 from archstat.cli.help import OUTPUT
-from archstat.cli.options import Rule, check_options
+from archstat.cli.options import Rule, check_options, typed
 from archstat.cli.output import Destination
 from archstat.cli.roofline import roof_for
 from archstat.errors import DeviceError, OutputError
@@ -115,7 +114,7 @@ def report(
                                          for one in made])  # fmt: skip
     rows, is_interrupted = measured_too(rows, sweep, attempts) if sweep else (rows, False)
     rows = joined(with_accuracy(rows) if accuracy else rows, extra)
-    destination.write_text(page(made, _typed(context), rows))
+    destination.write_text(page(made, typed(context), rows))
     failed = [f"{models[number]} failed: {error}" for number, error in attempts.failed.items()]
     for said in [*missing, *failed, f"wrote {destination.path}" if destination.path else ""]:
         if said:
@@ -156,17 +155,3 @@ def _destination(file: str) -> Destination:
     if file != "-" and Path(file).suffix.lower() not in _SUFFIXES:
         raise OutputError(f"{file}: a report is a page; name a file that ends in .html.")
     return Destination("console", file)
-
-
-def _typed(context: typer.Context) -> str:
-    """The command as it could be typed again."""
-    words = ["archstat", "report", *context.params["models"]]
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if name in ("models", "debug") or source is None or source.name == "DEFAULT":
-            continue
-        value = context.params[name]
-        for one in value if isinstance(value, list) else [value]:
-            words += [parameter.opts[0], *([] if one is True else [str(one)])]
-    return shlex.join(words)

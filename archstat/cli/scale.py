@@ -82,7 +82,8 @@ def _draw(curves: Sequence[Curve], base: str, path: str | Path) -> None:
         law, dots = one.law("activations", base), points(one.table, base, "activations")
         ends = [f(x for x, _ in dots) for f in (min, max)] if law else []
         line = tuple((end, law.at(end)) for end in ends) if law else ()
-        name = f"{one.by}: {sentence('activations', base, law)}" if law else one.by
+        grows = sentence("", base, law).removeprefix(" ~ ") if law else ""
+        name = f"{one.by}: {grows}" if law else one.by
         clouds += [Scatter(name, dots, line)] if dots else []
     if not clouds:
         raise OutputError(f"no size has both {base} and activations to draw.")

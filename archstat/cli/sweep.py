@@ -15,10 +15,10 @@ import typer
 
 from archstat.cli import options
 from archstat.cli.compare import Where
-from archstat.cli.completion import complete_columns, complete_model
+from archstat.cli.completion import complete_columns, complete_device, complete_model
 from archstat.cli.expansion import models_typed
 from archstat.cli.help import CHOOSE, OUTPUT
-from archstat.cli.options import Rule, check_options
+from archstat.cli.options import Rule, check_options, typed
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.progress import working
 from archstat.cli.screen import View, arranged, held, known_key, show
@@ -30,15 +30,17 @@ from archstat.units import format_milliseconds
 if TYPE_CHECKING:
     from archstat.tables.sweep import Candidate, Settings
 
+_ALWAYS = ("model", "unknown_ops", "failed")
 _ON_SCREEN = 20  # rows, where nobody says how many
 _CHEAPEST = 5
-_OF_SWEEPS = ("--sample", "--seed", "--jobs", "--input", "--batch", "--fusion")
-_PARQUET = ".parquet"
+_OF_SWEEPS = ("--sample", "--seed", "--jobs", "--input", "--batch", "--fusion", "--predict",
+              "--scheduler", "--yes")  # fmt: skip
+_PARQUET, _PAGES = ".parquet", (".html", ".htm")
 
 Specs = Annotated[
     list[str],
     typer.Argument(metavar="SPEC", help="A model whose options may be ranges LOW..HIGH:STEP and "
-                   "lists A|B|C, a SPACE.toml, or the RESULTS.csv of an earlier sweep.",
+                   "lists A|B|C, a SPACE.toml or .json, or the RESULTS.csv of an earlier sweep.",
                    autocompletion=complete_model, callback=models_typed),
 ]  # fmt: skip
 Sample = Annotated[
@@ -50,6 +52,17 @@ Jobs = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processes at work; by default one a core."),
 ]
+Predict = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="Also the time predicted on a device (`archstat predict`).",
+                 autocompletion=complete_device),
+]  # fmt: skip
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask cluster that does the work, tcp://HOST:PORT, or "
+                 "local for one on this machine."),
+]  # fmt: skip
+Yes = Annotated[bool, typer.Option("--yes", help="Sweep more than ten million candidates, too.")]
 Summary = Annotated[
     bool,
     typer.Option("--summary", help="A row a figure instead: its distribution, and the power of "
@@ -84,6 +97,9 @@ def sweep(
     sample: Sample = None,
     seed: Seed = 0,
     jobs: Jobs = None,
+    predict: Predict = None,
+    scheduler: Scheduler = None,
+    yes: Yes = False,
     summary: Summary = False,
     against: Against = "macs",
     input: options.Input = None,
@@ -107,45 +123,64 @@ def sweep(
     """
     from archstat.analyses.memory_access import checked_fusion
     from archstat.tables.scale import SUMMARY_COLUMNS
-    from archstat.tables.sweep import (
-        SWEEP_COLUMNS,
-        Settings,
-        chosen_candidates,
-        front,
-        read_results,
-    )  # fmt: skip
+    from archstat.tables.sweep import Settings, chosen_candidates, fit_of, front
+    from archstat.tables.sweep_files import read_results
 
     is_saved = len(specs) == 1 and specs[0].lower().endswith(".csv")
     check_options(context, *_rules(is_saved))
     saved = read_results(specs[0]) if is_saved else None
-    known = SWEEP_COLUMNS if saved is None else saved.columns
-    file = None if is_saved else _results_file(output)
+    fit = None if predict is None else fit_of(predict)
+    settings = Settings(input or None, batch, checked_fusion(fusion), jobs, fit=fit,
+                        scheduler=scheduler)  # fmt: skip
+    known = settings.columns if saved is None else saved.columns
+    page = _page(output)
+    file = None if is_saved or page else _results_file(output)
     asked, needs = conditions(where or (), known), conditions(want or (), known)
     axes, cheap = _axes(pareto, known), known_key(against, known)
     if needs and sort is None:
         sort, top = cheap, top or _CHEAPEST
-    view = View(Destination(format, None if file else output),
+    view = View(Destination(format, None if file or page else output),
                 SUMMARY_COLUMNS if summary else known, columns, sort, top=top)  # fmt: skip
     check_plot(plot)
+    is_shown = bool(file is None or summary or axes or needs or plot or format)
     is_interrupted = False
     if saved is None:
         with working("reading the design space"):
-            space = chosen_candidates(specs, sample, seed)
-        used = [cheap, *(key for key, _ in axes), *(one.key for one in needs)]
-        keys = [column.key for column in known if summary or view.chosen is None or column.key in
-                (*view.chosen, *view.added, *used, "model", "unknown_ops", "failed")]  # fmt: skip
-        settings = Settings(input or None, batch, checked_fusion(fusion), jobs)
-        saved, is_interrupted = _swept(space, settings, asked, file, keys)
+            space = chosen_candidates(specs, sample, seed, any_number=yes)
+        used = [cheap, *(key for key, _ in axes), *(one.key for one in (*asked, *needs))]
+        kept_columns = [column for column in known if summary or page or view.chosen is None or
+                        column.key in (*view.chosen, *view.added, *used, *_ALWAYS)]  # fmt: skip
+        settings = replace(settings, keys=frozenset(column.key for column in kept_columns))
+        saved, is_interrupted = _swept(space, settings, asked, file, kept_columns, is_shown)
     else:
         saved = kept(saved, asked)
-    if file is None or summary or axes or needs or plot or format:
+    if is_shown:
         table = kept(saved, needs)
         table = front(table, *axes) if axes else table
         if plot is not None:
             draw(plot, partial(_draw, saved, table, axes, cheap))
-        _show(table, view, cheap if summary else None)
+        if page is not None:
+            _write_page(page, saved, axes, cheap, context)
+        else:
+            _show(table, view, cheap if summary else None)
     if is_interrupted:
         raise KeyboardInterrupt
+
+
+def _page(output: str | None) -> Destination | None:
+    """Where a page goes, if the results are to be one."""
+    is_page = output is not None and output.lower().endswith(_PAGES)
+    return Destination("console", output) if is_page else None
+
+
+def _write_page(
+    page: Destination, table: Table, axes: Sequence[tuple[str, bool]], against: str,
+    context: typer.Context,
+) -> None:  # fmt: skip
+    from archstat.tables.sweep_files import page as page_of
+
+    page.write_text(page_of(table, axes, against, typed(context)))
+    print(f"archstat: wrote {page.path}", file=sys.stderr)
 
 
 def _rules(is_saved: bool) -> Iterator[Rule]:
@@ -155,6 +190,8 @@ def _rules(is_saved: bool) -> Iterator[Rule]:
         for option in _OF_SWEEPS:
             yield Rule(option, needs="a SPEC", hint="the results of a sweep are what they are")
     yield Rule("--seed", needs="--sample")
+    yield Rule("--predict", excludes=("--batch", "--fusion"), hint="it has a batch of its own")
+    yield Rule("--jobs", excludes=("--scheduler",), hint="a cluster has its own")
 
 
 def _results_file(output: str | None) -> Path | None:
@@ -193,45 +230,51 @@ def _axes(pareto: str | None, known: Sequence[Column]) -> list[tuple[str, bool]]
 
 def _swept(
     space: Sequence[str], settings: Settings, asked: Sequence[Condition], file: Path | None,
-    keys: Sequence[str],
+    columns: Sequence[Column], is_shown: bool,
 ) -> tuple[Table, bool]:  # fmt: skip
     """The rows that meet the conditions, written to the file, and whether that was cut short.
+
+    Rows that a csv has are kept nowhere else, and are in the table only if it is to be shown.
 
     Raises:
         FailedModelsError: every candidate failed.
         SpecError: no candidate meets the conditions.
         OutputError: the file is of another sweep, or cannot be written.
+        SchedulerError: there is no such cluster.
     """
-    from archstat.tables.sweep import (
-        Results,
-        measured,
-        read_results,
-        refuse_all_failed,
-        table_of,
-        write_parquet,
-    )  # fmt: skip
+    from archstat.tables.sweep import measured, refuse_all_failed, table_of
+    from archstat.tables.sweep_files import Results, read_results, write_parquet
 
     is_csv = file is not None and file.suffix.lower() == ".csv"
-    results = Results(file, keys, space) if file is not None and is_csv else None
+    results = Results(file, columns, space) if file is not None and is_csv else None
     done = results.done if results else 0
-    found, begun, is_interrupted = [], time.monotonic(), False
+    found: list[Candidate] = []
+    fitting = failed = 0
+    begun, is_interrupted = time.monotonic(), False
     try:
         for one in _tracked(measured(space[done:], settings), len(space) - done):
-            if one.failed or all(c.is_met(one.record()[c.key]) for c in asked):
+            if not (one.failed or all(c.is_met(one.cells.get(c.key)) for c in asked)):
+                continue
+            fitting, failed = fitting + 1, failed + one.failed
+            if results:
+                results.append([one])
+            if not results or failed == fitting == 1:
                 found.append(one)
-                if results:
-                    results.append([one])
     except KeyboardInterrupt:
         is_interrupted = True
-    if not done and len(found) == len(space):
-        refuse_all_failed(found)
-    if not (done or is_interrupted or any(not one.failed for one in found)):
+    if not done and failed == len(space):
+        refuse_all_failed(found[:1], failed)
+    if not (done or is_interrupted or failed < fitting):
         raise SpecError(f"--where leaves none of {len(space):,} candidates; loosen a condition.")
-    table = read_results(file) if file is not None and done else table_of(found)
+    table = table_of(found, settings.columns)
+    if results and file is not None:
+        fitting, failed = results.rows, results.failed
+        if is_shown and fitting:
+            table = read_results(file)
+    elif file is not None:
+        write_parquet(table.select([column.key for column in columns]), file)
     if file is not None:
-        if not results:
-            write_parquet(table.select(keys), file)
-        _tell(table, file, time.monotonic() - begun, is_interrupted)
+        _tell(fitting, failed, file, time.monotonic() - begun, is_interrupted)
     return table, is_interrupted
 
 
@@ -246,12 +289,11 @@ def _tracked(found: Iterator[Candidate], total: int) -> Iterator[Candidate]:
             tell(number, f"{number:,} of {total:,}, {rate:.3g} a second, {left} left")
 
 
-def _tell(table: Table, file: Path, seconds: float, is_interrupted: bool) -> None:
-    failed = sum(reason is not None for reason in table.column("failed"))
+def _tell(count: int, failed: int, file: Path, seconds: float, is_interrupted: bool) -> None:
     aside = f", {failed} of them failed" if failed else ""
     more = "; interrupted, and the same command goes on" if is_interrupted else ""
     took = f" ({format_milliseconds(1000 * seconds)})" if sys.stderr.isatty() else ""
-    print(f"archstat: {len(table):,} candidates in {file}{aside}{more}{took}", file=sys.stderr)
+    print(f"archstat: {count:,} candidates in {file}{aside}{more}{took}", file=sys.stderr)
 
 
 def _show(table: Table, view: View, against: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -234,9 +234,14 @@ def _given(input: Any) -> tuple[InputSpec, ...]:
     return input_specs(input)
 
 
-def report(graph: Graph, model: str, fusion: Fusion = "none") -> Report:
-    """The Report of a Graph: every analysis in order."""
-    analyses = tuple(analyzed(analyzer, graph) for analyzer in analyses_with(fusion))
+def report(
+    graph: Graph, model: str, fusion: Fusion = "none", keys: Collection[str] | None = None
+) -> Report:
+    """The Report of a Graph: every analysis in order, or those alone that give some of the keys."""
+    columns = [column for column in COLUMNS if keys is None or column.key in keys]
+    wanted = {key for column in columns for key in (column.key, *(column.quotient or ()))}
+    chosen = [one for one in analyses_with(fusion) if any(c.key in wanted for c in one.columns)]
+    analyses = tuple(analyzed(analyzer, graph) for analyzer in chosen)
     notes = [Note("note", "", f"{model}: {note}") for note in graph.notes]
     unknown = [f for analysis in analyses for f in analysis.findings]
     return Report(model, graph.input_text, COLUMNS, analyses, (*unknown, *notes), graph)

@@ -6,22 +6,24 @@ and a step, lists with bars between.
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from archstat.errors import Option, SpecError
 from archstat.files import read_regular
 from archstat.hints import did_you_mean
 from archstat.models.specs import spec_items
 
-MOST = 1_000_000  # candidates that are written out; more take hours, and are better sampled
+MOST = 10_000_000  # more take days, and are better sampled
 
 _NUMBER = r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?(?::(.*))?")
@@ -87,7 +89,7 @@ def _values(text: str, value: str) -> tuple[str | Progression, ...]:
     parts = value.split("|")
     if "" in parts and len(parts) > 1:
         raise SpecError(f"{text}: a value is missing beside a bar; write A|B|C.")
-    return tuple(_progression(text, part) or part for part in parts)
+    return tuple(dict.fromkeys(_progression(text, part) or part for part in parts))
 
 
 def _progression(text: str, value: str) -> Progression | None:
@@ -133,18 +135,24 @@ def _value(values: Iterable[str | Progression], place: int) -> str:
 
 
 def read_spaces(path: str | Path) -> list[Space]:
-    """The spaces of a TOML file: `model`, a spec or a list of them, and a table `options`.
+    """The spaces of a TOML file, or of a JSON schema.
 
-    An option's value is a list, or what it is in a spec: ``width = "0.25..1.0:0.05"``.
+    TOML has `model`, a spec or a list of them, and a table `options`, whose values are lists, or
+    what they are in a spec: ``width = "0.25..1.0:0.05"``. A schema has `properties`, of which
+    `model` is one, each with `const`, `enum`, or `minimum`, `maximum` and `multipleOf`.
 
     Raises:
         SpecError: it cannot be read, or says something else.
     """
+    is_schema = str(path).lower().endswith(".json")
     try:
-        said = tomllib.loads(read_regular(path).decode("utf-8-sig"))
-    except (OSError, ValueError) as error:
+        text = read_regular(path).decode("utf-8-sig")
+        said = json.loads(text) if is_schema else tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpecError(f"{path} cannot be read: {reason}.") from error
+    if is_schema:
+        said = _of_schema(path, said)
     for key in said:
         if key not in _KEYS:
             raise SpecError(f"{path}: there is no key {key!r}.{did_you_mean(key, _KEYS)} "
@@ -157,6 +165,30 @@ def read_spaces(path: str | Path) -> list[Space]:
         raise SpecError(f"{path}: options is no table; write [options] and KEY = VALUE below.")
     items = "".join(f",{key}={_of_toml(path, key, value)}" for key, value in options.items())
     return [parse_space(model + items) for model in models]
+
+
+def _of_schema(path: str | Path, said: Any) -> dict[str, Any]:
+    """What a JSON schema says, as a TOML file would."""
+    properties = said.get("properties") if isinstance(said, dict) else None
+    if not isinstance(properties, dict):
+        raise SpecError(f"{path} is no schema of a space; give it properties, one of them model.")
+    values = {key: _of_property(path, key, one) for key, one in properties.items()}
+    model = values.pop("model", None)
+    return {"model": model, "options": values}
+
+
+def _of_property(path: str | Path, key: str, said: Any) -> Any:
+    asked = said if isinstance(said, Mapping) else {}
+    if "const" in asked:
+        return [asked["const"]]
+    if isinstance(asked.get("enum"), list):
+        return asked["enum"]
+    if asked.get("type") == "boolean":
+        return [False, True]
+    if {"minimum", "maximum"} <= asked.keys():
+        step = asked.get("multipleOf", 1 if asked.get("type") == "integer" else "")
+        return f"{asked['minimum']}..{asked['maximum']}" + (f":{step}" if step != "" else "")
+    raise SpecError(f"{path}: {key} has no end; give it const, enum, or minimum and maximum.")
 
 
 def _of_toml(path: str | Path, key: str, value: Any) -> str:
@@ -175,58 +207,79 @@ def _typed(value: Any) -> str:
 
 
 def spaces_of(texts: Iterable[str]) -> list[Space]:
-    """The spaces of specs and of TOML files.
+    """The spaces of specs, of TOML files and of JSON schemas.
 
     Raises:
         SpecError: a text or file that is none.
     """
     found: list[Space] = []
     for text in texts:
-        is_file = text.lower().endswith(".toml")
+        is_file = text.lower().endswith((".toml", ".json")) and not text.startswith("hf:")
         found += read_spaces(text) if is_file else [parse_space(text)]
     return found
 
 
-def candidates(spaces: Sequence[Space], sample: int | None = None, seed: int = 0) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Candidates(Sequence[str]):
+    """Specs of spaces by their numbers, each written out when it is asked for."""
+
+    spaces: tuple[Space, ...]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Candidates: ...
+    def __getitem__(self, place: int | slice) -> str | Candidates:
+        if isinstance(place, slice):
+            return Candidates(self.spaces, self.numbers[place])
+        number = self.numbers[place]
+        for space in self.spaces:
+            if number < space.size:
+                return space.spec(number)
+            number -= space.size
+        raise IndexError(place)
+
+
+def candidates(
+    spaces: Sequence[Space], sample: int | None = None, seed: int = 0, *, any_number: bool = False
+) -> Candidates:
     """The specs of spaces in order, or so many of them drawn at random, each once.
 
     Raises:
-        SpecError: more than `MOST` without a sample, or too large a sample.
+        SpecError: more than `MOST`, unless `any_number` are wanted.
     """
     total = sum(space.size for space in spaces)
     wanted = total if sample is None else min(sample, total)
-    if wanted > MOST:
+    if (wanted > MOST and not any_number) or wanted > sys.maxsize:
         sampled = Option("sample", "10000")
         raise SpecError(
-            f"{wanted:,} candidates are more than the {MOST:,} of one sweep; narrow the ranges, or "
-            f"draw some with {sampled}."
+            f"{wanted:,} candidates are more than {MOST:,}; narrow the ranges, draw some with "
+            f"{sampled}, or say that you mean it with {Option('yes')}."
         )
-    numbers: Iterable[int] = range(total) if wanted == total else _drawn(total, wanted, seed)
-    found: dict[object, str] = {}
-    for number in numbers:
-        spec = _numbered(spaces, number)
-        model, *items = spec_items(spec) if len(spaces) > 1 else (spec,)
-        found.setdefault((model, frozenset(items)), spec)
-    return list(found.values())
+    drawn = range(total) if wanted == total else _drawn(total, wanted, seed)
+    found = Candidates(tuple(spaces), drawn)
+    return found if len(spaces) < 2 else _each_once(found)
 
 
-def _drawn(total: int, count: int, seed: int) -> Iterator[int]:
+def _each_once(found: Candidates) -> Candidates:
+    """What spaces share comes once; it is in the first of them."""
+    seen: dict[object, int] = {}
+    for number, spec in zip(found.numbers, found, strict=True):
+        model, *items = spec_items(spec)
+        seen.setdefault((model, frozenset(items)), number)
+    return Candidates(found.spaces, list(seen.values()))
+
+
+def _drawn(total: int, count: int, seed: int) -> list[int]:
     """So many different numbers below `total`, in the order in which they were drawn."""
     chosen = random.Random(seed)
     if total < 2**62:
-        yield from chosen.sample(range(total), count)
-        return
-    seen: set[int] = set()
+        return chosen.sample(range(total), count)
+    seen: dict[int, None] = {}
     while len(seen) < count:
-        number = chosen.randrange(total)
-        if number not in seen:
-            seen.add(number)
-            yield number
-
-
-def _numbered(spaces: Sequence[Space], number: int) -> str:
-    for space in spaces:
-        if number < space.size:
-            return space.spec(number)
-        number -= space.size
-    raise IndexError(number)
+        seen.setdefault(chosen.randrange(total))
+    return list(seen)

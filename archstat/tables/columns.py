@@ -13,7 +13,8 @@ from archstat.result import Column, Table
 HELD: Mapping[str, tuple[str, ...]] = {
     "compare": ("tables.compare:COMPARISON_COLUMNS", "tables.bench:COMPARED",
                 "tables.sliding:SLIDING_COLUMNS", "tables.accuracy:ACCURACY_COLUMNS"),
-    "sweep": ("tables.sweep:SWEEP_COLUMNS", "tables.scale:SUMMARY_COLUMNS"),
+    "sweep": ("tables.sweep:SWEEP_COLUMNS", "tables.sweep:PREDICTED",
+              "tables.scale:SUMMARY_COLUMNS"),
     "scale": ("tables.scale:SCALE_COLUMNS",),
     "summary": ("tables.summary:KNOWN_COLUMNS",),
     "explain": ("tables.explain:COLUMNS", "tables.explain:KNOWN_FIGURES"),

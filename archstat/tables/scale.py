@@ -12,6 +12,7 @@ from math import exp, log, sqrt
 from statistics import fmean
 from typing import Any
 
+from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.measure.latency.intervals import percentile, student
 from archstat.models.options import guessed
@@ -156,6 +157,34 @@ class Curve:
         return law_between(self.table, against, key)
 
 
+def scale(
+    model: str,
+    by: str | Sequence[str],
+    input: Any = None,
+    batch: int | None = None,
+    *,
+    against: str = "macs",
+    jobs: int | None = None,
+    fusion: str = "none",
+) -> Table:
+    """The powers of macs that the figures of a model grow with, as its options grow.
+
+    Args:
+        model: a spec.
+        by: an option, or several, each by itself: ``"width"``, ``"width+depth"`` together, or with
+            values, as ``"width=0.25..1.0:0.25"``.
+        input, batch, fusion, jobs: as `sweep` takes them.
+        against: what the exponents refer to.
+
+    Raises:
+        SpecError: no such model or option, or fewer than three sizes.
+        FailedModelsError: a model of no size runs.
+    """
+    settings = Settings(input, batch, checked_fusion(fusion), jobs)
+    names = [by] if isinstance(by, str) else list(by)
+    return scale_table([curve(model, name, settings) for name in names], against, raw=True)
+
+
 def scale_table(curves: Sequence[Curve], against: str = "macs", raw: bool = False) -> Table:
     """A row for each curve and figure: the exponent, with its interval.
 
@@ -185,7 +214,7 @@ def curve(spec: str, by: str, settings: Settings) -> Curve:
         if len(keys) > 1:
             raise SpecError(f"{by}: values are of one option alone; name options that go together.")
         base = _without(spec, by.partition("=")[0])
-        specs = chosen_candidates([f"{base},{by}"], None, 0)
+        specs: Sequence[str] = chosen_candidates([f"{base},{by}"], None, 0)
     else:
         bases = {key: _base(spec, key, settings) for key in keys}
         specs = list(dict.fromkeys(_scaled_spec(spec, bases, size) for size in _POINTS))

@@ -1,60 +1,82 @@
-"""`sweep`: a row a candidate of a design space, and the files that hold them."""
+"""`sweep`: a row a candidate of a design space, from several processes or a Dask cluster."""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archstat.analyses import COLUMNS, CONVENTION
 from archstat.analyses.memory_access import checked_fusion
-from archstat.budgets.workers import Ended, each_alone
-from archstat.errors import ArchstatError, ColumnError, FailedModelsError, OutputError, SpecError
-from archstat.models.pipeline import analyze
+from archstat.budgets.workers import Cluster, Ended, each_alone
+from archstat.errors import ArchstatError, FailedModelsError, SpecError
+from archstat.frontends.garbage import collection_paused
+from archstat.models.pipeline import graph_of_spec, report
 from archstat.models.sources import find
-from archstat.models.spaces import candidates, spaces_of
+from archstat.models.spaces import Candidates, candidates, spaces_of
 from archstat.models.specs import parse_spec
-from archstat.reporters.to_csv import to_csv
 from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 from archstat.tables.compare import ON_SCREEN
+from archstat.tables.predict import COLUMNS as OF_PREDICT
+from archstat.tables.predict import predict_table, predicted
+
+if TYPE_CHECKING:
+    from archstat.analyses.prediction import Fit
 
 FAILED = Column("failed", "text", "why a candidate has no figures")
 SWEEP_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, FAILED)
-_KNOWN = {column.key: column for column in SWEEP_COLUMNS}
+PREDICTED = tuple(c for c in OF_PREDICT if c.key.startswith("predicted") or
+                  c.key in ("inside_fit", "device"))  # fmt: skip
 # What a process is given at once: a fork is then a small part of it, and so is what it may lose.
-_AT_ONCE = 32
+_AT_ONCE = 100
 
 
 class Candidate(NamedTuple):
-    """A row of `SWEEP_COLUMNS`, the keys that are lower bounds in it, and its torch."""
+    """Figures by key, the keys among them that are lower bounds, and the torch they come from."""
 
-    cells: tuple[Cell, ...]
+    cells: Mapping[str, Cell]
     bounds: frozenset[str] = frozenset()
     torch_version: str = ""
 
     @property
     def failed(self) -> bool:
         """Whether there are no figures."""
-        return self.cells[-1] is not None
-
-    def record(self) -> dict[str, Cell]:
-        """The cells by key."""
-        return dict(zip(_KNOWN, self.cells, strict=True))
+        return self.cells.get("failed") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for every candidate of a sweep: see `analyze`; `jobs` processes work at once."""
+    """What holds for every candidate of a sweep.
+
+    Args:
+        input, batch, fusion: see `analyze`.
+        jobs: processes at work; by default one a core.
+        keys: the columns wanted, where not all are.
+        fit: also what is predicted by it.
+        scheduler: the address of a Dask cluster that works in place of processes; ``local`` is
+            one on this machine.
+    """
 
     input: Any = None
     batch: int | None = None
     fusion: str = "none"
     jobs: int | None = None
+    keys: frozenset[str] | None = None
+    fit: Fit | None = None
+    scheduler: str | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What a candidate may have."""
+        return SWEEP_COLUMNS if self.fit is None else (*SWEEP_COLUMNS[:-1], *PREDICTED, FAILED)
+
+    @property
+    def workers(self) -> int:
+        """How many processes work at once."""
+        return self.jobs or len(os.sched_getaffinity(0)) if hasattr(
+            os, "sched_getaffinity") else os.cpu_count() or 1  # fmt: skip
 
 
 def sweep(
@@ -66,36 +88,58 @@ def sweep(
     seed: int = 0,
     jobs: int | None = None,
     fusion: str = "none",
+    predict: str | None = None,
+    scheduler: str | None = None,
+    yes: bool = False,
 ) -> Table:
     """A row a candidate of design spaces, those that fail with their reason in `failed`.
 
     Args:
         specs: specs whose options may be ranges and lists, such as
-            ``"mobilenet_v1,width=0.25..1.0:0.05,resolution=128|160"``, or TOML files.
+            ``"mobilenet_v1,width=0.25..1.0:0.05,resolution=128|160"``, TOML files, JSON schemas.
         input, batch, fusion: as `analyze` takes them.
         sample: so many candidates drawn at random with `seed`, not all.
         jobs: processes at work; by default one a core.
+        predict: a device, whose predicted times are columns.
+        scheduler: the address of a Dask cluster that does the work, or ``"local"``.
+        yes: sweep more than ten million, too.
 
     Raises:
-        SpecError: no such space, or one too large without `sample`.
+        SpecError: no such space, or one too large.
         FailedModelsError: every candidate failed.
+        DeviceError, MissingExtraError, SchedulerError: no such device, no Dask, nobody there.
     """
     texts = [specs] if isinstance(specs, str) else list(specs)
-    chosen = chosen_candidates(texts, sample, seed)
-    settings = Settings(input, batch, checked_fusion(fusion), jobs)
+    chosen = chosen_candidates(texts, sample, seed, any_number=yes)
+    fit = None if predict is None else fit_of(predict)
+    settings = Settings(input, batch, checked_fusion(fusion), jobs, None, fit, scheduler)
     found = list(measured(chosen, settings))
     refuse_all_failed(found)
-    return table_of(found)
+    return table_of(found, settings.columns)
 
 
-def chosen_candidates(texts: Sequence[str], sample: int | None, seed: int) -> list[str]:
+def fit_of(device: str) -> Fit:
+    """The fit that predicts a device.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    from archstat.analyses.device_files import find_device
+    from archstat.analyses.prediction import fit_for
+
+    return fit_for(find_device(device), None, None, None)
+
+
+def chosen_candidates(
+    texts: Sequence[str], sample: int | None, seed: int, *, any_number: bool = False
+) -> Candidates:
     """The specs to sweep; a single space's model and options are looked up before the work.
 
     Raises:
         ArchstatError: see `spaces_of`, `candidates` and, of a single space, `find`.
     """
     spaces = spaces_of(texts)
-    found = candidates(spaces, sample, seed)
+    found = candidates(spaces, sample, seed, any_number=any_number)
     if not found:
         raise SpecError("There is nothing to sweep; give a spec with ranges or lists.")
     if len(spaces) == 1:
@@ -103,31 +147,63 @@ def chosen_candidates(texts: Sequence[str], sample: int | None, seed: int) -> li
     return found
 
 
+# From so many specs at once to a result for each group, in order; the work begins with the call.
+_Run = Callable[[Sequence[str], int, int], Iterator[list[Candidate] | Ended]]
+
+
 def measured(specs: Sequence[str], settings: Settings) -> Iterator[Candidate]:
     """The candidates in order, from processes that start now; one that dies takes none with it."""
+    if settings.scheduler is not None:
+        return _on_cluster(specs, settings, Cluster(settings.scheduler, settings.workers))
+    run: _Run = partial(_in_processes, settings=settings)
+    size = _group_size(specs, settings.workers)
+    return _received(specs, size, run(specs, size, settings.workers), run)
+
+
+def _group_size(specs: Sequence[str], workers: int) -> int:
+    return max(1, min(_AT_ONCE, len(specs) // (4 * workers)))
+
+
+def _on_cluster(specs: Sequence[str], settings: Settings, cluster: Cluster) -> Iterator[Candidate]:
+    run: _Run = partial(cluster.run, work=partial(analyzed, settings=settings))
+    size = _group_size(specs, len(cluster))
+    try:
+        yield from _received(specs, size, run(specs, size, len(cluster)), run)
+    finally:
+        cluster.close()
+
+
+def _in_processes(
+    specs: Sequence[str], size: int, workers: int, settings: Settings
+) -> Iterator[list[Candidate] | Ended]:
     import archstat.frontends.module  # noqa: F401 - once for all processes, which are forked
 
-    jobs = settings.jobs or os.cpu_count() or 1
-    size = max(1, min(_AT_ONCE, len(specs) // (4 * jobs)))
-    groups = [specs[start : start + size] for start in range(0, len(specs), size)]
-    work = partial(_analyzed, settings=settings)
-    return _received(groups, each_alone(work, groups, jobs), work)
+    work = partial(_analyzed_from, specs=specs, size=size, settings=settings)
+    return each_alone(work, range(0, len(specs), size), workers)
 
 
 def _received(
-    groups: Sequence[Sequence[str]], results: Iterator[list[Candidate] | Ended], work: Any
+    specs: Sequence[str], size: int, results: Iterator[list[Candidate] | Ended], run: _Run | None
 ) -> Iterator[Candidate]:
-    for group, result in zip(groups, results, strict=True):
-        if isinstance(result, Ended) and len(group) > 1:
-            alone = [[spec] for spec in group]
-            yield from _received(alone, each_alone(work, alone, 1), work)
-        elif isinstance(result, Ended):
-            yield _failure(group[0], f"{group[0]} {result.how}")
-        else:
+    """The candidates; those of a process that died are tried once more, one by one."""
+    for start, result in zip(range(0, len(specs), size), results, strict=True):
+        if not isinstance(result, Ended):
             yield from result
+        elif run is not None:
+            again = specs[start : start + size]
+            yield from _received(again, 1, run(again, 1, 1), None)
+        else:
+            yield _failure(specs[start], f"{specs[start]} {result.how}")
 
 
-def _analyzed(specs: Sequence[str], settings: Settings) -> list[Candidate]:
+def _analyzed_from(
+    start: int, specs: Sequence[str], size: int, settings: Settings
+) -> list[Candidate]:
+    return analyzed(specs[start : start + size], settings)
+
+
+def analyzed(specs: Sequence[str], settings: Settings) -> list[Candidate]:
+    """What one process does: candidates one after the other, on one thread."""
     import torch
 
     torch.set_num_threads(1)  # the other cores have candidates of their own
@@ -136,28 +212,34 @@ def _analyzed(specs: Sequence[str], settings: Settings) -> list[Candidate]:
 
 def _candidate(spec: str, settings: Settings) -> Candidate:
     try:
-        report = analyze(spec, settings.input, settings.batch, fusion=settings.fusion)
+        with collection_paused():
+            graph = graph_of_spec(spec, settings.input, settings.batch)
+            found = report(graph, spec, checked_fusion(settings.fusion), settings.keys)
+            cells = {"model": spec, "input": found.input, **found.totals}
+            bounds = found.lower_bounds
+            if settings.fit is not None:
+                table = predict_table([predicted(spec, graph, settings.fit)], settings.fit)
+                cells |= {c.key: table.column(c.key)[0] for c in PREDICTED}
+                bounds |= {key for _, key in table.bounds}
     except ArchstatError as error:
         return _failure(spec, str(error))
-    totals = (report.totals[column.key] for column in COLUMNS)
-    return Candidate(
-        (spec, report.input, *totals, None), report.lower_bounds, report.graph.torch_version
-    )
+    return Candidate(cells, bounds, graph.torch_version)
 
 
 def _failure(spec: str, reason: str) -> Candidate:
-    return Candidate((spec, *(None for _ in SWEEP_COLUMNS[2:]), " ".join(reason.split())))
+    return Candidate({"model": spec, "failed": " ".join(reason.split())})
 
 
-def table_of(found: Sequence[Candidate]) -> Table:
+def table_of(found: Sequence[Candidate], columns: tuple[Column, ...] = SWEEP_COLUMNS) -> Table:
     """The rows as a table."""
+    keys = [column.key for column in columns]
     bounds = frozenset((row, key) for row, one in enumerate(found) for key in one.bounds)
     version = max((one.torch_version for one in found), default="")
-    rows = tuple(one.cells for one in found)
-    return _told(Table(SWEEP_COLUMNS, rows, bounds, torch_version=version))
+    rows = tuple(tuple(one.cells.get(key) for key in keys) for one in found)
+    return told(Table(columns, rows, bounds, torch_version=version))
 
 
-def _told(table: Table) -> Table:
+def told(table: Table) -> Table:
     """The candidates with what must be said of them: failures, and counts that are incomplete."""
     columns = table.keys()
     reasons = [cell for cell in table.column("failed") if cell] if "failed" in columns else []
@@ -168,157 +250,22 @@ def _told(table: Table) -> Table:
     if unknown:
         notes.append(f"{unknown} of {len(table)} candidates have unknown operations: their counts "
                      "are lower bounds.")  # fmt: skip
-    shown = tuple(key for key in ON_SCREEN if key in columns)
+    if "predicted_ms" in columns:
+        notes.append("Predicted times are no measurements; four of five lie in their interval.")
+    usual = (*ON_SCREEN, *(key for key in ("predicted_ms",) if key in columns))
+    shown = tuple(key for key in usual if key in columns)
     return replace(table, notes=notes_of(notes), convention=CONVENTION, shown=shown)
 
 
-def refuse_all_failed(found: Sequence[Candidate]) -> None:
-    """Raise where there are candidates and each of them failed.
+def refuse_all_failed(found: Sequence[Candidate], count: int | None = None) -> None:
+    """Raise where there are candidates (so many, of which these are some) and each of them failed.
 
     Raises:
         FailedModelsError: the reason of the first is in it.
     """
     if found and all(one.failed for one in found):
-        reason = found[0].cells[-1]
-        raise FailedModelsError(f"all {len(found)} candidates failed; the first: {reason}")
-
-
-class Results:
-    """A CSV file of candidates, which grows with the sweep and with the next one of the same kind.
-
-    Args:
-        path: where; an existing file must be of this sweep.
-        keys: the columns, `model` first.
-        specs: the sweep's candidates, in order.
-
-    Raises:
-        OutputError: the file is of another sweep, or cannot be read; it is left as it is.
-    """
-
-    def __init__(self, path: Path, keys: Sequence[str], specs: Sequence[str]) -> None:
-        self.path, self.places = path, [list(_KNOWN).index(key) for key in keys]
-        self.columns = tuple(_KNOWN[key] for key in keys)
-        self.head = to_csv(Table(self.columns, ()))
-        self.done = self._resumed(specs)
-
-    def _resumed(self, specs: Sequence[str]) -> int:
-        """How many of the specs the file has dealt with: those up to its last row."""
-        if not self.path.exists() or not self.path.stat().st_size:
-            return 0
-        text = _text_of(self.path)
-        whole = text[: text.rfind("\n") + 1]  # a row that was cut short is written again
-        if not whole.startswith(self.head):
-            raise OutputError(f"{self.path} holds other columns than this sweep; name a new file.")
-        place = {spec: number for number, spec in enumerate(specs)}
-        numbers = [place.get(row[0], -1) for row in csv.reader(whole.splitlines()[1:])]
-        if -1 in numbers or any(b <= a for a, b in itertools.pairwise(numbers)):
-            raise OutputError(f"{self.path} is of another sweep; name a new file.")
-        if whole != text:
-            os.truncate(self.path, len(whole.encode()))
-        return numbers[-1] + 1 if numbers else 0
-
-    def append(self, found: Iterable[Candidate]) -> None:
-        """Write rows, of which the first one brings the head.
-
-        Raises:
-            OutputError: the file cannot be written, for want of space, say.
-        """
-        rows = tuple(tuple(one.cells[place] for place in self.places) for one in found)
-        if not rows:
-            return
-        text = to_csv(Table(self.columns, rows))
-        try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(text if not file.tell() else text.removeprefix(self.head))
-        except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be written: {error.strerror or error}."
-            ) from error
-
-
-def read_results(path: str | Path) -> Table:
-    """The candidates of a CSV file, with whatever columns it has beside `model`.
-
-    Raises:
-        OutputError, ColumnError: it cannot be read, or has no such rows.
-    """
-    try:
-        rows = [row for row in csv.reader(_text_of(Path(path)).splitlines(), strict=True) if row]
-    except csv.Error as error:
-        raise ColumnError(f"{path} is no csv: {error}.") from error
-    keys = rows.pop(0) if rows else []
-    if "model" not in keys or len(keys) < 2 or len(set(keys)) < len(keys):
-        raise ColumnError(f"{path} has no column `model` with figures beside it, each column once.")
-    if not rows:
-        raise ColumnError(f"{path} has no candidates below its head.")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(keys):
-            raise ColumnError(f"{path}, row {number}: {len(row)} cells in place of {len(keys)}.")
-    columns = tuple(_KNOWN.get(key) or _own(key, [row[n] for row in rows], path)
-                    for n, key in enumerate(keys))  # fmt: skip
-    cells = tuple(_with_whole_field(tuple(map(_read, row, columns)), keys) for row in rows)
-    return _told(Table(columns, cells))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise OutputError(f"{path} cannot be read: {reason}.") from error
-
-
-def _own(key: str, texts: Sequence[str], path: str | Path) -> Column:
-    """A column of the user's, accuracy say: of numbers where all its cells are."""
-    numbers = all(not isinstance(_number(text), str) for text in texts)
-    return Column(key, "number" if numbers else "text", f"from {path}")
-
-
-def _number(text: str) -> int | float | str | None:
-    for kind in (int, float):
-        try:
-            return kind(text) if text.strip() else None
-        except ValueError:
-            continue
-    return text
-
-
-def _with_whole_field(cells: tuple[Cell, ...], keys: Sequence[str]) -> tuple[Cell, ...]:
-    """A row of a file, which leaves the field empty of what sees everything."""
-    record = dict(zip(keys, cells, strict=True))
-    if record.get("receptive_field", 0) is None and record.get("global_from"):
-        record["receptive_field"] = (None,)
-    return tuple(record.values())
-
-
-def _read(text: str, column: Column) -> Cell:
-    if column.unit == "text":
-        return text or None
-    if column.unit == "pixels" and text:
-        axes = [_number(size) for size in text.split("x")]
-        return tuple(size if isinstance(size, (int, float)) else None for size in axes)
-    found = _number(text)
-    if isinstance(found, str):
-        raise ColumnError(f"{column.key}: {text!r} is no number.")
-    return found
-
-
-def write_parquet(table: Table, path: Path) -> None:
-    """Write the rows for pyarrow, numbers an axis as texts such as ``7x7``.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    import io
-
-    import pandas
-
-    texts = {c.key: str for c in table.columns if c.unit in ("text", "pixels")}
-    frame = pandas.read_csv(io.StringIO(to_csv(table)), dtype=texts)
-    try:
-        frame.to_parquet(path, engine="pyarrow", index=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        reason = found[0].cells["failed"]
+        raise FailedModelsError(f"all {count or len(found)} candidates failed; the first: {reason}")
 
 
 def front(table: Table, x: tuple[str, bool], y: tuple[str, bool]) -> Table:

@@ -83,7 +83,7 @@ def test_interrupted_sweep_is_gone_on_with_to_the_same_bytes(archstat, nets, mon
     assert ran.code == 130
     assert "2 candidates in cut.csv" in ran.err
     assert swept(archstat, SPACE, "-o", "cut.csv", "--summary").code == 0
-    assert begun == [6, 4]
+    assert begun == [6, 5]
     assert (nets / "cut.csv").read_bytes() == (nets / "whole.csv").read_bytes()
 
 
@@ -159,3 +159,48 @@ def test_parquet_needs_pyarrow_before_the_work(archstat, nets, monkeypatch):
     monkeypatch.setattr("archstat.cli.sweep.find_spec", lambda name: None)
     ran = swept(archstat, SPACE, "-o", "r.parquet")
     assert (ran.code, "pyarrow" in ran.err, list(nets.glob("r.*"))) == (2, True, [])
+
+
+def test_page_has_every_candidate_and_the_command(archstat, nets):
+    assert swept(archstat, SPACE, "--pareto", "macs,+params", "-o", "p.html").code == 0
+    page = (nets / "p.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.count('class="dot') == 6
+    assert "archstat sweep nets.py:Net,width=1..6 --jobs 1 " in page
+
+
+def test_schema_is_a_space(archstat, nets):
+    (nets / "s.json").write_text(
+        '{"properties": {"model": {"const": "nets.py:Net"}, "width": {"type": "integer", '
+        '"minimum": 1, "maximum": 3}}}', encoding="utf-8")  # fmt: skip
+    found = rows(swept(archstat, "s.json", "-f", "csv").out)
+    assert [row["model"] for row in found] == [f"nets.py:Net,width={n}" for n in (1, 2, 3)]
+    (nets / "s.json").write_text('{"properties": {"model": {"type": "string"}}}', encoding="utf-8")
+    assert archstat("sweep", "s.json").code == 2
+
+
+def test_resumed_sweep_with_another_input_is_refused(archstat, nets):
+    swept(archstat, SPACE, "-o", "r.csv")
+    before = (nets / "r.csv").read_bytes()
+    ran = archstat("sweep", SPACE, "--input", "3x9x9", "--jobs", "1", "-o", "r.csv")
+    assert (ran.code, (nets / "r.csv").read_bytes()) == (2, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows_before", [0, 30])
+def test_killed_client_is_gone_on_with_to_the_same_bytes(archstat, nets, rows_before):
+    import subprocess
+    import sys
+    import time
+
+    space = "nets.py:Net,width=1..120"
+    assert swept(archstat, space, "-o", "whole.csv").code == 0
+    line = [sys.executable, "-m", "archstat", "sweep", space, "--input", "3x8x8", "-o", "cut.csv"]
+    with subprocess.Popen(line) as client:
+        while client.poll() is None:
+            path = nets / "cut.csv"
+            if path.exists() and path.read_bytes().count(b"\n") > rows_before:
+                client.kill()
+            time.sleep(0.001)
+    assert swept(archstat, space, "-o", "cut.csv").code == 0
+    assert (nets / "cut.csv").read_bytes() == (nets / "whole.csv").read_bytes()

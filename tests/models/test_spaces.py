@@ -15,7 +15,7 @@ from archstat.models.specs import parse_spec
 
 
 def values(text: str) -> list[str]:
-    return [spec.partition("=")[2] for spec in candidates([parse_space(f"net,x={text}")])]
+    return [spec.partition("=")[2] for spec in list(candidates([parse_space(f"net,x={text}")]))]
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_values_are_written_out(text, expected):
 
 def test_last_option_changes_first():
     space = parse_space("net.py:Net,a=1|2,b=3..4")
-    assert candidates([space]) == [f"net.py:Net,a={a},b={b}" for a in (1, 2) for b in (3, 4)]
+    assert list(candidates([space])) == [f"net.py:Net,a={a},b={b}" for a in (1, 2) for b in (3, 4)]
 
 
 def test_equal_specs_of_several_spaces_come_once():
     spaces = spaces_of(["net,a=1..2,b=1", "net,b=1,a=2..3"])
-    assert candidates(spaces) == ["net,a=1,b=1", "net,a=2,b=1", "net,b=1,a=3"]
+    assert list(candidates(spaces)) == ["net,a=1,b=1", "net,a=2,b=1", "net,b=1,a=3"]
 
 
 @pytest.mark.parametrize(
@@ -75,22 +75,22 @@ def test_space_that_is_none_is_refused(text, said):
 
 def test_too_many_candidates_are_refused_with_their_number():
     with pytest.raises(SpecError, match=r"1,000,000,000 candidates"):
-        candidates([parse_space("net,x=1..1000000000")])
+        list(candidates([parse_space("net,x=1..1000000000")]))
     with pytest.raises(SpecError, match=f"{MOST + 1:,} candidates"):
-        candidates([parse_space("net,x=1..1000000000")], sample=MOST + 1)
+        list(candidates([parse_space("net,x=1..1000000000")], sample=MOST + 1))
 
 
 @pytest.mark.parametrize("text", ["net,x=1..1000", "net,x=1..999999999999999999,y=1..999"])
 def test_sample_is_drawn_without_repeats_and_by_its_seed(text):
     space = parse_space(text)
-    drawn = candidates([space], 20, 1)
+    drawn = list(candidates([space], 20, 1))
     assert len(set(drawn)) == 20
-    assert candidates([space], 20, 1) == drawn != candidates([space], 20, 2)
-    assert candidates([space], 10, 1) == drawn[:10]
+    assert list(candidates([space], 20, 1)) == drawn != list(candidates([space], 20, 2))
+    assert list(candidates([space], 10, 1)) == drawn[:10]
 
 
 def test_sample_of_more_than_there_are_is_all():
-    assert candidates([parse_space("net,x=1..3")], 9) == ["net,x=1", "net,x=2", "net,x=3"]
+    assert list(candidates([parse_space("net,x=1..3")], 9)) == ["net,x=1", "net,x=2", "net,x=3"]
 
 
 SPACE = """
@@ -106,7 +106,7 @@ kernel = 3
 def test_file_holds_models_and_options(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text(SPACE, encoding="utf-8")
-    found = candidates(spaces_of([str(path)]))
+    found = list(candidates(spaces_of([str(path)])))
     assert found == [f"{model},width={width},depths={depths},se=true,kernel=3"
                      for model in ("a", "net.py:Net") for width in ("0.5", "1.0")
                      for depths in ("[1,2]", "[2,3]")]  # fmt: skip
@@ -148,7 +148,7 @@ def test_range_is_an_arithmetic_progression_up_to_its_end(low, more, step, digit
 def test_size_is_the_product_and_every_candidate_is_a_spec(counts):
     text = "net" + "".join(f",k{n}=1..{count}" for n, count in enumerate(counts))
     space = parse_space(text)
-    found = candidates([space])
+    found = list(candidates([space]))
     product = 1
     for count in counts:
         product *= count
@@ -159,7 +159,7 @@ def test_size_is_the_product_and_every_candidate_is_a_spec(counts):
 @given(st.text() | st.text(alphabet="net,x=|.:0159-[]'\"", max_size=20))
 def test_any_text_is_a_space_or_an_error_of_ours(text):
     try:
-        found = candidates([parse_space(text)], 5)
+        found = list(candidates([parse_space(text)], 5))
     except ArchstatError as error:
         assert str(error)
     else:

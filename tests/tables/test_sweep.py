@@ -7,17 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archstat
-from archstat.errors import ColumnError, FailedModelsError, OptionError, OutputError
+from archstat.errors import FailedModelsError, OptionError, SchedulerError
 from archstat.result import Column, Table
 from archstat.tables.sweep import (
     SWEEP_COLUMNS,
     Candidate,
-    Results,
-    _told,
+    Settings,
+    analyzed,
     front,
-    plain,
-    read_results,
     table_of,
+    told,
 )
 
 NETS = """
@@ -29,8 +28,6 @@ def net(kernel: int = 3, width: int = 4, ending: int = 0):
         os._exit(5)
     return nn.Conv2d(3, width, kernel, bias=False)
 """
-KEYS = ("model", "macs", "receptive_field", "global_from", "failed")
-SPECS = [f"net,x={x}" for x in range(1, 6)]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +37,8 @@ def nets(tmp_path_factory):
     return f"{path}:net,input=3x8x8"
 
 
-def candidate(spec, macs=1, failed=None):
-    record = {"model": spec, "macs": macs, "failed": failed}
-    return Candidate(tuple(record.get(column.key) for column in SWEEP_COLUMNS))
+def candidate(spec, macs=1):
+    return Candidate({"model": spec, "macs": macs})
 
 
 def test_every_candidate_has_a_row_with_its_figures(nets):
@@ -82,84 +78,6 @@ def test_unknown_option_is_refused_before_the_work(nets):
         archstat.sweep(f"{nets},widht=1..1000")
 
 
-# -- files -----------------------------------------------------------------------------------------
-
-
-def written(path, specs):
-    results = Results(path, KEYS, SPECS)
-    for spec in specs:
-        results.append([candidate(spec)])
-    return results.done
-
-
-def test_file_has_a_head_and_a_row_a_candidate(tmp_path):
-    assert written(tmp_path / "r.csv", SPECS[:2]) == 0
-    lines = (tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()
-    assert lines == [",".join(KEYS), '"net,x=1",1,,,', '"net,x=2",1,,,']
-
-
-@pytest.mark.parametrize("cut", range(1, 14))
-def test_file_that_was_cut_short_ends_as_if_it_was_not(tmp_path, cut):
-    whole, broken = tmp_path / "whole.csv", tmp_path / "broken.csv"
-    written(whole, SPECS)
-    written(broken, SPECS[:3])
-    broken.write_bytes(broken.read_bytes()[:-cut])
-    done = Results(broken, KEYS, SPECS).done
-    assert done == 2
-    written(broken, SPECS[done:])
-    assert broken.read_bytes() == whole.read_bytes()
-
-
-def test_candidates_that_did_not_fit_are_not_done_again(tmp_path):
-    written(tmp_path / "r.csv", [SPECS[3]])
-    assert Results(tmp_path / "r.csv", KEYS, SPECS).done == 4
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "model,params\na,1\n",
-        ",".join(KEYS) + "\nother,1,,,\n",
-        ",".join(KEYS) + '\n"net,x=2",1,,,\n"net,x=1",1,,,\n',
-    ],
-)
-def test_file_of_another_sweep_is_left_as_it_is(tmp_path, text):
-    path = tmp_path / "r.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(OutputError, match="name a new file"):
-        Results(path, KEYS, SPECS)
-    assert path.read_text(encoding="utf-8") == text
-
-
-def test_results_are_read_as_they_were(tmp_path, nets):
-    table = archstat.sweep([f"{nets},kernel=3|9", "vit_b_16"], jobs=1)
-    table.save(tmp_path / "r.csv")
-    read = read_results(tmp_path / "r.csv")
-    for key in ("model", "macs", "param_bytes", "arithmetic_intensity", "failed"):
-        assert read.column(key) == table.column(key)
-    assert [plain(cell) for cell in read.column("receptive_field")] == [3, None, None]
-    assert read.column("receptive_field")[2] == (None,)
-
-
-def test_column_of_the_user_is_read_as_number_or_text(tmp_path):
-    path = tmp_path / "r.csv"
-    path.write_text("model,accuracy,who\na,0.5,me\nb,,you\n", encoding="utf-8")
-    table = read_results(path)
-    assert [column.unit for column in table.columns] == ["text", "number", "text"]
-    assert table.column("accuracy") == (0.5, None)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "model\na\n", "a,b\n1,2\n", "model,macs\n", "model,macs\na\n", "model,macs\na,x\n",
-             "model,macs,macs\na,1,1\n", 'model,macs\n"a,1\n'],
-)  # fmt: skip
-def test_file_without_candidates_is_refused(tmp_path, text):
-    path = tmp_path / "r.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ColumnError):
-        read_results(path)
-
-
 # -- fronts ----------------------------------------------------------------------------------------
 
 PAIR = (Column("model", "text", ""), Column("x", "count", ""), Column("y", "count", ""))
@@ -194,6 +112,61 @@ def test_bounds_stay_with_their_rows():
 def test_unknown_operations_are_told_of():
     columns = ("model", "macs", "unknown_ops")
     known = {column.key: column for column in SWEEP_COLUMNS}
-    table = _told(Table(tuple(known[key] for key in columns), (("a", 1, 0), ("b", 2, 3))))
+    table = told(Table(tuple(known[key] for key in columns), (("a", 1, 0), ("b", 2, 3))))
     (note,) = table.notes
     assert str(note).startswith("1 of 2 candidates")
+
+
+def test_worker_that_dies_once_is_tried_again(tmp_path):
+    path = tmp_path / "once.py"
+    path.write_text(
+        "import os, signal\nfrom pathlib import Path\nfrom torch import nn\n\n"
+        "def net(width: int = 1):\n"
+        "    mark = Path(__file__).with_name(f'{width}.seen')\n"
+        "    if width == 2 and not mark.exists():\n"
+        "        mark.touch()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return nn.Conv2d(3, width, 1)\n",
+        encoding="utf-8",
+    )
+    table = archstat.sweep(f"{path}:net,input=3x8x8,width=1..3", jobs=1)
+    assert table.column("failed") == (None, None, None)
+    assert table.column("macs") == tuple(8 * 8 * 3 * width for width in (1, 2, 3))
+
+
+def test_only_what_is_asked_for_is_analyzed():
+    (one,) = analyzed(["lenet5"], Settings(keys=frozenset({"params", "arithmetic_intensity"})))
+    full = archstat.analyze("lenet5").totals
+    assert one.cells["params"] == full["params"]
+    assert one.cells["arithmetic_intensity"] == full["arithmetic_intensity"]
+    assert "receptive_field" not in one.cells
+
+
+def test_predictions_are_those_of_predict():
+    from archstat.models.pipeline import graph_of_spec
+    from archstat.tables.predict import predict_table, predicted
+    from archstat.tables.sweep import fit_of
+
+    (row,) = archstat.sweep("mobilenet_v1", predict="rtx-4090", jobs=1).records()
+    fit = fit_of("rtx-4090")
+    (own,) = predict_table(
+        [predicted("mobilenet_v1", graph_of_spec("mobilenet_v1", None, 1), fit)], fit
+    ).records()
+    assert row["predicted_ms"] == own["predicted_ms"]
+    assert row["device"] == own["device"]
+
+
+@pytest.mark.slow
+def test_cluster_gives_the_same_rows_as_processes(nets):
+    pytest.importorskip("distributed")
+    space = f"{nets},width=1..9,ending=0|1"
+    assert archstat.sweep(space, jobs=2, scheduler="local") == archstat.sweep(space, jobs=1)
+    table = archstat.sweep(f"{nets},width=1..2,ending=0..3", jobs=2, scheduler="local")
+    dead = [reason is not None for reason in table.column("failed")]
+    assert dead == [False, False, True, False] * 2
+
+
+def test_cluster_that_is_not_there_is_an_error():
+    pytest.importorskip("distributed")
+    with pytest.raises(SchedulerError):
+        archstat.sweep("lenet5", scheduler="nonsense")

@@ -45,7 +45,8 @@ def plot_scatter(clouds: Sequence[Scatter], x: Column, y: Column, path: str | Pa
                 shown = format_printed if column.unit == "count" else format_bytes
                 axis.set_major_formatter(lambda value, _, shown=shown: shown(round(value)))
                 axis.set_minor_formatter(partial(_at_twos_and_fives, shown))
-        axes.legend(loc="best", fontsize=8)
+        # Above the points, where names of any length have room.
+        figure.legend(loc="outside upper left", fontsize=8)
 
 
 def _at_twos_and_fives(shown: Callable[[int], str], value: float, place: int) -> str:
