@@ -113,9 +113,12 @@ def report(
     for name, model in together:
         graph = graph_of(model, input, batch)
         made.append(portrait(name, graph, roof.over(graph, name) if roof else None))
-    made_of = repr([name for name, _ in together])
+    given = {"input": input, "batch": batch, "join": join and str(join), "device": device,
+             "dtype": dtype if device else None}  # fmt: skip
+    words = [repr([name for name, _ in together])]
+    words += [f"{key}={value!r}" for key, value in given.items() if value is not None]
     rows = joined(table_of([one.report for one in made], 0), extra)
-    text = page(made, f"archstat.report({made_of})", rows)
+    text = page(made, f"archstat.report({', '.join(words)})", rows)
     if output is not None:
         try:
             write_whole(Path(output), text)

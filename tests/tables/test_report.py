@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -214,6 +215,11 @@ def test_strip_shows_what_leads_over_blocks():
 def test_branches_of_a_block_are_those_that_run_side_by_side():
     strip = portrait("googlenet", archstat.analyze("googlenet").graph).strip
     assert {block.branches for block in strip.blocks if block.type == "Inception"} == {4}
+
+
+def test_call_on_the_page_has_what_was_given(one):
+    said = escape("archstat.report(['resnet18'], device='a100-40gb', dtype='fp32')")
+    assert f"<code>{said}</code>" in one
 
 
 def test_notebook_shows_the_strip_and_the_treemap_small():
