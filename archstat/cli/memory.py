@@ -44,6 +44,11 @@ Kernels = Annotated[
     typer.Option(metavar="cpu|cuda", help="Whose kernels to assume: on cuda the optimizer takes "
                  "all parameters at once, dropout's masks are bytes, autocast is to fp16."),
 ]  # fmt: skip
+Checkpoint = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", metavar="PATTERN", help="Modules that keep only their inputs "
+                 "and run once more in backward, such as 'layer*' (repeatable)."),
+]  # fmt: skip
 Fits = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Find the largest batch that trains within SIZE, such as "
@@ -67,6 +72,7 @@ def memory(
     dtype: DType = None,
     amp: Amp = False,
     kernels: Kernels = "cpu",
+    checkpoint: Checkpoint = None,
     fits: Fits = None,
     device: Device = None,
     measure: Measure = False,
@@ -100,7 +106,8 @@ def memory(
             Step,
         )
 
-    step = Step(optimizer, dtype, amp, kernels, fits, measure, device)
+    step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
+                tuple(checkpoint or ()))  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS), (fits, FIT_COLUMNS),
              (measure, MEASURED_COLUMNS))  # fmt: skip

@@ -71,6 +71,7 @@ class Step:
         optimizer, dtype, amp, kernels: as `memory` takes them, in upper or lower case.
         fits: a size such as ``"24GiB"``, or bytes, to find the largest batch for.
         measure: whether the step also runs for real.
+        checkpoint: patterns of the paths of modules that run once more in backward.
         device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
 
     Raises:
@@ -80,9 +81,13 @@ class Step:
 
     def __init__(self, optimizer: str, dtype: object, amp: bool, kernels: str,
                  fits: str | int | None, measure: bool,
-                 device: str | None = None) -> None:  # fmt: skip
+                 device: str | None = None, checkpoint: tuple[str, ...] = ()) -> None:  # fmt: skip
         named = None if dtype is None else short_dtype(str(dtype))
-        self.settings = Plan(str(optimizer).lower(), named, amp, str(kernels).lower()).settings()
+        plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower())
+        self.settings = replace(plan.settings(), checkpoint=checkpoint)
+        if checkpoint and measure:
+            raise SpecError(f"{Option('measure')} runs the model as it is: leave "
+                            f"{Option('checkpoint')} out.")  # fmt: skip
         self.device = self._gpu(device) if device is not None else None
         if fits == "device":
             fits = self._whole_device()
@@ -224,6 +229,9 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         "reach their maxima at different times, so they do not add up to the peak.",
         f"Assumes PyTorch's {kernels}; library workspaces are not included.",
     ]
+    if settings.checkpoint:
+        yes.append(f"Checkpointed: {', '.join(settings.checkpoint)}; each keeps its inputs, and "
+                   "runs once more in backward.")  # fmt: skip
     if settings.kernels == "cuda":
         yes.append("Reserved: torch's caching allocator over three steps from the start, with "
                    "cuBLAS's workspaces where something multiplies matrices; cuDNN's are unknown "

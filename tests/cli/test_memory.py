@@ -86,6 +86,16 @@ def test_peak_of_inference_is_that_of_compare(archstat):
         assert row[key] == other[key]
 
 
+def test_checkpoint_names_modules_that_are_there_and_no_real_run(archstat):
+    line = ("resnet18", "--batch", "2")
+    kept, again = row_of(archstat, *line), row_of(archstat, *line, "--checkpoint", "conv?_x.?")
+    assert again["saved_activation_bytes"] < kept["saved_activation_bytes"]
+    assert again["training_macs"] > kept["training_macs"]
+    for wrong in (["--checkpoint", "conv9_x"], ["--checkpoint", "conv2_x", "--measure"]):
+        ran = archstat("memory", *line, *wrong)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
 def test_half_precision_takes_half(archstat):
     single, half = (row_of(archstat, "vgg11", *more) for more in ((), ("--dtype", "bf16")))
     for key in ("param_bytes", "gradient_bytes", "input_bytes"):

@@ -7,16 +7,18 @@ end, as the variables of a usual training loop do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from archstat.errors import ArchstatError, CaptureError
+from archstat.errors import ArchstatError, CaptureError, Option, OptionError
 from archstat.frontends.attention import Kernel, Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
@@ -28,8 +30,9 @@ from archstat.frontends.guard import (
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
 from archstat.frontends.process import process_kept
-from archstat.frontends.trees import module_paths, replaced
-from archstat.hints import shortened
+from archstat.frontends.torch_private import CALL
+from archstat.frontends.trees import module_paths, replaced, tensors
+from archstat.hints import did_you_mean, shortened
 from archstat.measure.training.kernels import DeviceKernels
 from archstat.measure.training.live_bytes import Moment, Trace
 from archstat.measure.training.loss import (
@@ -46,12 +49,16 @@ from archstat.measure.training.optimizers import optimizer_named
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train: optimizer, dtype (None: the model's own), autocast, whose kernels."""
+    """How to train: optimizer, dtype (None: the model's own), autocast, whose kernels.
+
+    Modules whose path matches a pattern of `checkpoint` keep only their inputs until backward.
+    """
 
     optimizer: str = "sgd"
     dtype: torch.dtype | None = None
     amp: bool = False
     kernels: Kernels = "cpu"
+    checkpoint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +166,36 @@ def step_on(
             places = Places()
             for module, names in paths:
                 places.follow(module, names[0])
+            again = _checkpointed(paths, settings.checkpoint)
             with torch.enable_grad():
                 set_training(modules)
                 run = _Run(root, given, stand_ins, places, settings, device)
+                for module in again:
+                    run.checkpoint(module)
                 step, idle = run(title, without_gradient)
     if idle - without_gradient and optimizer_named(settings.optimizer).states:
         return step_on(device, root, given, settings, title, idle)
     return step
+
+
+def _checkpointed(
+    paths: Sequence[tuple[nn.Module, Sequence[str]]], patterns: Sequence[str]
+) -> list[nn.Module]:
+    """The modules that patterns name, without those inside of another; every pattern names one."""
+    known = [name for _, names in paths for name in names if name]
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            hint = did_you_mean(pattern, known)
+            raise OptionError(f"{Option('checkpoint', pattern)} matches no module.{hint} "
+                              f"The first are {', '.join(known[:5])}.")  # fmt: skip
+    found: list[nn.Module] = []
+    inside: set[nn.Module] = set()
+    for module, names in paths:
+        named = any(fnmatch.fnmatchcase(n, p) for n in names if n for p in patterns)
+        if named and module not in inside:
+            found.append(module)
+            inside.update(module.modules())
+    return found
 
 
 def _own_train(root: nn.Module) -> tuple[str, ...]:
@@ -252,6 +282,24 @@ class _Run:
             trace=Trace(tuple(self.account.events), given, (first, given), begun),
         )
         return step, frozenset(idle)
+
+    def checkpoint(self, module: nn.Module) -> None:
+        """Let a module run once more in backward, as ``torch.utils.checkpoint`` has it."""
+        inner = getattr(module, CALL)
+
+        @contextmanager
+        def again() -> Iterator[None]:
+            with self._as_on_the_device():
+                yield
+            self.kernels.forget_casts()
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for tensor in tensors((args, kwargs)):
+                self.account.save(tensor)
+            return checkpoint(inner, *args, use_reentrant=False,
+                              context_fn=lambda: (nullcontext(), again()), **kwargs)  # fmt: skip
+
+        module.__dict__[CALL] = call
 
     def _param_bytes(self) -> int:
         """Bytes of the parameters' elements; what several hold together is their storage."""

@@ -393,3 +393,33 @@ def test_scripted_module_is_refused():
 def test_unknown_optimizer_names_the_nearest():
     with pytest.raises(OptionError, match="Did you mean adam"):
         step(nn.Linear(4, 3), 2, 4, optimizer="adma")
+
+
+@pytest.mark.parametrize("options", [{}, {"kernels": "cuda", "amp": True}, {"optimizer": "adam"}])
+def test_checkpointed_modules_take_what_a_model_takes_that_calls_checkpoint(options):
+    from torch.utils.checkpoint import checkpoint
+
+    class Again(nn.Sequential):
+        def forward(self, x):
+            return checkpoint(super().forward, x, use_reentrant=False)
+
+    def net(kind):
+        blocks = (kind(*mlp(32, 64, 64, 32), nn.Dropout(0.5)) for _ in range(4))
+        return nn.Sequential(nn.Linear(32, 32), *blocks)
+
+    samples = 1024
+    own = step(net(Again), samples, 32, **options)
+    said = step(net(nn.Sequential), samples, 32, checkpoint=("[1-4]",), **options)
+    kept = step(net(nn.Sequential), samples, 32, **options)
+    if options.get("amp"):
+        assert said.training_memory_bytes < kept.training_memory_bytes
+        assert said.training_macs > kept.training_macs
+    else:
+        assert [m.live_bytes for m in said.moments] == [m.live_bytes for m in own.moments]
+        assert said.training_macs == own.training_macs
+    assert said.saved_activation_bytes < kept.saved_activation_bytes
+
+
+def test_pattern_that_matches_no_module_is_refused_with_near_names():
+    with pytest.raises(OptionError, match="layer1"):
+        step(nn.ModuleDict({"layer1": nn.Linear(3, 3)}), 2, 3, checkpoint=("layr1",))
