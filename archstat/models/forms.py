@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
 from math import lcm
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from archstat import zoo
 from archstat.graph import Graph
@@ -23,20 +26,63 @@ def forms_of(text: str) -> Iterator[tuple[str, str]]:
     spec = parse_spec(text)
     if spec.scheme != "zoo":
         return
-    factory = zoo.factory(spec.target)
-    for name, kind in get_type_hints(factory).items():
-        values = get_args(kind) if get_origin(kind) is Literal else (True,) if kind is bool else ()
-        if any(name == given for given, _ in spec.options):
-            continue
-        default = (factory.__kwdefaults__ or {}).get(name)
-        for value in values:
+    given = {name for name, _ in spec.options}
+    for name, (default, values) in choices(zoo.entry(spec.target)).items():
+        for value in values if name not in given else ():
             if value != default:
-                form = f"{name}={int(value) if kind is bool else value}"
+                form = f"{name}={int(value) if isinstance(value, bool) else value}"
                 yield form, f"{text},{form}"
 
 
+def choices(entry: zoo.Entry) -> dict[str, tuple[object, tuple[object, ...]]]:
+    """The options of a zoo network that have a few values: the default one, and all of them.
+
+    They are read from the source: an import of its file would import torch.
+    """
+    body, kinds = _body(entry.file), _kinds(entry.file)
+    found: dict[str, tuple[object, tuple[object, ...]]] = {}
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.name:
+            for option, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+                values = _literal(option.annotation, kinds)
+                if values and isinstance(default, ast.Constant):
+                    found[option.arg] = (default.value, values)
+    return found
+
+
+@cache
+def _body(file: str) -> list[ast.stmt]:
+    source = resources.files(zoo).joinpath(f"{file}.py").read_text(encoding="utf-8")
+    return ast.parse(source).body
+
+
+def _kinds(file: str) -> dict[str, tuple[object, ...]]:
+    """The values of each name for a kind of option in a file of the zoo, the imported ones too."""
+    kinds: dict[str, tuple[object, ...]] = {"bool": (True,)}
+    for node in _body(file):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{zoo.__name__}."):
+            there = _kinds((node.module or "").rpartition(".")[2])
+            kinds |= {one.name: there[one.name] for one in node.names if one.name in there}
+        elif isinstance(node, ast.Assign):
+            kinds[ast.unparse(node.targets[0])] = _literal(node.value, {})
+    return kinds
+
+
+def _literal(kind: ast.expr | None, kinds: Mapping[str, tuple[object, ...]]) -> tuple[object, ...]:
+    """The values of a Literal or of the name of one, empty for all else."""
+    if isinstance(kind, ast.Subscript) and ast.unparse(kind.value) == "Literal":
+        values = ast.literal_eval(kind.slice)
+        return values if isinstance(values, tuple) else (values,)
+    return kinds.get(kind.id, ()) if isinstance(kind, ast.Name) else ()
+
+
 def reparameterised(text: str, input: Any) -> Graph | None:
-    """The Graph of a network after every block folded its branches; None where none can."""
+    """The Graph of a network after every block folded its branches; None where none can.
+
+    No network of the zoo can: its forms are options.
+    """
+    if parse_spec(text).scheme == "zoo":
+        return None
     changed = []
 
     def fold(model: nn.Module) -> nn.Module:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from archstat.models.forms import forms_of, reparameterised  # noqa: E402
+from archstat import zoo  # noqa: E402
+from archstat.models.forms import choices, forms_of, reparameterised  # noqa: E402
 
 SOURCE = """
 import torch
@@ -53,3 +55,15 @@ def test_branches_are_folded_where_a_block_can(tmp_path):
     assert sum(value.numel for value in graph.parameters()) == 4 * 3 + 4
     assert reparameterised(f"{path}:plain", "3x5x5") is None
     sys.modules.pop("branches_to_fold", None)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "preact_resnet50", "se_bn_inception", "inception_v3"])
+def test_options_read_from_the_source_are_those_of_the_factory(name):
+    hints, defaults = get_type_hints(zoo.factory(name)), zoo.factory(name).__kwdefaults__
+    read = choices(zoo.entry(name))
+    assert read == {
+        option: (defaults[option], (True,) if kind is bool else get_args(kind))
+        for option, kind in hints.items()
+        if kind is bool or get_origin(kind) is Literal
+    }
+    assert read
