@@ -102,7 +102,7 @@ def audit(table: PrintedTable, graphs: GraphOf) -> Audit:
     usual: dict[tuple[str, str], Convention | None] = {}
     for source, column in columns:
         pairs = list(_of(rows, source, column))
-        convention, count = _usual(pairs, networks)
+        convention, count = _usual(pairs, networks, source)
         usual[source, column] = convention
         if convention is not None:
             whose = f"{source}, {column}" if source else column
@@ -165,13 +165,13 @@ def _held(counted: Iterable[_Counted], entry: Entry) -> Iterator[tuple[Conventio
 
 
 def _usual(
-    pairs: Iterable[tuple[Row, Entry]], networks: _Networks
+    pairs: Iterable[tuple[Row, Entry]], networks: _Networks, source: str = ""
 ) -> tuple[Convention | None, int]:
-    """The convention that most figures of a column follow, and how many do."""
+    """The convention that most figures of a column follow, the source's own first, and how many."""
     votes: Counter[str] = Counter()
     for row, entry in pairs:
         votes.update({convention.key for convention, _ in _held(networks.of(row), entry)})
-    best = max(_PLAIN, key=lambda one: votes[one.key])
+    best = max(_PLAIN, key=lambda one: (votes[one.key], source in one.sources))
     return (best, votes[best.key]) if votes[best.key] else (None, 0)
 
 
