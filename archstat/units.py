@@ -48,6 +48,7 @@ _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][-
 _RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 _PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
+_DEEPEST = 64  # steps of a path
 _SHORT = 10  # what people write themselves is not rounded
 _LARGEST_DIMENSION = 2**31 - 1
 
@@ -281,7 +282,7 @@ def parse_input(text: str) -> InputSpec:
 
 def is_path(text: str) -> bool:
     """Whether a text is an argument's name, with keys and places that lead into it or without."""
-    return _PATH.fullmatch(text) is not None
+    return _PATH.fullmatch(text) is not None and len(_STEP.findall(text)) <= _DEEPEST
 
 
 def _plain_value(value: str, whole: str) -> tuple[Plain, ...]:

@@ -277,3 +277,8 @@ def test_option_that_an_example_needs_is_missing(nets):
     nets.with_name("needing.py").write_text("def make(size): ...", encoding="utf-8")
     with pytest.raises(OptionError):
         arguments_of(f"{nets.with_name('needing.py')}:make")
+
+
+def test_path_that_is_nested_without_end_is_refused(nets):
+    with pytest.raises(InputError):
+        graph_of_spec(f"{nets}:Steps", ["x" + ".a" * 3000 + "=3x3"])
