@@ -42,6 +42,17 @@ ITEM_SIZES = {
     **{"int8": 1, "uint8": 1, "bool": 1, "qint8": 1, "quint8": 1, "qint32": 4},
     **{"float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1},
 }
+# Bits of an element; those of less than a byte are packed.
+BITS = {
+    **{dtype: 8 * size for dtype, size in ITEM_SIZES.items()},
+    **{"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2, "float8_e8m0fnu": 8},
+}
+
+
+def bytes_of(elements: int, dtype: str) -> int:
+    """Bytes of so many elements, packed; of four each where the dtype has no size."""
+    bits = BITS.get(dtype, 32)
+    return elements * (bits // 8) if bits >= 8 else -(-elements * bits // 8)
 
 
 # record(Op, fields) is Op(*fields) in half the time: a named tuple's own constructor runs a line of
@@ -84,7 +95,7 @@ class Value(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes of the elements, whatever the storage holds beside them."""
-        return self.numel * ITEM_SIZES.get(self.dtype, 4)
+        return bytes_of(self.numel, self.dtype)
 
 
 class Op(NamedTuple):
@@ -203,11 +214,11 @@ class Graph:
         storages = self.storages
         elements, nbytes = [], []
         for shape, dtype, _, storage, *_ in self.values:
-            number, width = prod(shape), ITEM_SIZES.get(dtype, 4)
-            if number * width > storages[storage][0]:
-                number = storages[storage][0] // width
+            number, bits = prod(shape), BITS.get(dtype, 32)
+            if number * bits > 8 * storages[storage][0]:
+                number = 8 * storages[storage][0] // bits
             elements.append(number)
-            nbytes.append(number * width)
+            nbytes.append(-(-number * bits // 8))
         return elements, nbytes
 
     @cached_property

@@ -24,6 +24,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 
 from catalogue import fill_in, imports, torchvision_importable
 from peers import PEERS, SHAPE, quietly
@@ -59,7 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     arguments = parser.parse_args()
-    rows = [*processes(), *in_process(), *chains()]
+    rows = [*processes(), *in_process(), *files(), *chains()]
     table = markdown(rows)
     print(table)
     if arguments.write:
@@ -214,6 +215,33 @@ def interleaved(tasks: dict[str, Callable[[], object]]) -> dict[str, list[float]
 def milliseconds(seconds: Sequence[float]) -> str:
     """The median of seconds as milliseconds."""
     return f"{statistics.median(seconds) * 1e3:.3g} ms"
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def files() -> list[Row]:
+    """ResNet-50 as a file, written before, beside building and capturing it."""
+    import torch
+
+    import archstat
+
+    network, image = archstat.zoo.build("resnet50").eval(), torch.zeros(1, 3, 224, 224)
+    with TemporaryDirectory() as folder:
+        names = [f"{folder}/resnet50.pt2"]
+        torch.export.save(torch.export.export(network, (image,)), names[0])
+        if find_spec("onnx"):
+            names.append(f"{folder}/resnet50.onnx")
+            torch.onnx.export(network, (image,), names[1], dynamo=False)
+        tasks = {name: partial(archstat.analyze, name) for name in (*names, "resnet50")}
+        times = interleaved(tasks)
+    rows = []
+    for name in names:
+        factor = ratio(times[name], times["resnet50"])
+        ours, theirs = milliseconds(times[name]), milliseconds(times["resnet50"])
+        what = f"resnet50{os.path.splitext(name)[1]}: read + count"
+        rows.append(Row(what, ours, f"build + count {theirs}", factor, "<= 1.5x", factor <= 1.5))
+    return rows
 
 
 # -- a chain of convolutions -----------------------------------------------------------------------

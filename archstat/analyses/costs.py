@@ -33,6 +33,8 @@ PER_OUTPUT: Mapping[str, int] = MappingProxyType({
     "upsample_linear1d": 3, "upsample_bilinear2d": 7, "upsample_trilinear3d": 15,
     "upsample_bicubic2d": 31, "_upsample_bilinear2d_aa": 7, "_upsample_bicubic2d_aa": 31,
     "grid_sampler_2d": 7, "grid_sampler_3d": 15,
+    # A quotient, rounded, moved by the zero point and cut off; and back.
+    "quantize_per_tensor": 4, "quantize_per_channel": 4, "dequantize": 2,
 })  # fmt: skip
 
 # Batch norm applies a scale and a shift known beforehand; with batch statistics it must find them.
@@ -47,6 +49,7 @@ PER_INPUT: Mapping[str, int] = MappingProxyType({
     "mean": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
     "norm": 2, "native_norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "cummax": 1,
     "cummin": 1, "logcumsumexp": 4, "dist": 3, "count_nonzero": 1, "col2im": 1,
+    "quantize_per_tensor_dynamic": 6,  # by the least and the largest, which are found first
 })  # fmt: skip
 
 # n inputs and m results take n - m additions or comparisons.
@@ -159,7 +162,6 @@ _WITHOUT_PRODUCTS = """
     fake_quantize_per_tensor_affine_cachemask fake_quantize_per_channel_affine_cachemask
     _fake_quantize_per_tensor_affine_cachemask_tensor_qparams _fused_moving_avg_obs_fq_helper
     _fake_quantize_learnable_per_tensor_affine _fake_quantize_learnable_per_channel_affine
-    quantize_per_tensor quantize_per_channel quantize_per_tensor_dynamic dequantize
     _choose_qparams_per_tensor choose_qparams_optimized q_scale q_zero_point
     quantized::add quantized::add_relu quantized::add_scalar quantized::mul quantized::mul_relu
     quantized::mul_scalar quantized::cat_relu quantized::hardswish quantized::leaky_relu

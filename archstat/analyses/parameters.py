@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archstat.analyses import costs
-from archstat.graph import ITEM_SIZES, Graph, Op, Role, Value
+from archstat.graph import BITS, Graph, Op, Role, Value, bytes_of
 from archstat.result import Analysis, Analyzer, Column, Note
 
 COLUMNS = (
@@ -36,7 +36,7 @@ def _counted(graph: Graph) -> Analysis:
         row = own.setdefault(_owner(name), {"params": 0, "trainable_params": 0, "param_bytes": 0})
         row["params"] += elements
         row["trainable_params"] += elements if trainable else 0
-        row["param_bytes"] += elements * ITEM_SIZES.get(dtype, 4)
+        row["param_bytes"] += bytes_of(elements, dtype)
     for value, elements in _with_new_elements(graph, "buffer", filled):
         row = own.setdefault(_owner(value.name), {})
         row["buffers"] = row.get("buffers", 0) + elements
@@ -85,7 +85,7 @@ def _with_new_elements(
             continue
         taken = filled.get(storage)
         if taken is not None:
-            room = storages[storage][0] // ITEM_SIZES.get(dtype, 4) - taken
+            room = 8 * storages[storage][0] // BITS.get(dtype, 32) - taken
             elements = min(elements, room)
         filled[storage] = (taken or 0) + elements
         yield value, elements

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from archstat.errors import LookupFailedError
-from archstat.frontends.exported.functions import function_named, needs_functions
+from archstat.frontends.exported.functions import clean_path, function_named, needs_functions
 from archstat.frontends.exported.program import (
     Given,
     Held,
@@ -26,7 +26,6 @@ from archstat.frontends.exported.program import (
     Ref,
     Step,
     SubProgram,
-    clean_path,
     program_module,
 )
 from archstat.hints import shortened
@@ -34,7 +33,7 @@ from archstat.units import format_bytes
 
 SCHEMA = 8
 # A network of 10^5 operators takes 100 MB; more than this is no graph.
-_MOST_BYTES = 1 << 30
+_MOST_BYTES, _MOST_PACKED = 1 << 27, 100
 
 _DTYPES: Mapping[int, torch.dtype] = MappingProxyType({
     1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64,
@@ -97,13 +96,14 @@ def _document(path: Path, archive: zipfile.ZipFile, folder: str, end: str) -> An
     if len(found) != 1:
         what = f"{len(found)} programs" if found else "no exported program"
         raise LookupFailedError(f"{path} holds {what}; write one by torch.export.save.")
-    if found[0].file_size > _MOST_BYTES:
+    bomb = found[0].file_size > _MOST_PACKED * max(found[0].compress_size, 1 << 12)
+    if bomb or found[0].file_size > _MOST_BYTES:
         raise LookupFailedError(
             f"{path} holds a graph of {format_bytes(found[0].file_size)}, which no program has."
         )
     # A zip bomb lies about its size: no more than that is read.
     with archive.open(found[0]) as file:
-        return json.loads(file.read(_MOST_BYTES + 1))
+        return json.loads(file.read(_MOST_BYTES + 1).decode())
 
 
 class _Reader:
@@ -111,9 +111,10 @@ class _Reader:
 
     def __init__(self, title: str, model: Any, weights: Any) -> None:
         self.title, self.module, self.weights = title, model["graph_module"], weights
-        self.tensors: dict[str, torch.Tensor] = {}
+        self.tensors: dict[Any, torch.Tensor] = {}
         self.graph = self.module["graph"]
         self.functions: dict[str, Any] = {}
+        self.places: dict[str, Place] = {}
         self.needs_functions = False
 
     def program(self) -> Program:
@@ -149,12 +150,12 @@ class _Reader:
         name, path = entry["arg"]["name"], entry[f"{sort}_name"]
         meta = self.graph["tensor_values"][name]
         # What is one tensor under several paths has one file.
-        key = json.dumps(self.weights.get(path, name), sort_keys=True)
+        file = self.weights.get(path, {}).get("path_name", name)
+        sizes, strides = _sizes(meta["sizes"]), _sizes(meta["strides"])
+        key = file, meta["dtype"], sizes, strides, repr(meta["storage_offset"])
         if key not in self.tensors:
-            tensor = torch.empty_strided(
-                _sizes(meta["sizes"]), _sizes(meta["strides"]), dtype=_DTYPES[meta["dtype"]],
-                device=_META,
-            )  # fmt: skip
+            dtype = _DTYPES[meta["dtype"]]
+            tensor = torch.empty_strided(sizes, strides, dtype=dtype, device=_META)
             if sort == "parameter":
                 tensor = torch.nn.Parameter(tensor, requires_grad=meta["requires_grad"])
             self.tensors[key] = tensor
@@ -175,8 +176,17 @@ class _Reader:
             single = len(outputs) == 1 and not _returns_several(node)
             yield Step(
                 function, tuple(args), kwargs, outputs[0] if single else tuple(outputs),
-                _places(node["metadata"].get("nn_module_stack", "")),
+                self._places(node["metadata"].get("nn_module_stack", "")),
             )  # fmt: skip
+
+    def _places(self, stack: str) -> tuple[Place, ...]:
+        """Each module around a node, outermost first, from ``key,path,type;key,path,type``."""
+        entries = [entry for entry in stack.split(";") if entry]
+        for entry in entries:
+            if entry not in self.places:
+                key, path, kind = entry.split(",")[:3]
+                self.places[entry] = Place(key, clean_path(path), kind)
+        return tuple([self.places[entry] for entry in entries])
 
     def _function(self, target: str) -> Callable[..., Any] | None:
         if target not in self.functions:
@@ -187,9 +197,11 @@ class _Reader:
 
     def _argument(self, argument: Any) -> Any:
         ((sort, value),) = argument.items()
+        if sort == "as_tensor":
+            return Ref(value["name"])
         if sort in ("as_none", "as_optional_tensor") and not isinstance(value, dict):
             return None
-        if sort in ("as_tensor", "as_token", "as_custom_obj"):
+        if sort in ("as_token", "as_custom_obj"):
             return Ref(value["name"])
         if sort == "as_tensors":
             return [Ref(item["name"]) for item in value]
@@ -224,9 +236,7 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = MappingProxyType({
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
     """Sizes of the example; those that may change have it as a hint."""
-    return tuple(
-        size["as_int"] if "as_int" in size else size["as_expr"]["hint"]["as_int"] for size in sizes
-    )
+    return tuple([s["as_int"] if "as_int" in s else s["as_expr"]["hint"]["as_int"] for s in sizes])
 
 
 def _output(argument: Any) -> Any:
@@ -244,12 +254,3 @@ def _returns_several(node: Any) -> bool:
     if not node["target"].startswith("torch.ops.higher_order."):
         return False
     return not node.get("is_hop_single_tensor_return")
-
-
-def _places(stack: str) -> tuple[Place, ...]:
-    """``key,path,type`` of each module around a node, outermost first."""
-    places = []
-    for entry in filter(None, stack.split(";")):
-        key, path, kind = entry.split(",")[:3]
-        places.append(Place(key, clean_path(path), kind))
-    return tuple(places)

@@ -136,3 +136,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **{f"aten.{name}.input": getattr(torch, name) for name in MODES},
 })  # fmt: skip
 _SEEN_FUNCTIONS = frozenset(_FUNCTIONS.values())
+
+
+def clean_path(path: str) -> str:
+    """The path of a module; a further call of it carries a number behind ``@``."""
+    return path.partition("@")[0].removeprefix("L['self']").lstrip(".")

@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 
 from archstat.frontends.exported.functions import (
+    clean_path,
     is_check,
     needs_functions,
     region_named,
@@ -23,7 +24,6 @@ from archstat.frontends.exported.program import (
     Ref,
     Step,
     SubProgram,
-    clean_path,
     program_module,
 )
 from archstat.frontends.torch_private import HIGHER_ORDER

@@ -87,18 +87,20 @@ class Program:
     needs_functions: bool = field(default=False)
 
 
-def refs(tree: Any) -> Iterator[str]:
-    """The names of all values in nested arguments."""
-    if type(tree) is Ref:
-        yield tree.name
-    elif isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from refs(item)
-    elif isinstance(tree, dict):
-        for item in tree.values():
-            yield from refs(item)
-    elif isinstance(tree, SubProgram):
-        yield from tree.reads
+def refs(*trees: Any) -> list[str]:
+    """The names of all values in nested arguments, one after the other."""
+    found: list[str] = []
+    for tree in trees:
+        kind = type(tree)
+        if kind is Ref:
+            found.append(tree.name)
+        elif kind is list or kind is tuple:
+            found += refs(*tree)
+        elif kind is dict:
+            found += refs(*tree.values())
+        elif kind is SubProgram:
+            found += tree.reads
+    return found
 
 
 def names(outputs: Any) -> Iterator[str]:
@@ -118,7 +120,7 @@ class SubProgram:
     def __init__(self, takes: Sequence[str], steps: Sequence[Step], returned: Any) -> None:
         self.takes, self.steps, self.returned = takes, tuple(steps), returned
         made = {name for step in steps for name in names(step.outputs)} | set(takes)
-        read = (name for step in steps for name in refs((step.args, step.kwargs)))
+        read = (name for step in steps for name in refs(step.args, step.kwargs))
         self.reads = tuple(dict.fromkeys(n for n in read if n not in made))
         self.outer: Mapping[str, Any] = {}
 
@@ -155,6 +157,9 @@ def _name(outputs: Any, result: Any, values: dict[str, Any]) -> None:
             _name(name, item, values)
 
 
+_Modules = Mapping[str, nn.Module]
+
+
 class _Part(NamedTuple):
     """A call of a module: its steps and calls, what it reads from outside, what it leaves."""
 
@@ -167,9 +172,9 @@ class _Part(NamedTuple):
 class _Called(nn.Module):
     """A module of the original: it takes the steps of one of its calls."""
 
-    def forward(self, run: Callable[[], Any], *given: Any) -> Any:
+    def forward(self, *given: Any) -> Any:
         """What the steps leave; `given` are the values that they read."""
-        return run()
+        return self.__dict__["run"]()
 
 
 class ProgramModule(nn.Module):
@@ -177,10 +182,8 @@ class ProgramModule(nn.Module):
 
     def __init__(self, program: Program) -> None:
         super().__init__()
-        self._program = program
+        self._plan = _plan(program)
         self.needs_functions = program.needs_functions
-        self._last = _last_uses(program)
-        self._parts = _parts(program.steps, self._last)
         _plant(self, program)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -189,40 +192,43 @@ class ProgramModule(nn.Module):
         Raises:
             CaptureError: an input of another size, one too many or too few.
         """
-        program = self._program
+        program = self._plan.program
         values = _bound(program, args, kwargs)
+        modules = dict(self.named_modules(remove_duplicate=False))
         for held in program.held:
             owner, _, name = held.path.rpartition(".")
-            values[held.name] = getattr(self.get_submodule(owner), name)
-        self._run(self._parts, values)
+            values[held.name] = getattr(modules[owner], name)
+        self._run(self._plan.parts, values, modules)
         return _filled(program.returned, values)
 
     def own_inputs(self) -> tuple[InputSpec, ...]:
         """The inputs of the example that it was exported for."""
-        given = [one for one in self._program.given if one.shape is not None]
+        given = [one for one in self._plan.program.given if one.shape is not None]
         batched = is_batched(one.shape or () for one in given)
         return tuple(
             InputSpec(one.example[1:] if batched else one.example, _dtype(one.dtype), None, batched)
             for one in given
         )
 
-    def _run(self, items: Sequence[Any], values: dict[str, Any]) -> None:
+    def _run(self, items: Sequence[Any], values: dict[str, Any], modules: _Modules) -> None:
         for item in items:
             if isinstance(item, _Part):
-                self._call(item, values)
+                self._call(item, values, modules)
                 continue
             index, step = item
             _take(step, values)
-            for name in self._last.dying[index]:
+            for name in self._plan.dying[index]:
                 values.pop(name, None)
 
-    def _call(self, part: _Part, values: dict[str, Any]) -> None:
+    def _call(self, part: _Part, values: dict[str, Any], modules: _Modules) -> None:
         def run() -> Any:
-            self._run(part.items, values)
+            self._run(part.items, values, modules)
             left = [values[name] for name in part.leaves]
             return left[0] if len(left) == 1 else tuple(left)
 
-        self.get_submodule(part.path)(run, *[values[name] for name in part.reads])
+        # Not an argument: captures look at a single tensor faster than at anything else.
+        modules[part.path].__dict__["run"] = run
+        modules[part.path](*[values[name] for name in part.reads])
 
 
 def program_module(program: Program) -> ProgramModule:
@@ -235,14 +241,24 @@ def program_module(program: Program) -> ProgramModule:
     return kind(program)  # type: ignore[no-any-return]
 
 
-class _LastUses(NamedTuple):
-    """For each value the step that reads it last, and for each step what nobody reads after it.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A program and how to take its steps; no tuple, into which a capture would look.
 
-    `passed` are the values that modules hand to each other: all but what the program holds.
+    `dying` are for each step the values that nobody reads after it.
     """
 
-    of: Mapping[str, int]
+    program: Program
+    parts: tuple[Any, ...]
     dying: Sequence[Sequence[str]]
+
+
+class _Uses(NamedTuple):
+    """What each step makes and reads, the step that reads a value last, what modules pass on."""
+
+    made: Sequence[tuple[str, ...]]
+    read: Sequence[list[str]]
+    last: Mapping[str, int]
     passed: frozenset[str]
 
 
@@ -252,26 +268,25 @@ def _dtype(dtype: torch.dtype | None) -> str | None:
     return str(dtype).removeprefix("torch.")
 
 
-def _last_uses(program: Program) -> _LastUses:
+def _plan(program: Program) -> _Plan:
+    made = [tuple(names(step.outputs)) for step in program.steps]
+    read = [refs(step.args, step.kwargs) for step in program.steps]
     last: dict[str, int] = {}
-    for index, step in enumerate(program.steps):
-        for name in (*names(step.outputs), *refs((step.args, step.kwargs))):
-            last[name] = index
-    kept = {held.name for held in program.held} | {given.ref for given in program.given}
+    for index, found in enumerate(zip(made, read, strict=True)):
+        for some in found:
+            last.update(dict.fromkeys(some, index))
     last.update(dict.fromkeys(refs(program.returned), len(program.steps)))
+    held = {held.name for held in program.held}
+    kept = held | {given.ref for given in program.given}
     dying: list[list[str]] = [[] for _ in range(len(program.steps) + 1)]
     for name, index in last.items():
         if name not in kept:
             dying[index].append(name)
-    held = {held.name for held in program.held}
-    return _LastUses(last, dying, frozenset(last) - held)
+    uses = _Uses(made, read, last, frozenset(last) - held)
+    return _Plan(program, _nested(list(enumerate(program.steps)), 1, uses), dying)
 
 
-def _parts(steps: Sequence[Step], last: _LastUses) -> tuple[Any, ...]:
-    return _nested(list(enumerate(steps)), 1, last)
-
-
-def _nested(steps: Sequence[tuple[int, Step]], depth: int, last: _LastUses) -> tuple[Any, ...]:
+def _nested(steps: Sequence[tuple[int, Step]], depth: int, uses: _Uses) -> tuple[Any, ...]:
     """The steps, those of one call at this depth together."""
     items: list[Any] = []
 
@@ -280,41 +295,41 @@ def _nested(steps: Sequence[tuple[int, Step]], depth: int, last: _LastUses) -> t
 
     for where, group in groupby(steps, place):
         inside = list(group)
-        items += inside if where is None else [_part(where.path, inside, depth, last)]
+        items += inside if where is None else [_part(where.path, inside, depth, uses)]
     return tuple(items)
 
 
-def _part(path: str, steps: list[tuple[int, Step]], depth: int, last: _LastUses) -> _Part:
-    made = dict.fromkeys(name for _, step in steps for name in names(step.outputs))
-    read = dict.fromkeys(name for _, s in steps for name in refs((s.args, s.kwargs)))
+def _part(path: str, steps: list[tuple[int, Step]], depth: int, uses: _Uses) -> _Part:
+    made = dict.fromkeys(name for index, _ in steps for name in uses.made[index])
+    read = dict.fromkeys(name for index, _ in steps for name in uses.read[index])
     end = steps[-1][0]
-    leaves = tuple(name for name in made if last.of[name] > end)
-    reads = tuple(name for name in read if name not in made and name in last.passed)
-    return _Part(path, _nested(steps, depth + 1, last), reads, leaves)
+    leaves = tuple(name for name in made if uses.last[name] > end)
+    reads = tuple(name for name in read if name not in made and name in uses.passed)
+    return _Part(path, _nested(steps, depth + 1, uses), reads, leaves)
 
 
 def _plant(root: nn.Module, program: Program) -> None:
     """Give the root the tree of modules and tensors that the program's original had."""
-    types = {place.path: place.type for step in program.steps for place in step.places}
+    places = dict.fromkeys(place for step in program.steps for place in step.places)
+    types = {place.path: place.type for place in places}
     kinds: dict[str, type[nn.Module]] = {}
+    planted = {"": root}
 
     def at(path: str) -> nn.Module:
-        if not path:
-            return root
-        before, _, name = path.rpartition(".")
-        parent = at(before)
-        if name not in parent._modules:
+        if path not in planted:
+            before, _, name = path.rpartition(".")
             full = types.get(path, "torch.nn.modules.module.Module")
-            parent.add_module(name, _kind(full, kinds)())
-        return parent.get_submodule(name)
+            planted[path] = _kind(full, kinds)()
+            at(before)._modules[name] = planted[path]
+        return planted[path]
 
     for held in program.held:
         path, _, name = held.path.rpartition(".")
-        at(path)
+        owner = at(path)  # of a class of this file: nothing is in the way that registering finds
         if isinstance(held.tensor, nn.Parameter):
-            at(path).register_parameter(name, held.tensor)
+            owner._parameters[name] = held.tensor
         else:
-            at(path).register_buffer(name, held.tensor)
+            owner._buffers[name] = held.tensor
     for path in types:
         at(path)
 
@@ -358,8 +373,3 @@ def _check_sizes(title: str, given: Given, shape: tuple[int, ...]) -> None:
             f"{'' if None not in given.shape else ', of which some sizes may change'}; "
             f"{format_shape(shape)} was given"
         )
-
-
-def clean_path(path: str) -> str:
-    """The path of a module; a further call of it carries a number behind ``@``."""
-    return path.partition("@")[0].removeprefix("L['self']").lstrip(".")

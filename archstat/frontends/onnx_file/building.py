@@ -1,13 +1,16 @@
-"""A Graph in the making from ONNX nodes: values, storages with lifetimes, ops and module calls."""
+"""A Graph in the making from ONNX nodes: values, storages with lifetimes, ops and module calls.
+
+`Node` is what a rule sees of one of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
-from archstat.graph import ITEM_SIZES, Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value
+from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value, bytes_of
 
 Place = tuple[str, str]
 
@@ -32,7 +35,7 @@ class Builder:
         """The number of a new value, in a storage of its own where none is given."""
         if storage is None:
             storage = len(self.nbytes)
-            self.nbytes.append(-(-prod(shape) * bits_of(dtype) // 8))
+            self.nbytes.append(bytes_of(prod(shape), dtype))
             self.born.append(len(self.ops) if role == "activation" else None)
         trained = role == "parameter" and dtype.startswith(("float", "bfloat"))
         self.values.append(Value(tuple(shape), dtype, role, storage, name, (), trained))
@@ -65,13 +68,6 @@ class Builder:
             calls=calls, modules=modules, inputs=tuple(inputs), outputs=tuple(outputs),
             notes=tuple(self.notes),
         )  # fmt: skip
-
-
-def bits_of(dtype: str) -> int:
-    """Bits of an element; types of 4 bits are packed."""
-    if dtype in ("int4", "uint4", "float4_e2m1fn"):
-        return 4
-    return 8 * ITEM_SIZES.get(dtype, 4)
 
 
 def _calls(
@@ -160,3 +156,31 @@ def _nested_in(path: str, kind: str) -> tuple[Place, ...]:
 def _texts(listed: str | None) -> list[str]:
     """The texts in what Python prints of a list of names."""
     return listed[2:-2].split("', '") if listed and listed.startswith("['") else []
+
+
+class Node(Protocol):
+    """A node with known shapes, and the way to record what it does.
+
+    `inputs` holds the numbers of values, None for an input left out.
+    """
+
+    name: str
+    inputs: list[int | None]
+    attributes: Mapping[str, Any]
+    opset: int
+
+    def shape(self, position: int) -> tuple[int, ...]: ...
+    def made(self, position: int = 0) -> tuple[int, ...]: ...
+    def constant(self, position: int) -> list[Any] | None: ...
+    def is_weight(self, position: int) -> bool: ...
+    def is_scalar(self, position: int) -> bool: ...
+    def last(self, kind: Kind, target: str, *inputs: int | None, **attributes: Any) -> None:
+        """Record the op that makes the node's outputs."""
+
+    def before(
+        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None, **attributes: Any
+    ) -> int:
+        """Record an op on the way; the number of what it makes."""
+
+
+Rule = Callable[[Node], None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archstat.errors import ArchstatError, InputError, LookupFailedError
+from archstat.frontends.garbage import collection_paused
 from archstat.frontends.onnx_file.inference import LISTS, as_tensors, constant
 from archstat.frontends.onnx_file.ops import OF_SHAPES
 from archstat.frontends.onnx_file.reading import given_of, model_of, own_inputs, sized
@@ -40,7 +41,8 @@ def onnx_file(path: Path, specs: Sequence[InputSpec] = (), batch: int = 1) -> Gr
               for spec, one in zip(specs, given, strict=True)}  # fmt: skip
     sized(path, model, shapes)
     try:
-        return _Reader(path.name, model).graph()
+        with collection_paused():
+            return _Reader(path.name, model).graph()
     except ArchstatError:
         raise
     except Exception as error:  # what a damaged file raises has no bounds

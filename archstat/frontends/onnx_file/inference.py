@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from archstat.errors import LookupFailedError
+from archstat.frontends.onnx_file.contrib import types_made
 from archstat.hints import shortened
 
 _LONGEST = 4096
@@ -24,18 +25,18 @@ _COMPUTED = frozenset({
 LISTS = frozenset({"SplitToSequence", "SequenceConstruct", "SequenceAt", "ConcatFromSequence"})
 # Operators of onnxruntime by the standard one that makes the same shape of the inputs at these
 # places.
-_ALIKE: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "FusedConv": ("Conv", (0, 1)), "FusedGemm": ("Gemm", (0, 1, 2)), 
-    "DynamicQuantizeMatMul": ("MatMul", (0, 1)), "MatMulIntegerToFloat": ("MatMul", (0, 1)),
-    "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)),
-    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
-    "QLinearAveragePool": ("AveragePool", (0,)),
+_ALIKE: Mapping[str, tuple[str, slice]] = {
+    "FusedConv": ("Conv", slice(2)), "FusedGemm": ("Gemm", slice(3)),
+    "QLinearAdd": ("Add", slice(0, 4, 3)), "QLinearMul": ("Mul", slice(0, 4, 3)),
+    # That of codes has no schema of the average.
+    "QLinearAveragePool": ("MaxPool", slice(1)), "QLinearConcat": ("Concat", slice(2, None, 3)),
+    "QuantizeLinear": ("QuantizeLinear", slice(3)),
+    "DequantizeLinear": ("DequantizeLinear", slice(3)),
     **dict.fromkeys((
-        "QLinearSigmoid", "QLinearLeakyRelu", "FastGelu", "QuickGelu", "BiasGelu", "Gelu",
-        "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "RotaryEmbedding",
-        "SimplifiedLayerNormalization", "LayerNormalization", "GroupNorm", "QuantizeLinear",
-        "DequantizeLinear", "MultiHeadAttention", "GroupQueryAttention", "BiasSplitGelu",
-    ), ("Identity", (0,))),
+        "QLinearSoftmax", "QLinearSigmoid", "QLinearLeakyRelu", "FastGelu", "QuickGelu",
+        "BiasGelu", "Gelu",
+        "RotaryEmbedding", "SimplifiedLayerNormalization", "LayerNormalization", "GroupNorm",
+    ), ("Identity", slice(1))),
 }  # fmt: skip
 
 
@@ -100,12 +101,8 @@ class Inference:
         from onnx.defs import SchemaError, get_schema
         from onnx.shape_inference import InferenceError, infer_node_outputs
 
-        if node.op_type == "MatMulNBits" and _is_sized(known.get(node.input[0])):
-            kind = type(known[node.input[0]])()
-            kind.CopyFrom(known[node.input[0]])
-            columns = next(a.i for a in node.attribute if a.name == "N")
-            kind.tensor_type.shape.dim[-1].dim_value = columns
-            return {node.output[0]: kind}
+        if node.domain == "com.microsoft":
+            return types_made(node, known)
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:
             schema = get_schema(node.op_type, self.versions.get(domain, 1), domain)
@@ -197,7 +194,7 @@ def _alike(node: Any) -> Any:
     from onnx.defs import get_schema
 
     kind, places = _ALIKE[node.op_type]
-    inputs = [node.input[place] for place in places if place < len(node.input)]
+    inputs = node.input[places]
     told = {} if kind == "Identity" else get_schema(kind).attributes
     taken = [attribute for attribute in node.attribute if attribute.name in told]
     outputs = node.output[:1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from archstat.frontends.onnx_file.node import Node, Rule
+from archstat.frontends.onnx_file.building import Node, Rule
 from archstat.graph import REGISTERED, Kind
 
 
@@ -67,6 +67,12 @@ def convolution(weight: int, bias: int | None, transposed: bool = False) -> Rule
     return rule
 
 
+def deformable(node: Node) -> None:
+    """A convolution whose places are moved by offsets; a bias comes before a mask."""
+    x, weight, offset, bias, mask = (*node.inputs, None, None)[:5]
+    node.last("conv", "torchvision.deform_conv2d.default", x, weight, offset, mask, bias)
+
+
 def pool(target: str) -> Rule:
     def rule(node: Node) -> None:
         kernel = tuple(node.attributes["kernel_shape"])
@@ -83,19 +89,39 @@ def pool(target: str) -> Rule:
     return rule
 
 
-def matrix_product(left: int, right: int) -> Rule:
+def matrix_product(left: int, right: int, bias: int | None = None) -> Rule:
     """Matrices that stand at these places; a smaller batch is spread over the larger one."""
 
     def rule(node: Node) -> None:
-        a, b = node.inputs[left], node.inputs[right]
-        shape, out = node.shape(left), node.made()
+        a, shape = _turned(node, left, "transA")
+        b, _ = _turned(node, right, "transB")
+        out = node.made()
         if len(out) > 2 and len(shape) > 1 and prod(shape[:-2]) < prod(out[:-2]):
             wide = (*out[:-2], *shape[-2:])
             a = node.before("reshape", "aten.expand.default", wide, a)
         kind: Kind = "linear" if node.is_weight(right) or node.is_weight(left) else "matmul"
-        node.last(kind, "aten.bmm.default", a, b)
+        added = input_at(node, bias)
+        if added is None:
+            node.last(kind, "aten.bmm.default", a, b)
+        else:
+            made = node.before(kind, "aten.bmm.default", out, a, b)
+            node.last("add", "aten.add.Tensor", made, added)
 
     return rule
+
+
+def _turned(node: Node, place: int, attribute: str) -> tuple[int | None, tuple[int, ...]]:
+    """A matrix and its shape, transposed where an attribute says so."""
+    shape, value = node.shape(place), node.inputs[place]
+    if not node.attributes.get(attribute):
+        return value, shape
+    shape = (*shape[:-2], shape[-1], shape[-2])
+    return node.before("reshape", "aten.transpose.int", shape, value, dim0=-2, dim1=-1), shape
+
+
+def input_at(node: Node, place: int | None) -> int | None:
+    """The input at a place; None where there is none."""
+    return None if place is None or place >= len(node.inputs) else node.inputs[place]
 
 
 def gemm(node: Node) -> None:
@@ -115,7 +141,12 @@ def packed_product(node: Node) -> None:
     """A linear layer whose weight is packed: the matrix of its codes looks at the bytes."""
     codes = (node.shape(0)[-1], node.made()[-1])
     matrix = node.before("reshape", "aten.view.default", codes, node.inputs[1])
-    node.last("linear", "aten.bmm.default", node.inputs[0], matrix)
+    bias = input_at(node, 5)
+    if bias is None:
+        node.last("linear", "aten.bmm.default", node.inputs[0], matrix)
+    else:
+        made = node.before("linear", "aten.bmm.default", node.made(), node.inputs[0], matrix)
+        node.last("add", "aten.add.Tensor", made, bias)
 
 
 def einsum(node: Node) -> None:
@@ -169,8 +200,12 @@ def over_last(target: str, more: bool = False) -> Rule:
         shape, first = node.shape(0), node.inputs[0]
         weights = node.inputs[1:]
         if more:
-            first = node.before("add", "aten.add.Tensor", shape, first, node.inputs[1])
-            weights = node.inputs[2:4]
+            # Gamma, beta where the norm has one, and a bias that is added first as well.
+            end = 4 if "layer_norm" in target else 3
+            weights = node.inputs[2:end]
+            for added in (node.inputs[1], *node.inputs[end : end + 1]):
+                if added is not None:
+                    first = node.before("add", "aten.add.Tensor", shape, first, added)
         axis = node.attributes.get("axis", -1)
         node.last("norm", target, first, *weights, normalized_shape=shape[axis:])
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from archstat.frontends.onnx_file.node import Node, Rule
+from typing import Any
+
+from archstat.frontends.onnx_file.building import Node, Rule
+from archstat.graph import Kind
 
 
 def over_all(target: str, key: str) -> Rule:
@@ -26,11 +29,31 @@ def reduction(target: str) -> Rule:
     return rule
 
 
-def squares(node: Node) -> None:
-    squared = node.before("mul", "aten.mul.Tensor", node.shape(0), node.inputs[0])
+def _told(node: Node) -> dict[str, Any]:
     axes = node.attributes.get("axes") or node.constant(1) or range(len(node.shape(0)))
-    keeps = bool(node.attributes.get("keepdims", 1))
-    node.last("reduce", "aten.sum.dim_IntList", squared, dim=tuple(axes), keepdim=keeps)
+    return {"dim": tuple(axes), "keepdim": bool(node.attributes.get("keepdims", 1))}
+
+
+def sum_of(kind: Kind, target: str, copies: int = 1) -> Rule:
+    """A sum over axes of what an op makes of each element; `copies` are its operands."""
+
+    def rule(node: Node) -> None:
+        made = node.before(kind, target, node.shape(0), *node.inputs[:1] * copies)
+        node.last("reduce", "aten.sum.dim_IntList", made, **_told(node))
+
+    return rule
+
+
+def log_of_sum(node: Node) -> None:
+    made = node.before("reduce", "aten.sum.dim_IntList", node.made(), node.inputs[0], **_told(node))
+    node.last("other", "aten.log.default", made)
+
+
+def softsign(node: Node) -> None:
+    """x / (1 + |x|)."""
+    shape, x = node.shape(0), node.inputs[0]
+    made = node.before("other", "aten.abs.default", shape, x)
+    node.last("mul", "aten.div.Tensor", x, node.before("add", "aten.add.Tensor", shape, made))
 
 
 def picked(target: str) -> Rule:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from archstat.frontends.onnx_file import layers, moves
-from archstat.frontends.onnx_file.node import Node, Rule
+from archstat.frontends.onnx_file import contrib, layers, moves
+from archstat.frontends.onnx_file.building import Node, Rule
 from archstat.graph import Kind
 
 _SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
@@ -20,7 +20,7 @@ _SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
     "Celu": ("activation", "celu.default"), "Softplus": ("activation", "softplus.default"),
     "HardSigmoid": ("activation", "hardsigmoid.default"), "Mish": ("activation", "mish.default"),
     "HardSwish": ("activation", "hardswish.default"), "Gelu": ("activation", "gelu.default"),
-    "FastGelu": ("activation", "gelu.default"), "Swish": ("activation", "silu.default"),
+    "Swish": ("activation", "silu.default"),
     "QuickGelu": ("activation", "silu.default"), "PRelu": ("activation", "_prelu_kernel.default"),
     "ThresholdedRelu": ("activation", "threshold.default"),
     "Shrink": ("activation", "softshrink.default"), "Clip": ("activation", "clamp.default"),
@@ -64,16 +64,17 @@ _SAME: Mapping[str, tuple[Kind, str]] = MappingProxyType({
     "GridSample": ("resize", "grid_sampler_2d.default"), "CumSum": ("reduce", "cumsum.default"),
     "NonMaxSuppression": ("other", "torchvision::nms"),
     "RoiAlign": ("other", "torchvision::roi_align"),
-    "AffineGrid": ("other", "affine_grid_generator.default"),
     "QuantizeLinear": ("other", "quantize_per_tensor.default"),
     "DequantizeLinear": ("other", "dequantize.self"),
     "DynamicQuantizeLinear": ("other", "quantize_per_tensor_dynamic.default"),
-    "QLinearAdd": ("other", "quantized.add.default"),
-    "QLinearMul": ("other", "quantized.mul.default"),
-    "QLinearSigmoid": ("other", "quantized.sigmoid.default"),
-    "QLinearConcat": ("other", "quantized.cat.default"),
-    "QLinearLeakyRelu": ("other", "quantized.leaky_relu.default"),
-    "QLinearGlobalAveragePool": ("other", "quantized.max_pool2d.default"),
+    "Col2Im": ("other", "col2im.default"), "CumProd": ("reduce", "cumprod.default"),
+    "MaxUnpool": ("pool", "max_unpool2d.default"), "TensorScatter": ("other", "index_put.default"),
+    "ReverseSequence": ("reshape", "flip.default"), "BitCast": ("reshape", "view.dtype"),
+    "MaxRoiPool": ("other", "torchvision::roi_pool"), "Det": ("other", "linalg_det.default"),
+    "HannWindow": ("other", "hann_window.default"),
+    "HammingWindow": ("other", "hamming_window.default"),
+    "BlackmanWindow": ("other", "blackman_window.default"),
+    "AffineGrid": ("other", "affine_grid_generator.default"),
 })  # fmt: skip
 # Whose operators the tables hold; the `Attention` of com.microsoft makes its own projections.
 DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
@@ -85,9 +86,7 @@ VIEWS = frozenset({
 
 def _op(name: str) -> str:
     """torch's target of a name; others name their library."""
-    if "::" in name:
-        return f"{name.replace('::', '.')}.default"
-    return name if name.startswith("quantized.") else f"aten.{name}"
+    return f"{name.replace('::', '.')}.default" if "::" in name else f"aten.{name}"
 
 
 def _same(kind: Kind, target: str) -> Rule:
@@ -97,6 +96,15 @@ def _same(kind: Kind, target: str) -> Rule:
         if len(read) > 1 and node.is_scalar(0):
             read = read[1:]
         node.last(kind, _op(target), *read)
+
+    return rule
+
+
+def _of_codes(kind: Kind, target: str, places: slice) -> Rule:
+    """What is computed of the codes at some places; their scales are no operands."""
+
+    def rule(node: Node) -> None:
+        node.last(kind, f"aten.{target}", *node.inputs[places])
 
     return rule
 
@@ -125,19 +133,21 @@ _MORE: Mapping[str, Rule] = MappingProxyType(
         "ConvTranspose": layers.convolution(1, 2, transposed=True),
         "ConvInteger": layers.convolution(1, None),
         "QLinearConv": layers.convolution(3, 8),
-        "FusedConv": layers.convolution(1, 2),
         "MatMul": layers.matrix_product(0, 1),
         "MatMulInteger": layers.matrix_product(0, 1),
         "QLinearMatMul": layers.matrix_product(0, 3),
-        "FusedMatMul": layers.matrix_product(0, 1),
-        "DynamicQuantizeMatMul": layers.matrix_product(0, 1),
-        "MatMulIntegerToFloat": layers.matrix_product(0, 1),
         "Gemm": layers.gemm,
-        "MatMulNBits": layers.packed_product,
+        "QLinearAdd": _of_codes("add", "add.Tensor", slice(0, 4, 3)),
+        "QLinearMul": _of_codes("mul", "mul.Tensor", slice(0, 4, 3)),
+        "QLinearSigmoid": _of_codes("activation", "sigmoid.default", slice(1)),
+        "QLinearLeakyRelu": _of_codes("activation", "leaky_relu.default", slice(1)),
+        "QLinearSoftmax": _of_codes("softmax", "_softmax.default", slice(1)),
+        "QLinearConcat": _of_codes("concat", "cat.default", slice(2, None, 3)),
+        "QLinearAveragePool": layers.pool("avg_pool{}d"),
+        "QLinearGlobalAveragePool": moves.over_all("aten.mean.dim", "dim"),
+        "RotaryEmbedding": contrib.rotary(1),
         "Einsum": layers.einsum,
         "Attention": layers.attention,
-        "MultiHeadAttention": layers.attention,
-        "GroupQueryAttention": layers.attention,
         "BatchNormalization": layers.batch_norm,
         "InstanceNormalization": layers.instance_norm,
         "LayerNormalization": layers.over_last("aten.native_layer_norm.default"),
@@ -161,7 +171,11 @@ _MORE: Mapping[str, Rule] = MappingProxyType(
         "ReduceProd": moves.reduction("aten.prod.dim_int"),
         "ReduceL2": moves.reduction("aten.linalg_vector_norm.default"),
         "ReduceLogSumExp": moves.reduction("aten.logsumexp.default"),
-        "ReduceSumSquare": moves.squares,
+        "ReduceSumSquare": moves.sum_of("mul", "aten.mul.Tensor", 2),
+        "ReduceL1": moves.sum_of("other", "aten.abs.default"),
+        "ReduceLogSum": moves.log_of_sum,
+        "Softsign": moves.softsign,
+        "DeformConv": layers.deformable,
         "ArgMax": moves.picked("aten.argmax.default"),
         "ArgMin": moves.picked("aten.argmin.default"),
         "Softmax": moves.softmax("aten._softmax.default"),

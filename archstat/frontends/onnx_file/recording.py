@@ -8,6 +8,7 @@ from typing import Any
 
 from archstat.errors import LookupFailedError
 from archstat.frontends.onnx_file.building import Builder, stack_of
+from archstat.frontends.onnx_file.contrib import CONTRIB
 from archstat.frontends.onnx_file.inference import Inference
 from archstat.frontends.onnx_file.ops import DOMAINS, RULES, VIEWS
 from archstat.frontends.onnx_file.reading import dtype_of, roles_told
@@ -57,7 +58,9 @@ class Names:
         self.types[name] = self.plain[id(kind)]
 
     def is_known(self, node: Any) -> bool:
-        """Whether a node computes with shapes and constants alone."""
+        """Whether a node computes with shapes and constants alone, of which codes are none."""
+        if node.op_type == "DequantizeLinear" and node.input[0] in self.held:
+            return False
         names = node.input[:1] if node.op_type == "CastLike" else node.input
         return all(not name or name in self.known or self.is_number(name) for name in names)
 
@@ -71,6 +74,16 @@ class Names:
         dtype, shape = self.types[name]
         codes = dtype.startswith(("int", "uint")) and dtype not in ("int64", "int32")
         return self.role_of(name) == "constant" and not (codes and len(shape or ()) > 1)
+
+    def unpack(self, node: Any, told: Mapping[str, Any]) -> None:
+        """Let codes and zero points of a few bits, packed into bytes, have a type of their bits."""
+        bits, rows, columns = told.get("bits", 4), told["N"], told["K"]
+        blocks = -(-columns // told["block_size"])
+        for name, shape in zip(node.input[1:4:2], ((rows, columns), (rows, blocks)), strict=False):
+            dtype, packed = self.types.get(name, ("", None))
+            bytes_alone = dtype in ("uint8", "int8") and name in self.held
+            if bytes_alone and bits in (2, 4, 8) and 8 * prod(packed or ()) >= bits * prod(shape):
+                self.types[name] = (f"uint{bits}", shape)
 
     def value(self, name: str, role: Role | None = None) -> int:
         """The number of a value; a tensor that the model keeps gets one when it is first read."""
@@ -122,6 +135,8 @@ class NamedNode:
         self.opset, self.name = names.opset, node.op_type
         self.outputs = len(node.output)
         self.attributes: Mapping[str, Any] = {a.name: _plain(a) for a in node.attribute}
+        if self.name == "MatMulNBits":
+            names.unpack(node, self.attributes)
         weights = _WEIGHTS.get(node.op_type, ())
         named = None
         for place, name in enumerate(node.input):
@@ -140,7 +155,8 @@ class NamedNode:
 
     def record(self) -> None:
         """Record the node by its rule; as unknown, where there is none or a shape is unknown."""
-        rule = RULES.get(self.name) if self.node.domain in DOMAINS else None
+        own = CONTRIB.get(self.name) if self.node.domain == "com.microsoft" else None
+        rule = own or (RULES.get(self.name) if self.node.domain in DOMAINS else None)
         names = [name for name in self.node.input if name not in self.names.known]
         names += self.node.output[:1]
         shapes = [self.names.types.get(name, ("", None))[1] for name in names if name]
@@ -194,7 +210,9 @@ class NamedNode:
             role: Role = "activation"
             if storage is not None and source is not None and made.born[storage] is None:
                 role = made.values[source].role if made.values[source].role != "input" else role
-            made.known[name] = made.add_value(shape or (0,), dtype, role, None, storage)
+            made.known[name] = made.add_value(
+                (0,) if shape is None else shape, dtype, role, None, storage
+            )
             found.append(made.known[name])
         read = [value for value in inputs if value is not None]
         made.add_op(kind, target, read, found, attributes, self.stack)
@@ -220,17 +238,22 @@ _KEPT = ("parameter", "buffer")
 # Where operators take weights, whatever a tensor that the model keeps may be elsewhere.
 _WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1, 2), "ConvTranspose": (1, 2), "ConvInteger": (1,), "QLinearConv": (3, 8),
-    "FusedConv": (1, 2), "Gemm": (1, 2), "MatMul": (0, 1), "MatMulInteger": (1,),
-    "QLinearMatMul": (3,), "MatMulNBits": (1,), "BatchNormalization": (1, 2, 3, 4),
+    "FusedConv": (1, 2), "DeformConv": (1, 3), "Gemm": (1, 2), "MatMul": (0, 1),
+    "MatMulInteger": (1,),
+    "QLinearMatMul": (3,), "MatMulNBits": (1, 2, 3, 5), "BatchNormalization": (1, 2, 3, 4),
     "InstanceNormalization": (1, 2), "LayerNormalization": (1, 2), "GroupNormalization": (1, 2),
     "RMSNormalization": (1,), "SimplifiedLayerNormalization": (1,), "PRelu": (1,),
-    "SkipLayerNormalization": (2, 3), "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3),
-    "DequantizeLinear": (0,), "FusedMatMul": (0, 1),
+    "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
+    "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3), "DequantizeLinear": (0,),
+    "FusedMatMul": (0, 1), "FusedGemm": (1, 2), "DynamicQuantizeMatMul": (1, 4),
+    "MatMulIntegerToFloat": (1, 6), "Attention": (1, 2), "BiasGelu": (1,), "FastGelu": (1,),
+    "GroupNorm": (1, 2), "EmbedLayerNormalization": (2, 3, 4, 5, 6), "GatherBlockQuantized": (0,),
 }  # fmt: skip
 
 # Where operators take numbers of several elements that are no weights.
 _SETTINGS: Mapping[str, tuple[int, ...]] = {
     "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1, 2), "Pad": (1, 2), "Tile": (1,),
+    "RotaryEmbedding": (1, 2, 3),
 }  # fmt: skip
 
 

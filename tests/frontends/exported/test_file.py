@@ -80,6 +80,14 @@ def test_archive_without_a_program_is_said(tmp_path):
         exported_file(path)
 
 
+def test_archive_that_unpacks_to_far_more_is_refused(tmp_path):
+    path = tmp_path / "bomb.pt2"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/models/model.json", "[" + "[]," * 10**6 + "0]")
+    with pytest.raises(LookupFailedError, match="holds a graph of 2.86 MiB"):
+        exported_file(path)
+
+
 def rewritten(source, path, change):
     """The archive with its graph changed."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
