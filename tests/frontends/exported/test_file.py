@@ -84,7 +84,7 @@ def test_archive_that_unpacks_to_far_more_is_refused(tmp_path):
     path = tmp_path / "bomb.pt2"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/models/model.json", "[" + "[]," * 10**6 + "0]")
-    with pytest.raises(LookupFailedError, match="holds a graph of 2.86 MiB"):
+    with pytest.raises(LookupFailedError, match="holds a graph"):
         exported_file(path)
 
 
