@@ -39,8 +39,8 @@ def checked_accuracy(name: str | None, models: Sequence[str]) -> str:
         return ""
     option = Option("accuracy", name)
     if name not in SOURCES:
-        raise SpecError(f"{option}: there are results of {', '.join(SOURCES)} only; --join "
-                        "FILE.csv takes your own.")  # fmt: skip
+        raise SpecError(f"{option}: there are results of {', '.join(SOURCES)} only; "
+                        f"{Option('join')} takes a file of your own.")  # fmt: skip
     absent = [model for model in dict.fromkeys(models) if not _results(model)]
     if len(absent) == len(set(models)):
         raise ColumnError(f"{option} has results of timm: models and of zoo networks that the same "
