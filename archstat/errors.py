@@ -16,6 +16,7 @@
     ├── OutputError                 2   a file that cannot be written or a format nobody knows
     ├── GraphFileError              2   a saved graph that cannot be read
     ├── DeviceError                 2   an unknown device, or a device file that is none
+    ├── SchedulerError              2   a cluster that is not there, or cannot do the work
     ├── LatencyStoreError           2   a store of latencies that cannot be read or written
     ├── LatencyError                2   conditions that latency cannot be measured under
     ├── RevisionError               2   a git revision that does not exist

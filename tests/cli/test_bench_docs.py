@@ -23,6 +23,8 @@ KEYS = {
 # Of every command; the README tells of them.
 SHARED = {
     "--input",
+    "--layout",
+    "--example",
     "--columns",
     "--sort",
     "--format",
