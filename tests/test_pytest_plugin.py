@@ -357,7 +357,7 @@ def test_plain():
 def test_marker_is_explained_by_pytest(run):
     result = run("", "--markers")
     result.stdout.fnmatch_lines(
-        ["@pytest.mark.archstat(input=None, batch=None, module=None, **rules): *"]
+        ["@pytest.mark.archstat(input=None, layout=None, example=None, batch=None, *rules): *"]
     )
     run("", "--fixtures").stdout.fnmatch_lines(["*archstat_check*"])
 

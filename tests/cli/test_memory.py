@@ -249,6 +249,7 @@ def test_batch_norm_that_wants_two_samples_still_fits(archstat, tmp_path):
     assert row["largest_batch"] > 2
 
 
+@pytest.mark.slow
 def test_common_networks_import_neither_compiler_nor_pandas():
     script = (
         "import sys\n"

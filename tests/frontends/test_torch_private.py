@@ -60,9 +60,18 @@ _COMMANDS = [
 
 @pytest.fixture(scope="module")
 def answers():
+    return answers_without([_ESSENTIAL])
+
+
+@pytest.fixture(scope="module")
+def answers_without_each():
+    return answers_without(NAMES)
+
+
+def answers_without(names):
     """(lost name, command) -> exit code, stdout, stderr; "" is lost where all is there."""
     done = subprocess.run(
-        [sys.executable, "-c", _CHILDREN, json.dumps(list(NAMES)),
+        [sys.executable, "-c", _CHILDREN, json.dumps(list(names)),
          json.dumps([*_COMMANDS, ["list"], ["columns"]])],
         capture_output=True, check=True, encoding="utf-8", timeout=300,
         env={**os.environ, "ARCHSTAT_CACHE": "off"},
@@ -71,9 +80,11 @@ def answers():
     return {(lost, command): tuple(answer) for lost, command, *answer in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compare", "memory", "rf"])
 @pytest.mark.parametrize("lost", [name for name in NAMES if name != _ESSENTIAL])
-def test_a_lost_name_changes_no_figure(answers, lost, command):
+def test_a_lost_name_changes_no_figure(answers_without_each, lost, command):
+    answers = answers_without_each
     (code, out, err), (_, whole, _) = answers[lost, command], answers["", command]
     if "module of an operation of the backward pass" in NAMES[lost]:
         whole = re.sub(r'("peak_module": )".*"', r'\1"-"', whole)

@@ -142,7 +142,11 @@ def test_parameters_join_a_figure_at_another_input():
     assert {way.input for way in result.ways} == {"1x3x224x224", "1x3x256x256"}
 
 
-@pytest.mark.parametrize("model", ["resnet18", "mobilenet_v2", "densenet121", "seresnet50"])
+@pytest.mark.parametrize(
+    "model",
+    ["resnet18", *(pytest.param(name, marks=pytest.mark.slow)
+                   for name in ("mobilenet_v2", "densenet121", "seresnet50"))],
+)  # fmt: skip
 def test_sizes_that_only_scale_are_computed_and_equal_what_is_captured(model):
     asked = []
 

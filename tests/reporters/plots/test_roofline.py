@@ -21,7 +21,9 @@ NET = RoofSeries(
 )
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize(
+    "suffix", [".svg", *(pytest.param(one, marks=pytest.mark.slow) for one in (".png", ".pdf"))]
+)
 def test_same_bytes_twice(tmp_path, suffix):
     paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
     for path in paths:
