@@ -223,11 +223,11 @@ class Cluster:
         self._own: Any = None
         try:
             if address == LOCAL:
-                self._own = LocalCluster(  # type: ignore[no-untyped-call]
+                self._own = LocalCluster(
                     n_workers=workers, threads_per_worker=1, dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                 )  # fmt: skip
-            self.client: Any = Client(self._own or address, timeout=_PATIENCE_S)  # type: ignore[no-untyped-call]
+            self.client: Any = Client(self._own or address, timeout=_PATIENCE_S)
             self.client.wait_for_workers(1, timeout=_PATIENCE_S)
         except (OSError, ValueError, TimeoutError) as error:
             raise SchedulerError(
