@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, Option
 from archstat.graph import Graph, is_batch, parse_layout, positions
 from archstat.hints import shortened
-from archstat.models.sources import Source, find
+from archstat.models.sources import SHAPES_ALONE, Source, find
 from archstat.models.specs import Spec, parse_spec
 from archstat.units import InputSpec, format_bytes, format_shape
 
@@ -242,7 +242,7 @@ def _captured(
     except CaptureError as error:
         cause: BaseException = error.__cause__ or error
         refused: ArchstatError = error
-        if source is not None and source.spec.scheme != "zoo":
+        if source is not None and source.spec.scheme != "zoo" and not SHAPES_ALONE.get():
             # Whether it is for want of numbers or because of the input, a real run tells; the
             # zoo's networks never want numbers.
             try:

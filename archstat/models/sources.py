@@ -6,6 +6,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,9 @@ from archstat.models.specs import PROGRAMS, Spec
 from archstat.models.users_code import load_attribute
 from archstat.units import InputSpec, parse_input
 
+# Whether a network that does not run on shapes alone is given up, not built for real: one that is
+# tried at many inputs would take the memory of its weights and maps at each.
+SHAPES_ALONE: ContextVar[bool] = ContextVar("shapes_alone", default=False)
 # What constructors call the side of the images that they are built for.
 SIZE_OPTIONS = ("image_size", "img_size")
 _NOT_A_MODULE = "is of type {type}, not a torch.nn.Module; name a class, instance or factory."

@@ -16,7 +16,7 @@ from archstat.errors import ArchstatError, SpecError
 from archstat.graph import Graph
 from archstat.models.forms import common_stride, forms_of, image_size, reparameterised
 from archstat.models.pipeline import GraphOf, report
-from archstat.models.sources import SIZE_OPTIONS
+from archstat.models.sources import SHAPES_ALONE, SIZE_OPTIONS
 from archstat.units import format_count, format_shape
 
 # The sides at which tables are made, height and width; 227 is what Caffe crops to.
@@ -352,8 +352,11 @@ def _at(search: _Search, size: tuple[int, int]) -> _Sized | None:
 
 
 def _attempted(capture: Callable[[], Graph | None]) -> Graph | None:
-    """A Graph, None where the network does not run so."""
+    """A Graph, None where the network does not run so on shapes alone."""
+    before = SHAPES_ALONE.set(True)
     try:
         return capture()
     except ArchstatError:
         return None
+    finally:
+        SHAPES_ALONE.reset(before)
