@@ -218,7 +218,7 @@ class Graph:
             if number * bits > 8 * storages[storage][0]:
                 number = 8 * storages[storage][0] // bits
             elements.append(number)
-            nbytes.append(number * (bits // 8) if bits >= 8 else -(-number * bits // 8))
+            nbytes.append(bytes_of(number, dtype))
         return elements, nbytes
 
     @cached_property

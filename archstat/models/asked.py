@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, Option
 from archstat.graph import Graph, is_batch, parse_layout, positions
@@ -220,7 +220,7 @@ def _of_example(
     try:
         return capture_call(unwrapped(root), *call, title)
     except CaptureError as error:
-        if source is None or source.spec.scheme == "zoo":
+        if not _may_want_numbers(source):
             raise
         try:
             return _for_real(root, *call, title, source, shortened(error.__cause__ or error))
@@ -242,9 +242,8 @@ def _captured(
     except CaptureError as error:
         cause: BaseException = error.__cause__ or error
         refused: ArchstatError = error
-        if source is not None and source.spec.scheme != "zoo" and not SHAPES_ALONE.get():
-            # Whether it is for want of numbers or because of the input, a real run tells; the
-            # zoo's networks never want numbers.
+        if _may_want_numbers(source):
+            # Whether it is for want of numbers or because of the input, a real run tells.
             try:
                 return _for_real(root, args, kwargs, title, source, shortened(cause))
             except ArchstatError as failed:
@@ -260,6 +259,11 @@ def _captured(
         option = None if source is None else source.size_option(root)
         meaning = _meant(specs[0], working, bool(own), option)
         raise InputError(f"{error}. {meaning}") from cause
+
+
+def _may_want_numbers(source: Source | None) -> TypeGuard[Source]:
+    """Whether a model that fails on shapes alone is to be run for real; the zoo's never want it."""
+    return source is not None and source.spec.scheme != "zoo" and not SHAPES_ALONE.get()
 
 
 def _for_real(
