@@ -99,7 +99,7 @@ CALLS = {
     "predict": lambda predict: len(predict("lenet5", "i9-10940x")) == 1,
     "report": lambda report: report(nn.Linear(6, 2), "6").startswith("<!doctype html>"),
     "roofline": lambda roofline: len(roofline(nn.Linear(6, 2), "a100-40gb", "6")) == 2,
-    "scale": lambda scale: len(scale("lenet5", "num_classes=8|16|32", jobs=1)) == 4,
+    "scale": lambda scale: len(scale("mobilenet_v1", "resolution=32|64|96", jobs=1)) == 4,
     "summary": lambda summary: summary(nn.Linear(6, 2), "6").column("macs") == (6 * 2,),
     "sweep": lambda sweep: len(sweep("lenet5,num_classes=10|20")) == 2,
 }

@@ -193,6 +193,11 @@ def scale_table(curves: Sequence[Curve], against: str = "macs", raw: bool = Fals
     """
     laws = [(c.by, key, c.law(key, against)) for c in curves for key in SCALED]
     if not any(law for _, _, law in laws):
+        fixed = [
+            c.by for c in curves if len(c.table) > 1 and len(set(c.table.column(against))) == 1
+        ]
+        if fixed:
+            raise SpecError(f"{against} is the same at every value of {fixed[0]}: nothing scales.")
         raise SpecError("scaling needs three different sizes at least; give more values.")
     rows = [(by, key, law.points if law else None, *_law_cells(law, raw)) for by, key, law in laws]
     told = [f"{by}: {sentence(key, against, law)}" for by, key, law in laws

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from archstat.errors import FailedModelsError, SpecError
 from archstat.result import Column, Table
-from archstat.tables.scale import curve, power_law, scale_table, summary_table
+from archstat.tables.scale import curve, power_law, scale, scale_table, summary_table
 from archstat.tables.sweep import Settings, sweep
 
 SETTINGS = Settings(["3x32x32"], jobs=1)
@@ -131,3 +131,8 @@ def test_summary_has_percentiles_and_exponents():
     assert macs["exponent"] is None
     assert activations["exponent"] == pytest.approx(1 / 2)
     assert (field["least"], field["most"]) == (1, 11)
+
+
+def test_an_option_that_leaves_macs_as_they_are_scales_nothing():
+    with pytest.raises(SpecError, match=r"^macs is the same at every value of num_classes"):
+        scale("lenet5", "num_classes=8|16|32", jobs=1)

@@ -8,6 +8,7 @@ end, as the variables of a usual training loop do.
 from __future__ import annotations
 
 import fnmatch
+import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from archstat.frontends.guard import (
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
 from archstat.frontends.process import process_kept
-from archstat.frontends.torch_private import CALL
+from archstat.frontends.torch_private import CALL, COMPILER
 from archstat.frontends.trees import module_paths, replaced, tensors
 from archstat.hints import did_you_mean, shortened
 from archstat.measure.training.kernels import DeviceKernels
@@ -170,6 +171,10 @@ def step_on(
             with torch.enable_grad():
                 set_training(modules)
                 run = _Run(root, given, stand_ins, places, settings, device)
+                if again:
+                    # Else torch imports it inside the first call it runs again, in frames that
+                    # keep the tensors of that call alive.
+                    importlib.import_module(COMPILER)
                 for module in again:
                     run.checkpoint(module)
                 step, idle = run(title, without_gradient)

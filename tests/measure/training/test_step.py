@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -423,3 +425,19 @@ def test_checkpointed_modules_take_what_a_model_takes_that_calls_checkpoint(opti
 def test_pattern_that_matches_no_module_is_refused_with_near_names():
     with pytest.raises(OptionError, match="layer1"):
         step(nn.ModuleDict({"layer1": nn.Linear(3, 3)}), 2, 3, checkpoint=("layr1",))
+
+
+FIRST_AND_SECOND = """
+from torch import nn
+import torch
+from archstat.measure.training.step import Settings, training_step
+net = nn.Sequential(*(nn.Sequential(nn.Linear(32, 32), nn.ReLU()) for _ in range(4)))
+x = torch.empty(8, 32, device="meta")
+once, again = (training_step(net, (x,), {}, Settings(checkpoint=("?",))) for _ in range(2))
+assert once == again
+"""
+
+
+@pytest.mark.slow
+def test_the_first_checkpointed_step_of_a_process_takes_what_the_second_takes():
+    subprocess.run([sys.executable, "-c", FIRST_AND_SECOND], check=True)
