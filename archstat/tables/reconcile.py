@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from archstat.analyses.conventions.sources import WRITTEN_IN
 from archstat.analyses.field.steps import some
 from archstat.errors import Option
 from archstat.result import Column, Table, notes_of
@@ -46,7 +47,10 @@ def reconcile_table(found: Found, most: int | None = None) -> Table:
     )  # fmt: skip
     every = Option("columns", "all")
     more = (f"{left} more ways: {every} or csv show them.",) if left else ()
-    return Table(COLUMNS, rows, notes=notes_of((*_said(found), *more)))
+    named = dict.fromkeys(one for way, sources in shown if way.is_exact for one in sources)
+    code = [f"{one}: {WRITTEN_IN[one]}".replace("`", "") for one in named if one in WRITTEN_IN]
+    where = ("Where they count: " + "; ".join(code[: most and _NAMED]) + ".",) if code else ()
+    return Table(COLUMNS, rows, notes=notes_of((*_said(found), *where, *more)))
 
 
 def _of_one_value(ways: Iterable[Way]) -> list[tuple[Way, tuple[str, ...]]]:

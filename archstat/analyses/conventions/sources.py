@@ -16,6 +16,32 @@ from archstat.result import Report
 # The only source that prints bytes divides them by 1024 twice, and writes MB.
 SCALES = {"count": 1, "px": 1, "K": 10**3, "M": 10**6, "G": 10**9, "MB": 2**20}
 
+# Where a source's way to count is written, as docs/conventions.md shows it.
+WRITTEN_IN: Mapping[str, str] = MappingProxyType({
+    "fvcore": "`fvcore/nn/jit_handles.py` of facebookresearch/fvcore",
+    "timm": "`benchmark.py`: DeepSpeed where it is installed, else fvcore",
+    "deepspeed": "`deepspeed/profiling/flops_profiler/profiler.py` of deepspeedai/DeepSpeed",
+    "calflops": "`calflops/pytorch_ops.py` of MrYxJ/calculate-flops.pytorch",
+    "thop": "`thop/vision/basic_hooks.py` of Lyken17/pytorch-OpCounter",
+    "Ultralytics": "`utils/torch_utils.py` of ultralytics/yolov5",
+    "ptflops": "`ptflops/pytorch_ops.py` and `aten_ops.py` of sovrasov/flops-counter.pytorch",
+    "torchinfo": "`torchinfo/layer_info.py` of TylerYep/torchinfo",
+    "torchprofile": "`torchprofile/handlers.py` of zhijian-liu/torchprofile",
+    "torch FlopCounterMode": "`torch/utils/flop_counter.py` of pytorch/pytorch",
+    "pycls": "`pycls/core/net.py` of facebookresearch/pycls",
+    "mmcv": "`mmcv/cnn/utils/flops_counter.py` of open-mmlab/mmcv, version 1",
+    "MMPretrain": "`tools/analysis_tools/get_flops.py`: from 1.0 fvcore on `extract_feat`, the "
+    "network without its classifier, before that mmcv",
+    "OpenVINO": "`model_analyzer/layer_provider.py` of openvinotoolkit/model_analyzer",
+    "Keras": "`keras/src/utils/summary_utils.py`: trainable and other weights",
+    "TensorFlow profiler": "`tensorflow/python/profiler/internal/flops_registry.py` of "
+    "tensorflow/tensorflow",
+    "PaddleClas": "`python/paddle/hapi/dynamic_flops.py` of PaddlePaddle/Paddle",
+    "osmr": "`pytorch/model_stats.py` of osmr/imgclsmob",
+    "HAWQ": "`model_zoo.md` of Zhen-Dong/HAWQ",
+    "convnet-burden": "`core/burden.m` of albanie/convnet-burden",
+})  # fmt: skip
+
 
 class Figure(Protocol):
     """A printed figure: whose it is, of which quantity, and what the source calls the network."""

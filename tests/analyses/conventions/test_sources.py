@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +12,21 @@ pytest.importorskip("torch")
 
 import archstat
 from archstat.analyses.conventions.measures import BY_KEY, CONVENTIONS
-from archstat.analyses.conventions.sources import BANDS, RULES, Rule, in_band, rule_of
+from archstat.analyses.conventions.sources import (
+    BANDS,
+    RULES,
+    WRITTEN_IN,
+    Rule,
+    in_band,
+    rule_of,
+)
 
 _VGG11_MAPS = (
     *(64 * 224**2, 64 * 112**2, 128 * 112**2, 128 * 56**2, 2 * 256 * 56**2, 256 * 28**2),
     *(2 * 512 * 28**2, 512 * 14**2, 2 * 512 * 14**2, 512 * 7**2),
 )
 measured = cache(archstat.analyze)
+ROOT = Path(__file__).parents[3]
 
 
 def figure(source, quantity, value, unit, model="", variant=""):
@@ -111,3 +120,10 @@ def test_mmpretrain_counts_features_alone():
 def test_mmpretrain_does_not_see_the_layer_norms_of_convnext(spec, flops):
     key = "FLOPs of mmcv, layer norms of a class of its own, without classifier"
     assert BY_KEY[key].count(measured(spec)) == flops
+
+
+def test_places_of_code_are_of_sources_and_the_guide_shows_them():
+    known = {source for convention in CONVENTIONS for source in convention.sources}
+    assert set(WRITTEN_IN) <= known
+    guide = (ROOT / "docs/conventions.md").read_text(encoding="utf-8")
+    assert "".join(f"| {one} | {where} |\n" for one, where in WRITTEN_IN.items()) in guide
