@@ -87,7 +87,8 @@ def _of_training(key: str, budget: Budget) -> tuple[int, bool]:
     from archstat.measure.training.rows import Plan, memory_row
 
     setup, inputs = budget.setup, list(budget.input) or None
-    settings = Plan(setup.optimizer, setup.dtype, setup.amp, setup.kernels).settings()
+    settings = Plan(setup.optimizer, setup.dtype, setup.amp, setup.kernels,
+                    setup.checkpoint).settings()  # fmt: skip
     if key == TRAINING:
         row = memory_row(budget.model, settings, inputs, setup.batch)
         return row.step.training_memory_bytes, TRAINING in row.lower_bounds

@@ -199,6 +199,7 @@ class Setup:
     dtype: str | None = None
     amp: bool = False
     kernels: str = "cpu"
+    checkpoint: str = ""
     fits: str = ""
     device: str = "cpu"
     threads: int | None = None

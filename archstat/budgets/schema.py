@@ -33,6 +33,7 @@ _SETTINGS = {
     "dtype": "Of training (fp32, fp16, bf16, fp64) and of latency_ms (fp32, fp16, bf16, amp).",
     "amp": "Train fp32 weights under autocast.",
     "kernels": "Whose kernels training runs: cpu or cuda.",
+    "checkpoint": "Patterns of modules that run once more in backward, such as layer*,blocks.?.",
     "fits": "The memory that largest_batch must fit in, such as 24GiB.",
     "device": "Where latency_ms is measured: cpu, cuda or cuda:NUMBER.",
     "threads": "Threads of torch for latency_ms on a cpu.",

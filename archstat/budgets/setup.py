@@ -20,7 +20,7 @@ _STEPS = (TRAINING, LARGEST_BATCH)
 # The rules that a key is for; the others are for any rule.
 _FOR: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        **dict.fromkeys(("optimizer", "amp", "kernels"), _STEPS),
+        **dict.fromkeys(("optimizer", "amp", "kernels", "checkpoint"), _STEPS),
         "fits": (LARGEST_BATCH,),
         "dtype": (*_STEPS, LATENCY),
         **dict.fromkeys(("device", "threads", "measure_for"), (LATENCY,)),

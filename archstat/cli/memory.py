@@ -107,7 +107,7 @@ def memory(
         )
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
-                tuple(checkpoint or ()))  # fmt: skip
+                checkpoint or ())  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS), (fits, FIT_COLUMNS),
              (measure, MEASURED_COLUMNS))  # fmt: skip

@@ -39,6 +39,7 @@ def memory(
     fits: str | int | None = None,
     measure: bool = False,
     device: str | None = None,
+    checkpoint: str | Sequence[str] = (),
 ) -> Table:
     """Bytes of a training step and of inference, a row a model; nothing is run on data.
 
@@ -51,6 +52,8 @@ def memory(
         fits: look for the largest batch that trains in such a size, as ``"24GiB"`` or in bytes.
         measure: also run the step on cpu, and give the allocator's peaks.
         device: with kernels of cuda, a GPU as `roofline` takes it: what is left of its memory.
+        checkpoint: patterns of modules that keep only their inputs and run once more in backward,
+            such as ``"layer*"``.
 
     Raises:
         SpecError: a model that is no spec, or settings that do not go together.
@@ -58,7 +61,7 @@ def memory(
     """
     from archstat.tables.memory import Step
 
-    step = Step(optimizer, dtype, amp, kernels, fits, measure, device)
+    step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint)
     return step.table([step.row(spec, typed(input), batch) for spec in specs_of(models)])
 
 

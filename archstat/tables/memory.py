@@ -71,7 +71,8 @@ class Step:
         optimizer, dtype, amp, kernels: as `memory` takes them, in upper or lower case.
         fits: a size such as ``"24GiB"``, or bytes, to find the largest batch for.
         measure: whether the step also runs for real.
-        checkpoint: patterns of the paths of modules that run once more in backward.
+        checkpoint: patterns of the paths of modules that run once more in backward, in one text
+            with commas or in several.
         device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
 
     Raises:
@@ -81,11 +82,11 @@ class Step:
 
     def __init__(self, optimizer: str, dtype: object, amp: bool, kernels: str,
                  fits: str | int | None, measure: bool,
-                 device: str | None = None, checkpoint: tuple[str, ...] = ()) -> None:  # fmt: skip
+                 device: str | None = None, checkpoint: str | Sequence[str] = ()) -> None:  # fmt: skip
         named = None if dtype is None else short_dtype(str(dtype))
-        plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower())
-        self.settings = replace(plan.settings(), checkpoint=checkpoint)
-        if checkpoint and measure:
+        plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower(), checkpoint)
+        self.settings = plan.settings()
+        if self.settings.checkpoint and measure:
             raise SpecError(f"{Option('measure')} runs the model as it is: leave "
                             f"{Option('checkpoint')} out.")  # fmt: skip
         self.device = self._gpu(device) if device is not None else None

@@ -18,6 +18,7 @@ def read(given: dict[str, object], *rules: str) -> tuple[Setup | None, list[str]
 def test_every_key_is_taken():
     given = {
         "batch": 8, "optimizer": "adam", "dtype": "fp32", "amp": True, "kernels": "cuda",
+        "checkpoint": "layer*",
         "fits": "24GiB", "device": "cpu", "threads": 2, "measure_for": "1min",
     }  # fmt: skip
     rules = ("training_memory_bytes", "largest_batch", "latency_ms")

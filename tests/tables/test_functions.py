@@ -173,6 +173,14 @@ def test_what_builds_a_model_anew_takes_specs_alone(function):
         function(net(), SHAPE)
 
 
+def test_checkpointed_modules_are_named_in_one_text_or_in_several():
+    kept, *again = (
+        archstat.memory("resnet18", checkpoint=named).column("training_macs")
+        for named in ((), "conv?_x.0,conv?_x.1", ["conv?_x.0", "conv?_x.1"], "conv?_x.?")
+    )
+    assert kept < again[0] == again[1] == again[2]
+
+
 def test_memory_of_a_spec_at_an_input_of_python():
     table = archstat.memory("lenet5_modern", input=(1, 32, 32), fits="1GiB")
     assert table.column("largest_batch")[0] > 1

@@ -47,6 +47,7 @@ class Plan:
     dtype: str | None = None
     amp: bool = False
     kernels: str = "cpu"
+    checkpoint: str | Sequence[str] = ()
 
     def settings(self) -> Settings:
         """The settings of a training step.
@@ -63,9 +64,10 @@ class Plan:
             raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
         _known("kernels", self.kernels, ("cpu", "cuda"))
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
-        return Settings(
-            self.optimizer, dtype, self.amp, "cuda" if self.kernels == "cuda" else "cpu"
-        )
+        given = [self.checkpoint] if isinstance(self.checkpoint, str) else self.checkpoint
+        patterns = tuple(part for text in given for part in text.split(",") if part)
+        return Settings(self.optimizer, dtype, self.amp,
+                        "cuda" if self.kernels == "cuda" else "cpu", patterns)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
