@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from archstat.result import Report as Report
     from archstat.result import Table as Table
     from archstat.tables.cache import cache as cache
+    from archstat.tables.check import check as check
     from archstat.tables.columns import columns as columns
     from archstat.tables.compare import compare as compare
-    from archstat.tables.functions import check as check
     from archstat.tables.functions import diff as diff
     from archstat.tables.functions import explain as explain
     from archstat.tables.functions import guidelines as guidelines
@@ -59,7 +59,7 @@ _HOMES = {
     "bench": "tables.functions_of_specs",
     "cache": "tables.cache",
     "capture": "frontends.module",
-    "check": "tables.functions",
+    "check": "tables.check",
     "columns": "tables.columns",
     "compare": "tables.compare",
     "crosscheck": "tables.functions_of_specs",

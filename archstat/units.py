@@ -163,13 +163,14 @@ def parse_bytes(text: str) -> int:
     return _parse_quantity(text, BYTE_UNITS, "a size with a byte unit such as 20MB or 24GiB")
 
 
-def parse_seconds(text: str) -> float:
-    """The seconds that ``"30s"``, ``"500 ms"`` or ``"2min"`` stands for; a unit is required.
+def parse_seconds(text: str | float) -> float:
+    """The seconds that ``"30s"``, ``"500 ms"`` or ``"2min"`` stands for; a number is itself.
 
     Raises:
         SpecError: not a number with one of the units ms, s, min.
     """
-    return float(_quantity(text, TIME_UNITS, "a time with a unit such as 30s or 500ms"))
+    expected = "a time with a unit such as 30s or 500ms"
+    return float(_quantity(text, TIME_UNITS, expected) if isinstance(text, str) else text)
 
 
 def _parse_quantity(text: str, units: dict[str, int], expected: str) -> int:

@@ -156,6 +156,8 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
+    from archstat.tables.compare import tools_for
+
     check_options(context, *_RULES)
     tools = tools_for(as_, bits)
     fits, foreseen = _forecasts(predict)
@@ -235,17 +237,6 @@ def _draw(table: Table, x: tuple[Column, bool], y: tuple[Column, bool], path: st
     if not points:
         raise OutputError(f"no model has both {keys[0]} and {keys[1]} to draw.")
     plot_pareto(points, x[0], y[0], path, more=(x[1], y[1]))
-
-
-def tools_for(names: str | None, bits: str | None) -> tuple[Tool, ...]:
-    """What `--as` and `--bits` name."""
-    if names is None and bits is None:
-        return ()
-    from archstat.analyses.conventions.bits import bit_operations
-    from archstat.analyses.conventions.tools import tools_named
-
-    tools = () if names is None else tools_named(names)
-    return tools if bits is None else (*tools, bit_operations(bits))
 
 
 def _forecasts(devices: str | None) -> tuple[tuple[Fit, ...], tuple[Column, ...]]:

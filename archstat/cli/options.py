@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -172,14 +172,10 @@ def shapes(input: Sequence[str] | None, resolution: str | None) -> Any:
     """
     if resolution is None:
         return input or None
-    from archstat.models.asked import asked_of
+    from archstat.models.asked import sized
     from archstat.models.specs import parse_resolution
 
-    asked = asked_of(input or None)
-    if asked.shapes:
-        raise SpecError("--resolution takes no --input: both give the size of the input.")
-    size = parse_resolution(resolution)
-    return replace(asked, shapes=size).checked() if input else size
+    return sized(input, parse_resolution(resolution))
 
 
 def typed(context: typer.Context) -> str:

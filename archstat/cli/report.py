@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,21 +19,17 @@ from archstat.cli.compare import (
     Latency,
     measured_too,
     sweep_for,
-    tools_for,
 )
 from archstat.cli.completion import complete_device
 from archstat.cli.help import OUTPUT
 from archstat.cli.options import Rule, check_options, typed
 from archstat.cli.output import Destination
 from archstat.cli.roofline import roof_for
-from archstat.errors import DeviceError, OutputError
-from archstat.result import Table, notes_of
+from archstat.errors import OutputError
 from archstat.tables.accuracy import ACCURACY_COLUMNS, checked_accuracy, with_accuracy
 from archstat.tables.join import joined, read_joined
 
 if TYPE_CHECKING:
-    from archstat.graph import Graph
-    from archstat.tables.memory import Step
     from archstat.tables.report_data import Portrait
 
 _USUAL = "archstat-report.html"
@@ -87,8 +81,8 @@ def report(
     """
     check_options(context, *_RULES)
     destination = _destination(file)
-    from archstat.tables.compare import COMPARISON_COLUMNS, table_of, with_tools
-    from archstat.tables.report import page
+    from archstat.tables.compare import COMPARISON_COLUMNS, table_of, tools_for, with_tools
+    from archstat.tables.report import page, usual_step, with_prediction
     from archstat.tables.report_data import portrait
 
     known = (*COMPARISON_COLUMNS, *(ACCURACY_COLUMNS if accuracy else ()))
@@ -98,7 +92,7 @@ def report(
     roof = None if device is None else roof_for(device, dtype)
     graphs, shapes = graphs_for(no_cache), options.shapes(input, resolution)
     sweep = sweep_for(models, None, None, None, input, batch) if latency else None
-    step = _step() if training else None
+    step = usual_step() if training else None
     attempts = Attempts(models)
 
     def seen(model: str) -> Portrait:
@@ -110,8 +104,8 @@ def report(
     rows = table_of([one.report for one in made], 0)
     rows = with_tools(rows, [(one.report,) for one in made], tools, graphs)
     if device is not None:
-        rows = _predicted(rows, device, [(one.report.model, graphs(one.report.model, shapes, 1))
-                                         for one in made])  # fmt: skip
+        alone = [(one.report.model, graphs(one.report.model, shapes, 1)) for one in made]
+        rows = with_prediction(rows, device, alone)
     rows, is_interrupted = measured_too(rows, sweep, attempts) if sweep else (rows, False)
     rows = joined(with_accuracy(rows) if accuracy else rows, extra)
     destination.write_text(page(made, typed(context), rows))
@@ -122,28 +116,6 @@ def report(
     if is_interrupted:
         raise KeyboardInterrupt
     attempts.refuse()
-
-
-def _step() -> Step:
-    from archstat.tables.memory import Step
-
-    return Step("sgd", None, False, "cpu", None, False)
-
-
-def _predicted(rows: Table, device: str, graphs: Sequence[tuple[str, Graph]]) -> Table:
-    """The comparison with a predicted latency, or with a note that says why there is none."""
-    from archstat.analyses.device_files import find_device
-    from archstat.analyses.prediction import fit_for
-    from archstat.tables.predict import predict_table, predicted
-    from archstat.tables.report import beside
-
-    try:
-        fit = fit_for(find_device(device))
-    except DeviceError as error:
-        note = notes_of([f"No latency is predicted: {error}"])
-        return replace(rows, notes=(*rows.notes, *note))
-    found = [predicted(name, graph, fit) for name, graph in graphs]
-    return beside(rows, predict_table(found, fit), ("predicted_ms", "predicted_throughput"))
 
 
 def _destination(file: str) -> Destination:

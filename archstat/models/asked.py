@@ -6,11 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, Option
+from archstat.errors import (
+    ArchstatError,
+    BuildError,
+    CaptureError,
+    InputError,
+    Option,
+    SpecError,  # fmt: skip
+)
 from archstat.graph import Graph, is_batch, parse_layout, positions
 from archstat.hints import shortened
 from archstat.models.sources import SHAPES_ALONE, Source, find
-from archstat.models.specs import Spec, parse_spec
+from archstat.models.specs import Resolution, Spec, parse_spec
 from archstat.units import InputSpec, format_bytes, format_shape
 
 if TYPE_CHECKING:
@@ -96,6 +103,27 @@ def with_words(input: Any, layout: str | None, example: Any) -> Any:
         raise InputError(_NO_FUNCTION.format(Option("example", "''")))
     return Asked(base.shapes, base.layout if layout is None else parse_layout(layout),
                  example or base.example)  # fmt: skip
+
+
+def sized(input: Any, size: Resolution) -> Any:
+    """Spatial sizes in place of those of a model's own input, with the words of an input.
+
+    Raises:
+        SpecError, InputError: the input has shapes, too, or an example.
+    """
+    asked = asked_of(input or None)
+    if asked.shapes:
+        raise SpecError(f"{Option('resolution')} takes no {Option('input')}: give one of them.")
+    return replace(asked, shapes=size).checked() if input else size
+
+
+def typed(input: Any) -> list[str] | None:
+    """Shapes as they would be typed."""
+    from archstat.frontends.inputs import input_specs
+
+    asked = asked_of(input)
+    shapes = [] if asked.shapes is None else [str(spec) for spec in input_specs(asked.shapes)]
+    return [*shapes, *asked.words()] or None
 
 
 def _is_word(one: Any) -> bool:

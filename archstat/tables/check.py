@@ -1,17 +1,21 @@
-"""The outcome of a check as tables: raw for csv and json, in words for a reader."""
+"""`check`: budgets held against models, as tables: raw for csv and json, in words for a reader."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
+from pathlib import Path
+from typing import Any
 
 from archstat.analyses import CONVENTION
 from archstat.budgets.gate import Judged, Outcome
 from archstat.budgets.rules import LATENCY
 from archstat.budgets.verdicts import State, Verdict, exact, percent, times_over
+from archstat.errors import Option, SpecError
 from archstat.result import Cell, Column, Mark, Table, Tone
 from archstat.tables.check_reasons import explanation, place
+from archstat.tables.compare import Models, named
 
 RAW_COLUMNS = (
     Column("budget", "text", "name of the budget"),
@@ -39,6 +43,7 @@ _SHOWN = (
     Column("verdict", "text", "kept, broken, can't tell, informational, incomplete or failed"),
 )
 
+_CHECK = ("budget", "rule", "value", "limit", "margin", "verdict")
 _TONES: Mapping[State, Tone] = {
     "kept": "good", "broken": "bad", "failed": "bad", "informational": "open",
     "incomplete": "open", "can't tell": "open",
@@ -152,3 +157,82 @@ def _margin(verdict: Verdict) -> str:
     if times := times_over(margin, limit):
         return f"{times} {side}"
     return f"{percent(margin, limit)} {side}"
+
+
+def check(
+    *given: Models | Path,
+    config: str | Path | None = None,
+    update: bool = False,
+    input: Any = None,
+    batch: int | None = None,
+    layout: str | None = None,
+    example: Any = None,
+    **rules: Any,
+) -> Table:
+    """Budgets held against their models: a row a rule, with its `verdict`.
+
+    ``check("vgg16", "macs<=16G")``, ``check(net, params="<= 5M", input=(3, 32, 32))``; ``check()``
+    takes those of archstat.toml or pyproject.toml here or above.
+
+    Args:
+        given: models as `compare` takes them, and rules, each for every model; or one file.
+        config: a file of budgets.
+        update: write the file's lock file with the models' present figures.
+        input, batch, layout, example: of the models, as `analyze` takes them.
+        rules: further rules, and settings of a budget such as ``fits="24GiB"``.
+
+    Raises:
+        SpecError: a rule that cannot be, none, or a rule for a file; see also `analyze`.
+        ConfigError, LockFileError: no budgets, or mistakes in a file.
+    """
+    demands = {**rules, "input": input, "batch": batch, "layout": layout, "example": example}
+    asked = any(value is not None for value in demands.values())
+    file = given[0] if len(given) == 1 and _is_file(given[0]) else config
+    if (given and file is config) or asked:
+        if file is not None or update:
+            raise SpecError("a file has its own rules: give models and rules, or a file alone.")
+        outcome = _held(given, demands)
+    else:
+        outcome = _of_file(file, update)
+    table = raw_table(outcome)
+    rows = tuple(tuple(None if cell == inf else cell for cell in row) for row in table.rows)
+    return replace(table, rows=rows, shown=_CHECK)
+
+
+def _is_file(given: Any) -> bool:
+    return isinstance(given, Path) or (isinstance(given, str) and given.endswith(".toml"))
+
+
+def _of_file(file: Any, update: bool) -> Outcome:
+    from archstat.budgets import gate
+    from archstat.budgets.lock import read_lock, write_lock
+    from archstat.budgets.reading import find_config, load
+
+    budgets = load(file if file is not None else find_config(Path.cwd()))
+    lock = read_lock(budgets.lock_path)
+    outcome = gate.check(budgets, lock, update=update)
+    new = outcome.new_lock() if update else None
+    if new is not None:
+        write_lock(budgets.lock_path, new, lock)
+    return outcome
+
+
+def _held(given: Sequence[Any], demands: Mapping[str, Any]) -> Outcome:
+    from archstat.budgets.in_python import held, mistakes
+    from archstat.budgets.rules import Config
+    from archstat.budgets.without_file import sorted_words
+
+    words, content = sorted_words(one for one in given if isinstance(one, str))
+    twice = sorted(key for key in content if demands.get(key) is not None)
+    if twice:
+        raise SpecError(f"{twice[0]} is given twice: as a word and as {Option(twice[0])}.")
+    content |= {key: value for key, value in demands.items() if value is not None}
+    found = list(mistakes(content))
+    models = [pair for one in (*words, *(g for g in given if not isinstance(g, str)))
+              for pair in named(one)]  # fmt: skip
+    if not models:
+        found.insert(0, "there is no model; give one, such as 'mobilenet_v2'.")
+    if found:
+        raise SpecError("\n".join(found))
+    judged = tuple(held(model, content, name)[1] for name, model in models)
+    return Outcome(Config(tuple(one.budget for one in judged), Path("archstat.check")), judged)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import replace
+from functools import partial
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from archstat.analyses import COLUMNS, CONVENTION
@@ -12,16 +14,26 @@ from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import ArchstatError, Option, SpecError
 from archstat.graph import Graph
 from archstat.hints import did_you_mean
-from archstat.models.asked import with_words
-from archstat.models.pipeline import GraphOf, analyze, analyze_variants, graph_of_spec, report
+from archstat.models.asked import sized, typed, with_words
+from archstat.models.pipeline import (
+    GraphOf,
+    analyze,
+    analyze_variants,
+    graph_of,
+    graph_of_spec,  # fmt: skip
+    report,
+)
+from archstat.models.specs import parse_resolution
 from archstat.result import IDENTITY, Cell, Column, Report, Table, notes_of
 from archstat.tables import of_graphs
-from archstat.units import format_count, format_shape
+from archstat.units import format_count, format_shape, parse_seconds
 
 if TYPE_CHECKING:
     from torch import nn
 
     from archstat.analyses.conventions.tools import Tool
+    from archstat.measure.latency.conditions import Conditions
+    from archstat.measure.latency.measurement import LatencyRun
 
 Model: TypeAlias = "nn.Module | Graph | str"
 Models: TypeAlias = "Model | Sequence[Model] | Iterator[Model] | Mapping[str, Model]"
@@ -36,6 +48,8 @@ _COMPARED = tuple(
 _RATIOS = tuple(column.ratio() for column in _COMPARED)
 # What a reader gets who chose no columns.
 ON_SCREEN = ("model", "input", "params", "macs", "flops", "activations", "depth")
+_FURTHER = ("score_map", "sliding_ratio", "latency_ms", "latency_ms_low", "latency_ms_high",
+            "verdict", "throughput", "top1")  # fmt: skip
 COMPARISON_COLUMNS: tuple[Column, ...] = (*IDENTITY, *COLUMNS, *_RATIOS)
 
 
@@ -46,9 +60,20 @@ def compare(
     *,
     reference: int | str = 0,
     variants: bool = False,
+    fully_convolutional: bool = False,
+    resolution: str | int | Sequence[int] | None = None,
     fusion: str = "none",
     layout: str | None = None,
     example: Any = None,
+    as_: str | None = None,
+    bits: str | None = None,
+    predict: str | None = None,
+    latency: bool = False,
+    device: Any = "cpu",
+    budget: str | float = "30s",
+    join: str | Path | None = None,
+    join_on: str | None = None,
+    accuracy: str | None = None,
 ) -> Table:
     """One row a model, in the order given, with every ratio to the reference row.
 
@@ -60,18 +85,102 @@ def compare(
         variants: below each model a row for each of its variants: depthwise-separable, grouped
             and factorised convolutions, strided convolutions instead of pooling.
         fusion: how memory access is counted, ``"none"`` or ``"inference"``.
+        fully_convolutional: below each spec a row of it with convolutions for its dense layers.
+        resolution: spatial size of the inputs, or of that form: ``384``, ``(384, 256)``.
         layout, example: of the inputs, as `analyze` takes them.
+        as_: tools, such as ``"fvcore,thop"``: also what they would print.
+        bits: widths such as ``"w4a8,first=8"``: also the bit operations, BOPs.
+        predict: devices, such as ``"rtx-4090,h100-sxm"``: also throughput as `predict` has it.
+        latency, device, budget: also measure the models, all of them specs, as `bench` does.
+        join, join_on: also the columns of a csv file, by its column `model`, else `name`.
+        accuracy: ``"timm"``: also published top-1 of `timm:` models and of the zoo.
 
     Raises:
-        SpecError: no models, or a reference that is none of them; see also `analyze`.
+        SpecError: no models, a reference that is none of them, or arguments that do not go
+            together; see also `analyze`.
+        ColumnError: `join` cannot be read, or neither it nor `accuracy` has any of the models.
     """
-    together, asked = named(models), with_words(input, layout, example)
+    together, sizes = named(models), resolution
+    if isinstance(resolution, Sequence) and not isinstance(resolution, str):
+        sizes = format_shape(tuple(resolution))
+    size = None if sizes is None else parse_resolution(str(sizes))
     position = reference_row([name for name, _ in together], reference)
-    groups = [
-        _renamed(name, reports_of(model, asked, batch, variants, fusion))
-        for name, model in together
+    forms = variants or fully_convolutional
+    if sum([variants, fully_convolutional, latency]) > 1 or (latency and size):
+        raise SpecError("variants=, fully_convolutional= and latency= do not go together, and "
+                        "latency= takes no resolution=.")  # fmt: skip
+    if predict is not None and (forms or batch is not None):
+        raise SpecError(f"{Option('predict', predict)} takes no batch=, no variants= and no "
+                        "fully_convolutional=: it has a batch of its own.")  # fmt: skip
+    asked = with_words(input, layout, example)
+    if fully_convolutional:
+        from archstat.tables.sliding import fully_convolutional_reports, with_sliding
+
+        if asked is not None:
+            raise SpecError("fully_convolutional= takes no input: resolution= gives its size.")
+        pairs = [fully_convolutional_reports(spec, size, batch, checked_fusion(fusion))
+                  for spec in specs_of(models)]  # fmt: skip
+        groups = [_renamed(name, own) for (name, _), own in zip(together, pairs, strict=True)]
+        table = with_sliding(table_of_groups(groups, position), groups)
+    else:
+        asked = asked if size is None else sized(asked, size)
+        groups = [_renamed(name, reports_of(model, asked, batch, variants, fusion))
+                  for name, model in together]  # fmt: skip
+        table = table_of_groups(groups, position)
+    run = partial(measured, models, asked, batch, device, budget, reference) if latency else None
+    return with_further(table, groups, together, as_, bits, predict, run, join, join_on, accuracy)
+
+
+def with_further(
+    table: Table, groups: Sequence[Sequence[Report]], together: Sequence[tuple[str, Model]],
+    as_: str | None, bits: str | None, predict: str | None, run: Callable[[], LatencyRun] | None,
+    join: str | Path | None, join_on: str | None, accuracy: str | None,
+) -> Table:  # fmt: skip
+    """The comparison with what other tools, predictions, a run and files say of its models."""
+    from archstat.tables.accuracy import ACCURACY_COLUMNS, checked_accuracy, with_accuracy
+    from archstat.tables.bench import COMPARED, with_latency
+    from archstat.tables.join import joined, read_joined
+    from archstat.tables.predict import forecasts, with_forecasts
+
+    tools, fits, given = tools_for(as_, bits), forecasts(predict), dict(together)
+    taken = [*table.keys(), *(column.key for column in (*COMPARED, *ACCURACY_COLUMNS))]
+    extra = read_joined(join, taken, join_on)
+    said = [extra.missing(list(given)), checked_accuracy(accuracy, list(given))]
+    table = with_tools(table, groups, tools, lambda name, *at: anew(given[name], *at))
+    table = with_forecasts(table, [one for group in groups for one in group], fits)
+    table = table if run is None else with_latency(table, run())
+    table = joined(with_accuracy(table) if accuracy else table, extra)
+    own = [key for key in table.keys() if key not in taken]  # noqa: SIM118
+    shown = [
+        *ON_SCREEN,
+        *(key for key in _FURTHER if key in table.keys()),  # noqa: SIM118
+        *(key for key in own if not key.endswith(("_throughput_low", "_throughput_high"))),
     ]
-    return replace(table_of_groups(groups, position), shown=ON_SCREEN)
+    notes = notes_of(text for text in said if text)
+    return replace(table, shown=tuple(shown), notes=(*table.notes, *notes))
+
+
+def measured(
+    models: Models, input: Any, batch: int | None, device: Any, budget: str | float,
+    reference: int | str,
+) -> LatencyRun:  # fmt: skip
+    """The latency of the models, as `bench` measures it; see there."""
+    from archstat.measure.latency.conditions import Conditions
+
+    conditions = Conditions(str(device), batch=batch).checked()
+    return latency_run(specs_of(models), conditions, parse_seconds(budget), typed(input) or (),
+                       reference)  # fmt: skip
+
+
+def latency_run(
+    specs: Sequence[str], conditions: Conditions, budget_s: float, input: Sequence[str],
+    reference: int | str,
+) -> LatencyRun:  # fmt: skip
+    """The run of `measure` with the reference by number or by name."""
+    from archstat.measure.latency.runs import measure
+
+    return measure(specs, conditions, budget_s=budget_s, input=input,
+                   reference=reference_row(specs, reference))  # fmt: skip
 
 
 def named(models: Models) -> list[tuple[str, Model]]:
@@ -94,6 +203,22 @@ def named(models: Models) -> list[tuple[str, Model]]:
          f"{name} #{names[: number + 1].count(name)}", model)
         for number, (name, model) in enumerate(zip(names, together, strict=True))
     ]  # fmt: skip
+
+
+def specs_of(models: Models) -> list[str]:
+    """The models, all of them specs.
+
+    Raises:
+        SpecError: one is a module or a Graph.
+    """
+    given = [model for _, model in named(models)]
+    for model in given:
+        if not isinstance(model, str):
+            raise SpecError(
+                f"a {type(model).__name__} was given where the model is built anew: give a spec, "
+                "such as 'net.py:Net' or 'resnet50'."
+            )
+    return [str(model) for model in given]
 
 
 def _none() -> NoReturn:
@@ -222,6 +347,24 @@ def at_its_side(tool: Tool, report: Report, graph_of: GraphOf) -> Tool:
     area = tool.side**2
     scaled = {path: figure * prod(sides) // area for path, figure in small.items()}
     return replace(tool, count=lambda _: scaled, side=0)
+
+
+def tools_for(names: str | None, bits: str | None) -> tuple[Tool, ...]:
+    """The tools that names with commas between and widths of bits ask for; see `tools_named`."""
+    if names is None and bits is None:
+        return ()
+    from archstat.analyses.conventions.bits import bit_operations
+    from archstat.analyses.conventions.tools import tools_named
+
+    tools = () if names is None else tools_named(names)
+    return tools if bits is None else (*tools, bit_operations(bits))
+
+
+def anew(model: Model, input: Any, batch: int | None) -> Graph:
+    """The Graph of a model at another input; a SpecError where it is a Graph itself."""
+    if isinstance(model, Graph):
+        raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
+    return graph_of(model, input, batch)
 
 
 def _told(tool: Tool, reports: Sequence[Report]) -> str:

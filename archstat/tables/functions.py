@@ -6,28 +6,23 @@ function imports what it needs when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from archstat.errors import Option, SpecError
-from archstat.models.asked import with_words
+from archstat.models.asked import typed, with_words
 from archstat.models.pipeline import analyze, graph_of, graph_of_spec
 from archstat.result import Table
-from archstat.tables.compare import Model, Models, named
+from archstat.tables.compare import Model, Models, anew, at_its_side, named, tools_for
 from archstat.tables.rf import FieldTable
 from archstat.tables.rf_pictures import draw_on_input
-
-if TYPE_CHECKING:
-    from archstat.budgets.gate import Outcome
 
 _SUMMARY = ("tree", "output", "params", "params_share", "macs", "macs_share", "flops")
 _DIFF = ("row", "status", "layer", "params_before", "params_after", "params_change", "macs_before",
          "macs_after", "macs_change", "macs_share")  # fmt: skip
-_CHECK = ("budget", "rule", "value", "limit", "margin", "verdict")
 _EXPLAIN = ("op", "figure", "formula", "arithmetic", "value", "unit")
 
 
@@ -40,30 +35,51 @@ def summary(
     top: int | None = None,
     by: str | None = None,
     sort: str = "macs",
+    as_: str | None = None,
+    bits: str | None = None,
     fusion: str = "none",
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """One model as a tree of modules: parameters, macs, flops and their shares.
 
     Args:
-        model, input, batch, fusion: as `analyze` takes them.
+        model, input, batch, fusion, layout, example: as `analyze` takes them.
         depth: levels below the root; deeper modules are included in their parents.
         by: instead of the tree, a row a ``"stage"`` (size of the map), ``"type"`` or ``"block"``.
         top: instead of the tree, so many modules with the largest own figures.
         sort: the column that `top` orders by.
+        as_: a tool, such as ``"fvcore"``: what it counts beside macs, and where it differs.
+        bits: widths such as ``"w4a8,first=8"``: also the bit operations, BOPs.
 
     Raises:
-        SpecError: no such group, or `sort` does not add up over modules; see also `analyze`.
+        SpecError: no such group or tool, arguments that do not go together, or `sort` does not add
+            up over modules; see also `analyze`.
     """
     from archstat.tables.summary import summary as tree
+    from archstat.tables.summary import with_columns
     from archstat.tables.summary_groups import checked_group, grouped
+    from archstat.tables.summary_tools import with_difference, with_tool
 
-    report = analyze(model, input, batch, fusion=fusion)
+    if by is not None and (depth, top, as_, bits) != (None,) * 4:
+        raise SpecError(f"{Option('by', by)} takes no depth=, top=, as_= or bits=: groups have no "
+                        "tree.")  # fmt: skip
+    if as_ is not None and (top, bits) != (None,) * 2:
+        raise SpecError(f"{Option('as_', as_)} takes no top= and no bits=: one figure beside macs.")
+    tools = tools_for(as_, bits)
+    asked = with_words(input, layout, example)
+    report = analyze(model, asked, batch, fusion=fusion)
     if by is not None:
-        if depth is not None or top is not None:
-            raise SpecError(f"{Option('by', by)} takes no depth= and no top=: groups have no tree.")
         table = grouped(report, checked_group(by))
         return replace(table, shown=(by, "modules", *_SUMMARY[1:]))
-    return replace(tree(report, depth, top, sort), shown=_SUMMARY)
+    for tool in tools:
+        report = with_tool(report, at_its_side(tool, report, lambda _, *at: anew(model, *at)))
+    keys = [tool.column.key for tool in tools]
+    table = tree(with_columns(report, (*keys, sort)), depth, top, sort)
+    if as_ is None:
+        return replace(table, shown=(*_SUMMARY, *keys))
+    table = with_difference(table, report, tools[0])
+    return replace(table, shown=("tree", "macs", *keys, "difference", "why"))
 
 
 def predict(
@@ -76,11 +92,12 @@ def predict(
     dtype: str | None = None,
     layout: str | None = None,
     calibrate: str | Path | None = None,
+    example: Any = None,
 ) -> Table:
     """Throughput on a device that is not at hand, with an interval that four of five keep.
 
     Args:
-        models, input: as `compare` takes them.
+        models, input, example: as `compare` takes them.
         device: fitted or known by its data sheet, a TOML file, or ``"board"``.
         batch: samples a batch; by default what is usual in the table of measurements.
         engine, dtype, layout: eager, compile or ncnn; amp or fp32; nchw or nhwc. By default what
@@ -98,16 +115,21 @@ def predict(
     errors: list[float] = []
     if path is not None:
         fit, errors = table.adapted(path, fit, graph_of_spec)
-    found = [table.predicted(name, graph_of(model, input, 1), fit, batch)
+    asked = with_words(input, None, example)
+    found = [table.predicted(name, graph_of(model, asked, 1), fit, batch)
              for name, model in named(models)]  # fmt: skip
     return replace(table.predict_table(found, fit, errors), shown=table.ON_SCREEN)
 
 
-def explain(model: Model, module: str = "", input: Any = None, batch: int | None = None) -> Table:
+def explain(
+    model: Model, module: str = "", input: Any = None, batch: int | None = None, *,
+    layout: str | None = None, example: Any = None,
+) -> Table:  # fmt: skip
     """Each figure of a module, by default of the whole model: formula, numbers filled in, value.
 
     Args:
-        model, input, batch: as `analyze` takes them.
+        model, input, batch, layout, example: as `analyze` takes them; `archstat.layers` gives the
+            Graph of a list.
         module: a path, such as ``"features.2"``.
 
     Raises:
@@ -115,7 +137,8 @@ def explain(model: Model, module: str = "", input: Any = None, batch: int | None
     """
     from archstat.tables.explain import explain as explained
 
-    return replace(explained(analyze(model, input, batch), str(module)).table, shown=_EXPLAIN)
+    report = analyze(model, input, batch, layout=layout, example=example)
+    return replace(explained(report, str(module)).table, shown=_EXPLAIN)
 
 
 @overload
@@ -129,7 +152,8 @@ def receptive_field(
 def receptive_field(
     model: Model, input: Any = None, batch: int | None = None, *, at: str | None = None,
     position: Sequence[int] | None = None, check: bool = False, effective: bool = False,
-    weights: str | Path | None = None, layout: str | None = None, example: Any = None,
+    weights: str | Path | None = None, advise: bool = False, layout: str | None = None,
+    example: Any = None,
 ) -> Table: ...  # fmt: skip
 
 
@@ -143,6 +167,7 @@ def receptive_field(
     check: bool = False,
     effective: bool = False,
     weights: str | Path | None = None,
+    advise: bool = False,
     layout: str | None = None,
     example: Any = None,
 ) -> FieldTable | Table:
@@ -156,6 +181,7 @@ def receptive_field(
         check: run the module, a pixel at a time: a row an axis, with its `disagreements`.
         effective: run the module: one row, where the gradient's mass lies.
         weights: with `effective`, a file with a state_dict for the module of a spec.
+        advise: a row a rule of the textbooks, kept or broken.
 
     Returns:
         The fields: indexed by number or by the path of a module, shown as a table; with one of the
@@ -169,14 +195,16 @@ def receptive_field(
     from archstat.tables import rf as tables
 
     fields = tables.field_table(graph_of(model, with_words(input, layout, example), batch))
+    if sum([check, effective, advise, position is not None]) > 1:
+        raise SpecError("check=, effective=, advise= and position= do not go together: give one.")
     if check or effective:
         from archstat.tables.rf_measured import measured_table
 
-        if (check and effective) or position is not None:
-            raise SpecError("check=, effective= and position= do not go together: give one.")
         return measured_table(model, fields, at, weights, effective)
     if weights is not None:
         raise SpecError(f"{Option('weights', str(weights))} needs {Option('effective', True)}.")
+    if advise:
+        return tables.advice_table(fields)
     if at is None and position is None:
         return fields
     row = fields.final if at is None else tables.row_of(fields, str(at))
@@ -195,11 +223,13 @@ def guidelines(
     g4: float = 0.4,
     top: int | None = None,
     fusion: str = "inference",
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """The guidelines of ShuffleNet V2: a row each, kept or broken, and the worst modules below.
 
     Args:
-        models, input, batch, fusion: as `compare` takes them.
+        models, input, batch, fusion, layout, example: as `compare` takes them.
         g1, g2, g3, g4: what the figures must not exceed; see the meaning of `figure`.
         top: modules below each guideline; 3 of one model and none of several, by default.
     """
@@ -208,7 +238,8 @@ def guidelines(
     from archstat.tables.guidelines import MOST_SHOWN, guideline_table, judged
 
     chosen, limits = checked_fusion(fusion), Limits(g1, g2, g3, g4)
-    found = [judged(name, graph_of(model, input, batch), limits, chosen)
+    asked = with_words(input, layout, example)
+    found = [judged(name, graph_of(model, asked, batch), limits, chosen)
              for name, model in named(models)]  # fmt: skip
     usual = MOST_SHOWN if len(found) == 1 else 0
     return guideline_table(found, chosen, usual if top is None else top)
@@ -224,15 +255,21 @@ def roofline(
     fusion: str = "none",
     every: bool = False,
     top: int | None = None,
+    device_file: str | Path | None = None,
+    measure: bool = False,
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """The least time on a device, in ms, and what bounds it: a row a layer, or of several a model.
 
     Args:
-        models, input, batch, fusion: as `compare` takes them.
+        models, input, batch, fusion, layout, example: as `compare` takes them.
         device: one that ``archstat roofline --list-devices`` shows, a TOML file, or ``"local"``.
         dtype: fp64, fp32, tf32, fp16, bf16, fp8 or int8.
         every: a row an operation.
         top: so many rows, those that take longest.
+        device_file: a TOML file of further devices.
+        measure: measure the local device again.
 
     Raises:
         SpecError: no such dtype; see also `analyze`.
@@ -241,8 +278,9 @@ def roofline(
     from archstat.tables.roofline import roofline_table
     from archstat.tables.roofs import Roof
 
-    roof, together = Roof(None if device is None else str(device), dtype, fusion), named(models)
-    found = [roof.over(graph_of(model, input, batch), name) for name, model in together]
+    name, file = (None if one is None else str(one) for one in (device, device_file))
+    roof, asked = Roof(name, dtype, fusion, file, measure), with_words(input, layout, example)
+    found = [roof.over(graph_of(model, asked, batch), name) for name, model in named(models)]
     several = len(found) > 1
     table = roofline_table(found, every, several)
     if top is not None:
@@ -261,10 +299,13 @@ def diff(
     base: str | None = None,
     head: str | None = None,
     top: int | None = None,
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """What differs between two models: a row of the totals, and one for each layer that differs.
 
     Args:
+        input, batch, layout, example: as `analyze` takes them.
         before, after: models as `analyze` takes them, or files of models (.json, .lock).
         base, head: git revisions to compare one spec at; `head` is the working tree by default.
         top: so many layers, the largest changes first.
@@ -276,90 +317,10 @@ def diff(
     from archstat.differences.difference import differences
     from archstat.differences.sides import both
     from archstat.tables.diff import raw_table
-    from archstat.tables.functions_of_specs import typed
 
-    sides, shapes = [before, *([] if after is None else [after])], input
+    sides = [before, *([] if after is None else [after])]
+    shapes = with_words(input, layout, example)
     if base is not None:
-        shapes = typed(input)
+        shapes = typed(shapes)
     return replace(raw_table(differences(*both(sides, base, head, shapes, batch)), None, top),
                    shown=_DIFF)  # fmt: skip
-
-
-def check(
-    *given: Models | Path,
-    config: str | Path | None = None,
-    update: bool = False,
-    input: Any = None,
-    batch: int | None = None,
-    **rules: Any,
-) -> Table:
-    """Budgets held against their models: a row a rule, with its `verdict`.
-
-    ``check("vgg16", "macs<=16G")``, ``check(net, params="<= 5M", input=(3, 32, 32))``; ``check()``
-    takes those of archstat.toml or pyproject.toml here or above.
-
-    Args:
-        given: models as `compare` takes them, and rules, each for every model; or one file.
-        config: a file of budgets.
-        update: write the file's lock file with the models' present figures.
-        input, batch: of the models, as `analyze` takes them.
-        rules: further rules, and settings of a budget such as ``fits="24GiB"``.
-
-    Raises:
-        SpecError: a rule that cannot be, none, or a rule for a file; see also `analyze`.
-        ConfigError, LockFileError: no budgets, or mistakes in a file.
-    """
-    from archstat.tables.check import raw_table
-
-    demands = {**rules, "input": input, "batch": batch}
-    asked = any(value is not None for value in demands.values())
-    file = given[0] if len(given) == 1 and _is_file(given[0]) else config
-    if (given and file is config) or asked:
-        if file is not None or update:
-            raise SpecError("a file has its own rules: give models and rules, or a file alone.")
-        outcome = _held(given, demands)
-    else:
-        outcome = _of_file(file, update)
-    table = raw_table(outcome)
-    rows = tuple(tuple(None if cell == inf else cell for cell in row) for row in table.rows)
-    return replace(table, rows=rows, shown=_CHECK)
-
-
-def _is_file(given: Any) -> bool:
-    return isinstance(given, Path) or (isinstance(given, str) and given.endswith(".toml"))
-
-
-def _of_file(file: Any, update: bool) -> Outcome:
-    from archstat.budgets import gate
-    from archstat.budgets.lock import read_lock, write_lock
-    from archstat.budgets.reading import find_config, load
-
-    budgets = load(file if file is not None else find_config(Path.cwd()))
-    lock = read_lock(budgets.lock_path)
-    outcome = gate.check(budgets, lock, update=update)
-    new = outcome.new_lock() if update else None
-    if new is not None:
-        write_lock(budgets.lock_path, new, lock)
-    return outcome
-
-
-def _held(given: Sequence[Any], demands: Mapping[str, Any]) -> Outcome:
-    from archstat.budgets.gate import Outcome
-    from archstat.budgets.in_python import held, mistakes
-    from archstat.budgets.rules import Config
-    from archstat.budgets.without_file import sorted_words
-
-    words, content = sorted_words(one for one in given if isinstance(one, str))
-    twice = sorted(key for key in content if demands.get(key) is not None)
-    if twice:
-        raise SpecError(f"{twice[0]} is given twice: as a word and as {Option(twice[0])}.")
-    content |= {key: value for key, value in demands.items() if value is not None}
-    found = list(mistakes(content))
-    models = [pair for one in (*words, *(g for g in given if not isinstance(g, str)))
-              for pair in named(one)]  # fmt: skip
-    if not models:
-        found.insert(0, "there is no model; give one, such as 'mobilenet_v2'.")
-    if found:
-        raise SpecError("\n".join(found))
-    judged = tuple(held(model, content, name)[1] for name, model in models)
-    return Outcome(Config(tuple(one.budget for one in judged), Path("archstat.check")), judged)

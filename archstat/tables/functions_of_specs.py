@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archstat.errors import Option, SpecError
-from archstat.models.asked import asked_of
+from archstat.models.asked import typed, with_words
 from archstat.models.pipeline import graph_of_spec
 from archstat.result import Table
-from archstat.tables.compare import Models, named, reference_row
+from archstat.tables.compare import Models, latency_run, specs_of
 from archstat.units import parse_seconds, short_dtype
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ def memory(
     measure: bool = False,
     device: str | None = None,
     checkpoint: str | Sequence[str] = (),
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """Bytes of a training step and of inference, a row a model; nothing is run on data.
 
     Args:
-        models, input, batch: specs, as `compare` takes them.
+        models, input, batch, layout, example: specs, as `compare` takes them.
         optimizer: sgd, momentum, adam or adamw.
         dtype: fp32, fp16, bf16, fp64 or torch's own; the model's by default.
         amp: fp32 weights under autocast.
@@ -62,7 +64,8 @@ def memory(
     from archstat.tables.memory import Step
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint)
-    return step.table([step.row(spec, typed(input), batch) for spec in specs_of(models)])
+    shapes = typed(with_words(input, layout, example))
+    return step.table([step.row(spec, shapes, batch) for spec in specs_of(models)])
 
 
 def bench(
@@ -78,6 +81,12 @@ def bench(
     backward: bool = False,
     budget: str | float = "30s",
     reference: int | str = 0,
+    cuda_graph: bool = False,
+    cold: bool = False,
+    per_layer: bool = False,
+    by_kind: bool = False,
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """Latency in ms on this machine, with 95 % intervals over processes and a verdict.
 
@@ -85,29 +94,36 @@ def bench(
     ``if __name__ == "__main__":``.
 
     Args:
-        models, input, batch: specs, as `compare` takes them.
+        models, input, batch, layout, example: specs, as `compare` takes them.
         device: cpu, cuda or cuda:NUMBER.
         dtype: fp32, fp16, bf16 or amp.
         threads: of torch on the cpu.
         backward: a training step, not inference.
         budget: time for all of it, such as ``"30s"``, or seconds.
         reference: the model that ratios are to, by number or by name.
+        cuda_graph, cold: on cuda, also time a captured graph; flush the cache before each call.
+        per_layer, by_kind: of one model, a row a layer or a kind of operation, from a profiler.
 
     Raises:
-        SpecError: a model that is no spec, or no time.
+        SpecError: a model that is no spec, no time, or layers of several models.
         LatencyError, DeviceError: conditions that cannot be met here.
     """
     from archstat.measure.latency.conditions import Conditions
-    from archstat.measure.latency.runs import measure
     from archstat.tables.bench import latency_table
 
     specs, size = specs_of(models), None if batch is None else int(batch)
+    shapes = typed(with_words(input, layout, example)) or []
     conditions = Conditions(
         str(device), short_dtype(str(dtype)), size, threads=threads, channels_last=channels_last,
-        compile=compile, backward=backward,
-    )  # fmt: skip
-    run = measure(specs, conditions.checked(), budget_s=_seconds(budget),
-                  input=typed(input) or (), reference=reference_row(specs, reference))  # fmt: skip
+        compile=compile, backward=backward, cuda_graph=cuda_graph, cold=cold,
+    ).checked()  # fmt: skip
+    if per_layer or by_kind:
+        if len(specs) > 1 or (per_layer and by_kind):
+            raise SpecError("per_layer= or by_kind= takes one model: give one of them, and one.")
+        from archstat.tables.bench_layers import layer_table
+
+        return layer_table(specs[0], conditions, shapes, by_kind)
+    run = latency_run(specs, conditions, parse_seconds(budget), shapes, reference)
     table = latency_table([run])
     return replace(table, shown=tuple(key for key in _BENCH if any(table.column(key))))
 
@@ -131,12 +147,14 @@ def audit(table: str | Path | Sequence[str], map: Mapping[str, str] | None = Non
 
 
 def crosscheck(
-    models: Models, input: Any = None, batch: int | None = None, *, deep: bool = False
-) -> Table:
+    models: Models, input: Any = None, batch: int | None = None, *, deep: bool = False,
+    layout: str | None = None, example: Any = None,
+) -> Table:  # fmt: skip
     """Multiply-accumulates beside fvcore's and FlopCounterMode's, by kind or, `deep`, by module.
 
     Args:
-        models, input, batch: specs, as `compare` takes them; they run for real on cpu.
+        models, input, batch, layout, example: specs, as `compare` takes them; they run for real
+            on cpu.
 
     Raises:
         CaptureError: a tool's process failed as a whole; see also `analyze`.
@@ -144,7 +162,8 @@ def crosscheck(
     from archstat.tables.crosscheck import crosscheck as parts
     from archstat.tables.crosscheck import crosscheck_table
 
-    return crosscheck_table(parts(specs_of(models), input, batch, deep=deep))
+    asked = with_words(input, layout, example)
+    return crosscheck_table(parts(specs_of(models), asked, batch, deep=deep))
 
 
 def reconcile(
@@ -157,11 +176,13 @@ def reconcile(
     figure: Printed = None,
     source: str | None = None,
     input: Any = None,
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """Whose number is that: the conventions, inputs and forms that give exactly a printed figure.
 
     Args:
-        model, input: a spec, as `analyze` takes it.
+        model, input, layout, example: a spec, as `analyze` takes it.
         macs, flops, params, activations: figures as printed, such as ``"4.12G"``, one or several.
         figure: one of whatever it is.
         source: only ways in which this source counts, such as ``"timm"``.
@@ -179,7 +200,8 @@ def reconcile(
     asked = asked_figures({"macs": macs, "flops": flops, "params": params,
                            "activations": activations, None: figure})  # fmt: skip
     (spec,) = specs_of([model])
-    found = search(spec, asked, typed(input), source, graph_of_spec)
+    shapes = typed(with_words(input, layout, example))
+    found = search(spec, asked, shapes, source, graph_of_spec)
     return replace(reconcile_table(found), shown=_RECONCILE)
 
 
@@ -207,7 +229,7 @@ def experiment(
     from archstat.measure.latency.experiments import experiment_named
     from archstat.tables.experiment import experiment_table
 
-    asked, seconds = experiment_named(name), _seconds(budget)
+    asked, seconds = experiment_named(name), parse_seconds(budget)
     conditions = with_batch(Conditions(str(device), batch=batch, threads=threads))
     table = experiment_table(run_experiment(asked, conditions, seconds))
     return replace(table, shown=tuple(key for key in _EXPERIMENT if any(table.column(key))))
@@ -232,32 +254,3 @@ def asked_figures(
         example = Option("macs", "4.12G")
         raise SpecError(f"there is no figure to explain: give one, such as {example}.")
     return asked
-
-
-def specs_of(models: Models) -> list[str]:
-    """The models, all of them specs.
-
-    Raises:
-        SpecError: one is a module or a Graph.
-    """
-    given = [model for _, model in named(models)]
-    for model in given:
-        if not isinstance(model, str):
-            raise SpecError(
-                f"a {type(model).__name__} was given where the model is built anew: give a spec, "
-                "such as 'net.py:Net' or 'resnet50'."
-            )
-    return [str(model) for model in given]
-
-
-def typed(input: Any) -> list[str] | None:
-    """Shapes as they would be typed."""
-    from archstat.frontends.inputs import input_specs
-
-    asked = asked_of(input)
-    shapes = [] if asked.shapes is None else [str(spec) for spec in input_specs(asked.shapes)]
-    return [*shapes, *asked.words()] or None
-
-
-def _seconds(budget: str | float) -> float:
-    return parse_seconds(budget) if isinstance(budget, str) else float(budget)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import CONVENTION
-from archstat.errors import OutputError
+from archstat.errors import DeviceError, OutputError
 from archstat.files import write_whole
+from archstat.models.asked import typed, with_words
 from archstat.models.pipeline import graph_of
 from archstat.reporters.page.document import (
     Section,
@@ -21,10 +23,9 @@ from archstat.reporters.page.document import (
 )
 from archstat.reporters.page.strip import told_kinds
 from archstat.reporters.page.svg import tag, text
-from archstat.result import Table
-from archstat.tables.compare import COMPARISON_COLUMNS, Models, named, table_of
+from archstat.result import Table, notes_of
+from archstat.tables.compare import Models, measured, named, specs_of, table_of, with_further
 from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
-from archstat.tables.join import joined, read_joined
 from archstat.tables.report_charts import (
     USUAL,
     fields_section,
@@ -37,6 +38,10 @@ from archstat.tables.report_charts import (
 from archstat.tables.report_data import Portrait, numbered, portrait
 from archstat.tables.roofs import Roof
 from archstat.version import __version__
+
+if TYPE_CHECKING:
+    from archstat.graph import Graph
+    from archstat.tables.memory import Step
 
 _TILES = ("params", "macs", "flops", "activations", "memory_access_bytes", "peak_memory_bytes",
           "depth", "receptive_field")  # fmt: skip
@@ -88,36 +93,50 @@ def report(
     join: str | Path | None = None,
     device: str | None = None,
     dtype: str = "fp32",
+    join_on: str | None = None,
+    accuracy: str | None = None,
+    as_: str | None = None,
+    latency: bool = False,
+    training: bool = False,
+    layout: str | None = None,
+    example: Any = None,
 ) -> str:
     """One HTML page of a model, or of several side by side, that loads nothing from elsewhere.
 
     Args:
-        models, input, batch: as `compare` takes them.
+        models, input, batch, layout, example, join, join_on, accuracy, as_, latency: as `compare`
+            takes them.
         output: also write the page to this file.
-        join: a csv file whose other columns, accuracy say, stand beside those of the model that its
-            column `model`, else `name`, names.
-        device, dtype: also the roofline, as `roofline` takes them.
+        device, dtype: also the roofline, as `roofline` takes them, and a predicted latency.
+        training: also the live memory of a training step, with SGD, of models that are specs.
 
     Returns:
         The page.
 
     Raises:
-        ColumnError: `join` cannot be read, or names none of the models.
+        SpecError: a module or a Graph where a model is built anew; see also `compare`.
         DeviceError, OutputError: no such device, or a file that cannot be written.
     """
     roof = None if device is None else Roof(device, dtype, "none")
-    together = named(models)
-    extra = read_joined(join, [column.key for column in COMPARISON_COLUMNS])
-    extra.missing([name for name, _ in together])
-    made = []
-    for name, model in together:
-        graph = graph_of(model, input, batch)
-        made.append(portrait(name, graph, roof.over(graph, name) if roof else None))
-    given = {"input": input, "batch": batch, "join": join and str(join), "device": device,
-             "dtype": dtype if device else None}  # fmt: skip
+    together, asked = named(models), with_words(input, layout, example)
+    made, specs = [], specs_of(models) if training else []
+    for number, (name, model) in enumerate(together):
+        graph = graph_of(model, asked, batch)
+        step = usual_step().row(specs[number], typed(asked), batch) if training else None
+        made.append(portrait(name, graph, roof.over(graph, name) if roof else None, step))
+    given = {"input": input, "batch": batch, "join": join and str(join), "join_on": join_on,
+             "accuracy": accuracy, "as_": as_, "latency": latency or None, "device": device,
+             "dtype": dtype if device else None, "training": training or None, "layout": layout,
+             "example": example}  # fmt: skip
     words = [repr([name for name, _ in together])]
     words += [f"{key}={value!r}" for key, value in given.items() if value is not None]
-    rows = joined(table_of([one.report for one in made], 0), extra)
+    rows = table_of([one.report for one in made], 0)
+    if device is not None:
+        alone = [(name, graph_of(model, asked, 1)) for name, model in together]
+        rows = with_prediction(rows, device, alone)
+    run = partial(measured, models, asked, batch, "cpu", "30s", 0) if latency else None
+    rows = with_further(rows, [(one.report,) for one in made], together, as_, None, None, run, join,
+                        join_on, accuracy)  # fmt: skip
     text = page(made, f"archstat.report({', '.join(words)})", rows)
     if output is not None:
         try:
@@ -133,6 +152,28 @@ def beside(rows: Table, more: Table, keys: Sequence[str]) -> Table:
     return replace(rows, columns=(*rows.columns, *chosen.columns),
                    rows=tuple((*a, *b) for a, b in zip(rows.rows, chosen.rows, strict=True)),
                    notes=tuple(dict.fromkeys((*rows.notes, *chosen.notes))))  # fmt: skip
+
+
+def usual_step() -> Step:
+    """The training step whose memory a page shows: plain SGD, as on a cpu."""
+    from archstat.tables.memory import Step
+
+    return Step("sgd", None, False, "cpu", None, False)
+
+
+def with_prediction(rows: Table, device: str, graphs: Sequence[tuple[str, Graph]]) -> Table:
+    """The comparison with a predicted latency, or with a note that says why there is none."""
+    from archstat.analyses.device_files import find_device
+    from archstat.analyses.prediction import fit_for
+    from archstat.tables.predict import predict_table, predicted
+
+    try:
+        fit = fit_for(find_device(device))
+    except DeviceError as error:
+        note = notes_of([f"No latency is predicted: {error}"])
+        return replace(rows, notes=(*rows.notes, *note))
+    found = [predicted(name, graph, fit) for name, graph in graphs]
+    return beside(rows, predict_table(found, fit), ("predicted_ms", "predicted_throughput"))
 
 
 def _tables(one: Portrait) -> Iterator[tuple[str, Table]]:

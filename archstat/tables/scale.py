@@ -15,6 +15,7 @@ from typing import Any
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import SpecError
 from archstat.measure.latency.intervals import percentile, student
+from archstat.models.asked import with_words
 from archstat.models.options import guessed
 from archstat.models.pipeline import analyze
 from archstat.models.sources import default_of
@@ -166,6 +167,8 @@ def scale(
     against: str = "macs",
     jobs: int | None = None,
     fusion: str = "none",
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """The powers of macs that the figures of a model grow with, as its options grow.
 
@@ -173,14 +176,15 @@ def scale(
         model: a spec.
         by: an option, or several, each by itself: ``"width"``, ``"width+depth"`` together, or with
             values, as ``"width=0.25..1.0:0.25"``.
-        input, batch, fusion, jobs: as `sweep` takes them.
+        input, batch, fusion, layout, example, jobs: as `sweep` takes them.
         against: what the exponents refer to.
 
     Raises:
         SpecError: no such model or option, or fewer than three sizes.
         FailedModelsError: a model of no size runs.
     """
-    settings = Settings(input, batch, checked_fusion(fusion), jobs)
+    asked = with_words(input, layout, example)
+    settings = Settings(asked, batch, checked_fusion(fusion), jobs)
     names = [by] if isinstance(by, str) else list(by)
     return scale_table([curve(model, name, settings) for name in names], against, raw=True)
 

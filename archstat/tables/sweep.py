@@ -13,6 +13,7 @@ from archstat.analyses.memory_access import checked_fusion
 from archstat.budgets.workers import Cluster, Ended, each_alone
 from archstat.errors import ArchstatError, FailedModelsError, SpecError
 from archstat.frontends.garbage import collection_paused
+from archstat.models.asked import with_words
 from archstat.models.pipeline import graph_of_spec, report
 from archstat.models.sources import find
 from archstat.models.spaces import Candidates, candidates, spaces_of
@@ -91,13 +92,15 @@ def sweep(
     predict: str | None = None,
     scheduler: str | None = None,
     yes: bool = False,
+    layout: str | None = None,
+    example: Any = None,
 ) -> Table:
     """A row a candidate of design spaces, those that fail with their reason in `failed`.
 
     Args:
         specs: specs whose options may be ranges and lists, such as
             ``"mobilenet_v1,width=0.25..1.0:0.05,resolution=128|160"``, TOML files, JSON schemas.
-        input, batch, fusion: as `analyze` takes them.
+        input, batch, fusion, layout, example: as `analyze` takes them.
         sample: so many candidates drawn at random with `seed`, not all.
         jobs: processes at work; by default one a core.
         predict: a device, whose predicted times are columns.
@@ -112,7 +115,8 @@ def sweep(
     texts = [specs] if isinstance(specs, str) else list(specs)
     chosen = chosen_candidates(texts, sample, seed, any_number=yes)
     fit = None if predict is None else fit_of(predict)
-    settings = Settings(input, batch, checked_fusion(fusion), jobs, None, fit, scheduler)
+    asked = with_words(input, layout, example)
+    settings = Settings(asked, batch, checked_fusion(fusion), jobs, None, fit, scheduler)
     found = list(measured(chosen, settings))
     refuse_all_failed(found)
     return table_of(found, settings.columns)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import nn
 
 import archstat
-from archstat.errors import LookupFailedError, SpecError
+from archstat.cli.app import app
+from archstat.errors import InputError, LookupFailedError, SpecError
 
 SHAPE = (3, 32, 32)
 
@@ -239,3 +243,130 @@ def test_models_may_come_one_by_one_and_sizes_from_numpy():
     table = archstat.compare((net(width) for width in (4, 8)), (np.int64(3), 32, 32))
     assert table.column("params") == tuple(w * (27 + 1) + 4 * (w * 9 + 1) for w in (4, 8))
     assert archstat.analyze(net(), torch.Size(SHAPE), batch=np.int64(2)).input == "2x3x32x32"
+
+
+def test_tools_and_bits_stand_beside_the_macs_of_a_summary():
+    seen = archstat.summary(net(), SHAPE, as_="fvcore")
+    macs = 30 * 30 * 8 * 27 + 14 * 14 * 4 * 8 * 9
+    assert (seen.column("as_fvcore")[0], seen.column("difference")[0]) == (macs, 0)
+    assert archstat.summary(net(), SHAPE, bits="w4a8").column("bops")[0] == 4 * 8 * macs
+    for more in ({"top": 1}, {"bits": "w4a8"}, {"by": "type"}):
+        with pytest.raises(SpecError, match="as_="):
+            archstat.summary(net(), SHAPE, as_="fvcore", **more)
+
+
+def test_compare_joins_a_file_published_accuracy_tools_and_predictions(tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("net,map\nvgg16,0.5\n")
+    table = archstat.compare(["vgg16", "lenet5"], as_="thop", join=file, join_on="net",
+                             accuracy="timm", predict="rtx-4090")  # fmt: skip
+    assert (table.column("map"), table.column("top1")[1]) == ((0.5, None), None)
+    assert [note.text for note in table.notes if "not there: lenet5" in note.text]
+    assert table.for_reader().keys()[-4:] == ("top1", "as_thop", "rtx_4090_throughput", "map")
+
+
+def test_compare_shows_the_fully_convolutional_form_at_its_resolution():
+    table = archstat.compare("vgg16", fully_convolutional=True, resolution=(256, 224))
+    assert table.column("input") == ("1x3x224x224", "1x3x256x224")
+    assert table.column("score_map")[1] == (2, 1)
+    assert archstat.compare("vgg16", resolution=96).column("input") == ("1x3x96x96",)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"variants": True, "fully_convolutional": True},
+        {"latency": True, "resolution": 64},
+        {"predict": "rtx-4090", "batch": 2},
+        {"fully_convolutional": True, "input": SHAPE},
+        {"resolution": 64, "input": SHAPE},
+    ],
+)
+def test_arguments_of_compare_that_do_not_go_together_are_refused(arguments):
+    with pytest.raises(SpecError, match=r"\w=? (do not go together|takes no)|takes no"):
+        archstat.compare("vgg16", **arguments)
+
+
+def test_report_has_training_and_what_tools_say():
+    page = archstat.report(["lenet5", "lenet5_modern"], training=True, as_="fvcore")
+    assert all(word in page for word in ("as_fvcore", "training=True"))
+    with pytest.raises(SpecError, match="give a spec"):
+        archstat.report(net(), SHAPE, training=True)
+
+
+def test_rules_of_the_textbooks_are_rows_of_fields():
+    verdicts = archstat.receptive_field("alexnet", advise=True).column("verdict")
+    assert verdicts == ("broken", "broken", "kept", "kept", "kept")
+    with pytest.raises(SpecError, match="do not go together"):
+        archstat.receptive_field("alexnet", advise=True, check=True)
+
+
+def test_layers_are_timed_for_one_model_alone():
+    with pytest.raises(SpecError, match="takes one model"):
+        archstat.bench(["lenet5", "lenet5_modern"], per_layer=True)
+
+
+@pytest.mark.parametrize("name", ["guidelines", "diff", "crosscheck", "explain"])
+def test_example_and_layout_are_taken_as_analyze_takes_them(name):
+    function = getattr(archstat, name)
+    models = ("lenet5", "lenet5_modern") if name == "diff" else ("lenet5",)
+    with pytest.raises(InputError, match="Z"):
+        function(*models, layout="NZQX")
+
+
+# -- the same words as on the command line ------------------------------------------------------
+
+WHOLE = {  # of every command
+    "columns": "Table.select",
+    "sort": "Table.sort",
+    "top": "Table.take",
+    "where": "rows are chosen in a DataFrame",
+    "plot": "Table.plot",
+    "format": "Table.save, to_markdown, to_latex",
+    "output": "Table.save",
+    "digits": "to_latex, to_markdown",
+    "unit": "to_latex, to_markdown",
+    "caption": "to_latex",
+    "label": "to_latex",
+    "resolution": "input=, or that of a spec",
+    "no_cache": "Python never reads the cache",
+    "strict": "an exit code; the column unknown_ops says it",
+    "debug": "Python shows tracebacks anyway",
+    "layers": "archstat.layers gives the Graph",
+    "channels": "archstat.layers takes them",
+}
+OWN = {
+    "summary": {"full": "nothing is folded"},
+    "rf": {"models": "one model", "every": "a screen leaves layers out"},
+    "roofline": {"list_devices": "a list, of no model"},
+    "report": {"file": "output="},
+    "compare": {"x": "of --plot", "y": "of --plot", "no_ratios": "a screen has them",
+                "transpose": "to_dataframe().T"},
+    "sweep": {"summary": "scale gives exponents", "against": "of --summary",
+              "pareto": "rows are chosen in a DataFrame", "want": "as pareto"},
+    "diff": {"sides": "before, after"},
+    "check": {"words": "given", "locked": "an exit code", "init": "writes a file to begin with",
+              "force": "of --init"},
+    "bench": {"history": "reads the store of the command", "no_store": "Python keeps nothing"},
+}  # fmt: skip
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    group = typer.main.get_command(app)
+    names = [name for name in group.list_commands(None) if name not in ("help", "version")]
+    return {name: group.get_command(None, name) for name in names}
+
+
+@pytest.mark.parametrize("name", commands())
+def test_function_has_the_words_of_its_command(name):
+    options = {option.name for option in commands()[name].params}
+    function = getattr(archstat, {"rf": "receptive_field"}.get(name, name))
+    taken = set(inspect.signature(function).parameters)
+    reasons = OWN.get(name, {})
+    assert set(reasons) <= options - taken
+    assert options - taken - WHOLE.keys() == reasons.keys() - WHOLE.keys()
+
+
+def test_every_reason_is_of_an_option():
+    known = {option.name for command in commands().values() for option in command.params}
+    assert WHOLE.keys() <= known

@@ -20,6 +20,8 @@ from archstat.tables.report_data import portrait
 HOSTILE = "</script><script>alert('x')</script>\"'&\u2028é"
 VOID = {"meta", "input"}
 MOST_OWN_BYTES = 40_000
+_SVG = "http://www.w3.org/2000/svg"
+_CITED = "https://github.com/huggingface/pytorch-image-models/tree/main/results"
 
 
 class Reader(HTMLParser):
@@ -89,7 +91,7 @@ def test_page_is_balanced_and_goes_nowhere(one, two):
         reader = read(text)
         assert reader.addresses == []
         assert (reader.elements["script"], reader.elements["style"]) == (2, 1)
-        assert re.findall(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", text) == []
+        assert set(re.findall(r"url\(|@import|https?://[\w./-]+", text)) <= {_SVG, _CITED}
         assert "default-src 'none'" in text
 
 
