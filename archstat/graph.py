@@ -46,6 +46,7 @@ ITEM_SIZES = {
 BITS = {
     **{dtype: 8 * size for dtype, size in ITEM_SIZES.items()},
     **{"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2, "float8_e8m0fnu": 8},
+    **{"float6_e2m3fn": 6, "float6_e3m2fn": 6, "float4_e2m1fn_x2": 8},
 }
 
 

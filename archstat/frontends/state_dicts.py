@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archstat.errors import LookupFailedError
-from archstat.graph import ITEM_SIZES, Graph, Module, Role, Storage, Value
+from archstat.graph import BITS, Graph, Module, Role, Storage, Value, bytes_of
 from archstat.hints import shortened
 from archstat.units import format_bytes
 
@@ -26,7 +26,9 @@ _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
     "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "U16": "uint16", "U32": "uint32",
     "U64": "uint64", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
-    "C64": "complex64",
+    "C64": "complex64", "F8_E8M0": "float8_e8m0fnu", "F4": "float4_e2m1fn",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F6_E2M3": "float6_e2m3fn", "F6_E3M2": "float6_e3m2fn",
 }  # fmt: skip
 # Under these keys people save a state dict beside other things, the likeliest first.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "params", "ema_state_dict")
@@ -68,7 +70,7 @@ def graph_of_tensors(path: Path) -> Graph:
         trained = not statistic and tensor.dtype.startswith(("float", "bfloat", "complex"))
         role: Role = "parameter" if trained else "buffer"
         values.append(Value(tensor.shape, tensor.dtype, role, len(storages), name, (), trained))
-        storages.append(Storage(prod(tensor.shape) * ITEM_SIZES[tensor.dtype]))
+        storages.append(Storage(bytes_of(prod(tensor.shape), tensor.dtype)))
     return Graph(
         name=str(path), ops=(), values=tuple(values), storages=tuple(storages),
         modules=tuple(_modules(path.name, tensors)), notes=(_NO_FORWARD,),
@@ -140,7 +142,7 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
         whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
         if dtype is None:
             raise LookupFailedError(f"{path}: {name} is of the unknown dtype {entry['dtype']!r}.")
-        if not whole or end - begin != prod(shape) * ITEM_SIZES[dtype] or end > size - 8 - length:
+        if not whole or end - begin != bytes_of(prod(shape), dtype) or end > size - 8 - length:
             raise LookupFailedError(f"{path} is damaged: {name} does not lie inside it.")
         found[name] = Tensor(shape, dtype, begin if end > begin else name)
     return found
@@ -167,14 +169,15 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
         )
     # All are kept, so that no two have one identity.
     storages = {name: tensor.untyped_storage() for name, tensor in tensors.items()}
-    return {
-        name: Tensor(
-            tuple(tensor.shape),
-            str(tensor.dtype).removeprefix("torch."),
-            (id(storages[name]), tensor.storage_offset()),
-        )
-        for name, tensor in tensors.items()
-    }
+    found = {}
+    for name, tensor in tensors.items():
+        shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+        if dtype == "float4_e2m1fn_x2":
+            shape, dtype = (*shape[:-1], 2 * shape[-1]), "float4_e2m1fn"
+        if dtype not in BITS:
+            raise LookupFailedError(f"{path}: {name} is of the unknown dtype {dtype!r}.")
+        found[name] = Tensor(shape, dtype, (id(storages[name]), tensor.storage_offset()))
+    return found
 
 
 def _state_dict(loaded: Any) -> Mapping[str, Any] | None:

@@ -162,7 +162,7 @@ def _cell(column: Column, cell: Cell, scale: Scale, bounded: bool) -> str:
     if cell is None:
         return "--"
     if isinstance(cell, str):
-        return escaped(cell)
+        return escaped(column.format(cell))
     if isinstance(cell, tuple):
         return column.format(cell).replace("x", r"$\times$")
     text = f"$-${scale.text(-cell)}" if cell < 0 else escaped(scale.text(cell))

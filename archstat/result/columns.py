@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from archstat.graph import Graph
-from archstat.units import format_cell
+from archstat.units import format_bytes, format_cell
 
 Number = int | float
 PerAxis = tuple[Number | None, ...]
@@ -58,6 +58,9 @@ class Column:
         if isinstance(cell, tuple) and not any(number is not None for number in cell):
             # what sees everything has no size and no stride
             return "global" if self.key == "receptive_field" else "-"
+        if self.key == "weight_dtypes" and isinstance(cell, str):
+            parts = (part.partition("=") for part in cell.split())
+            return ", ".join(f"{dtype} {format_bytes(int(size))}" for dtype, _, size in parts)
         text = format_cell(cell, self.unit)
         return f">= {text}" if lower_bound and isinstance(cell, Number) else text
 
@@ -70,7 +73,7 @@ class Column:
 Topic = Literal["note", "legend", "unknown_ops", "packed_weights", "failed", "receptive_field",
                 "latency_ms"]  # fmt: skip
 COLUMNS_OF_TOPIC: Mapping[Topic, frozenset[str]] = {
-    "packed_weights": frozenset({"params", "trainable_params", "param_bytes"}),
+    "packed_weights": frozenset({"params", "trainable_params", "param_bytes", "weight_dtypes"}),
     "receptive_field": frozenset({"receptive_field", "effective_stride", "effective_padding",
                                   "global_from"}),
     "latency_ms": frozenset({"latency_ms"}),

@@ -259,9 +259,9 @@ def with_columns(report: Report, keys: Collection[str]) -> Report:
     return report
 
 
-def with_share(figure: Number, whole: Number) -> tuple[Cell, Cell]:
-    """A figure, and its share of the whole where there is one."""
-    return figure, figure / whole if whole else None
+def with_share(figure: Number | None, whole: Number) -> tuple[Cell, Cell]:
+    """A figure, unknown or not, and its share of the whole where there is one."""
+    return figure, figure / whole if whole and figure is not None else None
 
 
 def _row(
@@ -269,13 +269,14 @@ def _row(
 ) -> tuple[Cell, ...]:
     figures: list[Cell] = []
     for column in keys:
-        shown = node.own.get(column.key, 0) if own else node.total[column.key]
-        figures += [*with_share(shown, root.total[column.key]), node.own.get(column.key, 0)]
+        alone = None if column.key in report.unknown else node.own.get(column.key, 0)
+        shown = alone if own or alone is None else node.total[column.key]
+        figures += [*with_share(shown, root.total[column.key]), alone]
     shared = ", ".join(node.aliases)
     texts = (tree, node.path, node.type, node.level, node.calls, node.output, shared,
              node.input, node.kernel)  # fmt: skip
     # Of several equal modules what holds at the last one's output.
-    held = report.at_module.get(node.last or node.path, {}) if node.calls else {}
+    held = report.at_module.get(node.last or node.path, {})
     sums = node.own if own else node.total
     placed = (
         _quotient(column.quotient, sums) if column.quotient else held.get(column.key)

@@ -51,7 +51,10 @@ def grouped(report: Report, by: Group) -> Table:
         names[key] = name
     cells, bounds = [], set()
     for number, (key, members) in enumerate(groups.items()):
-        sums = {c.key: sum(figures.get(c.key, 0) for _, figures in members) for c in keys}
+        sums = {
+            c.key: None if c.key in report.unknown else sum(own.get(c.key, 0) for _, own in members)
+            for c in keys
+        }
         first = members[0][0]
         last = {node.output for node, _ in members}
         texts = (names[key], len(members), first.path or report.model,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archstat.graph import ITEM_SIZES, Graph, Module, Op, Storage, Value
+from archstat.graph import Graph, Module, Op, Storage, Value, bytes_of
 
 
 class Sketch:
@@ -23,7 +23,7 @@ class Sketch:
         """Add a value, on a storage of its own unless `storage` names one."""
         if "storage" not in known:
             numel = Value(shape, dtype, role, 0).numel
-            self.storages.append(Storage(numel * ITEM_SIZES[dtype]))
+            self.storages.append(Storage(bytes_of(numel, dtype)))
             known["storage"] = len(self.storages) - 1
         self.values.append(Value(shape, dtype, role, **known))
         return len(self.values) - 1

@@ -17,12 +17,13 @@ def test_elements_of_every_parameter_and_buffer_are_added(sketch):
         "trainable_params": 6 * 4 * 3 * 3 + 6,
         "buffers": 6 + 1,
         "param_bytes": 4 * (6 * 4 * 3 * 3 + 6),
+        "weight_dtypes": f"float32={4 * (6 * 4 * 3 * 3 + 6 + 6)} int64=8",
     }
 
 
 def test_net_without_parameters_has_zeros(sketch):
     sketch.unary("activation", "relu", sketch.input(1, 4))
-    assert set(parameters(sketch.graph()).totals.values()) == {0}
+    assert set(parameters(sketch.graph()).totals.values()) == {0, None}
 
 
 def test_frozen_parameter_is_a_parameter_and_not_trainable(sketch):
@@ -40,6 +41,21 @@ def test_frozen_parameter_is_a_parameter_and_not_trainable(sketch):
 def test_bytes_of_a_parameter_follow_its_dtype(dtype, size, sketch):
     sketch.value(3, 5, role="parameter", name="weight", dtype=dtype)
     assert parameters(sketch.graph()).totals["param_bytes"] == 3 * 5 * size
+
+
+def test_bytes_of_a_module_go_by_dtype_with_those_below_it(sketch):
+    sketch.value(4, 6, role="parameter", name="block.proj.codes", dtype="int4")
+    sketch.value(4, role="parameter", name="block.proj.scales", dtype="float16")
+    sketch.value(7, 5, role="buffer", name="block.packed", dtype="int32")
+    sketch.value(3, role="parameter", name="bias")
+    analysis = parameters(sketch.graph())
+    inside = f"int4={4 * 6 // 2} float16={2 * 4}"
+    assert {path: cells["weight_dtypes"] for path, cells in analysis.at_module.items()} == {
+        "": f"int32={4 * 7 * 5} float32={4 * 3} int4={4 * 6 // 2} float16={2 * 4}",
+        "block": f"int32={4 * 7 * 5} {inside}",
+        "block.proj": inside,
+    }
+    assert analysis.totals["weight_dtypes"] == analysis.at_module[""]["weight_dtypes"]
 
 
 def test_two_parameters_on_one_storage_count_once(sketch):
@@ -92,8 +108,9 @@ def test_modules_add_up_to_the_totals(sketch):
         sketch.weight(index + 1, 3, name=f"layer{index}.weight")
         sketch.value(index, role="buffer", name=f"layer{index}.mean")
     analysis = parameters(sketch.graph())
-    for key, total in analysis.totals.items():
-        assert sum(row.get(key, 0) for row in analysis.per_module.values()) == total
+    for key in ("params", "trainable_params", "buffers", "param_bytes"):
+        rows = analysis.per_module.values()
+        assert sum(row.get(key, 0) for row in rows) == analysis.totals[key]
 
 
 def test_parameter_without_elements_counts_nothing(sketch):

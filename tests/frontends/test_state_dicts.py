@@ -15,14 +15,14 @@ from archstat import analyze
 from archstat.errors import LookupFailedError
 from archstat.frontends.state_dicts import graph_of_tensors, tensors_of
 
-BYTES = {"F32": 4, "F16": 2, "I64": 8, "BF16": 2}
+BITS = {"F32": 32, "F16": 16, "I64": 64, "I32": 32, "BF16": 16, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6}
 
 
 def safetensors(path, **tensors):
     """A file of tensors, each a dtype and a shape, whose numbers are zeros."""
     header, end = {"__metadata__": {"format": "pt"}}, 0
     for name, (dtype, shape) in tensors.items():
-        begin, end = end, end + BYTES[dtype] * torch.Size(shape).numel()
+        begin, end = end, end + BITS[dtype] * torch.Size(shape).numel() // 8
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(end))
@@ -66,6 +66,33 @@ def test_safetensors_are_read_by_their_header(tmp_path):
     )
     totals = analyze(str(path)).totals
     assert (totals["params"], totals["param_bytes"], totals["buffers"]) == (4 * 5, 2 * 4 * 5, 4)
+
+
+def test_weights_of_a_few_bits_have_their_bytes_by_dtype(tmp_path):
+    path = safetensors(
+        tmp_path / "x.safetensors", **{"a.codes": ("F4", [4, 6]), "a.scales": ("F8_E8M0", [4]),
+                                       "b.codes": ("F6_E2M3", [4, 6]), "c.qweight": ("I32", [3, 5]),
+                                       "c.scales": ("F16", [5])}
+    )  # fmt: skip
+    totals = analyze(str(path)).totals
+    assert totals["weight_dtypes"] == (
+        f"int32={3 * 5 * 4} float6_e2m3fn={4 * 6 * 6 // 8} float4_e2m1fn={4 * 6 // 2} "
+        f"float16={2 * 5} float8_e8m0fnu=4"
+    )
+    assert totals["params"] == 4 * 6 + 4 + 4 * 6 + 5
+
+
+def test_pairs_in_a_byte_are_two_parameters(tmp_path):
+    pairs = torch.empty(4, 3, dtype=torch.float4_e2m1fn_x2)
+    torch.save({"codes": pairs}, tmp_path / "x.pt")
+    totals = analyze(str(tmp_path / "x.pt")).totals
+    assert (totals["params"], totals["param_bytes"]) == (4 * 2 * 3, 4 * 3)
+
+
+def test_dtype_that_nobody_knows_is_refused(tmp_path):
+    torch.save({"w": torch.empty(2, dtype=torch.bits8)}, tmp_path / "x.pt")
+    with pytest.raises(LookupFailedError, match="w is of the unknown dtype 'bits8'"):
+        tensors_of(tmp_path / "x.pt")
 
 
 def test_shards_are_read_by_their_index(tmp_path):

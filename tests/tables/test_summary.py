@@ -9,7 +9,9 @@ from torch import nn
 import archstat
 from archstat.analyses import COLUMNS
 from archstat.errors import SpecError
+from archstat.graph import Graph, Module, Storage, Value
 from archstat.tables.summary import summary
+from archstat.tables.summary_groups import grouped
 
 
 class Residual(nn.Module):
@@ -101,6 +103,21 @@ def test_depth_hides_rows_and_no_cost(report):
     table = summary(report, depth=0)
     assert len(table) == 1
     assert table.column("macs") == (report.totals["macs"],)
+
+
+@pytest.mark.parametrize("table", [summary, lambda report: grouped(report, "type")])
+def test_without_a_forward_pass_costs_are_unknown_and_not_zero(table):
+    weight = Value((7, 5), "float32", "parameter", 0, "head.weight", (), True)
+    modules = (Module("", "net"), Module("head", ""))
+    graph = Graph("net", (), (weight,), (Storage(4 * 7 * 5),), modules=modules)
+    for row in table(archstat.analyze(graph)).records():
+        assert row["params"] == 7 * 5
+        assert (row["macs"], row["macs_share"], row["unknown_ops"]) == (None, None, None)
+
+
+def test_bytes_by_dtype_are_of_each_module_with_those_below_it(records):
+    assert records["conv"]["weight_dtypes"] == f"float32={records['conv']['param_bytes']}"
+    assert records[""]["weight_dtypes"] == f"float32={records['']['param_bytes']}"
 
 
 def test_top_lists_the_largest_by_their_own_figures(report):
