@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from archstat.analyses.field.layouts import LOST, Layout
-from archstat.analyses.field.relations import IDENTITY, Relation, listed
+from archstat.analyses.field.relations import IDENTITY, Relation, listed, one_by_one
 from archstat.analyses.field.states import State
 from archstat.analyses.field.trace import Rule, Trace
 from archstat.analyses.field.writes import Region, overlaid
@@ -33,7 +33,7 @@ def along_dim(trace: Trace, op: Op, value: int, dim: int) -> Taps | None:
     if isinstance(given, tuple) or (type(given) is int and not shape):
         numbers = _nested(given, len(shape))
         inner = prod(shape[dim + 1 :])
-        places: list[set[int]] = [set() for _ in range(size)]
+        places: list[set[int]] = [set() for _ in one_by_one(size)]
         for at, number in enumerate(numbers):
             places[at // inner % size].add(number)
         return tuple(tuple(sorted(place)) for place in places)

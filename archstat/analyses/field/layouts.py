@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-from archstat.analyses.field.relations import BROADCAST, EVERYTHING, IDENTITY, Relation
+from archstat.analyses.field.relations import BROADCAST, EVERYTHING, IDENTITY, Relation, one_by_one
 
 Digit = tuple[int, int, int]
 Layout = tuple[tuple[Digit, ...] | None, ...]
@@ -136,7 +136,7 @@ def relation_of(
     if swept and all(n == 1 for _, n, _ in matched):
         return EVERYTHING
     offsets = sorted(map(sum, product(*(range(0, n * m, m) for n, m in swept))))
-    bases = [sum(o // out % n * into for out, n, into in matched) for o in range(size)]
+    bases = [sum(o // out % n * into for out, n, into in matched) for o in one_by_one(size)]
     if not swept and bases == list(range(size)):
         return IDENTITY
     periods = sorted({1, *(out * n for out, n, _ in matched), *(out for out, _, _ in matched)})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import gcd, lcm
 
-from archstat.analyses.field.relations import Relation
+from archstat.analyses.field.relations import Relation, one_by_one
 
 Ends = tuple[int | None, ...]
 Pair = tuple[int | None, int | None]
@@ -66,10 +66,10 @@ def through(before: Map, relation: Relation, size: int) -> Map:
         assert lo is not None and hi is not None
         return Map(a * step.a, 1, (lo + a * step.first,), (hi + a * step.last,))
     if step.a == 0 or before.table:
-        return _simplified([_seen(before, step, o) for o in range(size)])
+        return _simplified([_seen(before, step, o) for o in one_by_one(size)])
     # The phases of both come together again after this many indices.
     period = step.b * (before.b // gcd(before.b, step.a))
-    pairs = [_seen(before, step, o) for o in range(period)]
+    pairs = [_seen(before, step, o) for o in one_by_one(period)]
     a = before.a * (step.a * (period // step.b)) // before.b
     return _shortened(a, period, pairs)
 
@@ -91,7 +91,7 @@ def _hull(pairs: Sequence[Pair]) -> Pair:
 
 def scanned(before: Map, size: int, pixels: int, scans: int) -> Map:
     """What indices see that read all those up to them, or from them on, of an input of `pixels`."""
-    pairs = [before.at(o) for o in range(size)][::scans]
+    pairs = [before.at(o) for o in one_by_one(size)][::scans]
     seen: list[Pair] = []
     for pair in pairs:
         seen.append(_hull([*seen[-1:], pair]))
@@ -119,10 +119,10 @@ def joined(maps: Sequence[Map], size: int) -> tuple[Map, bool]:
         return Map(first.a, 1, (lo,), (hi,)), True
     alike = all(m.a * first.b == first.a * m.b and not m.table for m in maps)
     if not alike:
-        table = _simplified([_hull([m.at(o) for m in maps]) for o in range(size)])
+        table = _simplified([_hull([m.at(o) for m in maps]) for o in one_by_one(size)])
         return table, not table.table
     period = lcm(*(m.b for m in maps))
-    pairs = [_hull([m.at(o) for m in maps]) for o in range(period)]
+    pairs = [_hull([m.at(o) for m in maps]) for o in one_by_one(period)]
     return _shortened(first.a * (period // first.b), period, pairs), True
 
 
@@ -131,6 +131,7 @@ def pieced(parts: Sequence[tuple[Map | None, int]]) -> Map:
 
     A part of None (zeros, a parameter) sees nothing.
     """
+    one_by_one(sum(size for _, size in parts))
     return _simplified([m.at(o) if m else (None, None) for m, size in parts for o in range(size)])
 
 

@@ -14,6 +14,24 @@ from struct import pack, unpack
 
 Taps = tuple[tuple[int, ...], ...]
 
+# Where no rule holds for all indices alike, each has an entry of its own.
+_MOST_ENTRIES = 1 << 18
+
+
+class TooLongError(Exception):
+    """An axis has too many positions to look at each."""
+
+
+def one_by_one(size: int) -> range:
+    """The indices of an axis, each to be looked at.
+
+    Raises:
+        TooLongError: they are too many.
+    """
+    if size > _MOST_ENTRIES:
+        raise TooLongError
+    return range(size)
+
 
 class Relation:
     """Output index b q + phase reads a q + tap for each tap of ``taps[phase]``.
@@ -106,13 +124,13 @@ def rolled(size: int, shift: int) -> Relation:
     """Output o reads input o - shift, around the end."""
     if shift % size == 0:
         return IDENTITY
-    return Relation(0, size, tuple(((o - shift) % size,) for o in range(size)))
+    return Relation(0, size, tuple(((o - shift) % size,) for o in one_by_one(size)))
 
 
 @lru_cache(1024)
 def tiled(size: int, times: int) -> Relation:
     """Output o reads input o mod size."""
-    return Relation(0, size * times, tuple((o % size,) for o in range(size)) * times)
+    return Relation(0, size * times, tuple((o % size,) for o in one_by_one(size * times)))
 
 
 @lru_cache(1024)
@@ -124,7 +142,7 @@ def repeated(times: int) -> Relation:
 @lru_cache(1024)
 def blocks(length: int) -> Relation:
     """Output o reads all the indices of its block of `length`: attention inside windows."""
-    return Relation(length, length, (tuple(range(length)),) * length)
+    return Relation(length, length, (tuple(one_by_one(length)),) * length)
 
 
 @lru_cache(1024)
@@ -138,7 +156,7 @@ def bordered(size: int, before: int, after: int, mode: str) -> Relation:
             return min(index, span - index)
         return min(max(index, 0), size - 1)
 
-    table = tuple((inner(o - before),) for o in range(size + before + after))
+    table = tuple((inner(o - before),) for o in one_by_one(size + before + after))
     return Relation(0, len(table), table, regular=padded(before))
 
 
@@ -151,7 +169,7 @@ def listed(indices: tuple[tuple[int, ...], ...], loose: bool = False) -> Relatio
 @lru_cache(1024)
 def placed(indices: Sequence[int], size: int) -> Relation:
     """Output indices[i] reads input i, the last of several; the others of `size` read nothing."""
-    sources: list[tuple[int, ...]] = [()] * size
+    sources: list[tuple[int, ...]] = [() for _ in one_by_one(size)]
     for source, place in enumerate(indices):
         sources[place] = (source,)
     return listed(tuple(sources))
@@ -161,7 +179,7 @@ def placed(indices: Sequence[int], size: int) -> Relation:
 def kept(indices: Sequence[int], size: int, inside: bool) -> Relation:
     """Output o reads input o where it is among the indices, or where it is not, else nothing."""
     chosen = frozenset(indices)
-    return listed(tuple((o,) if (o in chosen) == inside else () for o in range(size)))
+    return listed(tuple((o,) if (o in chosen) == inside else () for o in one_by_one(size)))
 
 
 @lru_cache(1024)
@@ -183,7 +201,7 @@ def fractional(size: int, out: int, kernel: int) -> Relation:
         step.numerator, step.denominator, tuple(map(window_at, range(step.denominator)))
     )
     last = tuple(range(size - kernel, size))
-    table = (*map(window_at, range(out - 1)), last)
+    table = (*map(window_at, one_by_one(out - 1)), last)
     return Relation(0, out, table, loose=step.denominator > 1, regular=regular)
 
 
@@ -203,7 +221,7 @@ def nearest(size: int, out: int, scale: float | None, centred: bool = False) -> 
         return IDENTITY
     step = _float32(1 / scale if scale else size / out)
     shift = 0.5 if centred else 0.0
-    table = tuple((min(floor(_float32((o + shift) * step)), size - 1),) for o in range(out))
+    table = tuple((min(floor(_float32((o + shift) * step)), size - 1),) for o in one_by_one(out))
     ratio = _ratio(size, out, scale)
     middle = Fraction(1, 2) if centred else Fraction(0)
     taps = tuple((floor((o + middle) * ratio),) for o in range(ratio.denominator))
@@ -238,7 +256,7 @@ def interpolated(
 
     taps = tuple(around(o) for o in range(ratio.denominator))
     regular = Relation(ratio.numerator, ratio.denominator, taps)
-    return _with_borders(tuple(inside(o) for o in range(out)), regular)
+    return _with_borders(tuple(inside(o) for o in one_by_one(out)), regular)
 
 
 @lru_cache(1024)
@@ -252,7 +270,7 @@ def antialiased(size: int, out: int, scale: float | None, corners: bool, reach: 
         return floor(centre - support + Fraction(1, 2)), floor(centre + support + Fraction(1, 2))
 
     table = tuple(
-        tuple(range(max(first, 0), min(last, size))) for first, last in map(span, range(out))
+        tuple(range(max(first, 0), min(last, size))) for first, last in map(span, one_by_one(out))
     )
     taps = tuple(tuple(range(*span(o))) for o in range(ratio.denominator))
     return _with_borders(table, Relation(ratio.numerator, ratio.denominator, taps))

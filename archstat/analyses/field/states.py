@@ -9,7 +9,7 @@ from typing import NamedTuple
 from archstat.analyses.field import layouts
 from archstat.analyses.field.layouts import FREE, LOST, Digit, Layout
 from archstat.analyses.field.maps import START, Map, clipped, joined, scanned, through
-from archstat.analyses.field.relations import EVERYTHING, IDENTITY, Relation
+from archstat.analyses.field.relations import EVERYTHING, IDENTITY, Relation, one_by_one
 
 Origin = tuple[int, str]  # the first op that sees everything, and what it is called
 
@@ -358,7 +358,7 @@ class States:
         """A union of places apart that covers the input: nothing lies outside a recurrence."""
         if union is found[0] or not (size == 1 or union.table or union.a == 0):
             return union
-        pairs = [union.at(o) for o in range(size)]
+        pairs = [union.at(o) for o in one_by_one(size)]
         if size > 1:
             covers = set(pairs) == {(0, pixels - 1)}
             return None if covers else union

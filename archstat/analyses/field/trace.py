@@ -16,7 +16,7 @@ from archstat.analyses.field.layouts import (
     is_plain,
     lifted,
 )
-from archstat.analyses.field.relations import Relation
+from archstat.analyses.field.relations import Relation, TooLongError
 from archstat.analyses.field.states import Link, State, States
 from archstat.analyses.field.writes import Writes
 from archstat.graph import Graph, Op
@@ -81,7 +81,10 @@ class Trace:
             rule = rule_of.get(op.target)
             if rule is None:
                 rule = rule_of[op.target] = rules.get(op.name, other)
-            made = rule(self, op, first)
+            try:
+                made = rule(self, op, first)
+            except TooLongError:
+                made = self.give_up(op, "reads too many positions to look at each")
             if made is None or isinstance(made, State):
                 for output in op.outputs:
                     states[output] = made

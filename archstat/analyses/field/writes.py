@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from archstat.analyses.field.layouts import LOST, Layout, common_layout, digits_of, lifted
-from archstat.analyses.field.relations import Relation, kept, listed, padded, placed
+from archstat.analyses.field.relations import Relation, kept, listed, one_by_one, padded, placed
 from archstat.analyses.field.states import Link, State, States
 from archstat.graph import Graph, Op
 
@@ -113,7 +113,7 @@ def _written(
         if source.sizes[axis] != 1:
             raise ValueError("an axis that stands elsewhere")
         chosen = frozenset(indices)
-        return listed(tuple((0,) if o in chosen else () for o in range(size)))
+        return listed(tuple((0,) if o in chosen else () for o in one_by_one(size)))
     inside = placed(indices, size)
     if alone and isinstance(indices, range) and indices.step == 1:
         # Nothing else is there yet: the rest is a border, as padding is.

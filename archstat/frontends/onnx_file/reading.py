@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from archstat.units import InputSpec, format_bytes, format_shape, is_batched
 
 # Without weights the largest known model takes 60 MB.
 _MOST_BYTES = 1 << 28
-_MOST_NODES, _MOST_FIELDS = 250_000, 1_000_000
+_MOST_NODES, _MOST_FIELDS = 100_000, 1_000_000
 # A thousand whole numbers: the indices that a model picks by are no longer.
 _SHORT = 8 * 1024
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
@@ -63,10 +64,8 @@ def model_of(path: Path) -> Any:
         raise LookupFailedError(f"{path} is not read: {error}") from error
     except Exception as error:  # what a damaged file raises has no bounds
         raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
-    if len(model.graph.node) > _MOST_NODES:
-        raise LookupFailedError(
-            f"{path} has {len(model.graph.node)} operators; more than {_MOST_NODES} are not read."
-        )
+    if next(islice(_nodes(model.graph.node), _MOST_NODES, None), None) is not None:
+        raise LookupFailedError(f"{path} has more than {_MOST_NODES:,} operators; it is not read.")
     if not model.graph.node:
         raise LookupFailedError(f"{path} is no ONNX model with operators.")
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -507,3 +508,28 @@ def test_damaged_file_gives_one_error_or_a_graph(tmp_path, at, byte, cut):
         analyze(onnx_file(path))
     except ArchstatError as error:
         assert len(str(error)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "kept"),
+    [
+        ([node("LSTM", "x", "w", "r", hidden_size=2)], {"x": [10**9, 1, 3]},
+         [("w", [1, 4 * 2, 3]), ("r", [1, 4 * 2, 2])]),
+        ([node("Concat", *["x"] * 100, axis=2)], {"x": [1, 1, 10**7, 4]}, ()),
+        ([node("Pad", "x", mode="reflect", pads=[0, 0, 1, 0, 0, 0, 1, 0])],
+         {"x": [1, 1, 10**9, 4]}, ()),
+    ],
+    ids=["steps", "parts", "borders"],
+)  # fmt: skip
+def test_a_thousand_million_positions_are_not_followed_one_by_one(totals, nodes, inputs, kept):
+    found = totals(nodes, inputs, kept, opset=10)
+    assert found["params"] == sum(prod(shape) for _, shape in kept)
+    assert found["receptive_field"] is None
+
+
+def test_more_operators_than_any_network_has_are_refused(tmp_path):
+    body = model([node("Relu", "x")], IMAGE).graph
+    body.node.extend([body.node[0]] * 100_000)
+    onnx.save(model([node("If", "x", then_branch=body)], IMAGE), tmp_path / "m.onnx")
+    with pytest.raises(LookupFailedError, match="more than 100,000 operators"):
+        onnx_file(tmp_path / "m.onnx")
