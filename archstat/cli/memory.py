@@ -18,6 +18,7 @@ _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradien
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
               "ideal_peak_bytes", "training_macs", "peak_phase", "peak_module")  # fmt: skip
 _NEEDED = ("model", "largest_batch", "training_memory_bytes", "reserved_bytes", "left_bytes",
+           "gathered_bytes",
            "allocated_bytes", "fragmentation", "measured_training_bytes",
            "peak_memory_bytes", "measured_peak_bytes", "saved_activation_bytes", "param_bytes",
            "gradient_bytes", "optimizer_bytes", "peak_module", "peak_phase", "beyond_bytes",
@@ -59,6 +60,26 @@ Device = Annotated[
     typer.Option("--device", metavar="NAME", help="A GPU, with --kernels cuda: show what its "
                  "context takes and what is left.", autocompletion=complete_device),
 ]  # fmt: skip
+Accumulate = Annotated[
+    int,
+    typer.Option("--accumulate", metavar="N", help="Micro-batches a step: the last one finds the "
+                 "gradients of those before."),
+]  # fmt: skip
+Zero = Annotated[
+    tuple[int, int] | None,
+    typer.Option("--zero", metavar="STAGE N", help="One of N devices that share by ZeRO's stage 1 "
+                 "(states), 2 (and gradients) or 3 (and parameters)."),
+]  # fmt: skip
+Fsdp = Annotated[
+    int | None,
+    typer.Option("--fsdp", metavar="N", help="One of N devices that share all by FSDP, which "
+                 "gathers a unit at a time."),
+]  # fmt: skip
+Wrap = Annotated[
+    list[str] | None,
+    typer.Option("--wrap", metavar="PATTERN", help="FSDP's units, such as 'layers.*' "
+                 "(repeatable); by default the elements of the outermost lists of modules."),
+]  # fmt: skip
 Measure = Annotated[
     bool,
     typer.Option("--measure", help="Also run the step and a forward pass on cpu, and show the "
@@ -73,6 +94,10 @@ def memory(
     amp: Amp = False,
     kernels: Kernels = "cpu",
     checkpoint: Checkpoint = None,
+    accumulate: Accumulate = 1,
+    zero: Zero = None,
+    fsdp: Fsdp = None,
+    wrap: Wrap = None,
     fits: Fits = None,
     device: Device = None,
     measure: Measure = False,
@@ -105,12 +130,14 @@ def memory(
             MEMORY_COLUMNS,
             Step,
         )
+        from archstat.tables.memory_devices import SHARED_COLUMNS, gathers
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
-                checkpoint or ())  # fmt: skip
+                checkpoint or (), accumulate=accumulate, zero=zero, fsdp=fsdp,
+                wrap=wrap or ())  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
-    asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS), (fits, FIT_COLUMNS),
-             (measure, MEASURED_COLUMNS))  # fmt: skip
+    asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS),
+             (gathers(step.settings), SHARED_COLUMNS), (fits, FIT_COLUMNS), (measure, MEASURED_COLUMNS))  # fmt: skip
     on_request = [column for yes, columns in asked if yes for column in columns]
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
                 top=top, largest="training_memory_bytes")  # fmt: skip

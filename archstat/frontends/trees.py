@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import fnmatch
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from archstat.errors import CaptureError
+from archstat.errors import CaptureError, Option, OptionError
+from archstat.hints import did_you_mean
 from archstat.units import is_path
 
 # Asking torch whether one of them is lazy takes longer than all else that is asked of it.
@@ -36,6 +38,30 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
             if child is not None:
                 pending.append((prefix + name, child))
     return list(found.values())
+
+
+def modules_named(
+    option: str, paths: Sequence[tuple[nn.Module, Sequence[str]]], patterns: Sequence[str]
+) -> list[nn.Module]:
+    """The modules that patterns of an option name, without those inside of another.
+
+    Raises:
+        OptionError: a pattern that names none.
+    """
+    known = [name for _, names in paths for name in names if name]
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            hint = did_you_mean(pattern, known)
+            raise OptionError(f"{Option(option, pattern)} matches no module.{hint} "
+                              f"The first are {', '.join(known[:5])}.")  # fmt: skip
+    found: list[nn.Module] = []
+    inside: set[nn.Module] = set()
+    for module, names in paths:
+        named = any(fnmatch.fnmatchcase(n, p) for n in names if n for p in patterns)
+        if named and module not in inside:
+            found.append(module)
+            inside.update(module.modules())
+    return found
 
 
 def tensor_paths(

@@ -22,7 +22,7 @@ HELD: Mapping[str, tuple[str, ...]] = {
            "tables.rf_measured:CHECK_COLUMNS", "tables.rf_measured:EFFECTIVE_COLUMNS"),
     "memory": ("tables.memory:MEMORY_COLUMNS", "tables.memory:MEASURED_COLUMNS",
                "tables.memory:FIT_COLUMNS", "tables.memory:CUDA_COLUMNS",
-               "tables.memory:DEVICE_COLUMNS"),
+               "tables.memory:DEVICE_COLUMNS", "tables.memory_devices:SHARED_COLUMNS"),
     "roofline": ("tables.roofline:MODEL_COLUMNS", "tables.roofline:OP_COLUMNS",
                  "tables.roofline:LAYER_COLUMNS"),
     "predict": ("tables.predict:COLUMNS",),

@@ -40,6 +40,10 @@ def memory(
     measure: bool = False,
     device: str | None = None,
     checkpoint: str | Sequence[str] = (),
+    accumulate: int = 1,
+    zero: tuple[int, int] | None = None,
+    fsdp: int | None = None,
+    wrap: str | Sequence[str] = (),
     layout: str | None = None,
     example: Any = None,
 ) -> Table:
@@ -56,6 +60,10 @@ def memory(
         device: with kernels of cuda, a GPU as `roofline` takes it: what is left of its memory.
         checkpoint: patterns of modules that keep only their inputs and run once more in backward,
             such as ``"layer*"``.
+        accumulate: micro-batches a step; the last one is counted.
+        zero: ZeRO's stage (arXiv 1910.02054) and the number of devices: what one of them needs.
+        fsdp: the number of devices that share all by FSDP; `wrap` are patterns of the paths of
+            its units, by default the elements of the model's outermost lists of modules.
 
     Raises:
         SpecError: a model that is no spec, or settings that do not go together.
@@ -63,7 +71,8 @@ def memory(
     """
     from archstat.tables.memory import Step
 
-    step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint)
+    step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint,
+                accumulate=accumulate, zero=zero, fsdp=fsdp, wrap=wrap)  # fmt: skip
     shapes = typed(with_words(input, layout, example))
     return step.table([step.row(spec, shapes, batch) for spec in specs_of(models)])
 

@@ -16,6 +16,13 @@ from archstat.measure.training.rows import MemoryRow, Plan, memory_row
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
 from archstat.result import Cell, Column, Picture, Table, notes_of
+from archstat.tables.memory_devices import (
+    SHARED_COLUMNS,
+    convention_of_devices,
+    gathers,
+    notes_of_devices,
+    sharding_of,
+)
 from archstat.units import BYTE_UNITS, format_bytes, parse_bytes, short_dtype
 
 FIT_COLUMNS = (
@@ -74,6 +81,9 @@ class Step:
         checkpoint: patterns of the paths of modules that run once more in backward, in one text
             with commas or in several.
         device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
+        accumulate: micro-batches a step.
+        zero: ZeRO's stage and the number of devices.
+        fsdp: the number of devices of FSDP; `wrap` are patterns of the paths of its units.
 
     Raises:
         DeviceError: no such device, or one whose memory nobody tells.
@@ -82,13 +92,20 @@ class Step:
 
     def __init__(self, optimizer: str, dtype: object, amp: bool, kernels: str,
                  fits: str | int | None, measure: bool,
-                 device: str | None = None, checkpoint: str | Sequence[str] = ()) -> None:  # fmt: skip
+                 device: str | None = None, checkpoint: str | Sequence[str] = (), *,
+                 accumulate: int = 1, zero: tuple[int, int] | None = None,
+                 fsdp: int | None = None, wrap: str | Sequence[str] = ()) -> None:  # fmt: skip
         named = None if dtype is None else short_dtype(str(dtype))
         plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower(), checkpoint)
-        self.settings = plan.settings()
-        if self.settings.checkpoint and measure:
-            raise SpecError(f"{Option('measure')} runs the model as it is: leave "
-                            f"{Option('checkpoint')} out.")  # fmt: skip
+        self.settings = replace(plan.settings(), accumulate=accumulate,
+                                sharding=sharding_of(zero, fsdp, wrap))  # fmt: skip
+        if accumulate < 1:
+            raise SpecError(f"{Option('accumulate', accumulate)} is impossible: give 1 or more.")
+        given = {"checkpoint": checkpoint, "accumulate": accumulate > 1, "zero": zero,
+                 "fsdp": fsdp}  # fmt: skip
+        if measure and (left := [str(Option(name)) for name, value in given.items() if value]):
+            raise SpecError(f"{Option('measure')} runs the model as it is, on one device: leave "
+                            f"{' and '.join(left)} out.")  # fmt: skip
         self.device = self._gpu(device) if device is not None else None
         if fits == "device":
             fits = self._whole_device()
@@ -131,13 +148,14 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
         *MEMORY_COLUMNS,
         *(CUDA_COLUMNS if settings.kernels == "cuda" else ()),
         *(DEVICE_COLUMNS if any(row.device is not None for row in rows) else ()),
+        *(SHARED_COLUMNS if gathers(settings) else ()),
         *(MEASURED_COLUMNS if measured else ()),
         *(FIT_COLUMNS if searched else ()),
     )
     found = [note for row in rows if (note := _found(row, room))]
     return Table(
         columns=columns,
-        rows=tuple(_cells(row) for row in rows),
+        rows=tuple(_cells(row, gathers(settings)) for row in rows),
         bounds=frozenset((n, key) for n, row in enumerate(rows) for key in row.lower_bounds),
         notes=notes_of([*found, *_notes(rows, settings)]),
         convention=_convention(settings),
@@ -164,7 +182,7 @@ def timeline(row: MemoryRow) -> MemoryTimeline:
     )
 
 
-def _cells(row: MemoryRow) -> tuple[Cell, ...]:
+def _cells(row: MemoryRow, gathered: bool) -> tuple[Cell, ...]:
     """The row under `MEMORY_COLUMNS`, then what was measured and the search, where there was."""
     step = row.step
     cells: tuple[Cell, ...] = (
@@ -178,6 +196,8 @@ def _cells(row: MemoryRow) -> tuple[Cell, ...]:
                  row.reserved.fragmentation, row.inference_reserved.reserved_bytes)  # fmt: skip
     if row.device is not None and row.reserved is not None:
         cells = (*cells, row.device.context, _left(row.device, row.reserved))
+    if gathered:
+        cells = (*cells, step.gathered_bytes)
     if row.real is not None:
         cells = (*cells, row.real.training_bytes, row.real.inference_bytes)
     return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
@@ -233,6 +253,7 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     if settings.checkpoint:
         yes.append(f"Checkpointed: {', '.join(settings.checkpoint)}; each keeps its inputs, and "
                    "runs once more in backward.")  # fmt: skip
+    yes += notes_of_devices(settings)
     if settings.kernels == "cuda":
         yes.append("Reserved: torch's caching allocator over three steps from the start, with "
                    "cuBLAS's workspaces where something multiplies matrices; cuDNN's are unknown "
@@ -295,4 +316,5 @@ def _convention(settings: Settings) -> dict[str, str]:
         "kernels": settings.kernels,
         "dtype": str(settings.dtype or "own").removeprefix("torch."),
         "amp": str(settings.amp).lower(),
+        **convention_of_devices(settings),
     }

@@ -278,6 +278,38 @@ def test_figures_do_not_depend_on_what_was_imported_before(archstat):
     assert fresh == row_of(archstat, *line)
 
 
+def test_device_of_several_has_its_share_and_says_what_is_whole(archstat):
+    whole = row_of(archstat, "vit_b_16", "--optimizer", "adam")
+    shared = row_of(archstat, "vit_b_16", "--optimizer", "adam", "--zero", "3", "8")
+    for key in ("param_bytes", "gradient_bytes", "optimizer_bytes"):
+        assert shared[key] == whole[key] / 8
+    assert shared["gathered_bytes"] == 4 * (768 * 3072 + 3072)  # the first layer of an mlp
+    ran = archstat("memory", "vit_b_16", "--fsdp", "8", "--accumulate", "4")
+    assert (ran.code, ran.err) == (0, "")
+    assert "FSDP: one of 8 devices" in ran.out
+    assert "4 micro-batches of that size a step" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--zero 4 8", "There is no stage 4 of --zero: give 1, 2 or 3."),
+        ("--zero 1 0", "--zero over 0 devices: give 1 or more."),
+        ("--fsdp 0", "--fsdp over 0 devices: give 1 or more."),
+        ("--fsdp 2 --wrap conv9", "--wrap conv9 matches no module."),
+        ("--zero 1 2 --fsdp 3", "give one of the two."),
+        ("--wrap c1", "--wrap names the units of --fsdp: give it, too."),
+        ("--accumulate 0", "--accumulate 0 is impossible: give 1 or more."),
+        ("--accumulate 2 --fsdp 4 --measure", "leave --accumulate and --fsdp out."),
+    ],
+)
+def test_impossible_devices_and_micro_batches_are_one_message(archstat, line, said):
+    ran = archstat("memory", "lenet5", *line.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
 FROZEN = """
 from torch import nn
 

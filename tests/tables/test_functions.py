@@ -190,6 +190,21 @@ def test_memory_of_a_spec_at_an_input_of_python():
     assert table.column("largest_batch")[0] > 1
 
 
+def test_memory_of_one_of_several_devices_and_of_the_last_micro_batch():
+    options = {"optimizer": "adam", "accumulate": 2, "checkpoint": "c*"}
+    alone = archstat.memory("lenet5_modern", **options)
+    for shared in ({"zero": (3, 2)}, {"fsdp": 2, "wrap": ["c*", "f6"]}):
+        table = archstat.memory("lenet5_modern", **options, **shared)
+        (params,), (whole,) = table.column("param_bytes"), alone.column("param_bytes")
+        assert whole / 2 <= params < 0.52 * whole
+
+
+@pytest.mark.parametrize("zero", [3, (3,), "31x"])
+def test_zero_without_stage_and_devices_is_refused(zero):
+    with pytest.raises(SpecError, match=r"such as zero=\(2, 8\)"):
+        archstat.memory("lenet5", zero=zero)
+
+
 @pytest.mark.slow
 def test_latency_of_specs_is_measured():
     table = archstat.bench(["lenet5", "lenet5_modern"], budget="2s")

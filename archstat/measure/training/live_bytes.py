@@ -21,12 +21,31 @@ PHASES = ("forward", "loss", "backward", "optimizer")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One op: bytes alive when it ended, its arguments included, and where it stood."""
+    """One op: bytes alive when it ended, its arguments included, and where it stood.
+
+    When it ended, `events` of the trace had been.
+    """
 
     live_bytes: int
     phase: str
     module: str
     target: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a storage is for: its number and bytes, and the module whose parameter it belongs to.
+
+    It can be cut into `rows`, slices of a tensor along its first axis, and into `elements`.
+    """
+
+    number: int
+    category: str
+    module: str
+    nbytes: int
+    rows: int
+    elements: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +53,15 @@ class Trace:
     """What a step makes and releases, in order: numbers of storages with bytes, negative if freed.
 
     The first `given` of the `events` are there before the step, the storages `states` (from, to)
-    are the optimizer's among them, and its phase begins with the event `optimizer`.
+    are the optimizer's among them, and its phase begins with the event `optimizer`. `held` says
+    what storages are for, each once; the others are temporary.
     """
 
     events: tuple[Event, ...]
     given: int
     states: tuple[int, int]
     optimizer: int
+    held: tuple[Held, ...] = ()
 
     def steps(self, count: int, *, gradients_kept: bool = False) -> Iterator[Event]:
         """The events of a training from its start: the first step makes the optimizer's states.
@@ -104,7 +125,8 @@ class LiveBytes:
 
     def mark(self, phase: str, module: str, target: str, taken: int = 0) -> None:
         """Note a moment, and the bytes that the kernel takes while it runs."""
-        self.moments.append(Moment(self.live + taken, phase, module, target))
+        live = self.live + taken
+        self.moments.append(Moment(live, phase, module, target, len(self.events)))
 
     def save(self, tensor: torch.Tensor) -> None:
         """Note that autograd keeps a tensor; what was given at the start costs nothing."""
@@ -116,6 +138,23 @@ class LiveBytes:
         """Bytes of the tensors' storages, each once."""
         found = {r.serial: r.nbytes for tensor in given for r in self._hold(tensor)}
         return sum(found.values())
+
+    def held(self, owners: Iterable[tuple[str, str, torch.Tensor]]) -> tuple[Held, ...]:
+        """What storages are for, given categories, paths of modules and tensors; then the saved.
+
+        A storage is for the first that is given it.
+        """
+        found: dict[int, Held] = {}
+        for category, module, tensor in owners:
+            for reference in self._hold(tensor):
+                elements = reference.nbytes // tensor.element_size()
+                whole = tensor.layout is torch.strided and tensor.numel() == elements
+                rows = tensor.shape[0] if whole and tensor.dim() else elements
+                one = Held(reference.serial, category, module, reference.nbytes, rows, elements)
+                found.setdefault(one.number, one)
+        for number, nbytes in self.saved.items():
+            found.setdefault(number, Held(number, "saved", "", nbytes, 1, 1))
+        return tuple(found.values())
 
     def _hold(self, tensor: torch.Tensor) -> tuple[_Reference, ...]:
         if tensor.layout is not torch.strided:

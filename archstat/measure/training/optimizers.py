@@ -31,7 +31,7 @@ class Optimizer:
 
     def new_states(self, parameters: _Tensors) -> tuple[list[torch.Tensor], ...]:
         """The tensors it keeps, as they are after its first step."""
-        return tuple([_zeros(p) for p in parameters] for _ in range(self.states))
+        return tuple([zeros(p) for p in parameters] for _ in range(self.states))
 
 
 def optimizer_named(name: str) -> Optimizer:
@@ -48,7 +48,8 @@ def optimizer_named(name: str) -> Optimizer:
     return OPTIMIZERS[name]
 
 
-def _zeros(x: torch.Tensor) -> torch.Tensor:
+def zeros(x: torch.Tensor) -> torch.Tensor:
+    """A tensor like it that holds zeros, or on meta nothing."""
     made = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device)
     return made if made.is_meta else made.zero_()
 

@@ -64,10 +64,14 @@ class Plan:
             raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
         _known("kernels", self.kernels, ("cpu", "cuda"))
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
-        given = [self.checkpoint] if isinstance(self.checkpoint, str) else self.checkpoint
-        patterns = tuple(part for text in given for part in text.split(",") if part)
-        return Settings(self.optimizer, dtype, self.amp,
-                        "cuda" if self.kernels == "cuda" else "cpu", patterns)  # fmt: skip
+        return Settings(self.optimizer, dtype, self.amp, "cuda" if self.kernels == "cuda" else "cpu",
+                        patterns_of(self.checkpoint))  # fmt: skip
+
+
+def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Patterns of paths of modules, in one text with commas or in several."""
+    texts = [given] if isinstance(given, str) else given
+    return tuple(part for text in texts for part in text.split(",") if part)
 
 
 @dataclass(frozen=True, slots=True)

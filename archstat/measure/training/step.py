@@ -7,7 +7,6 @@ end, as the variables of a usual training loop do.
 
 from __future__ import annotations
 
-import fnmatch
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from archstat.errors import ArchstatError, CaptureError, Option, OptionError
+from archstat.errors import ArchstatError, CaptureError
 from archstat.frontends.attention import Kernel, Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
@@ -32,10 +31,10 @@ from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
 from archstat.frontends.process import process_kept
 from archstat.frontends.torch_private import CALL, COMPILER
-from archstat.frontends.trees import module_paths, replaced, tensors
-from archstat.hints import did_you_mean, shortened
+from archstat.frontends.trees import module_paths, modules_named, replaced, tensors
+from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
-from archstat.measure.training.live_bytes import Moment, Trace
+from archstat.measure.training.live_bytes import Held, Moment, Trace
 from archstat.measure.training.loss import (
     StandIns,
     batch_norm_hint,
@@ -45,7 +44,8 @@ from archstat.measure.training.loss import (
     targets_for,
 )
 from archstat.measure.training.mode import CountingMode, Places
-from archstat.measure.training.optimizers import optimizer_named
+from archstat.measure.training.optimizers import optimizer_named, zeros
+from archstat.measure.training.sharding import Sharding, sharded, units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Settings:
     """How to train: optimizer, dtype (None: the model's own), autocast, whose kernels.
 
     Modules whose path matches a pattern of `checkpoint` keep only their inputs until backward.
+    With `accumulate` micro-batches a step it is the last one, with the gradients of those before.
     """
 
     optimizer: str = "sgd"
@@ -60,6 +61,8 @@ class Settings:
     amp: bool = False
     kernels: Kernels = "cpu"
     checkpoint: tuple[str, ...] = ()
+    accumulate: int = 1
+    sharding: Sharding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class TrainingStep:
 
     `training_macs` and `training_memory_bytes` are lower bounds where some op is `uncounted`.
     `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
+    `gathered_bytes` is the most that is whole at once of parameters that lie in shares.
     """
 
     param_bytes: int
@@ -85,6 +89,7 @@ class TrainingStep:
     steady_bytes: int
     moments: tuple[Moment, ...]
     trace: Trace
+    gathered_bytes: int = 0
 
     @property
     def peak(self) -> Moment:
@@ -97,6 +102,7 @@ class TrainingStep:
         return self.peak.live_bytes
 
 
+_Tensors = Sequence[torch.Tensor]
 _Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -167,7 +173,9 @@ def step_on(
             places = Places()
             for module, names in paths:
                 places.follow(module, names[0])
-            again = _checkpointed(paths, settings.checkpoint)
+            again = modules_named("checkpoint", paths, settings.checkpoint)
+            wrap = settings.sharding.wrap if settings.sharding else None
+            wrapped = modules_named("wrap", paths, wrap or ())
             with torch.enable_grad():
                 set_training(modules)
                 run = _Run(root, given, stand_ins, places, settings, device)
@@ -178,29 +186,13 @@ def step_on(
                 for module in again:
                     run.checkpoint(module)
                 step, idle = run(title, without_gradient)
-    if idle - without_gradient and optimizer_named(settings.optimizer).states:
+    needless = optimizer_named(settings.optimizer).states or settings.accumulate > 1
+    if idle - without_gradient and needless:
         return step_on(device, root, given, settings, title, idle)
-    return step
-
-
-def _checkpointed(
-    paths: Sequence[tuple[nn.Module, Sequence[str]]], patterns: Sequence[str]
-) -> list[nn.Module]:
-    """The modules that patterns name, without those inside of another; every pattern names one."""
-    known = [name for _, names in paths for name in names if name]
-    for pattern in patterns:
-        if not fnmatch.filter(known, pattern):
-            hint = did_you_mean(pattern, known)
-            raise OptionError(f"{Option('checkpoint', pattern)} matches no module.{hint} "
-                              f"The first are {', '.join(known[:5])}.")  # fmt: skip
-    found: list[nn.Module] = []
-    inside: set[nn.Module] = set()
-    for module, names in paths:
-        named = any(fnmatch.fnmatchcase(n, p) for n in names if n for p in patterns)
-        if named and module not in inside:
-            found.append(module)
-            inside.update(module.modules())
-    return found
+    if settings.sharding is None:
+        return step
+    units = units_of(paths, [names[0] for m, names in paths if m in wrapped] if wrap else None)
+    return sharded(step, settings.sharding, units, settings.accumulate > 1)
 
 
 def _own_train(root: nn.Module) -> tuple[str, ...]:
@@ -239,6 +231,7 @@ class _Run:
         self.kernels = DeviceKernels(settings.kernels, settings.amp)
         self.account = self.mode.account
         self.account.give(stand_ins.made())
+        self.stand_ins = stand_ins
         self.input_bytes = self.account.give(given)
         self.parameters = list(root.parameters())
 
@@ -246,6 +239,10 @@ class _Run:
         optimizer = optimizer_named(self.settings.optimizer)
         trained = [p for n, p in enumerate(self.parameters) if p.requires_grad and n not in without]
         states = optimizer.new_states([p.detach() for p in trained])
+        if not self._fresh:
+            for p in trained:
+                p.grad = zeros(p)
+            self.account.give([p.grad for p in trained])
         first = len(self.account.events)
         optimizer_bytes = self.account.give(states)
         steady_bytes = self.account.live
@@ -254,9 +251,11 @@ class _Run:
             output, loss, kind = self._forward(title)
             self.mode.phase = "backward"
             torch.autograd.backward(loss)
-            idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
+            idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and (
+                    p.grad is None or not (self._fresh or p.grad._version))]  # fmt: skip
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             gradient_bytes = self.account.nbytes(gradients)
+            held = self._held(trained, states)
             self.mode.phase = "optimizer"
             begun = len(self.account.events)
             self.mode.module = lambda: ""
@@ -275,7 +274,7 @@ class _Run:
             optimizer_bytes=optimizer_bytes,
             saved_activation_bytes=sum(self.account.saved.values()),
             input_bytes=self.input_bytes,
-            training_macs=self.mode.macs,
+            training_macs=self.mode.macs * self.settings.accumulate,
             uncounted=tuple(self.mode.uncounted),
             loss=kind,
             attention=tuple(self.kernels.chosen),
@@ -284,9 +283,31 @@ class _Run:
             device=self.device.type,
             steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
-            trace=Trace(tuple(self.account.events), given, (first, given), begun),
+            trace=Trace(tuple(self.account.events), given, (first, given), begun, held),
         )
         return step, frozenset(idle)
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether backward makes the gradients; else those of earlier micro-batches are there.
+
+        A device that shares them has no whole ones between two micro-batches.
+        """
+        sharding = self.settings.sharding
+        return self.settings.accumulate == 1 or (sharding is not None and sharding.stage > 1)
+
+    def _held(self, trained: list[nn.Parameter], states: Iterable[_Tensors]) -> tuple[Held, ...]:
+        """What the storages are for that live longer than an op needs them."""
+        owners = {p: path.rpartition(".")[0] for path, p in self.root.named_parameters()}
+        gradients = [(owner, p.grad) for p, owner in owners.items() if p.grad is not None]
+        return self.account.held((
+            *(("parameters", owner, p) for p, owner in owners.items()),
+            *(("input", "", x) for x in tensors(self.given)),
+            *(("buffers", "", x) for x in self.stand_ins.made()),
+            *(("optimizer", owners[p], state) for kept in states
+              for p, state in zip(trained, kept, strict=True)),
+            *(("gradients", owner, gradient) for owner, gradient in gradients),
+        ))  # fmt: skip
 
     def checkpoint(self, module: nn.Module) -> None:
         """Let a module run once more in backward, as ``torch.utils.checkpoint`` has it."""
