@@ -137,7 +137,8 @@ def memory(
                 wrap=wrap or ())  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS),
-             (gathers(step.settings), SHARED_COLUMNS), (fits, FIT_COLUMNS), (measure, MEASURED_COLUMNS))  # fmt: skip
+             (gathers(step.settings), SHARED_COLUMNS), (fits, FIT_COLUMNS),
+             (measure, MEASURED_COLUMNS))  # fmt: skip
     on_request = [column for yes, columns in asked if yes for column in columns]
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
                 top=top, largest="training_memory_bytes")  # fmt: skip

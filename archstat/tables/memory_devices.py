@@ -48,19 +48,18 @@ def gathers(settings: Settings) -> bool:
 
 def _shared(sharding: Sharding) -> str:
     fsdp, stage = sharding.wrap is not None, sharding.stage
-    parts = "parameters, gradients and states" if stage == 3 else (
-        "gradients and states" if stage == 2 else "the optimizer's states")  # fmt: skip
+    parts = ("the optimizer's states", "gradients and states",
+             "parameters, gradients and states")[stage - 1]  # fmt: skip
     name = "FSDP" if fsdp else f"ZeRO stage {stage}"
-    units = "each unit's parameters" if fsdp else "each module's own parameters"
-    whole = {
-        1: "",
-        2: " A module's gradients are whole until its backward has ended.",
-        3: f" {units[0].upper()}{units[1:]} are whole while it runs, its gradients until its "
-           "backward has ended.",
-    }[stage]  # fmt: skip
+    whole = (
+        "",
+        " A module's gradients are whole until its backward has ended.",
+        f" Each {'unit' if fsdp else 'module'}'s own parameters are whole while it runs, its "
+        "gradients until its backward has ended.",
+    )[stage - 1]
     return (f"{name}: one of {sharding.devices} devices, which holds its share of {parts}; the "
-            f"batch is the device's own, inference is of the whole model.{whole} Buffers for communication and what is fetched "
-            "ahead are not included.")  # fmt: skip
+            f"batch is the device's own, inference is of the whole model.{whole} Buffers for "
+            "communication and what is fetched ahead are not included.")  # fmt: skip
 
 
 def notes_of_devices(settings: Settings) -> list[str]:
@@ -68,7 +67,8 @@ def notes_of_devices(settings: Settings) -> list[str]:
     yes: list[str] = []
     if settings.accumulate > 1:
         yes.append(f"{settings.accumulate} micro-batches of that size a step: the last one is "
-                   "shown, with the gradients of those before; training_macs are of all.")  # fmt: skip
+                   "shown, with the gradients of those before; training_macs are of all."
+                   )  # fmt: skip
     if settings.sharding is not None:
         yes.append(_shared(settings.sharding))
     return yes

@@ -37,15 +37,17 @@ class Moment:
 class Held:
     """What a storage is for: its number and bytes, and the module whose parameter it belongs to.
 
-    It can be cut into `rows`, slices of a tensor along its first axis, and into `elements`.
+    A share of it consists of `rows`, slices of a tensor along its first axis, or `elements` of
+    `itemsize` bytes. A gradient's are its parameter's; its storage may be larger.
     """
 
     number: int
     category: str
     module: str
     nbytes: int
-    rows: int
-    elements: int
+    rows: int = 1
+    elements: int = 1
+    itemsize: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +141,25 @@ class LiveBytes:
         found = {r.serial: r.nbytes for tensor in given for r in self._hold(tensor)}
         return sum(found.values())
 
-    def held(self, owners: Iterable[tuple[str, str, torch.Tensor]]) -> tuple[Held, ...]:
-        """What storages are for, given categories, paths of modules and tensors; then the saved.
+    def held(
+        self, owners: Iterable[tuple[str, str, torch.Tensor, torch.Tensor]]
+    ) -> tuple[Held, ...]:
+        """What storages are for, given categories, paths of modules, tensors and what is alike.
 
-        A storage is for the first that is given it.
+        A storage is for the first that is given it; then come those that autograd saved.
         """
         found: dict[int, Held] = {}
-        for category, module, tensor in owners:
+        for category, module, tensor, like in owners:
             for reference in self._hold(tensor):
-                elements = reference.nbytes // tensor.element_size()
-                whole = tensor.layout is torch.strided and tensor.numel() == elements
-                rows = tensor.shape[0] if whole and tensor.dim() else elements
-                one = Held(reference.serial, category, module, reference.nbytes, rows, elements)
+                size = like.element_size()
+                elements = like.numel() if like is not tensor else reference.nbytes // size
+                whole = like.layout is torch.strided and like.numel() == elements
+                rows = like.shape[0] if whole and like.dim() else elements
+                one = Held(reference.serial, category, module, reference.nbytes, rows, elements,
+                           size)  # fmt: skip
                 found.setdefault(one.number, one)
         for number, nbytes in self.saved.items():
-            found.setdefault(number, Held(number, "saved", "", nbytes, 1, 1))
+            found.setdefault(number, Held(number, "saved", "", nbytes))
         return tuple(found.values())
 
     def _hold(self, tensor: torch.Tensor) -> tuple[_Reference, ...]:

@@ -64,7 +64,8 @@ class Plan:
             raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
         _known("kernels", self.kernels, ("cpu", "cuda"))
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
-        return Settings(self.optimizer, dtype, self.amp, "cuda" if self.kernels == "cuda" else "cpu",
+        return Settings(self.optimizer, dtype, self.amp,
+                        "cuda" if self.kernels == "cuda" else "cpu",
                         patterns_of(self.checkpoint))  # fmt: skip
 
 

@@ -95,9 +95,10 @@ def _shares(held: Sequence[Held], sharding: Sharding) -> Iterator[tuple[int, int
     most = sharding.devices
     ends = [0, *(-(-end // most) for end in accumulate(one.elements for one in held))]
     for n, one in enumerate(held):
-        parts = -(-one.rows // most) if sharding.wrap is not None else ends[n + 1] - ends[n]
-        whole = one.rows if sharding.wrap is not None else one.elements
-        yield one.number, parts * one.nbytes // max(1, whole)
+        elements = ends[n + 1] - ends[n]
+        if sharding.wrap is not None:
+            elements = -(-one.rows // most) * (one.elements // max(1, one.rows))
+        yield one.number, elements * one.itemsize
 
 
 class _Device:

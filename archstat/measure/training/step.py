@@ -299,14 +299,14 @@ class _Run:
     def _held(self, trained: list[nn.Parameter], states: Iterable[_Tensors]) -> tuple[Held, ...]:
         """What the storages are for that live longer than an op needs them."""
         owners = {p: path.rpartition(".")[0] for path, p in self.root.named_parameters()}
-        gradients = [(owner, p.grad) for p, owner in owners.items() if p.grad is not None]
         return self.account.held((
-            *(("parameters", owner, p) for p, owner in owners.items()),
-            *(("input", "", x) for x in tensors(self.given)),
-            *(("buffers", "", x) for x in self.stand_ins.made()),
-            *(("optimizer", owners[p], state) for kept in states
-              for p, state in zip(trained, kept, strict=True)),
-            *(("gradients", owner, gradient) for owner, gradient in gradients),
+            *(("parameters", owner, p, p) for p, owner in owners.items()),
+            *(("input", "", x, x) for x in tensors(self.given)),
+            *(("buffers", "", x, x) for x in self.stand_ins.made()),
+            *(("optimizer", owners[p], x, x) for kept in states
+              for p, x in zip(trained, kept, strict=True)),
+            *(("gradients", owner, p.grad, p) for p, owner in owners.items()
+              if p.grad is not None),
         ))  # fmt: skip
 
     def checkpoint(self, module: nn.Module) -> None:

@@ -154,6 +154,24 @@ def test_units_run_again_in_backward_where_they_are_checkpointed():
     assert again.saved_activation_bytes < plain.saved_activation_bytes
 
 
+class Token(nn.Module):
+    """The gradient of its token is a part of the joined sequence's."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, 16))
+
+    def forward(self, x):
+        return torch.cat([self.token.expand(len(x), -1, -1), x], 1) * 2
+
+
+@pytest.mark.parametrize("sharding", [Sharding(2, 4), Sharding(3, 4)])
+def test_share_of_a_gradient_in_a_larger_storage_is_its_parameters(sharding):
+    x = 1, 7, 16
+    assert step(Token(), *x).gradient_bytes == 8 * 16 * FLOAT
+    assert step(Token(), *x, sharding=sharding).gradient_bytes == 16 * FLOAT // 4
+
+
 def test_tied_weights_are_gathered_once():
     net = chain(8, 8, 8)
     net[1].weight = net[0].weight
