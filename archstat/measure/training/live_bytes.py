@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archstat.analyses.cuda_allocator import Event
+from archstat.frontends.attention import Kernel
 from archstat.frontends.trees import tensors
 
 PHASES = ("forward", "loss", "backward", "optimizer")
@@ -91,6 +92,43 @@ class Trace:
                 yield from (event for event in before if event[0] in states)
             if not gradients_kept:
                 yield from ((owner, -held) for owner, held in left.items() if held > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
+
+    `training_macs` and `training_memory_bytes` are lower bounds where some op is `uncounted`.
+    `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
+    `gathered_bytes` is the most that is whole at once of parameters that lie in shares.
+    """
+
+    param_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    saved_activation_bytes: int
+    input_bytes: int
+    training_macs: int
+    loss: str
+    uncounted: tuple[str, ...]
+    attention: tuple[Kernel, ...]
+    recurrent: tuple[str, ...]
+    own_train: tuple[str, ...]
+    device: str
+    steady_bytes: int
+    moments: tuple[Moment, ...]
+    trace: Trace
+    gathered_bytes: int = 0
+
+    @property
+    def peak(self) -> Moment:
+        """The first moment at which the most bytes are alive."""
+        return max(self.moments, key=lambda moment: moment.live_bytes)
+
+    @property
+    def training_memory_bytes(self) -> int:
+        """The most bytes alive at once."""
+        return self.peak.live_bytes
 
 
 class _Reference(weakref.ref[Any]):

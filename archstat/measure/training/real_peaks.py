@@ -25,8 +25,9 @@ from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.trees import replaced, tensors
 from archstat.graph import Graph
 from archstat.hints import shortened
+from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.loss import differentiable, loss_of, targets_for
-from archstat.measure.training.step import Settings, TrainingStep, set_training
+from archstat.measure.training.step import Settings, set_training
 from archstat.models.real import given_tensors, real_module
 from archstat.units import format_bytes
 

@@ -26,9 +26,10 @@ from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import UNSEEN, Graph
 from archstat.hints import did_you_mean
 from archstat.measure.training.largest_batch import Fit, largest_batch
+from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.optimizers import optimizer_named
 from archstat.measure.training.real_peaks import RealPeaks, real_peaks
-from archstat.measure.training.step import Settings, TrainingStep, training_step
+from archstat.measure.training.step import Settings, training_step
 from archstat.models.pipeline import graph_of_spec
 from archstat.models.real import Given, given_tensors, has_numbers
 from archstat.models.sources import find

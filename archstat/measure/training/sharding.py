@@ -11,16 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from archstat.analyses.cuda_allocator import Event
 from archstat.errors import Option, OptionError
-from archstat.measure.training.live_bytes import Held, Moment, Trace
-
-if TYPE_CHECKING:
-    from archstat.measure.training.step import TrainingStep
+from archstat.measure.training.live_bytes import Held, Moment, Trace, TrainingStep
 
 _LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 _STAGES = {"optimizer": 1, "gradients": 2, "parameters": 3}

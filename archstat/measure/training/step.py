@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from archstat.errors import ArchstatError, CaptureError
-from archstat.frontends.attention import Kernel, Kernels
+from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
     attention_unfused,
@@ -34,7 +34,7 @@ from archstat.frontends.torch_private import CALL, COMPILER
 from archstat.frontends.trees import module_paths, modules_named, replaced, tensors
 from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
-from archstat.measure.training.live_bytes import Held, Moment, Trace
+from archstat.measure.training.live_bytes import Held, Trace, TrainingStep
 from archstat.measure.training.loss import (
     StandIns,
     batch_norm_hint,
@@ -63,43 +63,6 @@ class Settings:
     checkpoint: tuple[str, ...] = ()
     accumulate: int = 1
     sharding: Sharding | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """What one step needs, in bytes, and its multiply-accumulates, forward and backward.
-
-    `training_macs` and `training_memory_bytes` are lower bounds where some op is `uncounted`.
-    `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
-    `gathered_bytes` is the most that is whole at once of parameters that lie in shares.
-    """
-
-    param_bytes: int
-    gradient_bytes: int
-    optimizer_bytes: int
-    saved_activation_bytes: int
-    input_bytes: int
-    training_macs: int
-    loss: str
-    uncounted: tuple[str, ...]
-    attention: tuple[Kernel, ...]
-    recurrent: tuple[str, ...]
-    own_train: tuple[str, ...]
-    device: str
-    steady_bytes: int
-    moments: tuple[Moment, ...]
-    trace: Trace
-    gathered_bytes: int = 0
-
-    @property
-    def peak(self) -> Moment:
-        """The first moment at which the most bytes are alive."""
-        return max(self.moments, key=lambda moment: moment.live_bytes)
-
-    @property
-    def training_memory_bytes(self) -> int:
-        """The most bytes alive at once."""
-        return self.peak.live_bytes
 
 
 _Tensors = Sequence[torch.Tensor]
