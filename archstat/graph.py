@@ -160,8 +160,8 @@ class Graph:
 
     `device` is where it ran: ``meta`` (shapes only) or ``cpu`` (a real run). `notes` holds what a
     reader of any figure must be told. `kv_cache_bytes` is the size of the cache of keys and values
-    that forward was given or, without one, has left; None where its source does not tell.
-    `layout` has a letter an axis of an input (see `parse_layout`), or nothing. `call` has
+    that forward was given or has left, `batch` the samples that it was given; None where nobody
+    tells. `layout` has a letter an axis of an input (see `parse_layout`), or nothing. `call` has
     the inputs as `units.parse_input` reads them where shapes do not say what forward was given.
     """
 
@@ -179,6 +179,7 @@ class Graph:
     kv_cache_bytes: int | None = None
     layout: str = ""
     call: tuple[str, ...] = ()
+    batch: int | None = None
 
     @property
     def has_forward(self) -> bool:
@@ -274,9 +275,9 @@ class Graph:
                 "capture the model again with this version of archstat."
             )
         try:
-            document = {"kv_cache_bytes": None, "layout": "", "call": [], **document}  # older files
+            # Older files lack some, and their storages have a fourth field, which was always empty.
+            document = {"kv_cache_bytes": None, "layout": "", "call": [], "batch": None, **document}
             content = {entry.name: document[entry.name] for entry in fields(cls)}
-            # Storages of older files have a fourth field, which was always empty.
             content["storages"] = [row[:3] for row in content["storages"]]
             for name, row_type in _ROW_TYPES.items():
                 content[name] = tuple(row_type(*map(_tuples, row)) for row in content[name])
@@ -310,6 +311,8 @@ class Graph:
                 raise ValueError(f"value {value} has no shape or dtype")
             if not 0 <= value.storage < len(self.storages):
                 raise ValueError(f"value {value} lives in no storage")
+        if not (self.batch is None or (type(self.batch) is int and self.batch > 0)):
+            raise ValueError(f"its batch is {self.batch!r}")
         if any(type(storage.nbytes) is not int for storage in self.storages):
             raise ValueError("a storage has no bytes")
         times = {None, *range(max(1, len(self.ops)))}
@@ -328,11 +331,9 @@ class Graph:
                     raise ValueError(f"op {index} ({op.target}) reads a value made later")
 
     def __repr__(self) -> str:
-        parameters = sum(1 for _ in self.parameters())
-        return (
-            f"<Graph {self.name}: {len(self.ops)} ops, {len(self.values)} values, "
-            f"{parameters} parameters, {len(self.calls)} module calls, on {self.device}>"
-        )
+        counts = f"{len(self.ops)} ops, {len(self.values)} values, "
+        counts += f"{sum(1 for _ in self.parameters())} parameters, {len(self.calls)} module calls"
+        return f"<Graph {self.name}: {counts}, on {self.device}>"
 
 
 _ROW_TYPES: dict[str, Any] = {
@@ -347,9 +348,8 @@ _ROW_TYPES: dict[str, Any] = {
 def _tuples(content: Any) -> Any:
     if isinstance(content, list):
         return tuple(_tuples(item) for item in content)
-    if isinstance(content, dict):
-        return {key: _tuples(item) for key, item in content.items()}
-    return content
+    is_dict = isinstance(content, dict)
+    return {key: _tuples(item) for key, item in content.items()} if is_dict else content
 
 
 def is_batch(letter: str) -> bool:

@@ -76,7 +76,7 @@ class Device:
         products = (self.tensor if unit == "tensor" else self.vector).get(key)
         if products is None or others is None:
             known = [short for short, (name, _) in DTYPES.items() if self._computes(name)]
-            raise DeviceError(f"{self.title} has no figure for {dtype}; it has {', '.join(known)}.")
+            raise DeviceError(f"{self.name} has no figure for {dtype}; it has {', '.join(known)}.")
         return Roof(products, others, self.bandwidth, unit)
 
     def _computes(self, key: str) -> bool:

@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 
 from archstat.analyses import costs
 from archstat.analyses.accesses import Access, alone
+from archstat.analyses.field.axes import steps_of
 from archstat.analyses.fusion import fused
 from archstat.analyses.operations import operations
-from archstat.graph import Graph, Op, Value
+from archstat.errors import InputError
+from archstat.graph import Graph, Op, Value, is_batch
 
 Engine = Literal["eager", "compile", "ncnn"]
 Dtype = Literal["amp", "fp32"]
@@ -51,8 +53,46 @@ Kernels = Mapping[Kernel, int]
 """How often each kernel runs."""
 
 
+def samples(graph: Graph) -> int | None:
+    """How many samples the inputs hold; None where nothing tells.
+
+    Unless the Graph or its layout says it, it is the first size of an input that divides the batch
+    of every product, attention and recurrence, and the first size of the first output.
+    """
+    if graph.batch is not None:
+        return graph.batch
+    shapes = [shape for value in graph.inputs if (shape := graph.values[value].shape)]
+    if graph.layout:
+        axes = [axis for axis, letter in enumerate(graph.layout) if is_batch(letter)]
+        told = {shape[axes[0]] if axes else 1 for shape in shapes
+                if len(shape) == len(graph.layout)}  # fmt: skip
+        return told.pop() if len(told) == 1 else None
+    firsts = sorted({shape[0] for shape in shapes if shape[0]}, reverse=True)
+    if firsts in ([], [1]):
+        return 1
+    varying = _varying(graph)
+    batches = {_batch_of(graph, op) for op in graph.ops if not varying.isdisjoint(op.inputs)} - {0}
+    ends = graph.values[graph.outputs[0]].shape[:1] if graph.outputs else ()
+    for first in firsts:
+        if first > 1 and ends and not any(size % first for size in (*batches, *ends)):
+            return first
+    return 1 if batches == {1} else None
+
+
+def _batch_of(graph: Graph, op: Op) -> int:
+    """The batch of an op that mixes the sizes after it; 0 of any other op."""
+    shapes = [graph.values[value].shape for value in op.inputs]
+    if op.kind == "conv":
+        return shapes[0][0] if len(shapes[0]) == len(op.attributes["kernel"]) + 2 else 1
+    if op.kind == "recurrent":
+        return shapes[0][1 - steps_of(op)] if len(shapes[0]) == 3 else 1
+    if op.kind in ("attention", "matmul"):
+        return shapes[0][0] if len(shapes[0]) > 2 else 1
+    return 0
+
+
 def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Kernels:
-    """The kernels of a Graph that was captured with one sample in float32.
+    """The kernels of a Graph that was captured in float32, each for one of its samples.
 
     Under ``compile`` element-wise operations, norms and copies are merged into the kernel before
     them, unless that is a library's (a convolution, a product, an attention) or a concat. ``ncnn``
@@ -62,8 +102,15 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
 
     Raises:
         CaptureError: the Graph has no forward pass.
+        InputError: nothing tells how many samples its inputs hold.
     """
     graph.need_forward()
+    batch = samples(graph)
+    if batch is None:
+        raise InputError(
+            f"{graph.name} takes {graph.input_text}: which axis is the batch cannot be told, so no "
+            "figure is of one sample. Say it as MODEL,layout=TBC: a letter an axis, B the batch."
+        )
     varying = _varying(graph)
     macs = operations(graph).per_op["macs"]
     casts: list[int] = []
@@ -80,15 +127,20 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
         if not access.nbytes and hosts[index] == index:
             continue
         fixed = {value for value in op.inputs if value not in varying}
-        weights = min(access.nbytes, sum(graph.held[1][value] for value in fixed))
-        work = round(int(macs[index] or 0) * _padding(graph, op, fixed, engine))
         varies = not varying.isdisjoint(op.outputs)
-        one = Kernel(kind_of(graph, op), work, access.nbytes - weights, weights, not varies)
+        times = batch if varies else 1
+        # Each sample looks up rows of its own.
+        rows = times if op.kind == "embedding" else 1
+        nbytes = access.nbytes // rows
+        weights = min(nbytes, sum(graph.held[1][value] for value in fixed))
+        work = round(int(macs[index] or 0) // times * _padding(graph, op, fixed, engine))
+        activations = (nbytes - weights) * rows // times
+        one = Kernel(kind_of(graph, op), work, activations, weights, not varies)
         host = hosts[index]
         found[host] = _joined(found[host], one) if host in found else one
     counted = Counter(found.values())
     if engine == "eager":
-        counted.update(_cast(graph, value, varying) for value in casts)
+        counted.update(_cast(graph, value, varying, batch) for value in casts)
     return counted
 
 
@@ -101,10 +153,11 @@ def _varying(graph: Graph) -> set[int]:
     return varying
 
 
-def _cast(graph: Graph, value: int, varying: Collection[int]) -> Kernel:
+def _cast(graph: Graph, value: int, varying: Collection[int], batch: int) -> Kernel:
     """A kernel that reads a tensor in float32 and writes it in half."""
     nbytes = graph.held[1][value] * 3 // 2
-    return Kernel("move", 0, nbytes, 0, value not in varying)
+    varies = value in varying
+    return Kernel("move", 0, nbytes // (batch if varies else 1), 0, not varies)
 
 
 def autocast(graph: Graph) -> tuple[Graph, list[int]]:

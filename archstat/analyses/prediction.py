@@ -230,7 +230,7 @@ def fit_for(
                               for fit in known)  # fmt: skip
         wanted = " ".join(word for word in (dtype, layout, engine) if word)
         raise DeviceError(
-            f"{device.title} cannot be predicted with {wanted}: measured throughputs are of "
+            f"{device.name} cannot be predicted with {wanted}: measured throughputs are of "
             f"{', '.join(there)}. Give one of these as {Option('dtype')}, "
             f"{Option('layout')} and {Option('engine')}."
         )
@@ -265,7 +265,7 @@ def near_fits(known: Sequence[Fit], device: Device) -> list[Fit]:
     near = [fit for fit in known if is_of(fit, *asked) and distance(fit) <= log(_FARTHEST)]
     if not near:
         raise DeviceError(
-            f"{device.title} cannot be predicted: no device with measured throughputs is within "
+            f"{device.name} cannot be predicted: no device with measured throughputs is within "
             f"{_FARTHEST:g} times its peak and bandwidth; there are "
             f"{', '.join(dict.fromkeys(fit.device for fit in known))}."
         )

@@ -41,8 +41,8 @@ _RULES = (
          hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
     Rule("--fully-convolutional", excludes=("--variants", "--input"),
          hint="--resolution gives the size of the convolutional form"),
-    Rule("--predict", excludes=("--batch", "--variants", "--fully-convolutional"),
-         hint="a prediction is of the batches that were measured, and of models as they are"),
+    Rule("--predict", excludes=("--variants", "--fully-convolutional"),
+         hint="a prediction is of models as they are"),
     Rule("--resolution", excludes=("--input",), hint="both give the size of the input"),
 )  # fmt: skip
 

@@ -74,7 +74,7 @@ def predict(
     if calibrate is not None:
         fit, errors = adapted(calibrate, fit, graphs)
     attempts = Attempts(models)
-    found = attempts(lambda spec: predicted(spec, graphs(spec, shapes, 1), fit, batch))
+    found = attempts(lambda spec: predicted(spec, graphs(spec, shapes, None), fit, batch))
     table = attempts.told(predict_table(found, fit, errors), view)
     show(table, view, attempts.keys(ON_SCREEN))
     tell_of_cache(graphs, len(found), view.is_raw)

@@ -104,8 +104,7 @@ def report(
     rows = table_of([one.report for one in made], 0)
     rows = with_tools(rows, [(one.report,) for one in made], tools, graphs)
     if device is not None:
-        alone = [(one.report.model, graphs(one.report.model, shapes, 1)) for one in made]
-        rows = with_prediction(rows, device, alone)
+        rows = with_prediction(rows, device, [one.report for one in made])
     rows, is_interrupted = measured_too(rows, sweep, attempts) if sweep else (rows, False)
     rows = joined(with_accuracy(rows) if accuracy else rows, extra)
     destination.write_text(page(made, typed(context), rows))

@@ -190,7 +190,7 @@ def _rules(is_saved: bool) -> Iterator[Rule]:
         for option in _OF_SWEEPS:
             yield Rule(option, needs="a SPEC", hint="the results of a sweep are what they are")
     yield Rule("--seed", needs="--sample")
-    yield Rule("--predict", excludes=("--batch", "--fusion"), hint="it has a batch of its own")
+    yield Rule("--predict", excludes=("--fusion",), hint="a prediction has kernels of its own")
     yield Rule("--jobs", excludes=("--scheduler",), hint="a cluster has its own")
 
 

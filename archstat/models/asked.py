@@ -6,14 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from archstat.errors import (
-    ArchstatError,
-    BuildError,
-    CaptureError,
-    InputError,
-    Option,
-    SpecError,  # fmt: skip
-)
+from archstat.analyses.kernels import samples
+from archstat.errors import ArchstatError, BuildError, CaptureError, InputError, Option, SpecError
 from archstat.graph import Graph, is_batch, parse_layout, positions
 from archstat.hints import shortened
 from archstat.models.sources import SHAPES_ALONE, Source, find
@@ -146,7 +140,7 @@ def laid_out(specs: Sequence[InputSpec], layout: str) -> tuple[InputSpec, ...]:
 
 
 def told(graph: Graph, asked: Asked, specs: Sequence[InputSpec], batch: int) -> Graph:
-    """The Graph with its layout, and with how forward is called where shapes do not tell that.
+    """The Graph with its layout and batch, and how forward is called where shapes do not tell.
 
     Raises:
         InputError: no input has as many axes as the layout.
@@ -161,7 +155,8 @@ def told(graph: Graph, asked: Asked, specs: Sequence[InputSpec], batch: int) -> 
     if any(spec.plain or spec.numbers for spec in specs):
         call = tuple(str(replace(spec, shape=spec.with_batch(batch), batched=False))
                      for spec in specs)  # fmt: skip
-    return replace(graph, layout=asked.layout, call=call)
+    held = batch if any(one.batched and not one.plain for one in specs) else graph.batch
+    return replace(graph, layout=asked.layout, call=call, batch=held)
 
 
 # -- an example ---------------------------------------------------------------------------------
@@ -227,14 +222,19 @@ def graph_at(
     guesses: bool, asked: Asked,
 ) -> Graph:  # fmt: skip
     """The Graph at the example, at inputs or, without either, at a guess."""
+    from archstat.frontends.inputs import own_inputs
+
     specs = laid_out(specs, asked.layout)
     if asked.example:
         specs, graph = (), _of_example(root, title, asked.example, batch, source)
     elif specs:
         graph = _captured(root, title, specs, batch, source, asked.layout)
     else:
-        graph = _guessed(root, title, batch, source, guesses, asked.layout)
-    return told(graph, asked, specs, batch)
+        specs, graph = _guessed(root, title, batch, source, guesses, asked.layout)
+    graph = told(graph, asked, specs, batch)
+    # Without a batch by somebody's word; a program's own sizes are nobody's.
+    has_none = specs and graph.batch is None and not own_inputs(root)
+    return replace(graph, batch=samples(graph) or 1) if has_none else graph
 
 
 def _of_example(
@@ -319,8 +319,8 @@ def _for_real(
 
 def _guessed(
     module: nn.Module, title: str, batch: int, source: Source | None, guesses: bool, layout: str
-) -> Graph:
-    """The Graph at an input that was guessed and works.
+) -> tuple[tuple[InputSpec, ...], Graph]:
+    """An input that was guessed and works, and the Graph at it.
 
     Raises:
         InputError: none does, or somebody wants an input that is given.
@@ -338,7 +338,7 @@ def _guessed(
         raise InputError(f"{title} has no default input; this model runs with: {Call(working)}")
     graph = _captured(module, title, working, batch, source, layout)
     note = f"no input was given, so it ran with a guess that works: {Call(working)}"
-    return replace(graph, notes=(*graph.notes, note))
+    return working, replace(graph, notes=(*graph.notes, note))
 
 
 def _meant(

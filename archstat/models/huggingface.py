@@ -133,8 +133,8 @@ class Network:
         args, kwargs = tensors_for(specs, batch, model)
         graph, output = _run(model, args, kwargs, self.spec.text)
         if self.asked.context is not None:
-            return self._step(model, specs, kwargs, output)
-        return replace(graph, notes=(*graph.notes, *self._notes(specs)),
+            return replace(self._step(model, specs, kwargs, output), batch=batch)
+        return replace(graph, notes=(*graph.notes, *self._notes(specs)), batch=batch,
                        kv_cache_bytes=_bytes(_cache(output)[1]))  # fmt: skip
 
     def _step(

@@ -109,9 +109,9 @@ def compare(
     if sum([variants, fully_convolutional, latency]) > 1 or (latency and size):
         raise SpecError("variants=, fully_convolutional= and latency= do not go together, and "
                         "latency= takes no resolution=.")  # fmt: skip
-    if predict is not None and (forms or batch is not None):
-        raise SpecError(f"{Option('predict', predict)} takes no batch=, no variants= and no "
-                        "fully_convolutional=: it has a batch of its own.")  # fmt: skip
+    if predict is not None and forms:
+        raise SpecError(f"{Option('predict', predict)} takes no variants= and no "
+                        "fully_convolutional=: it is of models as they are.")  # fmt: skip
     asked = with_words(input, layout, example)
     if fully_convolutional:
         from archstat.tables.sliding import fully_convolutional_reports, with_sliding

@@ -116,7 +116,7 @@ def predict(
     if path is not None:
         fit, errors = table.adapted(path, fit, graph_of_spec)
     asked = with_words(input, None, example)
-    found = [table.predicted(name, graph_of(model, asked, 1), fit, batch)
+    found = [table.predicted(name, graph_of(model, asked), fit, batch)
              for name, model in named(models)]  # fmt: skip
     return replace(table.predict_table(found, fit, errors), shown=table.ON_SCREEN)
 

@@ -63,7 +63,7 @@ _TIMES = ("latency_ms", "milliseconds", "ms")
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A model's Graph with one sample, and its prediction."""
+    """A model's Graph, and the prediction of one sample."""
 
     model: str
     graph: Graph
@@ -73,11 +73,11 @@ class Predicted:
 
 
 def predicted(model: str, graph: Graph, fit: Fit, batch: int | None = None) -> Predicted:
-    """The prediction of a Graph that was captured with one sample.
+    """The prediction of one sample of a Graph.
 
     Raises:
         DeviceError: a batch that the fit's table does not support.
-        CaptureError: the Graph has no forward pass.
+        CaptureError, InputError: the Graph has no forward pass, or nothing tells its batch.
     """
     found = predict(kernels(graph, fit.engine, fit.dtype), fit, batch)
     counted = operations(graph)
@@ -164,7 +164,7 @@ def forecast_columns(fits: Sequence[Fit]) -> tuple[Column, ...]:
 
 
 def with_forecasts(table: Table, reports: Sequence[Report], fits: Sequence[Fit]) -> Table:
-    """A comparison of Graphs with one sample, with the columns of `forecast_columns`."""
+    """A comparison with the columns of `forecast_columns`."""
     if not fits:
         return table
     found = [[predicted(report.model, report.graph, fit) for fit in fits] for report in reports]
@@ -228,7 +228,7 @@ def adapted(path: str, fit: Fit, graphs: GraphOf) -> tuple[Fit, list[float]]:
     rows = []
     for line, model, shape, batch, seconds in _measurements(path):
         try:
-            graph = graphs(model, shape, 1)
+            graph = graphs(model, shape, batch)
         except ArchstatError as error:
             raise ColumnError(f"{Option('calibrate', path)}, line {line}: {error}") from error
         rows.append(Measured(kernels(graph, fit.engine, fit.dtype), batch, seconds / batch))
@@ -249,11 +249,13 @@ def _measurements(path: str) -> list[_Measurement]:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file, strict=True)
-            keys = [key for key in _TIMES if key in (lines.fieldnames or ())]
-            if "model" not in (lines.fieldnames or ()) or not keys:
+            columns = lines.fieldnames or ()
+            keys = [key for key in _TIMES if key in columns]
+            if "model" not in columns or not keys:
+                has = f"has the columns {', '.join(columns)}" if columns else "is empty"
                 raise ColumnError(
-                    f"{asked} has the columns {', '.join(lines.fieldnames or ())}: it "
-                    f"needs `model` and `{keys[0] if keys else _TIMES[0]}`, and may have `batch`."
+                    f"{asked} {has}: it needs `model` and a time, `{'` or `'.join(_TIMES)}`, and "
+                    "may have `batch`."
                 )
             found = [_measurement(path, lines.line_num, line, keys[0])
                      for line in lines if not line.get("failed")]  # fmt: skip
@@ -262,9 +264,8 @@ def _measurements(path: str) -> list[_Measurement]:
         raise ColumnError(f"{asked} cannot be read: {reason}.") from error
     models = {model for _, model, *_ in found}
     if len(models) < LEAST_MEASUREMENTS:
-        raise ColumnError(
-            f"{asked} has {len(models)} measured networks: give {LEAST_MEASUREMENTS} or more."
-        )
+        measured = "1 measured network" if len(models) == 1 else f"{len(models)} measured networks"
+        raise ColumnError(f"{asked} has {measured}: give {LEAST_MEASUREMENTS} or more.")
     return found
 
 

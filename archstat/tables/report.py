@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import CONVENTION
-from archstat.errors import DeviceError, OutputError
+from archstat.errors import DeviceError, InputError, OutputError
 from archstat.files import write_whole
 from archstat.models.asked import typed, with_words
 from archstat.models.pipeline import graph_of
@@ -23,7 +23,7 @@ from archstat.reporters.page.document import (
 )
 from archstat.reporters.page.strip import told_kinds
 from archstat.reporters.page.svg import tag, text
-from archstat.result import Table, notes_of
+from archstat.result import Report, Table, notes_of
 from archstat.tables.compare import Models, measured, named, specs_of, table_of, with_further
 from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
 from archstat.tables.report_charts import (
@@ -40,7 +40,6 @@ from archstat.tables.roofs import Roof
 from archstat.version import __version__
 
 if TYPE_CHECKING:
-    from archstat.graph import Graph
     from archstat.tables.memory import Step
 
 _TILES = ("params", "macs", "flops", "activations", "memory_access_bytes", "peak_memory_bytes",
@@ -132,8 +131,7 @@ def report(
     words += [f"{key}={value!r}" for key, value in given.items() if value is not None]
     rows = table_of([one.report for one in made], 0)
     if device is not None:
-        alone = [(name, graph_of(model, asked, 1)) for name, model in together]
-        rows = with_prediction(rows, device, alone)
+        rows = with_prediction(rows, device, [one.report for one in made])
     run = partial(measured, models, asked, batch, "cpu", "30s", 0) if latency else None
     rows = with_further(rows, [(one.report,) for one in made], together, as_, None, None, run, join,
                         join_on, accuracy)  # fmt: skip
@@ -161,7 +159,7 @@ def usual_step() -> Step:
     return Step("sgd", None, False, "cpu", None, False)
 
 
-def with_prediction(rows: Table, device: str, graphs: Sequence[tuple[str, Graph]]) -> Table:
+def with_prediction(rows: Table, device: str, reports: Sequence[Report]) -> Table:
     """The comparison with a predicted latency, or with a note that says why there is none."""
     from archstat.analyses.device_files import find_device
     from archstat.analyses.prediction import fit_for
@@ -169,10 +167,10 @@ def with_prediction(rows: Table, device: str, graphs: Sequence[tuple[str, Graph]
 
     try:
         fit = fit_for(find_device(device))
-    except DeviceError as error:
+        found = [predicted(one.model, one.graph, fit) for one in reports]
+    except (DeviceError, InputError) as error:
         note = notes_of([f"No latency is predicted: {error}"])
         return replace(rows, notes=(*rows.notes, *note))
-    found = [predicted(name, graph, fit) for name, graph in graphs]
     return beside(rows, predict_table(found, fit), ("predicted_ms", "predicted_throughput"))
 
 

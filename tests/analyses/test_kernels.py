@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from archstat.analyses.kernels import Kernel, kernels
-from archstat.errors import CaptureError
+from archstat.analyses.kernels import Kernel, kernels, samples
+from archstat.errors import CaptureError, InputError
 from archstat.graph import Graph
 
 
@@ -93,3 +95,50 @@ def test_what_depends_on_no_input_runs_once_a_batch(sketch):
 def test_graph_without_forward_pass_is_refused():
     with pytest.raises(CaptureError):
         kernels(Graph("Net", (), (), ()))
+
+
+def test_weights_are_shared_by_the_samples_of_a_batch(sketch):
+    y = sketch.conv(sketch.input(16, 8, 6, 6), 24)
+    found = kernels(sketch.graph(y), "eager", "fp32")
+    activations, weights = 4 * (8 + 24) * 6 * 6, 4 * 24 * 8
+    assert found == {Kernel("conv_1x1", 24 * 8 * 6 * 6, activations, weights): 1}
+
+
+def test_each_sample_looks_up_rows_of_its_own(sketch):
+    table, ids = sketch.weight(1000, 8), sketch.input(16, 4)
+    y = sketch.op("embedding", "aten.embedding.default", (table, ids), (16, 4, 8))
+    (kernel,) = kernels(sketch.graph(y), "eager", "fp32")
+    assert kernel.activations + kernel.weights == 4 * (4 + 2 * 4 * 8)
+
+
+@pytest.mark.parametrize(("layout", "expected"), [("", 16), ("BTC", 16), ("TBC", 8), ("TC", None)])
+def test_recurrence_over_the_second_axis_leaves_the_first_unless_a_layout_tells(
+    sketch, layout, expected
+):
+    x, weight = sketch.input(16, 8, 4), sketch.weight(12, 4)
+    y = sketch.op("recurrent", "aten.gru.input", (x, weight), (16, 8, 3), batch_first=True)
+    assert samples(replace(sketch.graph(y), layout=layout)) == expected
+
+
+def test_attention_between_rows_makes_them_no_samples(sketch):
+    x = sketch.input(16, 8)
+    y = sketch.op("matmul", "aten.mm.default", (x, x), (16, 16))
+    assert samples(sketch.graph(y)) == 1
+
+
+def test_rows_that_nothing_mixes_are_samples(sketch):
+    y = sketch.op("linear", "aten.addmm.default", (sketch.input(16, 8), sketch.weight(4, 8)),
+                  (16, 4))  # fmt: skip
+    assert samples(sketch.graph(y)) == 16
+
+
+def test_layout_without_a_batch_is_one_sample(sketch):
+    y = sketch.unary("activation", "relu", sketch.input(16, 8))
+    assert samples(replace(sketch.graph(y), layout="TC")) == 1
+
+
+def test_graph_whose_batch_nothing_tells_is_refused(sketch):
+    x, weight = sketch.input(16, 8, 4), sketch.weight(12, 4)
+    y = sketch.op("recurrent", "aten.gru.input", (x, weight), (16, 8, 3), batch_first=False)
+    with pytest.raises(InputError, match=r"16x8x4: .*layout"):
+        kernels(sketch.graph(y))

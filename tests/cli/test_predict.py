@@ -30,6 +30,7 @@ def test_screen_says_that_nothing_was_measured(archstat):
         (("--device", "board"), "--calibrate"),
         (("--device", "rtx-4091"), "rtx-4090"),
         (("--device", "rtx-4090", "--dtype", "int8"), "amp"),
+        (("--device", "i9-10940x", "--dtype", "amp"), "i9-10940x cannot be predicted with amp"),
         (("--device", "rtx-4090", "--batch", "1"), "batch of 1"),
         (("--device", "rtx-4090", "--calibrate", "none.csv"), "none.csv"),
     ],
@@ -52,8 +53,23 @@ def test_compare_shows_forecasts_and_csv_their_intervals(archstat):
     assert "i9_10940x_throughput_low" not in shown.out
 
 
-def test_forecast_of_a_batch_or_an_unknown_device_is_refused(archstat):
-    for more, said in (("--batch=4", "--batch"), ("--predict=rtx-4091", "rtx-4090")):
-        done = archstat("compare", "lenet5", "--predict", "rtx-4090", more)
-        assert done.code == 2
-        assert said in done.err
+def test_forecast_of_an_unknown_device_is_refused(archstat):
+    done = archstat("compare", "lenet5", "--predict", "rtx-4090", "--predict=rtx-4091")
+    assert done.code == 2
+    assert "rtx-4090" in done.err
+
+
+def test_forecast_is_of_one_sample_whatever_the_batch_of_the_counts(archstat):
+    def forecasts(command, *words):
+        done = archstat(*command, *words, "-f", "csv")
+        assert done.code == 0, done.err
+        rows = list(csv.DictReader(io.StringIO(done.out)))
+        return [row.get("rtx_4090_throughput") or row["predicted_throughput"] for row in rows]
+
+    compare, sweep = ("compare", "--predict", "rtx-4090"), ("sweep", "--predict", "rtx-4090")
+    (usual,) = forecasts(compare, "alexnet")
+    assert forecasts(compare, "alexnet", "--batch", "4") == [usual]
+    assert forecasts(compare, "alexnet,batch=4") == [usual]
+    assert forecasts(("predict", "--device", "rtx-4090"), "alexnet,batch=4") == [usual]
+    assert forecasts(sweep, "alexnet,batch=1|4", "--jobs", "1") == [usual] * 2
+    assert forecasts(sweep, "alexnet", "--batch", "4", "--jobs", "1") == [usual]

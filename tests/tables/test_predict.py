@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import archstat
 from archstat.analyses.boards import BOARD
 from archstat.analyses.device_files import built_in
-from archstat.analyses.kernels import KINDS
+from archstat.analyses.kernels import KINDS, kernels
 from archstat.analyses.prediction import fit_for
 from archstat.errors import ColumnError, DeviceError
 from archstat.models.pipeline import analyze, graph_of_spec
@@ -35,6 +37,23 @@ def test_throughput_is_one_over_the_time_and_lies_in_its_interval():
     assert (row["device"], row["batch"]) == ("i9-10940x", 1)
 
 
+@pytest.mark.parametrize("engine", ["eager", "compile", "ncnn"])
+@pytest.mark.parametrize("model", ["lenet5", "convnext_tiny", "vit_b_16"])
+def test_kernels_of_a_batch_are_those_of_one_sample(model, engine):
+    one, eight = (kernels(graph_of_spec(model, "3x32x32" if model == "convnext_tiny" else None, n),
+                          engine) for n in (1, 8))  # fmt: skip
+    assert eight == one
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_prediction_is_of_one_sample_in_whatever_batch_the_graph_was_captured(is_told):
+    graphs = [graph_of_spec(spec) for spec in ("lenet5", "lenet5,batch=16")]
+    if not is_told:
+        graphs = [replace(graph, batch=None) for graph in graphs]
+    one, many = (predicted("lenet5", graph, FIT).prediction for graph in graphs)
+    assert many == one
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -43,8 +62,9 @@ def test_throughput_is_one_over_the_time_and_lies_in_its_interval():
         ("model,latency_ms\nlenet5,1\nalexnet\n", "line 3"),
         ("model,latency_ms\nlenet5,1\nlenet6,2\nvgg11,1\n", "line 3: .*lenet5"),
         ("model,latency_ms,batch\nlenet5,1,0\n", "line 2"),
-        ("model,speed\nlenet5,1\n", "latency_ms"),
-        ("", "latency_ms"),
+        ("model,latency_ms\nlenet5,1\n", "1 measured network:"),
+        ("model,speed\nlenet5,1\n", "the columns model, speed: .*latency_ms"),
+        ("", "is empty: .*latency_ms"),
     ],
 )
 def test_file_that_is_no_file_of_measurements_is_refused(text, said, tmp_path):
@@ -79,7 +99,7 @@ def test_row_of_bench_is_predicted_at_its_own_input(tmp_path):
     path.write_text("\n".join(lines), encoding="utf-8")
     fit, _ = adapted(str(path), FIT, graphs)
     assert shapes == [
-        ("lenet5", "1x32x32", 1),
+        ("lenet5", "1x32x32", 4),
         ("alexnet", None, 1),
         ("squeezenet1_1", "3x64x64", 1),
     ]
