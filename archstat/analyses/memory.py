@@ -110,13 +110,15 @@ def _taken(op: Op, graph: Graph) -> int:
 
 def _last_uses(graph: Graph) -> list[int | None]:
     """The op after which no op needs a storage any more; None for what must stay."""
-    last: list[int | None] = [born for _, born, _ in graph.storages]
+    storages = graph.storages
+    last: list[int | None] = [born for _, born, _ in storages]
     # The storage of each value that may be freed; what stays has none here.
     place: list[int | None] = []
     for _, _, role, storage, *_ in graph.values:
         if role == "activation":
             place.append(storage)
-        elif role == "input":
+        # Eager Python frees a constant where forward replaces it: a cache of keys, say.
+        elif role == "input" or storages[storage][2] is not None:
             place.append(storage)
             if last[storage] is None:
                 last[storage] = -1  # one that nobody reads can go at once

@@ -226,6 +226,8 @@ class _Pass:
                 modes.enter_context(mode)
                 # In a context of its own: what forward sets there ends with it.
                 output = copy_context().run(lambda: finished(self.root(*args, **kwargs)))
+        except SystemExit as error:  # of forward; it would end this process without a word
+            raise CaptureError(_raised(title, error)) from error
         except Exception:
             # Functions answer what forward asks of whole numbers and masks.
             mode.needs_functions |= not mode.sees_functions and any(map(is_whole, tensors(given)))

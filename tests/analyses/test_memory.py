@@ -142,6 +142,23 @@ def test_live_bytes_stand_before_and_during_each_op():
     assert memory(empty).totals == {"peak_memory_bytes": 100, "ideal_peak_bytes": 100}
 
 
+def test_constant_that_forward_replaces_goes_with_its_last_use():
+    """As a cache of keys does, of which a step makes a longer one."""
+    graph = Graph(
+        name="Net",
+        ops=(Op("other", "aten.cat.default", "", "Net", (0, 1), (2,)),
+             Op("activation", "aten.relu.default", "", "Net", (2,), (3,))),
+        values=tuple(Value((n,), "float32", role, n - 1)
+                     for n, role in ((1, "constant"), (2, "input"), (3, "activation"),
+                                     (4, "activation"))),
+        storages=(Storage(100, None, 0), Storage(20), Storage(3, 0), Storage(1, 1)),
+        inputs=(1,),
+        outputs=(3,),
+    )  # fmt: skip
+    assert live_bytes(graph) == [100 + 20, 100 + 20 + 3, 20 + 3 + 1]
+    assert live_bytes(graph, ideal=True) == [100 + 20, 100 + 20 + 3, 3 + 1]
+
+
 def in_a_thread(x):
     thread = threading.Thread(target=x.exp)
     thread.start()

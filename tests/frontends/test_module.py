@@ -177,3 +177,12 @@ def test_interrupt_is_not_mistaken_for_a_model_that_cannot_run_on_meta(as_module
 
 def test_public_capture_is_this_one():
     assert archstat.capture is capture
+
+
+def test_forward_that_ends_the_process_does_not():
+    class Exit(nn.Module):
+        def forward(self, x):
+            raise SystemExit(0)
+
+    with pytest.raises(CaptureError, match="forward pass of Exit raised SystemExit: 0"):
+        capture(Exit(), torch.zeros(4))

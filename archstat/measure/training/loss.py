@@ -39,7 +39,7 @@ def differentiable(title: str, output: Any) -> list[torch.Tensor]:
     return found
 
 
-def batch_norm_hint(error: Exception) -> str:
+def batch_norm_hint(error: BaseException) -> str:
     """What to do about an error, if batch norm raised it for want of values."""
     if "more than 1 value per channel" not in str(error):
         return ""

@@ -91,18 +91,18 @@ def training_step(
         return step_on(torch.device("meta"), root, given, settings, title)
     except ArchstatError:
         raise
-    except Exception as meta_error:
+    except (Exception, SystemExit) as meta_error:
         if any(t.is_meta for t in (*root.parameters(), *root.buffers())):
             raise _failure(title, meta_error) from meta_error
     try:
         return step_on(torch.device("cpu"), root, given, settings, title)
     except ArchstatError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(title, error) from error
 
 
-def _failure(title: str, error: Exception) -> CaptureError:
+def _failure(title: str, error: BaseException) -> CaptureError:
     hint = batch_norm_hint(error)
     return CaptureError(f"the training step of {title} raised {shortened(error)}.{hint}")
 

@@ -427,6 +427,15 @@ def test_pattern_that_matches_no_module_is_refused_with_near_names():
         step(nn.ModuleDict({"layer1": nn.Linear(3, 3)}), 2, 3, checkpoint=("layr1",))
 
 
+def test_training_forward_that_ends_the_process_does_not():
+    class Exit(nn.Linear):
+        def forward(self, x):
+            raise SystemExit("no")
+
+    with pytest.raises(CaptureError, match="training step of Exit raised SystemExit: no"):
+        step(Exit(3, 3), 2, 3)
+
+
 FIRST_AND_SECOND = """
 from torch import nn
 import torch
