@@ -291,8 +291,10 @@ def _tracked(found: Iterator[Candidate], total: int) -> Iterator[Candidate]:
 
 def _tell(count: int, failed: int, file: Path, seconds: float, is_interrupted: bool) -> None:
     aside = f", {failed} of them failed" if failed else ""
-    more = "; interrupted, and the same command goes on" if is_interrupted else ""
     took = f" ({format_milliseconds(1000 * seconds)})" if sys.stderr.isatty() else ""
+    more = ""
+    if is_interrupted:
+        more = "; interrupted, go on by giving the same command again" if count else "; interrupted"
     print(f"archstat: {count:,} candidates in {file}{aside}{more}{took}", file=sys.stderr)
 
 

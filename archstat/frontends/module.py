@@ -239,10 +239,8 @@ class _Pass:
             recorder.add_unseen(type(self.root).__name__)
         if holds:
             recorder.hold(held(module_paths(self.root), "_parameters"))
-        libraries = {kind: kind.__module__.partition(".")[0] for kind in
-                     {type(module) for module, _ in self.paths}}  # fmt: skip
         tree = [
-            record(Module, (n[0], type(m).__name__, tuple(n[1:]), libraries[type(m)]))
+            record(Module, (n[0], type(m).__name__, tuple(n[1:]), type(m).__module__.split(".")[0]))
             for m, n in self.paths
         ]
         notes = (*notes, LOOKED) if recorder.numbers.asked_of_inputs else notes

@@ -112,9 +112,11 @@ def audit(table: PrintedTable, graphs: GraphOf) -> Audit:
     findings = [found for row in rows for found in judge.findings(row)]
     more = f" and {len(table.unread) - _MOST} more" if len(table.unread) > _MOST else ""
     if table.unread:
-        notes.append(f"No figure: {', '.join(table.unread[:_MOST])}{more}.")
+        notes.append(f"Not read as figures: {', '.join(table.unread[:_MOST])}{more}.")
     tally = Counter(found.verdict for found in findings)
     summed = ", ".join(f"{tally[verdict]} {verdict.value}" for verdict in Verdict)
+    if table.unread:
+        summed += f", {len(table.unread)} not read"
     return Audit(tuple(findings), (*notes, f"{summed}."))
 
 

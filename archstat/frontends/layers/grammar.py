@@ -84,7 +84,7 @@ class _Parser:
         if not self.took("*"):
             return node
         place = self.at
-        times = self.number("a number of repetitions after *")
+        times = self.number("a number of repetitions after *", most=MOST_LAYERS)
         if node.count * times > MOST_LAYERS:
             total = f"{node.count * times:,}"
             raise wrong(self.text, place, f"{total} layers; at most {MOST_LAYERS:,}", self.at)
@@ -159,7 +159,7 @@ class _Parser:
             raise wrong(self.text, start, f"at most {MOST_AXES} axes, not {len(sizes)}", self.at)
         return tuple(sizes)
 
-    def number(self, what: str, least: int = 1) -> int:
+    def number(self, what: str, least: int = 1, most: int = LARGEST_NUMBER) -> int:
         self.blank()
         start = self.at
         while _is_digit(self.next):
@@ -168,8 +168,8 @@ class _Parser:
         if start == self.at:
             found = repr(self.next) if self.next else "the end of the list"
             raise self.error(f"expected {what}, in digits 0 to 9, not {found}")
-        if len(digits) > 7 or int(digits or "0") > LARGEST_NUMBER:
-            raise wrong(self.text, start, f"at most {LARGEST_NUMBER:,}", self.at)
+        if len(digits) > len(str(most)) or int(digits or "0") > most:
+            raise wrong(self.text, start, f"at most {most:,}", self.at)
         if int(digits or "0") < least:
             raise wrong(self.text, start, f"expected {what}, at least {least}", self.at)
         return int(digits or "0")
@@ -196,6 +196,8 @@ class _Parser:
         return wrong(self.text, self.at, message)
 
     def no_layer(self) -> LayerListError:
+        if not self.text.strip():
+            return LayerListError(f"the layer list is empty; {_EXAMPLES}")
         if not self.next or self.next in ",|)*":
             here = f"before {self.next!r}" if self.next else "at the end of the list"
             return self.error(f"expected a layer {here}; {_EXAMPLES}")

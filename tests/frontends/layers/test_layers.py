@@ -208,7 +208,6 @@ def test_input_that_is_none_is_refused(input, channels, message):
 
 WRONG = [
     # text, the place (from 1), a part of the message
-    ("", 1, "expected a layer at the end of the list"),
     (",3", 1, "expected a layer before ','"),
     ("3,,3", 3, "expected a layer before ','"),
     ("3,", 3, "expected a layer at the end"),
@@ -368,3 +367,9 @@ def test_layers_need_no_torch():
     code = "import sys; from archstat.frontends.layers import layers; layers('3x3*3'); " \
            "sys.exit(bool({'torch', 'numpy', 'pandas'} & set(sys.modules)))"  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_empty_list_is_named_as_such(blank):
+    with pytest.raises(LayerListError, match=r"^the layer list is empty; a layer"):
+        layers(blank)
