@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archstat.analyses.field.axes import steps_of
 from archstat.graph import Graph, Op
 from archstat.result import Analysis, Analyzer, Column
 
@@ -50,7 +51,7 @@ def _own_layers(graph: Graph, op: Op) -> int:
         return 1
     if op.kind == "recurrent":
         # One product with the hidden state a step, as the steps unrolled.
-        return graph.values[op.inputs[0]].shape[0]
+        return graph.values[op.inputs[0]].shape[steps_of(op)]
     return _FUSED_LAYERS.get(op.name, 0)
 
 

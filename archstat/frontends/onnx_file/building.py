@@ -178,9 +178,10 @@ class Node(Protocol):
         """Record the op that makes the node's outputs."""
 
     def before(
-        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None, **attributes: Any
-    ) -> int:
-        """Record an op on the way; the number of what it makes."""
+        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None,
+        and_rest: bool = False, **attributes: Any,
+    ) -> int:  # fmt: skip
+        """Record an op on the way, which may make the node's further outputs; what it makes."""
 
 
 Rule = Callable[[Node], None]

@@ -169,7 +169,7 @@ def rotary(cosines: int) -> Rule:
     return rule
 
 
-def _flops(per: int, elements: int) -> dict[str, int]:
+def _flops(per: int, elements: int) -> dict[str, Any]:
     return {REGISTERED: per * elements, REGISTERED_MACS: 0}
 
 
@@ -183,7 +183,7 @@ def _projected_attention(node: Node) -> None:
         made = node.before("add", "aten.add.Tensor", (batch, length, node.shape(1)[1]), made, bias)
     heads, start, parts = node.attributes["num_heads"], 0, []
     for width in _widths(node.attributes, node.shape(1)):
-        cut = {"dim": 2, "start": start, "end": start + width, "step": 1}
+        cut: dict[str, Any] = {"dim": 2, "start": start, "end": start + width, "step": 1}
         part = node.before("split", "aten.slice.Tensor", (batch, length, width), made, **cut)
         parts.append((part, (batch, length, width), heads))
         start += width
@@ -233,7 +233,7 @@ def _grouped_attention(node: Node) -> None:
         size, start = width // sum(counts), 0
         for count in counts:
             of, end = (batch, length, count * size), start + count * size
-            cut = {"dim": 2, "start": start, "end": end, "step": 1}
+            cut: dict[str, Any] = {"dim": 2, "start": start, "end": end, "step": 1}
             part = node.before("split", "aten.slice.Tensor", of, node.inputs[0], **cut)
             parts.append((part, of, count))
             start = end

@@ -93,6 +93,7 @@ class _Reader:
                 tensor = constant(node)
                 if tensor is not None:
                     self.names.keep(tensor)
+                    self.names.written.add(tensor.name)
             else:
                 self.read(node, index)
 

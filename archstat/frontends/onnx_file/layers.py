@@ -231,24 +231,34 @@ def local_response_norm(node: Node) -> None:
 
 
 def recurrent(mode: int) -> Rule:
-    """A layer by directions: W (d, g h, i), R (d, g h, h) and B (d, 2 g h) ."""
+    """A layer by directions: W (d, g h, i), R (d, g h, h) and B (d, 2 g h).
+
+    torch's kernel makes (t, b, d h), of which ONNX's Y is a view, and the last states.
+    """
 
     def rule(node: Node) -> None:
-        x, w, r = node.inputs[:3]
+        told, (x, *weights) = node.attributes, node.inputs[:4]
         directions, _, hidden = node.shape(2)
         if directions > 2:
             raise ValueError("a recurrent layer has two directions at most")
-        steps, batch = node.shape(0)[:2]
-        done = []
-        for _ in range(directions):
-            weights = [
-                node.before("split", "aten.select.int", node.shape(p)[1:], v, dim=0, index=0)
-                for p, v in ((1, w), (2, r))
-            ]
-            done.append(node.before(
-                "recurrent", "aten._cudnn_rnn.default", (steps, batch, hidden), x, *weights,
-                num_layers=1, bidirectional=False, weight_stride0=2, hidden_size=hidden, mode=mode,
-            ))  # fmt: skip
-        node.last("concat", "aten.stack.default", *done, dim=1)
+        batch_first, spread = bool(told.get("layout")), (directions, hidden)
+        cells = [
+            node.before("split", "aten.select.int", node.shape(p)[1:], v, dim=0, index=direction)
+            for direction in range(directions) for p, v in enumerate(weights, 1) if v is not None
+        ]  # fmt: skip
+        way = told.get("direction", "forward")
+        lead = node.shape(0)[:2]
+        y = node.before(
+            "recurrent", "aten._cudnn_rnn.default", (*lead, directions * hidden), x, *cells,
+            *node.inputs[4:], and_rest=True, weight_stride0=len(cells) // directions,
+            mode=0 if mode == 1 and b"Relu" in told.get("activations", ()) else mode,
+            hidden_size=hidden, num_layers=1, batch_first=batch_first, reverse=way == "reverse",
+            bidirectional=way == "bidirectional",
+        )  # fmt: skip
+        if not batch_first:
+            y = node.before("reshape", "aten.view.default", (*lead, *spread), y)
+            node.last("reshape", "aten.transpose.int", y, dim0=1, dim1=2)
+        else:
+            node.last("reshape", "aten.view.default", y)
 
     return rule

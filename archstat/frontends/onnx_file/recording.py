@@ -9,12 +9,13 @@ from typing import Any
 from archstat.errors import LookupFailedError
 from archstat.frontends.onnx_file.building import Builder, stack_of
 from archstat.frontends.onnx_file.contrib import CONTRIB
-from archstat.frontends.onnx_file.inference import Inference
+from archstat.frontends.onnx_file.inference import Inference, is_whole
 from archstat.frontends.onnx_file.ops import DOMAINS, RULES, VIEWS
 from archstat.frontends.onnx_file.reading import dtype_of, roles_told
 from archstat.graph import Kind, Role
 from archstat.units import format_shape
 
+_FLOATS = ("float", "bfloat")
 _STATISTICS = ("BatchNormalization", (3, 4))
 
 
@@ -31,6 +32,10 @@ class Names:
         # Values that hang on shapes alone.
         self.known: set[str] = set()
         self.roles: Mapping[str, Role] = roles_told(model.graph)
+        # Tensors of Constant nodes, which hold weights only where a file has no place for these.
+        self.written: set[str] = set()
+        self.has_weights = any(prod(t.dims) > 1 and dtype_of(t.data_type).startswith(_FLOATS)
+                               for t in model.graph.initializer)  # fmt: skip
 
     def hold(self, graph: Any) -> None:
         """Take note of the tensors that a graph keeps."""
@@ -102,9 +107,18 @@ class Names:
         """As torch's exporter says; else floats of several elements, or by a module's path."""
         if name in self.roles:
             return self.roles[name]
+        if name in self.written and self.has_weights:
+            return "constant"
         dtype, shape = self.types[name]
         several = prod(shape or ()) > 1 or "." in name
-        return "parameter" if dtype.startswith(("float", "bfloat")) and several else "constant"
+        return "parameter" if dtype.startswith(_FLOATS) and several else "constant"
+
+    def is_zero(self, name: str) -> bool:
+        """Whether a tensor that the model keeps is short, and holds zeros alone."""
+        from onnx import numpy_helper
+
+        tensor = self.held.get(name)
+        return is_whole(tensor) and not numpy_helper.to_array(tensor).any() if tensor else False
 
     def constant(self, name: str) -> list[Any] | None:
         """The numbers of a short tensor, flat; None where nobody knows them."""
@@ -134,6 +148,7 @@ class NamedNode:
         self.names, self.node = names, node
         self.opset, self.name = names.opset, node.op_type
         self.outputs = len(node.output)
+        self.left: Sequence[str] = node.output
         self.attributes: Mapping[str, Any] = {a.name: _plain(a) for a in node.attribute}
         if self.name == "MatMulNBits":
             names.unpack(node, self.attributes)
@@ -144,11 +159,15 @@ class NamedNode:
                 statistic = node.op_type == _STATISTICS[0] and place in _STATISTICS[1]
                 names.value(name, "buffer" if statistic else "parameter")
                 named = named or (None if statistic else name)
-            elif place in _SETTINGS.get(node.op_type, ()) and name in names.held:
+            elif (place in _SETTINGS.get(node.op_type, ()) and name in names.held) or (
+                place in _STATES.get(node.op_type, ()) and names.is_zero(name)
+            ):
                 names.value(name, "constant")
         # What is computed of numbers alone in the place of a weight is a bias of zeros.
         self.inputs = [
-            None if not name or (place in weights and name in names.known) else names.value(name)
+            None
+            if not name or (place > 1 and place in weights and name in names.known)
+            else names.value(name)
             for place, name in enumerate(node.input)
         ]
         self.stack = stack_of(node, named, index)
@@ -199,14 +218,17 @@ class NamedNode:
 
     def last(self, kind: Kind, target: str, *inputs: int | None, **attributes: Any) -> None:
         """Record the op that makes the node's outputs."""
+        read = [value for value in inputs if value is not None]
+        views = self.name in VIEWS or kind == "split" or target in _VIEWS
+        found = self._made(self.left, read[0] if views and read else None)
+        self.names.made.add_op(kind, target, read, found, attributes, self.stack)
+
+    def _made(self, names: Sequence[str], source: int | None = None) -> list[int]:
+        """New values of these names, which look at a source where there is one."""
         made, found = self.names.made, []
-        source = next((value for value in inputs if value is not None), None)
-        for name in self.node.output:
-            if not name:
-                continue
+        for name in filter(None, names):
             dtype, shape = self.names.types.get(name, ("unknown", None))
-            views = self.name in VIEWS or kind == "split"
-            storage = made.values[source].storage if views and source is not None else None
+            storage = None if source is None else made.values[source].storage
             role: Role = "activation"
             if storage is not None and source is not None and made.born[storage] is None:
                 role = made.values[source].role if made.values[source].role != "input" else role
@@ -214,13 +236,13 @@ class NamedNode:
                 (0,) if shape is None else shape, dtype, role, None, storage
             )
             found.append(made.known[name])
-        read = [value for value in inputs if value is not None]
-        made.add_op(kind, target, read, found, attributes, self.stack)
+        return found
 
     def before(
-        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None, **attributes: Any
-    ) -> int:
-        """Record an op on the way; the number of what it makes."""
+        self, kind: Kind, target: str, shape: Sequence[int], *inputs: int | None,
+        and_rest: bool = False, **attributes: Any,
+    ) -> int:  # fmt: skip
+        """Record an op on the way, which may make the node's further outputs; what it makes."""
         made = self.names.made
         read = [value for value in inputs if value is not None]
         views = kind in ("reshape", "split") and bool(read)
@@ -229,12 +251,17 @@ class NamedNode:
         dtype = source.dtype if source is not None else "float32"
         role: Role = source.role if views and source is not None and source.role in (
             "parameter", "buffer") else "activation"  # fmt: skip
-        out = made.add_value(shape, dtype, role, None, storage)
-        made.add_op(kind, target, read, [out], attributes, self.stack)
-        return out
+        outputs = [made.add_value(shape, dtype, role, None, storage)]
+        if and_rest:
+            outputs += self._made(self.left[1:])
+            self.left = self.left[:1]
+        made.add_op(kind, target, read, outputs, attributes, self.stack)
+        return outputs[0]
 
 
 _KEPT = ("parameter", "buffer")
+# Targets that look at what they are given, whichever operator they are a part of.
+_VIEWS = frozenset({"aten.view.default", "aten.transpose.int"})
 # Where operators take weights, whatever a tensor that the model keeps may be elsewhere.
 _WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1, 2), "ConvTranspose": (1, 2), "ConvInteger": (1,), "QLinearConv": (3, 8),
@@ -255,6 +282,8 @@ _SETTINGS: Mapping[str, tuple[int, ...]] = {
     "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1, 2), "Pad": (1, 2), "Tile": (1,),
     "RotaryEmbedding": (1, 2, 3),
 }  # fmt: skip
+# Initial states: of zeros, as torch begins, they are no parameters.
+_STATES: Mapping[str, tuple[int, ...]] = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}
 
 
 def _plain(attribute: Any) -> Any:

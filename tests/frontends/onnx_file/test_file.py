@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archstat import analyze
+from archstat.analyses.field import receptive_field
 from archstat.errors import ArchstatError, InputError, LookupFailedError
 from archstat.frontends.onnx_file.file import onnx_file
 from archstat.frontends.onnx_file.inference import LISTS
 from archstat.frontends.onnx_file.ops import OF_SHAPES, RULES
 from archstat.graph import Graph
+from archstat.tables.summary import remarks
 
 onnx = pytest.importorskip("onnx")
 helper, FLOAT, INT64, INT8 = (
@@ -408,6 +410,82 @@ def test_recurrent_layer_of_many_directions_is_unknown(totals):
     kept = [("w", [10**3, 24, 5]), ("r", [10**3, 24, 6])]
     found = totals([node("LSTM", "x", "w", "r", hidden_size=6)], {"x": [9, 2, 5]}, kept)
     assert found["unknown_ops"] == 1
+
+
+RECURRENCE = [("w", [1, 24, 5]), ("r", [1, 24, 6])]
+
+
+def test_bias_of_a_recurrent_layer_takes_part(totals, tmp_path):
+    made = node("LSTM", "x", "w", "r", "b", hidden_size=6)
+    found = totals([made], {"x": [9, 2, 5]}, [*RECURRENCE, ("b", [1, 48])])
+    assert found["params"] == 24 * (5 + 6) + 48
+    assert not list(remarks(onnx_file(tmp_path / "m.onnx")))
+
+
+def states(number):
+    return helper.make_tensor("h", FLOAT, [1, 2, 6], [float(number)] * 12)
+
+
+@pytest.mark.parametrize(("number", "params"), [(0, 24 * (5 + 6)), (1, 24 * (5 + 6) + 2 * 6)])
+def test_initial_state_is_a_parameter_unless_of_zeros(totals, number, params):
+    made = model([node("LSTM", "x", "w", "r", "", "", "h", "h", hidden_size=6)],
+                 {"x": [9, 2, 5]}, RECURRENCE)  # fmt: skip
+    made.graph.initializer.append(states(number))
+    assert totals(made=made)["params"] == params
+
+
+def test_numbers_in_the_text_of_a_model_with_weights_are_no_parameters(totals):
+    nodes = [node("Constant", outputs=("c",), value=states(1)),
+             node("Expand", "c", "s", outputs=("h",)),
+             node("LSTM", "x", "w", "r", "", "", "h", "h", hidden_size=6)]  # fmt: skip
+    found = totals(nodes, {"x": [9, 2, 5]}, RECURRENCE, [("s", [1, 2, 6])])
+    assert found["params"] == 24 * (5 + 6)
+    alone = [node("Constant", outputs=("c",), value=states(1)), node("Add", "x", "c")]
+    assert totals(alone, {"x": [1, 2, 6]})["params"] == 2 * 6
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+@pytest.mark.parametrize(
+    ("direction", "seen"),
+    [("forward", (0, 3)), ("reverse", (3, 8)), ("bidirectional", (0, 8))],
+)
+def test_recurrence_sees_what_its_direction_says(tmp_path, direction, seen, layout):
+    ways = 2 if direction == "bidirectional" else 1
+    made = node("GRU", "x", "w", "r", hidden_size=6, direction=direction, layout=layout)
+    shape = [2, 9, 5] if layout else [9, 2, 5]
+    kept = [("w", [ways, 18, 5]), ("r", [ways, 18, 6])]
+    onnx.save(model([made], {"x": shape}, kept), tmp_path / "m.onnx")
+    graph = onnx_file(tmp_path / "m.onnx")
+    fields = receptive_field(graph)
+    assert graph.values[graph.outputs[0]].shape == (*(shape[:2] if layout else (9,)), ways, *(
+        (6,) if layout else (2, 6)))  # fmt: skip
+    assert fields.layers[0].interval((3,)) == (seen,)
+    assert (fields.global_from is not None) == (direction == "bidirectional")
+    assert analyze(graph).totals["depth"] == 9
+
+
+def test_last_states_of_a_recurrence_see_all_of_it(totals):
+    made = [node("LSTM", "x", "w", "r", outputs=("", "h"), hidden_size=6),
+            node("MatMul", "h", "m")]  # fmt: skip
+    found = totals(made, {"x": [9, 2, 5]}, [*RECURRENCE, ("m", [6, 7])])
+    assert found["macs"] == 9 * 2 * 24 * (5 + 6) + 2 * 6 * 7
+    assert found["receptive_field"] == (None,)
+    assert found["depth"] == 9 + 1
+
+
+@pytest.mark.parametrize(("activation", "flops"), [("Tanh", 3 + 4), ("Relu", 3 + 1)])
+def test_activation_of_a_recurrence_is_counted(totals, activation, flops):
+    made = node("RNN", "x", "w", "r", hidden_size=6, activations=[activation])
+    found = totals([made], {"x": [9, 2, 5]}, [("w", [1, 6, 5]), ("r", [1, 6, 6])])
+    assert found["flops"] == 9 * 2 * 6 * (2 * (5 + 6) + flops)
+
+
+def test_matrix_computed_of_numbers_is_multiplied_by(totals):
+    nodes = [node("Constant", outputs=("c",), value=states(1)),
+             node("Squeeze", "c", "a", outputs=("m",)), node("MatMul", "x", "m", outputs=("z",)),
+             node("MatMul", "z", "w")]  # fmt: skip
+    found = totals(nodes, {"x": [5, 2]}, [("w", [6, 7])], [("a", [0])])
+    assert found["macs"] == 5 * 2 * 6 + 5 * 6 * 7
 
 
 def test_operator_without_a_rule_makes_totals_lower_bounds(tmp_path):
