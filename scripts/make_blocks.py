@@ -2,7 +2,8 @@
 
 A page is a session in a folder of its own, a git repository. A block with a title is a file, whose
 first version is committed; ``console`` holds commands and what they print, ``pycon`` and ``python``
-run in one interpreter. What is measured differs from run to run and stays as it is.
+run in one interpreter. What is measured differs from run to run and stays as it is, and so does
+what needs transformers where it does not import.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -89,7 +92,18 @@ def run(body: str) -> Iterator[tuple[str, str]]:
     """Every command of a block and what it prints, or printed where that is measured."""
     for step in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, _, shown = step.partition("\n")
-        yield command, shown if MEASURED.search(command) else printed(command)
+        stays = MEASURED.search(command) or ("hf:" in command and not has_transformers())
+        yield command, shown if stays else printed(command)
+
+
+@cache
+def has_transformers() -> bool:
+    """Whether transformers imports, which a few commands need."""
+    try:
+        import_module("transformers.modeling_utils")
+    except Exception:  # also with a torchvision that was made for another torch
+        return False
+    return True
 
 
 def printed(command: str) -> str:

@@ -49,6 +49,8 @@ PER_INPUT: Mapping[str, int] = MappingProxyType({
     "mean": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
     "norm": 2, "native_norm": 2, "cumsum": 1, "cumprod": 1, "logsumexp": 3, "cummax": 1,
     "cummin": 1, "logcumsumexp": 4, "dist": 3, "count_nonzero": 1, "col2im": 1,
+    # An element's distance from the edge, times the bins, over the width; and one more in its bin.
+    "histc": 4, "bincount": 1,
     "quantize_per_tensor_dynamic": 6,  # by the least and the largest, which are found first
 })  # fmt: skip
 
@@ -147,7 +149,7 @@ PACKED_PRODUCTS = frozenset({
 
 # Unknown to flops, but none of these multiplies and accumulates: macs stay exact.
 _WITHOUT_PRODUCTS = """
-    histc bincount histogram lgamma digamma polygamma mvlgamma igamma igammac i0 special_i0e
+    histogram lgamma digamma polygamma mvlgamma igamma igammac i0 special_i0e
     special_i1 special_i1e special_erfcx special_ndtri special_log_ndtr special_zeta trace renorm
     segment_reduce trapezoid embedding_renorm gcd lcm frexp ldexp special_airy_ai
     special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1

@@ -82,7 +82,8 @@ def graph_of(
     if batch is not None:
         batch = parse_batch(str(batch))
     if isinstance(model, Graph):
-        return model
+        asked = asked_of(input)
+        return replace(told(model, asked, (), 1), call=model.call) if asked.layout else model
     if isinstance(model, str):
         return graph_of_spec(model, input, batch, guesses=guesses)
     from archstat.frontends.exported import is_exported

@@ -154,7 +154,10 @@ def test_pooling_costs_its_window(name, kernel, flops, sketch):
     assert cost_of(sketch).flops == 2 * 3 * 4 * 4 * flops
 
 
-@pytest.mark.parametrize(("name", "flops"), [("mean", 24), ("sum", 24 - 4), ("amax", 24 - 4)])
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [("mean", 24), ("sum", 24 - 4), ("amax", 24 - 4), ("histc", 4 * 24), ("bincount", 24)],
+)
 def test_reduction_costs_its_inputs(name, flops, sketch):
     sketch.op("reduce", f"aten.{name}.dim", (sketch.input(2, 2, 6),), (2, 2))
     assert cost_of(sketch).flops == flops

@@ -160,6 +160,15 @@ def test_receptive_field_walks_over_the_axes_that_a_layout_names(nets):
     assert report.totals["macs"] == 8 * 3 * 1 * 3 * 5 * 8 * (20 - 2) * (30 - 4)
 
 
+def test_captured_graph_takes_a_layout():
+    graph = archstat.capture(nn.Linear(40, 8), torch.zeros(1, 100, 40))
+    assert archstat.analyze(graph, layout="BTF").totals["receptive_field"] == (1,)
+    assert archstat.analyze(graph).totals["receptive_field"] is None
+    assert archstat.analyze(graph).graph is graph
+    with pytest.raises(InputError, match="NHWC"):
+        archstat.analyze(graph, layout="NHWC")
+
+
 def test_guess_has_the_axes_of_the_layout(nets):
     graph = graph_of_spec(f"{nets}:Last", ["layout:NHWC"])
     assert graph.values[graph.inputs[0]].shape == (1, 224, 224, 3)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import archstat
 from archstat.errors import (
     BuildError,
     LookupFailedError,
@@ -538,11 +539,24 @@ def test_unknown_timm_network_gets_the_nearest(timm):
         find(parse_spec("timm:resnet19"))
 
 
-@pytest.mark.parametrize("package", ["timm", "torchvision"])
-def test_absent_package_gives_the_line_that_installs_it(package, monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "spec"),
+    [
+        ("timm", "timm:resnet18"),
+        ("torchvision", "torchvision:resnet18"),
+        ("transformers", "hf:LlamaForCausalLM"),
+        ("transformers", "hf:bert,task=masked-lm"),
+        ("transformers", "hf:config.json"),
+        ("onnx", "net.onnx"),
+    ],
+)
+def test_absent_package_gives_the_line_that_installs_it(package, spec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (tmp_path / "net.onnx").touch()
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError) as failure:
-        find(parse_spec(f"{package}:resnet18"))
+        archstat.analyze(spec)
     assert f'python -m pip install "archstat[{package}]"' in str(failure.value)
     assert "\n" not in str(failure.value)
 

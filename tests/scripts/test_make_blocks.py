@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -23,7 +24,17 @@ PAGES = [
 # A page writes an ONNX file without onnxscript, which torch calls the older way.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page_shows_what_its_commands_print(page):
+def test_page_shows_what_its_commands_print(page, request):
+    text = page.read_text(encoding="utf-8")
+    if "$ archstat compare hf:" in text and importlib.util.find_spec("transformers"):
+        request.getfixturevalue("torchvision")  # which transformers imports
+    assert make_blocks.replayed(page) == text
+
+
+def test_what_needs_transformers_stays_without_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_blocks, "has_transformers", lambda: False)
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ archstat compare hf:bert\n1 G\n```", encoding="utf-8")
     assert make_blocks.replayed(page) == page.read_text(encoding="utf-8")
 
 

@@ -35,3 +35,29 @@ def test_export_has_the_figures_of_the_network(name, tmp_path):
                       external_data=False, optimize=False, verbose=False)  # fmt: skip
     expected, found = analyze(name).totals, analyze(str(tmp_path / "m.onnx")).totals
     assert {key: found[key] for key in SAME} == {key: expected[key] for key in SAME}
+
+
+TIMM = ("regnety_002", "mnasnet_small", "hrnet_w18_small", "vgg11_bn", "xception41", "nfnet_f0",
+        "res2net50_26w_4s", "deit_tiny_patch16_224", "mixer_s32_224", "pit_ti_224", "coat_tiny",
+        "edgenext_xx_small", "mobilenetv2_050", "resnet18")  # fmt: skip
+TORCHVISION = ("mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0",
+               "convnext_tiny", "swin_t", "alexnet", "resnet18")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spec", [*(f"timm:{name}" for name in TIMM), *(f"torchvision:{name}" for name in TORCHVISION)]
+)
+def test_export_of_a_library_has_the_products_and_parameters(spec, tmp_path, torchvision):
+    pytest.importorskip("onnxscript")
+    library, _, name = spec.partition(":")
+    made = pytest.importorskip(library)
+    build = made.create_model if library == "timm" else made.models.get_model
+    net = build(name).eval()
+    side = getattr(net, "default_cfg", {}).get("input_size", (3, 224, 224))
+    torch.onnx.export(net, (torch.zeros(1, *side),), str(tmp_path / "m.onnx"), dynamo=True,
+                      external_data=False, optimize=False, verbose=False)  # fmt: skip
+    expected, found = analyze(net, input=side).totals, analyze(str(tmp_path / "m.onnx")).totals
+    # The exporter writes some activations as several operators, so flops may differ.
+    assert {key: found[key] for key in ("params", "macs")} == {
+        key: expected[key] for key in ("params", "macs")
+    }
