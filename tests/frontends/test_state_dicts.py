@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from archstat import analyze
-from archstat.errors import LookupFailedError
+from archstat.analyses.field import receptive_field
+from archstat.errors import LookupFailedError, SpatialAxesError
 from archstat.frontends.state_dicts import graph_of_tensors, tensors_of
 
 BITS = {"F32": 32, "F16": 16, "I64": 64, "I32": 32, "BF16": 16, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6}
@@ -118,6 +119,8 @@ def test_what_needs_a_forward_pass_is_unknown(net, tmp_path):
     assert report.totals["macs"] is None
     assert {"macs", "flops", "peak_memory_bytes", "memory_access"} <= report.unknown
     assert "without a forward pass" in report.findings[0].text
+    with pytest.raises(SpatialAxesError, match="without a forward pass, which this needs"):
+        receptive_field(report.graph)
 
 
 class Hostile:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from archstat.analyses.field.layouts import FREE
 from archstat.analyses.field.trace import Rule, Trace
-from archstat.errors import SpatialAxesError
+from archstat.errors import CaptureError, SpatialAxesError
 from archstat.graph import Graph, Op, positions
 from archstat.units import format_shape
 
@@ -56,6 +56,10 @@ def axes_of(graph: Graph, rules: dict[str, Rule], other: Rule) -> Axes:
                 f"{graph.name} has no spatial axes: no window reads the last dimension of its "
                 f"input {graph.input_text}, which therefore holds features."
             )
+    try:
+        graph.need_forward()
+    except CaptureError as error:
+        raise SpatialAxesError(str(error)) from None
     raise SpatialAxesError(
         f"{graph.name} has no spatial axes: its input is {graph.input_text or 'none'}, and a "
         "receptive field needs a floating-point input with dimensions after batch and channels, "

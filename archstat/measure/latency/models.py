@@ -67,7 +67,13 @@ def load(spec: str, input: Sequence[str], conditions: Conditions) -> TimedModel:
         ArchstatError: what `pipeline.graph_of_spec` and `sources.find` raise.
     """
     batch = parse_spec(spec).batch or conditions.batch or 1
-    module = moved(real_module(spec), conditions)
+    module = real_module(spec)
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise CaptureError(
+            f"{spec} is read without its weights, which a measurement needs: give the model as "
+            "FILE.py:NAME."
+        )
+    module = moved(module, conditions)
     return _timed(spec, module, tuple(input), conditions, batch, batch)
 
 

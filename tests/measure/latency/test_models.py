@@ -123,6 +123,13 @@ def test_an_unknown_model_and_a_wrong_input_have_their_own_errors():
         load("squeezenet1_1", ("5x32x32",), Conditions())
 
 
+def test_a_model_without_its_weights_is_refused_by_name(tmp_path):
+    text = "from torch import nn\n\ndef build():\n    return nn.Linear(4, 4, device='meta')\n"
+    (tmp_path / "bare.py").write_text(text, encoding="utf-8")
+    with pytest.raises(CaptureError, match=r"bare\.py:build is read without its weights"):
+        load(f"{tmp_path}/bare.py:build", ("4",), Conditions())
+
+
 def test_a_forward_that_raises_is_told_with_its_conditions(models):
     made = load(f"{models}:Fails", ("4",), Conditions(dtype="bf16"))
     with pytest.raises(CaptureError, match=r"Fails does not run on cpu in bf16: .*not today"):
