@@ -81,9 +81,15 @@ def _check_dtype(dtype: str) -> None:
         raise SpecError(f"there is no dtype {dtype!r}.{hint} Known: {', '.join(_DTYPES)}.")
 
 
+def _check_checkpoint(patterns: str) -> None:
+    if patterns == "auto":
+        raise SpecError("auto chooses anew each time; name the modules that it chose.")
+
+
 _CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "fits": parse_bytes,
+        "checkpoint": _check_checkpoint,
         "measure_for": parse_seconds,
         "dtype": _check_dtype,
         "device": lambda device: Conditions(device).checked(),

@@ -48,7 +48,8 @@ Kernels = Annotated[
 Checkpoint = Annotated[
     list[str] | None,
     typer.Option("--checkpoint", metavar="PATTERN", help="Modules that keep only their inputs "
-                 "and run once more in backward, such as 'layer*' (repeatable)."),
+                 "and run once more in backward, such as 'layer*' (repeatable). auto: the "
+                 "cheapest that let --batch train within --fits."),
 ]  # fmt: skip
 Fits = Annotated[
     str | None,
@@ -123,6 +124,7 @@ def memory(
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with working("importing torch"):
         from archstat.tables.memory import (
+            CHECKPOINT_COLUMNS,
             CUDA_COLUMNS,
             DEVICE_COLUMNS,
             FIT_COLUMNS,
@@ -137,8 +139,8 @@ def memory(
                 wrap=wrap or ())  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS),
-             (gathers(step.settings), SHARED_COLUMNS), (fits, FIT_COLUMNS),
-             (measure, MEASURED_COLUMNS))  # fmt: skip
+             (gathers(step.settings), SHARED_COLUMNS), (step.searches, FIT_COLUMNS),
+             (measure, MEASURED_COLUMNS), (checkpoint, CHECKPOINT_COLUMNS))  # fmt: skip
     on_request = [column for yes, columns in asked if yes for column in columns]
     view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
                 top=top, largest="training_memory_bytes")  # fmt: skip
@@ -146,7 +148,7 @@ def memory(
     check_plot(plot)
     attempts = Attempts(models, "running a training step of")
     rows = attempts(lambda model: step.row(model, shapes, batch))
-    shown = attempts.keys(_on_screen([column.key for column in on_request]))
+    shown = attempts.keys(_on_screen([c.key for c in on_request if c not in CHECKPOINT_COLUMNS]))
     found = step.table(rows)
     table = attempts.told(found, view)
     show(table, view, shown, attempts.keys(_NEEDED))

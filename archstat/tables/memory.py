@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,8 @@ from archstat.analyses.device_files import find_device
 from archstat.analyses.devices import Device
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
 from archstat.errors import DeviceError, Option, SpecError
-from archstat.measure.training.rows import MemoryRow, Plan, memory_row
+from archstat.measure.training.checkpoints import Choice
+from archstat.measure.training.rows import AUTO, MemoryRow, Plan, held_by, memory_row
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
 from archstat.result import Cell, Column, Picture, Table, notes_of
@@ -23,7 +25,14 @@ from archstat.tables.memory_devices import (
     notes_of_devices,
     sharding_of,
 )
-from archstat.units import BYTE_UNITS, format_bytes, parse_bytes, short_dtype
+from archstat.units import (
+    BYTE_UNITS,
+    format_bytes,
+    format_count,
+    format_share,
+    parse_bytes,
+    short_dtype,
+)
 
 FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
@@ -55,6 +64,7 @@ DEVICE_COLUMNS = (
     Column("context_bytes", "bytes", "what driver and CUDA context take; empty: unknown"),
     Column("left_bytes", "bytes", "of the device's memory, without context and reserved bytes"),
 )
+CHECKPOINT_COLUMNS = (Column("checkpointed", "text", "modules that run once more in backward"),)
 MEMORY_COLUMNS = (
     Column("model", "text", "the spec as typed"),
     Column("input", "text", "shape of each input, batch first"),
@@ -79,7 +89,7 @@ class Step:
         fits: a size such as ``"24GiB"``, or bytes, to find the largest batch for.
         measure: whether the step also runs for real.
         checkpoint: patterns of the paths of modules that run once more in backward, in one text
-            with commas or in several.
+            with commas or in several; ``"auto"`` finds them for `fits`.
         device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
         accumulate: micro-batches a step.
         zero: ZeRO's stage and the number of devices.
@@ -114,6 +124,11 @@ class Step:
             raise SpecError(f"{Option('fits', fits)} is impossible: give a size above zero.")
         self.fits = fits if isinstance(fits, str) else format_bytes(fits or 0)
         self.measure = measure
+
+    @property
+    def searches(self) -> bool:
+        """Whether the largest batch is looked for."""
+        return self.budget is not None and self.settings.checkpoint != AUTO
 
     def _gpu(self, name: str) -> Device:
         if self.settings.kernels != "cuda":
@@ -150,12 +165,13 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
         *(DEVICE_COLUMNS if any(row.device is not None for row in rows) else ()),
         *(SHARED_COLUMNS if gathers(settings) else ()),
         *(MEASURED_COLUMNS if measured else ()),
+        *(CHECKPOINT_COLUMNS if settings.checkpoint else ()),
         *(FIT_COLUMNS if searched else ()),
     )
     found = [note for row in rows if (note := _found(row, room))]
     return Table(
         columns=columns,
-        rows=tuple(_cells(row, gathers(settings)) for row in rows),
+        rows=tuple(_cells(row, settings) for row in rows),
         bounds=frozenset((n, key) for n, row in enumerate(rows) for key in row.lower_bounds),
         notes=notes_of([*found, *_notes(rows, settings)]),
         convention=_convention(settings),
@@ -182,7 +198,7 @@ def timeline(row: MemoryRow) -> MemoryTimeline:
     )
 
 
-def _cells(row: MemoryRow, gathered: bool) -> tuple[Cell, ...]:
+def _cells(row: MemoryRow, settings: Settings) -> tuple[Cell, ...]:
     """The row under `MEMORY_COLUMNS`, then what was measured and the search, where there was."""
     step = row.step
     cells: tuple[Cell, ...] = (
@@ -196,10 +212,12 @@ def _cells(row: MemoryRow, gathered: bool) -> tuple[Cell, ...]:
                  row.reserved.fragmentation, row.inference_reserved.reserved_bytes)  # fmt: skip
     if row.device is not None and row.reserved is not None:
         cells = (*cells, row.device.context, _left(row.device, row.reserved))
-    if gathered:
+    if gathers(settings):
         cells = (*cells, step.gathered_bytes)
     if row.real is not None:
         cells = (*cells, row.real.training_bytes, row.real.inference_bytes)
+    if settings.checkpoint:
+        cells = (*cells, ",".join(row.step.checkpointed) or "-")
     return cells if row.fit is None else (*cells, row.fit.batch, row.fit.beyond)
 
 
@@ -212,13 +230,15 @@ def _left(device: Device, reserved: Reserved) -> int | None:
 
 def _found(row: MemoryRow, room: str) -> str | None:
     """The sentence about the search."""
+    if row.choice is not None:
+        return _chosen(row.choice, row, room)
     if row.fit is None or row.budget is None:
         return None
     room, peak = room or format_bytes(row.budget), _beside(row.fit.peak, room)
     if not row.fit.batch:
         return (
             f"{row.model} does not fit {room}: a batch of {row.fit.smallest}, "
-            f"which the row shows, needs {peak}."
+            f"which the row shows, needs {peak}, and {held_by(row.step, row.budget)}."
         )
     more = row.fit.beyond
     beyond = "cannot run" if more is None else f"needs {_beside(more, room)}"
@@ -226,6 +246,26 @@ def _found(row: MemoryRow, room: str) -> str | None:
         f"{row.model} fits {room} up to a batch of {row.fit.batch}, which needs {peak}; "
         f"{row.fit.batch + 1} {beyond}."
     )
+
+
+def _chosen(choice: Choice, row: MemoryRow, room: str) -> str:
+    """The sentence about the modules that were chosen."""
+    if not choice.names:
+        return f"{row.model} fits {room} as it is, with {_beside(choice.needed, room)}."
+    share = format_share(choice.more_macs / choice.plain.training_macs)
+    return (f"{row.model} fits {room} with {_beside(choice.needed, room)} where modules are "
+            f"checkpointed, for {format_count(choice.more_macs)} more macs ({share}): the fewest, "
+            f"found by {choice.simulated} simulated steps.")  # fmt: skip
+
+
+def _checkpointed(row: MemoryRow) -> list[str]:
+    """Which modules run once more, and the line that lets them."""
+    names = row.step.checkpointed
+    line = (f"for name in {json.dumps(names)}: m = model.get_submodule(name); m.forward = "
+            "functools.partial(torch.utils.checkpoint.checkpoint, m.forward, "
+            "use_reentrant=False)")  # fmt: skip
+    return [f"Checkpointed in {row.model}, so that each keeps its inputs and runs once more in "
+            f"backward: {line}"] if names else []  # fmt: skip
 
 
 def _beside(size: int, room: str) -> str:
@@ -250,9 +290,7 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
         "reach their maxima at different times, so they do not add up to the peak.",
         f"Assumes PyTorch's {kernels}; library workspaces are not included.",
     ]
-    if settings.checkpoint:
-        yes.append(f"Checkpointed: {', '.join(settings.checkpoint)}; each keeps its inputs, and "
-                   "runs once more in backward.")  # fmt: skip
+    yes += [note for row in rows for note in _checkpointed(row)]
     yes += notes_of_devices(settings)
     if settings.kernels == "cuda":
         yes.append("Reserved: torch's caching allocator over three steps from the start, with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools  # noqa: F401, the printed line uses it
 import io
 import json
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from archstat.tables.memory import FIT_COLUMNS, MEMORY_COLUMNS
 
@@ -146,7 +148,7 @@ def test_fits_says_so_where_nothing_fits(archstat):
     assert "vgg16 does not fit 100MB: a batch of 1, which the row shows, needs" in ran.out
 
 
-@pytest.mark.parametrize(("room", "answer"), [("1kB", r" kB \([0-9.]+ KiB\)"), ("1KiB", r" KiB\.")])
+@pytest.mark.parametrize(("room", "answer"), [("1kB", r" kB \([0-9.]+ KiB\)"), ("1KiB", r" KiB, ")])
 def test_fits_answers_in_the_unit_of_the_question(archstat, room, answer):
     out = archstat("memory", "lenet5", "--fits", room).out
     needed = re.search(r"needs ([0-9.]+)(.*)", out)
@@ -347,3 +349,36 @@ def test_training_of_a_users_class_is_never_started(archstat, tmp_path):
     nets.write_text(FROZEN)
     row = row_of(archstat, f"{nets}:Trainer", "--input", "4", "--batch", "3", "--measure")
     assert row["training_macs"] == 3 * 4 * 5 * 2
+
+
+@pytest.mark.slow
+def test_auto_finds_modules_and_prints_the_line_that_checkpoints_them(archstat):
+    from archstat.measure.training.step import training_step
+    from archstat.zoo import build
+
+    line = ("resnet18", "--batch", "8", "--resolution", "64")
+    plain = row_of(archstat, *line)
+    room = plain["training_memory_bytes"] - 1
+    row = row_of(archstat, *line, "--checkpoint", "auto", "--fits", f"{room}B")
+    assert row["training_memory_bytes"] <= room
+    assert row == row_of(archstat, *line, "--checkpoint", row["checkpointed"])
+    out = archstat("memory", *line, "--checkpoint", row["checkpointed"]).out
+    with torch.device("meta"):
+        model, x = build("resnet18"), torch.empty(8, 3, 64, 64)
+    exec(out[out.index("for name in") :].splitlines()[0])
+    step = training_step(model, (x,))
+    assert step.training_memory_bytes == row["training_memory_bytes"]
+    assert step.training_macs == row["training_macs"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--fits", "100kB"], "parameters alone take 234.38 KiB. Choose a smaller --batch"),
+        ([], "--checkpoint auto needs --fits"),
+    ],
+)
+def test_auto_without_room_or_a_set_that_fits_is_one_message(archstat, line, message):
+    ran = archstat("memory", "lenet5", "--checkpoint", "auto", *line)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert message in ran.err

@@ -24,7 +24,8 @@ PHASES = ("forward", "loss", "backward", "optimizer")
 class Moment:
     """One op: bytes alive when it ended, its arguments included, and where it stood.
 
-    When it ended, `events` of the trace had been.
+    When it ended, `events` of the trace had been. `position` counts begins and ends of modules
+    before it; in backward, of what it is the gradient of.
     """
 
     live_bytes: int
@@ -32,6 +33,7 @@ class Moment:
     module: str
     target: str
     events: int
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,20 @@ class Held:
     rows: int = 1
     elements: int = 1
     itemsize: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What forward keeps for backward, by numbers of storages and by positions, see `Moment`.
+
+    `saves` are (position, storage), `born` is a position for each storage, and `calls` are the
+    modules': path, positions from and to, storages of the arguments. Forward and loss end at `end`.
+    """
+
+    saves: tuple[tuple[int, int], ...]
+    born: tuple[int, ...]
+    calls: tuple[tuple[str, int, int, frozenset[int]], ...]
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,7 @@ class TrainingStep:
     `training_macs` and `training_memory_bytes` are lower bounds where some op is `uncounted`.
     `steady_bytes` are there before it: weights, buffers, the optimizer's states, the input.
     `gathered_bytes` is the most that is whole at once of parameters that lie in shares.
+    The modules `checkpointed`, by path, run once more in backward.
     """
 
     param_bytes: int
@@ -118,6 +135,8 @@ class TrainingStep:
     steady_bytes: int
     moments: tuple[Moment, ...]
     trace: Trace
+    kept: Kept
+    checkpointed: tuple[str, ...] = ()
     gathered_bytes: int = 0
 
     @property
@@ -146,6 +165,10 @@ class LiveBytes:
         self.saved: dict[int, int] = {}
         # What is made and released, in order: a storage's number and its bytes, negative if freed.
         self.events: list[Event] = []
+        # For `Kept`; and where what runs now stands.
+        self.saves: list[tuple[int, int]] = []
+        self.born: list[int] = []
+        self.position = 0
         self._known: dict[int, _Reference] = {}
         self._given: set[int] = set()
         self._made = 0
@@ -166,13 +189,20 @@ class LiveBytes:
     def mark(self, phase: str, module: str, target: str, taken: int = 0) -> None:
         """Note a moment, and the bytes that the kernel takes while it runs."""
         live = self.live + taken
-        self.moments.append(Moment(live, phase, module, target, len(self.events)))
+        self.moments.append(Moment(live, phase, module, target, len(self.events), self.position))
 
     def save(self, tensor: torch.Tensor) -> None:
         """Note that autograd keeps a tensor; what was given at the start costs nothing."""
         for reference in self._hold(tensor):
             if reference.serial not in self._given:
                 self.saved[reference.serial] = reference.nbytes
+                self.saves.append((self.position, reference.serial))
+
+    def serials(self, tree: Any) -> frozenset[int]:
+        """The numbers of the storages of tensors that are known and were not given."""
+        strided = (t for t in tensors(tree) if t.layout is torch.strided)
+        known = (self._known.get(id(tensor.untyped_storage())) for tensor in strided)
+        return frozenset(r.serial for r in known if r is not None) - self._given
 
     def nbytes(self, given: Iterable[torch.Tensor]) -> int:
         """Bytes of the tensors' storages, each once."""
@@ -211,6 +241,7 @@ class LiveBytes:
         reference.nbytes = storage.nbytes()
         reference.serial = self._made
         self._made += 1
+        self.born.append(self.position)
         self._known[id(storage)] = reference
         self.live += reference.nbytes
         self.events.append((reference.serial, reference.nbytes))

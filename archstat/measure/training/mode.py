@@ -204,11 +204,13 @@ _ADDS_UP = 2**63
 class Places:
     """A stack of module paths, with the number of the next autograd node at each change."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: LiveBytes) -> None:
+        self._account = account
         self._stack = [ROOT]
         self._numbers: list[int] = []
         self._paths: list[str] = []
-        self._last = ROOT
+        self._last, self._place = ROOT, 0
+        self.calls: list[tuple[str, int, int, frozenset[int]]] = []
         self._note()
 
     def follow(self, module: nn.Module, path: str) -> None:
@@ -218,6 +220,7 @@ class Places:
         def call(*args: Any, **kwargs: Any) -> Any:
             self._stack.append(path or ROOT)
             self._note()
+            begun, given = self._account.position, self._account.serials((args, kwargs))
             try:
                 return inner(*args, **kwargs)
             except Exception as error:
@@ -227,6 +230,7 @@ class Places:
             finally:
                 self._stack.pop()
                 self._note()
+                self.calls.append((path, begun, self._account.position, given))
 
         module.__dict__[CALL] = call
 
@@ -243,10 +247,13 @@ class Places:
         number = running_node_number()
         if number is not None:
             if number < _ADDS_UP:
-                self._last = self._paths[bisect_right(self._numbers, number) - 1]
+                place = bisect_right(self._numbers, number) - 1
+                self._last, self._place = self._paths[place], place
+            self._account.position = self._place
             return self._last
         return self._paths[-1] if self._paths[-1] == LOSS else ROOT
 
     def _note(self, path: str | None = None) -> None:
         self._numbers.append(next_node_number())
         self._paths.append(path or self._stack[-1])
+        self._account.position = len(self._paths) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -25,6 +26,7 @@ from archstat.errors import InputError, Option, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import UNSEEN, Graph
 from archstat.hints import did_you_mean
+from archstat.measure.training.checkpoints import Choice, cheapest_checkpoints
 from archstat.measure.training.largest_batch import Fit, largest_batch
 from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.optimizers import optimizer_named
@@ -34,10 +36,13 @@ from archstat.models.pipeline import graph_of_spec
 from archstat.models.real import Given, given_tensors, has_numbers
 from archstat.models.sources import find
 from archstat.models.specs import parse_spec
+from archstat.units import format_bytes
 
 DTYPES: Mapping[str, str] = MappingProxyType(
     {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "fp64": "float64"}
 )
+# In place of patterns: the cheapest modules with which a batch fits.
+AUTO = ("auto",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class MemoryRow:
     reserved: Reserved | None = None
     inference_reserved: Reserved | None = None
     device: Device | None = None
+    choice: Choice | None = None
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -127,18 +133,28 @@ def memory_row(
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
 
+    With checkpoints of `AUTO`, the batch is given, and the modules that let it fit are found.
     With `measure`, the step and a forward pass also run for real. With kernels of cuda, what
     torch's allocator reserves has to fit; `device` says what it gives cuBLAS.
 
     Raises:
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
         CaptureError: the step raised, or the model has no backward pass.
+        InputError: no modules let it fit.
     """
     if parse_spec(model).train_mode:
         raise SpecError(f"{model}: a step is in training mode anyway; leave train_mode= out.")
-    if budget is None:
+    if budget is None or settings.checkpoint == AUTO:
         graph = graph_of_spec(model, input, batch)
-        return _row(model, _module(model, graph), graph, settings, measure, device)
+        module = _module(model, graph)
+        if settings.checkpoint != AUTO:
+            return _row(model, module, graph, settings, measure, device)
+        if budget is None:
+            auto = Option("checkpoint", "auto")
+            raise SpecError(f"{auto} needs {Option('fits')}: the size that the step must fit in.")
+        if settings.accumulate > 1 or settings.sharding is not None:
+            raise SpecError(f"{auto} is for one device and one batch a step.")
+        return _fitted(model, module, graph, settings, device, budget)
     if batch is not None:
         raise SpecError(f"{Option('fits')} looks for the batch: leave {Option('batch')} out.")
     if parse_spec(model).batch:
@@ -214,6 +230,53 @@ def training_events(
     multiplies = any(m.target.split(".")[1] in _MULTIPLIES for m in step.moments)
     libraries: list[Event] = [(-1, workspace), (-2, workspace)] if multiplies else []
     return [*libraries, *step.trace.steps(_STEPS, gradients_kept=gradients_kept)]
+
+
+def _fitted(
+    model: str,
+    module: nn.Module,
+    graph: Graph,
+    settings: Settings,
+    device: Device | None,
+    budget: int,
+) -> MemoryRow:
+    """The row with the cheapest modules checkpointed that let a step fit."""
+    given = given_tensors(graph, module, _empty)
+
+    def step_of(names: tuple[str, ...]) -> TrainingStep:
+        patterns = tuple(map(glob.escape, names))
+        return _step(module, given, replace(settings, checkpoint=patterns), model)
+
+    def needed(step: TrainingStep) -> int:
+        if settings.kernels == "cpu":
+            return step.training_memory_bytes
+        return reserved_by(step, device, budget).reserved_bytes
+
+    choice = cheapest_checkpoints(step_of, needed, budget)
+    if choice.needed > budget:
+        least = f"with {', '.join(choice.names)} checkpointed" if choice.names else "as it is"
+        raise InputError(
+            f"{model} at {graph.input_text} does not fit {format_bytes(budget)}, whatever is "
+            f"checkpointed: it needs {format_bytes(choice.needed)} {least}, and "
+            f"{held_by(choice.step, budget)}. Choose a smaller {Option('batch')}."
+        )
+    settings = replace(settings, checkpoint=tuple(map(glob.escape, choice.names)))
+    row = _row(model, module, graph, settings, False, device, budget)
+    return replace(row, choice=choice, budget=budget)
+
+
+def held_by(step: TrainingStep, budget: int) -> str:
+    """The clause that says which of the parts that no batch changes exceed a budget."""
+    parts = {"parameters": step.param_bytes, "optimizer's states": step.optimizer_bytes,
+             "gradients": step.gradient_bytes}  # fmt: skip
+    names: list[str] = []
+    total = 0
+    for name, size in parts.items():
+        if size:
+            names, total = [*names, name], total + size
+        if total > budget:
+            return f"{' and '.join(names)} alone take {format_bytes(total)}"
+    return f"{' and '.join(names)} take {format_bytes(total)} of it"
 
 
 def _row(

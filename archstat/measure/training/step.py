@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -34,7 +34,7 @@ from archstat.frontends.torch_private import CALL, COMPILER
 from archstat.frontends.trees import module_paths, modules_named, replaced, tensors
 from archstat.hints import shortened
 from archstat.measure.training.kernels import DeviceKernels
-from archstat.measure.training.live_bytes import Held, Trace, TrainingStep
+from archstat.measure.training.live_bytes import Held, Kept, Trace, TrainingStep
 from archstat.measure.training.loss import (
     StandIns,
     batch_norm_hint,
@@ -133,15 +133,14 @@ def step_on(
                     root(*given[0], **given[1])
             stand_ins = StandIns(device, settings.dtype)
             stand_ins.of_modules(modules)
-            places = Places()
-            for module, names in paths:
-                places.follow(module, names[0])
             again = modules_named("checkpoint", paths, settings.checkpoint)
             wrap = settings.sharding.wrap if settings.sharding else None
             wrapped = modules_named("wrap", paths, wrap or ())
             with torch.enable_grad():
                 set_training(modules)
-                run = _Run(root, given, stand_ins, places, settings, device)
+                run = _Run(root, given, stand_ins, settings, device)
+                for module, names in paths:
+                    run.places.follow(module, names[0])
                 if again:
                     # Else torch imports it inside the first call it runs again, in frames that
                     # keep the tensors of that call alive.
@@ -149,6 +148,8 @@ def step_on(
                 for module in again:
                     run.checkpoint(module)
                 step, idle = run(title, without_gradient)
+                named = tuple(names[0] for module, names in paths if module in again)
+                step = replace(step, checkpointed=named)
     needless = optimizer_named(settings.optimizer).states or settings.accumulate > 1
     if idle - without_gradient and needless:
         return step_on(device, root, given, settings, title, idle)
@@ -184,15 +185,15 @@ def _input(
 class _Run:
     """The four phases of one step, in a mode that counts."""
 
-    def __init__(self, root: nn.Module, given: _Given, stand_ins: StandIns, places: Places,
-                 settings: Settings, device: torch.device) -> None:  # fmt: skip
+    def __init__(self, root: nn.Module, given: _Given, stand_ins: StandIns, settings: Settings,
+                 device: torch.device) -> None:  # fmt: skip
         self.root, self.given, self.settings = root, given, settings
         self.mode = CountingMode(device, settings.kernels)
-        self.places = places
-        self.mode.module = places.here
+        self.account = self.mode.account
+        self.places = Places(self.account)
+        self.mode.module = self.places.here
         self.device = device
         self.kernels = DeviceKernels(settings.kernels, settings.amp)
-        self.account = self.mode.account
         self.account.give(stand_ins.made())
         self.stand_ins = stand_ins
         self.input_bytes = self.account.give(given)
@@ -213,6 +214,8 @@ class _Run:
         with self.mode:
             output, loss, kind = self._forward(title)
             self.mode.phase = "backward"
+            kept = Kept(tuple(self.account.saves), tuple(self.account.born),
+                        tuple(self.places.calls), 1 + self.account.position)  # fmt: skip
             torch.autograd.backward(loss)
             idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and (
                     p.grad is None or not (self._fresh or p.grad._version))]  # fmt: skip
@@ -247,6 +250,7 @@ class _Run:
             steady_bytes=steady_bytes,
             moments=tuple(self.account.moments),
             trace=Trace(tuple(self.account.events), given, (first, given), begun, held),
+            kept=kept,
         )
         return step, frozenset(idle)
 
