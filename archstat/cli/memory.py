@@ -56,6 +56,11 @@ Fits = Annotated[
     typer.Option(metavar="SIZE", help="Find the largest batch that trains within SIZE, such as "
                  "24GiB, or on --device: device."),
 ]  # fmt: skip
+Steps = Annotated[
+    str | None,
+    typer.Option("--steps", metavar="N,N,...", help="With --fits, the largest of these batches, "
+                 "such as 512,384,256."),
+]  # fmt: skip
 Device = Annotated[
     str | None,
     typer.Option("--device", metavar="NAME", help="A GPU, with --kernels cuda: show what its "
@@ -99,6 +104,7 @@ def memory(
     zero: Zero = None,
     fsdp: Fsdp = None,
     wrap: Wrap = None,
+    steps: Steps = None,
     fits: Fits = None,
     device: Device = None,
     measure: Measure = False,
@@ -136,7 +142,7 @@ def memory(
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
                 checkpoint or (), accumulate=accumulate, zero=zero, fsdp=fsdp,
-                wrap=wrap or ())  # fmt: skip
+                wrap=wrap or (), steps=steps or ())  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS),
              (gathers(step.settings), SHARED_COLUMNS), (step.searches, FIT_COLUMNS),

@@ -44,6 +44,7 @@ def memory(
     zero: tuple[int, int] | None = None,
     fsdp: int | None = None,
     wrap: str | Sequence[str] = (),
+    steps: str | Sequence[int] = (),
     layout: str | None = None,
     example: Any = None,
 ) -> Table:
@@ -62,6 +63,7 @@ def memory(
             such as ``"layer*"``.
         accumulate: micro-batches a step; the last one is counted.
         zero: ZeRO's stage (arXiv 1910.02054) and the number of devices: what one of them needs.
+        steps: with `fits`, batches of which the largest that fits is looked for.
         fsdp: the number of devices that share all by FSDP; `wrap` are patterns of the paths of
             its units, by default the elements of the model's outermost lists of modules.
 
@@ -72,7 +74,8 @@ def memory(
     from archstat.tables.memory import Step
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint,
-                accumulate=accumulate, zero=zero, fsdp=fsdp, wrap=wrap)  # fmt: skip
+                accumulate=accumulate, zero=zero, fsdp=fsdp, wrap=wrap,
+                steps=steps)  # fmt: skip
     shapes = typed(with_words(input, layout, example))
     return step.table([step.row(spec, shapes, batch) for spec in specs_of(models)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from archstat.analyses.devices import Device
 from archstat.analyses.memory import COLUMNS as INFERENCE_COLUMNS
 from archstat.errors import DeviceError, Option, SpecError
 from archstat.measure.training.checkpoints import Choice
-from archstat.measure.training.rows import AUTO, MemoryRow, Plan, held_by, memory_row
+from archstat.measure.training.rows import AUTO, MemoryRow, Plan, memory_row
 from archstat.measure.training.step import Settings
 from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
 from archstat.result import Cell, Column, Picture, Table, notes_of
@@ -36,7 +36,7 @@ from archstat.units import (
 
 FIT_COLUMNS = (
     Column("largest_batch", "number", "largest batch whose training step fits; 0: none", "higher"),
-    Column("beyond_bytes", "bytes", "the training peak of one sample more"),
+    Column("beyond_bytes", "bytes", "training peak of the next larger batch"),
 )
 MEASURED_COLUMNS = (
     Column("measured_training_bytes", "bytes", "the allocator's peak in a real training step"),
@@ -93,6 +93,7 @@ class Step:
         device: a GPU's name as `roofline` takes it; `fits` may be ``"device"`` then.
         accumulate: micro-batches a step.
         zero: ZeRO's stage and the number of devices.
+        steps: batches of which the largest that fits is looked for, with commas or as numbers.
         fsdp: the number of devices of FSDP; `wrap` are patterns of the paths of its units.
 
     Raises:
@@ -104,7 +105,8 @@ class Step:
                  fits: str | int | None, measure: bool,
                  device: str | None = None, checkpoint: str | Sequence[str] = (), *,
                  accumulate: int = 1, zero: tuple[int, int] | None = None,
-                 fsdp: int | None = None, wrap: str | Sequence[str] = ()) -> None:  # fmt: skip
+                 fsdp: int | None = None, wrap: str | Sequence[str] = (),
+                 steps: str | Iterable[int] = ()) -> None:  # fmt: skip
         named = None if dtype is None else short_dtype(str(dtype))
         plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower(), checkpoint)
         self.settings = replace(plan.settings(), accumulate=accumulate,
@@ -124,6 +126,10 @@ class Step:
             raise SpecError(f"{Option('fits', fits)} is impossible: give a size above zero.")
         self.fits = fits if isinstance(fits, str) else format_bytes(fits or 0)
         self.measure = measure
+        self.grid = _batches(steps)
+        if self.grid and not self.searches:
+            drop = f"; leave {Option('checkpoint', 'auto')} out" if self.budget else ""
+            raise SpecError(f"{Option('steps', steps)} needs {Option('fits')}{drop}.")
 
     @property
     def searches(self) -> bool:
@@ -148,11 +154,20 @@ class Step:
     def row(self, model: str, input: Any, batch: int | None) -> MemoryRow:
         """The row of a model; see `memory_row`."""
         return memory_row(model, self.settings, input, batch, self.budget,
-                          measure=self.measure, device=self.device)  # fmt: skip
+                          measure=self.measure, device=self.device, grid=self.grid)  # fmt: skip
 
     def table(self, rows: Sequence[MemoryRow]) -> Table:
         """The rows as a table that draws their steps."""
         return replace(memory_table(rows, self.settings, self.fits), picture=timelines(rows))
+
+
+def _batches(steps: str | Iterable[int]) -> tuple[int, ...]:
+    """The batches of a grid, as typed or as numbers."""
+    parts = steps.split(",") if isinstance(steps, str) and steps else steps or ()
+    if not all(str(part).strip().isdecimal() and int(part) for part in parts):
+        raise SpecError(f"{Option('steps', steps)} is no list of batches: give some, such as "
+                        "512,384,256.")  # fmt: skip
+    return tuple(int(part) for part in parts)
 
 
 def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") -> Table:
@@ -238,14 +253,13 @@ def _found(row: MemoryRow, room: str) -> str | None:
     if not row.fit.batch:
         return (
             f"{row.model} does not fit {room}: a batch of {row.fit.smallest}, "
-            f"which the row shows, needs {peak}, and {held_by(row.step, row.budget)}."
+            f"which the row shows, needs {peak}, and {row.step.beyond(row.budget)}."
         )
-    more = row.fit.beyond
+    more, found = row.fit.beyond, f"{row.model} fits {room} up to a batch of {row.fit.batch}"
+    if row.fit.next is None:
+        return f"{found}, the largest that was asked for, which needs {peak}."
     beyond = "cannot run" if more is None else f"needs {_beside(more, room)}"
-    return (
-        f"{row.model} fits {room} up to a batch of {row.fit.batch}, which needs {peak}; "
-        f"{row.fit.batch + 1} {beyond}."
-    )
+    return f"{found}, which needs {peak}; {row.fit.next} {beyond}."
 
 
 def _chosen(choice: Choice, row: MemoryRow, room: str) -> str:

@@ -142,6 +142,17 @@ def test_on_cuda_what_is_reserved_has_to_fit(archstat):
     assert whole["reserved_bytes"] + whole["context_bytes"] <= 24 * 2**30
 
 
+def test_steps_give_the_largest_batch_of_a_grid(archstat):
+    line = ("lenet5", "--fits", "10MiB", "--steps")
+    row = row_of(archstat, *line, "8,64,4096")
+    assert row["largest_batch"] == 64
+    assert row["training_memory_bytes"] <= 10 * 2**20 < row["beyond_bytes"]
+    assert (
+        "up to a batch of 8, the largest that was asked for"
+        in archstat(*("memory", *line, "8")).out
+    )
+
+
 def test_fits_says_so_where_nothing_fits(archstat):
     ran = archstat("memory", "vgg16", "--fits", "100MB")
     assert ran.code == 0
@@ -196,6 +207,8 @@ def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
         (["vgg16", "--device", "rtx-3090"], "needs --kernels cuda"),
         (["vgg16", "--kernels", "cuda", "--device", "rtx-309"], "Did you mean rtx-3090"),
         (["vgg16", "--kernels", "cuda", "--fits", "device"], "needs --device NAME"),
+        (["vgg16", "--steps", "8,x", "--fits", "1GiB"], "no list of batches"),
+        (["vgg16", "--steps", "8,4"], "--steps 8,4 needs --fits"),
         (["vgg61"], "Did you mean vgg19 or vgg16"),
     ],
 )

@@ -1,12 +1,13 @@
 """The largest batch whose training step fits a budget, by few runs.
 
-The peak is nearly affine in the batch, so that a line through two runs points at the answer; the
-answer is verified: it fits, and one sample more does not.
+The peak is nearly affine in the batch, so that a line through two runs points at the answer, and so
+does whoever foresees the peak by the runs that there are; the answer is verified: it fits, and one
+sample more does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from archstat.errors import CaptureError, InputError
@@ -20,17 +21,25 @@ _SECANTS = 12
 class Fit:
     """The largest batch (0: not even the smallest fits), its peak and that of one sample more.
 
-    `smallest` is the smallest batch that runs, and `beyond` is None where no step runs there.
+    `smallest` is the smallest batch that runs, and `beyond` is None where no step runs there. Of a
+    grid, it is of the `next` larger batch; None if there is none.
     """
 
     batch: int
     peak: int
     beyond: int | None
     smallest: int
+    next: int | None
 
 
-def largest_batch(peak_of: Callable[[int], int], budget: int) -> Fit:
+def largest_batch(
+    peak_of: Callable[[int], int],
+    budget: int,
+    foreseen: Callable[[int], Callable[[int], int] | None] = lambda low: None,
+) -> Fit:
     """The largest batch with ``peak_of(batch) <= budget``; `peak_of` grows with the batch.
+
+    `foreseen` gives what stands for `peak_of` beyond a batch that ran, where something can.
 
     Raises:
         CaptureError, InputError: what `peak_of` raises at a batch of one and of two.
@@ -38,13 +47,17 @@ def largest_batch(peak_of: Callable[[int], int], budget: int) -> Fit:
     """
     smallest, first = _smallest(peak_of)
     if first > budget:
-        return Fit(0, first, first, smallest)
+        return Fit(0, first, first, smallest, smallest)
     peaks = {smallest: first}
-    low, high = smallest, None
+    low = smallest
+    high: int | None = None
     for run in range(200):
         if high is not None and high - low == 1:
             break
         batch = _next(peaks, low, high, budget, bisect=run >= _SECANTS)
+        cheap = foreseen(low) if 1 < run < _SECANTS else None
+        if cheap is not None:
+            batch = max(low + 1, _bisected(cheap, low, high or batch + 1, budget))
         found = _or_too_much(peak_of, batch)
         if found is not None:
             peaks[batch] = found
@@ -54,7 +67,36 @@ def largest_batch(peak_of: Callable[[int], int], budget: int) -> Fit:
             high = batch
         if low >= _MOST:
             raise InputError(f"a batch of {low} still fits: the peak hardly grows with the batch.")
-    return Fit(low, peaks[low], peaks.get(low + 1), smallest)
+    return Fit(low, peaks[low], peaks.get(low + 1), smallest, low + 1)
+
+
+def largest_of(peak_of: Callable[[int], int], budget: int, grid: Iterable[int]) -> Fit:
+    """The largest batch of a grid that fits; of n batches at most 2 + log2 n run.
+
+    Raises:
+        CaptureError, InputError: what `peak_of` raises at the smallest.
+    """
+    batches = sorted(set(grid))
+    peaks: dict[int, int | None] = {}
+    first = peaks[0] = peak_of(batches[0])
+    if first > budget:
+        return Fit(0, first, first, batches[0], batches[0])
+    low, high = 0, len(batches)
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = peaks[middle] = _or_too_much(peak_of, batches[middle])
+        low, high = (middle, high) if found is not None and found <= budget else (low, middle)
+    peak = peaks[low]
+    assert peak is not None
+    more = batches[high] if high < len(batches) else None
+    return Fit(batches[low], peak, peaks.get(high), batches[0], more)
+
+
+def _bisected(peak_of: Callable[[int], int], low: int, high: int, budget: int) -> int:
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if peak_of(middle) <= budget else (low, middle)
+    return low
 
 
 def _smallest(peak_of: Callable[[int], int]) -> tuple[int, int]:

@@ -7,8 +7,8 @@ tensor alive, so autograd and the optimizer free what they free in a real step.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ import torch
 from archstat.analyses.cuda_allocator import Event
 from archstat.frontends.attention import Kernel
 from archstat.frontends.trees import tensors
+from archstat.units import format_bytes
 
 PHASES = ("forward", "loss", "backward", "optimizer")
 
@@ -148,6 +149,37 @@ class TrainingStep:
     def training_memory_bytes(self) -> int:
         """The most bytes alive at once."""
         return self.peak.live_bytes
+
+    def beyond(self, budget: int) -> str:
+        """The clause that says which of the parts that no batch changes exceed a budget."""
+        parts = {"parameters": self.param_bytes, "optimizer's states": self.optimizer_bytes,
+                 "gradients": self.gradient_bytes}  # fmt: skip
+        names: list[str] = []
+        total = 0
+        for name, size in parts.items():
+            if size:
+                names, total = [*names, name], total + size
+            if total > budget:
+                return f"{' + '.join(names)} alone take {format_bytes(total)}"
+        return f"{' + '.join(names)} take {format_bytes(total)} of it"
+
+
+def foreseen(known: Mapping[int, TrainingStep], batch: int) -> TrainingStep | None:
+    """The step at a batch by the line through two at others; None where their ops differ."""
+    (a, one), (b, two) = sorted(known.items(), key=lambda item: abs(item[0] - batch))[:2]
+    pairs = list(zip(one.trace.events, two.trace.events, strict=False))
+    lengths = [(len(s.trace.events), len(s.moments)) for s in (one, two)]
+    if lengths[0] != lengths[1] or any(x[0] != y[0] for x, y in pairs):
+        return None
+
+    def on_line(x: int, y: int) -> int:
+        size = abs(x) + (abs(y) - abs(x)) * (batch - a) // (b - a)
+        return max(size, 1) * (1 if x > 0 else -1) if x else 0
+
+    events = tuple((owner, on_line(x, y)) for (owner, x), (_, y) in pairs)
+    moments = tuple(replace(m, live_bytes=on_line(m.live_bytes, n.live_bytes))
+                    for m, n in zip(one.moments, two.moments, strict=True))  # fmt: skip
+    return replace(one, moments=moments, trace=replace(one.trace, events=events))
 
 
 class _Reference(weakref.ref[Any]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -27,8 +27,8 @@ from archstat.frontends.module import capture_call, unwrapped
 from archstat.graph import UNSEEN, Graph
 from archstat.hints import did_you_mean
 from archstat.measure.training.checkpoints import Choice, cheapest_checkpoints
-from archstat.measure.training.largest_batch import Fit, largest_batch
-from archstat.measure.training.live_bytes import TrainingStep
+from archstat.measure.training.largest_batch import Fit, largest_batch, largest_of
+from archstat.measure.training.live_bytes import TrainingStep, foreseen
 from archstat.measure.training.optimizers import optimizer_named
 from archstat.measure.training.real_peaks import RealPeaks, real_peaks
 from archstat.measure.training.step import Settings, training_step
@@ -130,10 +130,12 @@ def memory_row(
     *,
     measure: bool = False,
     device: Device | None = None,
+    grid: Sequence[int] = (),
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
 
     With checkpoints of `AUTO`, the batch is given, and the modules that let it fit are found.
+    With a `grid`, it is the largest of these batches.
     With `measure`, the step and a forward pass also run for real. With kernels of cuda, what
     torch's allocator reserves has to fit; `device` says what it gives cuBLAS.
 
@@ -165,14 +167,30 @@ def memory_row(
     module = _module(model, graph)
     grows = _growing(graph, graph_of_spec(model, input, 2))
 
+    steps: dict[int, TrainingStep] = {}
+
     def peak_of(samples: int) -> int:
         args, kwargs = _at_batch(graph, module, grows, samples)
-        step = _step(module, (args, kwargs), settings, model)
+        step = steps[samples] = _step(module, (args, kwargs), settings, model)
         if settings.kernels == "cpu":
             return step.training_memory_bytes
         return _needed(step, device, budget)
 
-    fit = largest_batch(peak_of, budget)
+    def beyond(low: int) -> Callable[[int], int] | None:
+        near = dict(sorted(steps.items(), key=lambda item: abs(item[0] - low))[:2])
+        if foreseen(near, low) is None:
+            return None
+
+        def peak(samples: int) -> int:
+            step = foreseen(near, samples)
+            assert step is not None
+            if settings.kernels == "cpu":
+                return step.training_memory_bytes
+            return reserved_by(step, device, budget).reserved_bytes
+
+        return peak
+
+    fit = largest_of(peak_of, budget, grid) if grid else largest_batch(peak_of, budget, beyond)
     shown = graph_of_spec(model, input, fit.batch or fit.smallest)
     return replace(_row(model, module, shown, settings, measure, device, budget),
                    fit=fit, budget=budget)  # fmt: skip
@@ -258,25 +276,11 @@ def _fitted(
         raise InputError(
             f"{model} at {graph.input_text} does not fit {format_bytes(budget)}, whatever is "
             f"checkpointed: it needs {format_bytes(choice.needed)} {least}, and "
-            f"{held_by(choice.step, budget)}. Choose a smaller {Option('batch')}."
+            f"{choice.step.beyond(budget)}. Choose a smaller {Option('batch')}."
         )
     settings = replace(settings, checkpoint=tuple(map(glob.escape, choice.names)))
     row = _row(model, module, graph, settings, False, device, budget)
     return replace(row, choice=choice, budget=budget)
-
-
-def held_by(step: TrainingStep, budget: int) -> str:
-    """The clause that says which of the parts that no batch changes exceed a budget."""
-    parts = {"parameters": step.param_bytes, "optimizer's states": step.optimizer_bytes,
-             "gradients": step.gradient_bytes}  # fmt: skip
-    names: list[str] = []
-    total = 0
-    for name, size in parts.items():
-        if size:
-            names, total = [*names, name], total + size
-        if total > budget:
-            return f"{' and '.join(names)} alone take {format_bytes(total)}"
-    return f"{' and '.join(names)} take {format_bytes(total)} of it"
 
 
 def _row(

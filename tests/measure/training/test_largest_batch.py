@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archstat.errors import CaptureError, InputError
-from archstat.measure.training.largest_batch import largest_batch
+from archstat.measure.training.largest_batch import largest_batch, largest_of
 
 
 @given(
@@ -38,6 +38,28 @@ def test_affine_peak_needs_few_runs():
     fit = largest_batch(lambda batch: runs.append(batch) or 1000 + 7 * batch, 10**6)
     assert fit.batch == (10**6 - 1000) // 7
     assert len(runs) <= 5
+
+
+def test_steps_that_are_foreseen_save_runs():
+    runs = []
+
+    def peak(batch):
+        # segments of an allocator: far from affine
+        return 2048 * (1 + 7 * batch // 2048)
+
+    fit = largest_batch(lambda n: runs.append(n) or peak(n), 10**5, lambda low: peak)
+    assert peak(fit.batch) <= 10**5 < peak(fit.batch + 1) == fit.beyond
+    assert len(runs) <= 6
+
+
+@given(batches=st.sets(st.integers(1, 4096), min_size=1), budget=st.integers(1, 40_000))
+def test_largest_of_a_grid_is_found_by_few_runs(batches, budget):
+    runs = []
+    fit = largest_of(lambda n: runs.append(n) or 10 * n, budget, batches)
+    assert fit.batch == max((n for n in batches if 10 * n <= budget), default=0)
+    assert fit.next == min((n for n in batches if 10 * n > budget), default=None)
+    assert fit.beyond == (None if fit.next is None else 10 * fit.next)
+    assert len(runs) <= 2 + len(batches).bit_length()
 
 
 def test_batch_norm_starts_at_two():

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm as parametrized_weight_norm
 
 from archstat.errors import CaptureError, OptionError
+from archstat.measure.training.live_bytes import foreseen
 from archstat.measure.training.step import Settings, step_on, training_step
 
 FLOAT, CLASS = 4, 8
@@ -420,6 +421,17 @@ def test_checkpointed_modules_take_what_a_model_takes_that_calls_checkpoint(opti
         assert [m.live_bytes for m in said.moments] == [m.live_bytes for m in own.moments]
         assert said.training_macs == own.training_macs
     assert said.saved_activation_bytes < kept.saved_activation_bytes
+
+
+@pytest.mark.parametrize("options", [{}, {"kernels": "cuda", "amp": True, "optimizer": "adam"}])
+def test_step_at_another_batch_is_foreseen_to_the_byte(options):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+                        nn.Linear(4 * 6 * 6, 5), nn.Dropout(0.5))  # fmt: skip
+    one, two, other = (step(net, n, 3, 8, 8, **options) for n in (2, 3, 17))
+    said = foreseen({2: one, 3: two}, 17)
+    assert said.trace.events == other.trace.events
+    assert [m.live_bytes for m in said.moments] == [m.live_bytes for m in other.moments]
+    assert foreseen({2: one, 3: step(nn.Conv2d(3, 4, 3), 3, 3, 8, 8)}, 17) is None
 
 
 def test_pattern_that_matches_no_module_is_refused_with_near_names():
