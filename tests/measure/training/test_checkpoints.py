@@ -105,7 +105,7 @@ def test_choice_costs_what_the_cheapest_of_all_sets_costs(name, samples, optimiz
     module, step_of = stepping(NETS.get(name, small), samples, optimizer=optimizer)
     steps = [step_of(chosen) for chosen in every_set(module)]
     peaks = sorted({step.training_memory_bytes for step in steps})
-    assert len(peaks) > 2
+    assert samples < 512 or len(peaks) > 2
     for room in (*peaks, *(b - 1 for _, b in pairwise(peaks))):
         cheapest = min(s.training_macs for s in steps if s.training_memory_bytes <= room)
         choice = cheapest_checkpoints(step_of, lambda step: step.training_memory_bytes, room)
