@@ -216,11 +216,13 @@ class Graph:
         storages = self.storages
         elements, nbytes = [], []
         for shape, dtype, _, storage, *_ in self.values:
-            number, bits = prod(shape), BITS.get(dtype, 32)
-            if number * bits > 8 * storages[storage][0]:
-                number = 8 * storages[storage][0] // bits
+            number = prod(shape)
+            size = bytes_of(number, dtype)
+            if size > storages[storage][0]:
+                number = 8 * storages[storage][0] // BITS.get(dtype, 32)
+                size = bytes_of(number, dtype)
             elements.append(number)
-            nbytes.append(bytes_of(number, dtype))
+            nbytes.append(size)
         return elements, nbytes
 
     @cached_property

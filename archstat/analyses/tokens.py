@@ -47,6 +47,8 @@ def tokens(graph: Graph) -> Analysis:
 
 def _experts(graph: Graph) -> dict[str, tuple[int, int | None]]:
     """By module, the number of its experts and how many of them the router before it picks."""
+    if not any(op.name in _GROUPED for op in graph.ops):
+        return {}
     owners = {value.storage: _owner(value.name) for value in graph.parameters()}
     picked: dict[int, int] = {}
     found: dict[str, tuple[int, int | None]] = {}

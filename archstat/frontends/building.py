@@ -39,7 +39,8 @@ def is_torchs_own(method: Any) -> bool:
 
 def build_on_meta(factory: Callable[[], Any]) -> Any:
     """What `factory` returns, its tensors on the meta device and uninitialised."""
-    with collection_paused(), generators_kept(), _OnMeta(), _resets_left_out() as changed:
+    mode = _OnMeta()
+    with collection_paused(), generators_kept(), mode, _resets_left_out(mode) as changed:
         built = factory()
         # A copy of a layer has taken over what stands for its initialiser.
         if isinstance(built, nn.Module):
@@ -112,6 +113,8 @@ def _free_of_container() -> int:
 class _OnMeta(TorchFunctionMode):
     """Sends every tensor constructor to meta; initialisers return their tensor at once."""
 
+    elsewhere = False  # whether a constructor was told another device
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -122,13 +125,17 @@ class _OnMeta(TorchFunctionMode):
                 tensor = args[0] if args else (kwargs or {}).get("tensor")
                 if isinstance(tensor, torch.Tensor) and tensor.is_meta:
                     return tensor
-            elif kwargs is None or kwargs.get("device") is None:
-                return constructor(*args, **{**(kwargs or {}), "device": _META})
+            elif kwargs is None:
+                return constructor(*args, device=_META)
+            elif kwargs.get("device") is None:
+                return constructor(*args, **{**kwargs, "device": _META})
+            else:
+                self.elsewhere = True
         return func(*args) if kwargs is None else func(*args, **kwargs)
 
 
 @contextmanager
-def _resets_left_out() -> Iterator[list[nn.Module]]:
+def _resets_left_out(mode: _OnMeta) -> Iterator[list[nn.Module]]:
     """Run the block in which torch's own layers on meta do not initialise themselves.
 
     The initialisers would return at once, but the way to them is a fourth of building a ResNet.
@@ -142,7 +149,8 @@ def _resets_left_out() -> Iterator[list[nn.Module]]:
         if "reset_parameters" in module.__dict__ or get_ident() != thread:
             return
         kind: Any = type(module)
-        if _resets_as_torch_does(kind) and parameter.is_meta:
+        # What is asked of a tensor goes through the mode: many times the rest of this.
+        if _resets_as_torch_does(kind) and not (mode.elsewhere and not parameter.is_meta):
             module.__dict__["reset_parameters"] = _do_nothing
             changed.append(module)
 

@@ -41,19 +41,22 @@ StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 _IN_TRAINING: ContextVar[bool] = ContextVar("in_training", default=False)
+_OURS: ContextVar[bool] = ContextVar("ours", default=False)
 
 
 @contextmanager
-def in_training(mode: bool) -> Iterator[None]:
+def in_training(mode: bool, ours: bool = False) -> Iterator[None]:
     """Let captures in the block run modules in training mode; the user's ``train()`` is not called.
 
-    Batch norm then uses the batch's statistics, and dropout drops.
+    Batch norm then uses the batch's statistics, and dropout drops. Nobody misses what modules were
+    that are `ours`, just built by the zoo: they only get their own calls back.
     """
-    token = _IN_TRAINING.set(mode)
+    tokens = _IN_TRAINING.set(mode), _OURS.set(ours)
     try:
         yield
     finally:
-        _IN_TRAINING.reset(token)
+        _IN_TRAINING.reset(tokens[0])
+        _OURS.reset(tokens[1])
 
 
 @contextmanager
@@ -63,6 +66,15 @@ def untouched(modules: Sequence[nn.Module], given: Iterable[Any] = ()) -> Iterat
     `given` are arguments, of which what cannot be copied is put back, too. Gives whether some of
     the modules' tensors are lazy.
     """
+    if _OURS.get():
+        for module in modules:
+            module.__dict__["training"] = _IN_TRAINING.get()
+        try:
+            yield False
+        finally:
+            for module in modules:
+                module.__dict__.pop(CALL, None)
+        return
     snapshot = _Snapshot(modules)
     for one in given:
         if not is_plain(one):
