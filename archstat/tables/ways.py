@@ -24,6 +24,7 @@ SIDES = ((224, 224), (256, 256), (227, 227), (299, 299), (384, 384), (512, 512),
          (800, 1280), (512, 2048))  # fmt: skip
 _OTHER_QUANTITY, _OTHER_INPUT, _OTHER_FORM, _CUT_OFF, _MISPRINT = 1, 1, 1, 1, 3
 _NEAREST = 3
+_COUNTED = frozenset({"params", "macs", "flops", "activations"})  # what all measures start from
 _MISPRINTS = (
     (Fraction(2), "twice"), (Fraction(1, 2), "half of"), (Fraction(10), "ten times"),
     (Fraction(1, 10), "a tenth of"), (Fraction(1000), "1000 times"), (Fraction(1, 1000),
@@ -192,13 +193,22 @@ class _Search:
 
     def ways(self, graph: Graph, form: str = "", assumed: int = 0) -> Iterator[Way]:
         """Every measure of a Graph at its own input against every figure."""
-        counted = report(graph, self.model)
         for measure in self.measures:
             wanted = any(not are_apart(measure.quantity, one.quantity) for one in self.figures)
             if measure.square is None and wanted:
-                value = Fraction(measure.count(counted))
+                value = self.value(measure, graph)
                 said = f"{measure.name}: {format_count(float(value))}"
                 yield from self._held(measure, graph, form, assumed, value, said)
+
+    def value(self, measure: Convention, graph: Graph) -> Fraction:
+        """What a measure gives for a Graph, which is counted once."""
+        known = graph.shared
+        if "printable" not in known:
+            known["printable"] = report(graph, self.model, keys=_COUNTED)
+        if measure.key not in known:
+            known[measure.key] = Fraction(measure.count(known["printable"]))
+        found: Fraction = known[measure.key]
+        return found
 
     def scaled(self) -> Iterator[Way]:
         """The measures of sources that count at a small square and scale to the input's size."""
@@ -210,8 +220,7 @@ class _Search:
             small = _at(self, (side, side))
             if small is not None and not small.option:
                 factor = Fraction(prod(size), side * side)
-                counted = report(small.graph, self.model)
-                value = measure.count(counted) * factor
+                value = self.value(measure, small.graph) * factor
                 said = (f"{measure.name} by {format_count(float(factor))}: "
                         f"{format_count(float(value))}")  # fmt: skip
                 yield from self._held(measure, self.own, "", 0, value, said)
@@ -226,9 +235,8 @@ class _Search:
 
     def law(self, other: Graph) -> _Law:
         """What two sizes say of others."""
-        reports = [report(graph, self.model) for graph in (self.own, other)]
         measured = tuple(
-            (one, Fraction(one.count(reports[0])), Fraction(one.count(reports[1])))
+            (one, self.value(one, self.own), self.value(one, other))
             for one in self.measures if one.square is None and one.quantity != "params"
         )  # fmt: skip
         areas = [prod(image_size(graph) or ()) for graph in (self.own, other)]
@@ -301,11 +309,10 @@ def _but_params(ways: Iterable[Way]) -> Iterator[Way]:
 
 
 def _misprinted(search: _Search) -> Iterator[Way]:
-    plain = report(search.own, search.model)
     for measure in search.measures:
         if measure.square is not None or measure.form:
             continue
-        value = Fraction(measure.count(plain))
+        value = search.value(measure, search.own)
         for factor, words in _MISPRINTS:
             said = f"{words} {measure.name}: {format_count(float(value * factor))}"
             for way in search._held(measure, search.own, "", _MISPRINT, value * factor, said):

@@ -44,6 +44,13 @@ Formula = Callable[[Layer], int]
 
 def layers(graph: Graph) -> list[tuple[str, Layer]]:
     """Every call of a module with its path, in the order in which the calls begin."""
+    if "layers" not in graph.shared:
+        graph.shared["layers"] = _layers(graph)
+    found: list[tuple[str, Layer]] = graph.shared["layers"]
+    return found
+
+
+def _layers(graph: Graph) -> list[tuple[str, Layer]]:
     held: dict[str, dict[str, Value]] = defaultdict(dict)
     for value in graph.parameters():
         for path in (value.name or "", *value.aliases):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archstat.errors import GraphFileError
+from archstat.errors import BuildError, CaptureError, GraphFileError, InputError, OptionError
 from archstat.files import cache_folder
 from archstat.frontends.garbage import collection_paused
 from archstat.graph import Graph
 from archstat.models.cache.key import Settings, key_of, settings, sources_are_unchanged
 from archstat.models.cache.store import Store, graph_from_bytes, graph_to_bytes
+from archstat.models.sources import SHAPES_ALONE
 
 VARIABLE = "ARCHSTAT_CACHE"
+_REFUSED = b""  # in place of a Graph, where a model does not run on shapes alone
 
 
 def default_store() -> Store | None:
@@ -49,12 +53,20 @@ class Graphs:
         return found if found is not None else self.capture(text, input, batch, guesses)
 
     def find(self, text: str, input: Any = None, batch: int | None = None) -> Graph | None:
-        """The Graph of a spec if an earlier run kept it."""
+        """The Graph of a spec if an earlier run kept it.
+
+        Raises:
+            CaptureError: one found that it does not run on `SHAPES_ALONE`, as is asked here, too.
+        """
         if self._store is None:
             return None
         key = self._key(text, input, batch)
         content = self._store.read(key) if key is not None else None
         if key is None or content is None:
+            return None
+        if content == _REFUSED:
+            if SHAPES_ALONE.get():
+                raise CaptureError(f"{text} does not run so on shapes alone.")
             return None
         try:
             with collection_paused():
@@ -75,11 +87,23 @@ class Graphs:
         # Code of the user's own may change what later models are captured as.
         self._is_tainted |= key is None
         # The first capture imports torch, where collections would take a tenth of the time.
-        with collection_paused():
-            graph = graph_of_spec(text, input, batch, guesses=guesses)
-        if self._store is not None and key is not None and not self._is_tainted:
-            _keep(self._store, key, graph)
+        try:
+            with collection_paused():
+                graph = graph_of_spec(text, input, batch, guesses=guesses)
+        except (BuildError, CaptureError, InputError, OptionError) as error:
+            if SHAPES_ALONE.get() and not isinstance(error.__cause__, MemoryError):
+                self._keep(key, lambda: _REFUSED)
+            raise
+        if graph.device == "meta":  # else real, random numbers may have decided what ran
+            self._keep(key, partial(graph_to_bytes, graph))
         return graph
+
+    def _keep(self, key: bytes | None, content: Callable[[], bytes]) -> None:
+        if self._store is None or key is None or self._is_tainted:
+            return
+        with suppress(GraphFileError):  # captured every time
+            if sources_are_unchanged():
+                self._store.write(key, content())
 
     def is_known(self, text: str, input: Any = None, batch: int | None = None) -> bool:
         """Whether all is known that the Graph of a spec depends on, so that it can be kept."""
@@ -93,11 +117,3 @@ class Graphs:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Graphs, (self._store, self._settings)
-
-
-def _keep(store: Store, key: bytes, graph: Graph) -> None:
-    if graph.device != "meta":
-        return  # real numbers, random ones among them, may have decided what ran
-    with suppress(GraphFileError):  # captured every time
-        if sources_are_unchanged():
-            store.write(key, graph_to_bytes(graph))

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 import archstat
-from archstat.errors import UnknownModelError
+from archstat.errors import ArchstatError, CaptureError, InputError, UnknownModelError
 from archstat.models.cache import Graphs, default_store
 from archstat.models.cache import key as keys
 from archstat.models.cache.store import Store
 from archstat.models.pipeline import graph_of_spec
+from archstat.models.sources import SHAPES_ALONE
 
 NET = "from torch import nn\n\ndef net(width: int = 8):\n    return nn.Conv2d(3, width, 3)\n"
 
@@ -104,6 +105,25 @@ def test_variables_that_a_capture_sets_itself_do_not_change_later_keys(store, mo
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     assert Graphs(store).find("lenet5") is not None
     assert Graphs(store).find("nin_cifar10") is not None
+
+
+def test_that_a_model_does_not_run_is_kept_for_whoever_asks_for_shapes_alone(store, monkeypatch):
+    asked = [("lenet5", "1x8x8"), ("lenet5,depth=3",)]
+    before = SHAPES_ALONE.set(True)
+    try:
+        for one in asked:
+            with pytest.raises(ArchstatError):
+                Graphs(store)(*one)
+        assert store.usage()[0] == 2
+        monkeypatch.setattr(Graphs, "capture", lambda *_: pytest.fail("it was captured"))
+        for one in asked:
+            with pytest.raises(CaptureError, match="does not run"):
+                Graphs(store)(*one)
+    finally:
+        SHAPES_ALONE.reset(before)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="runs with"):
+        Graphs(store)(*asked[0])
 
 
 def test_error_is_the_same_with_a_store(store):
