@@ -216,8 +216,7 @@ class Graph:
         storages = self.storages
         elements, nbytes = [], []
         for shape, dtype, _, storage, *_ in self.values:
-            number = prod(shape)
-            size = bytes_of(number, dtype)
+            size = bytes_of(number := prod(shape), dtype)
             if size > storages[storage][0]:
                 number = 8 * storages[storage][0] // BITS.get(dtype, 32)
                 size = bytes_of(number, dtype)

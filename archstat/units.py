@@ -28,6 +28,7 @@ BYTE_UNITS = {
     "TiB": 2**40,
 }
 TIME_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60)}
+LAYOUT = "Axes of the input: N or B batch, C or F channels, T time, D H W L space"
 DTYPES = (
     *("float32", "float64", "float16", "bfloat16"),
     *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"),

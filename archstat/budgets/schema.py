@@ -12,6 +12,7 @@ from typing import Any
 from archstat.budgets.rules import GROWING_KEYS, LATENCY, OPERATORS, RULE_COLUMNS, units_of
 from archstat.budgets.setup import NUMBERS, SWITCHES
 from archstat.result import Column
+from archstat.units import LAYOUT
 
 _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _PERCENT = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["1%", "0%"]}
@@ -20,7 +21,7 @@ _TEXTS = {
     "model": "A zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with "
     ",KEY=VALUE options. Wildcards (*, ?, [...]) match several networks of the zoo, a file "
     "or a module.",
-    "layout": "Axes of the input: N or B batch, C or F channels, T time, D H W L space.",
+    "layout": f"{LAYOUT}.",
     "example": "In place of input, FILE.py:NAME or MODULE:NAME of a function that returns them.",
     "message": "What someone who breaks the budget should read.",
 }

@@ -16,7 +16,7 @@ from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.help import CHOOSE, MEASURING, OUTPUT
 from archstat.cli.options import Rule, check_options
 from archstat.cli.output import Destination, check_plot, draw
-from archstat.cli.screen import View, arranged, filled, known_key, refuse_incomplete, show
+from archstat.cli.screen import View, arranged, axis, filled, refuse_incomplete, show
 from archstat.cli.where import conditions, kept
 from archstat.errors import Option, OutputError
 from archstat.result import RATIO_SUFFIX, Column, Report, Table
@@ -211,12 +211,12 @@ def _axes(
     usual = "top1" if "top1" in keys else [*numeric, "activations"][0]
     found = []
     for option, given, more in ((Option("x"), x or "macs", False), (Option("y"), y or usual, True)):
-        key = known_key(given.lstrip("+-"), known)
-        column = next(column for column in known if column.key == key)
+        column, better = axis(given, known)
         if column.unit == "text":
-            raise OutputError(f"{option} {key}: this column holds texts; a picture needs numbers.")
-        more = column.better == "higher" if column.better else more
-        found.append((column, given[0] == "+" or (given[0] != "-" and more)))
+            raise OutputError(
+                f"{option} {column.key}: this column holds texts; a picture needs numbers."
+            )
+        found.append((column, more if better is None else better))
     return found[0], found[1]
 
 

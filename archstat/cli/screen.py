@@ -66,6 +66,18 @@ def known_key(name: str, known: Sequence[Column]) -> str:
     )
 
 
+def axis(given: str, known: Sequence[Column]) -> tuple[Column, bool | None]:
+    """The column of KEY, +KEY or -KEY, and whether more of it is better; None where nobody says.
+
+    Raises:
+        ColumnError: no such column.
+    """
+    key = known_key(given.lstrip("+-"), known)
+    column = next(column for column in known if column.key == key)
+    better = {"higher": True, "lower": False}.get(column.better)
+    return column, {"+": True, "-": False}.get(given[:1], better)
+
+
 class View:
     """What of a table is shown, and where: checked before the work, so that a typo costs no time.
 

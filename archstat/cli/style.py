@@ -18,6 +18,7 @@ import typer
 from archstat.cli.help import INPUT, OUTPUT
 from archstat.reporters import Format
 from archstat.reporters.numbers import Style
+from archstat.units import LAYOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class _Inputs:
 
     layout: Annotated[
         str | None,
-        typer.Option(metavar="LETTERS", help="Axes of the input: N or B batch, C or F channels, "
-                     "T time, D H W L space, such as NHWC or BTF.", rich_help_panel=INPUT),
+        typer.Option(metavar="LETTERS", help=f"{LAYOUT}, such as NHWC or BTF.",
+                     rich_help_panel=INPUT),
     ] = None  # fmt: skip
     example: Annotated[
         str | None,

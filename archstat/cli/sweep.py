@@ -21,7 +21,7 @@ from archstat.cli.help import CHOOSE, OUTPUT
 from archstat.cli.options import Rule, check_options, typed
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.progress import working
-from archstat.cli.screen import View, arranged, held, known_key, show
+from archstat.cli.screen import View, arranged, axis, held, known_key, show
 from archstat.cli.where import Condition, conditions, kept
 from archstat.errors import MissingExtraError, OutputError, SpecError
 from archstat.result import Column, Table, notes_of
@@ -122,14 +122,15 @@ def sweep(
     reason; the exit code is 2 if all fail.
     """
     from archstat.analyses.memory_access import checked_fusion
+    from archstat.tables.predict import fit_named
     from archstat.tables.scale import SUMMARY_COLUMNS
-    from archstat.tables.sweep import Settings, chosen_candidates, fit_of, front
+    from archstat.tables.sweep import Settings, chosen_candidates, front
     from archstat.tables.sweep_files import read_results
 
     is_saved = len(specs) == 1 and specs[0].lower().endswith(".csv")
     check_options(context, *_rules(is_saved))
     saved = read_results(specs[0]) if is_saved else None
-    fit = None if predict is None else fit_of(predict)
+    fit = None if predict is None else fit_named(predict)
     settings = Settings(input or None, batch, checked_fusion(fusion), jobs, fit=fit,
                         scheduler=scheduler)  # fmt: skip
     known = settings.columns if saved is None else saved.columns
@@ -219,12 +220,12 @@ def _axes(pareto: str | None, known: Sequence[Column]) -> list[tuple[str, bool]]
         raise SpecError(f"--pareto {pareto}: a front is of two columns; give KEY,KEY.")
     axes = []
     for name in names:
-        key = known_key(name.lstrip("+-"), known)
-        better = next(column.better for column in known if column.key == key)
-        if not (better or name[0] in "+-"):
+        column, more = axis(name, known)
+        key = column.key
+        if more is None:
             raise SpecError(f"--pareto {pareto}: is more or less of {key} better? Write +{key} or "
                             f"-{key}.")  # fmt: skip
-        axes.append((key, name[0] == "+" or (name[0] != "-" and better == "higher")))
+        axes.append((key, more))
     return axes
 
 

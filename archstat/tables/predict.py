@@ -208,9 +208,9 @@ def fit_named(
     typical, _ = boards()
     if calibrate is None or not is_of(typical, engine, dtype, layout):
         raise DeviceError(
-            f"{Option('device', BOARD)} is any board that runs {typical.engine} in "
-            f"{typical.dtype}, {typical.layout}, known by {LEAST_MEASUREMENTS} measured networks "
-            f"or more: give {Option('calibrate', 'FILE.csv')} and no other engine, dtype or layout."
+            f"The device {BOARD} is any board that runs {typical.engine} in {typical.dtype}, "
+            f"{typical.layout}, known by {LEAST_MEASUREMENTS} measured networks or more: predict "
+            f"with {Option('calibrate', 'FILE.csv')} and no other engine, dtype or layout."
         )
     return typical
 

@@ -161,12 +161,10 @@ def usual_step() -> Step:
 
 def with_prediction(rows: Table, device: str, reports: Sequence[Report]) -> Table:
     """The comparison with a predicted latency, or with a note that says why there is none."""
-    from archstat.analyses.device_files import find_device
-    from archstat.analyses.prediction import fit_for
-    from archstat.tables.predict import predict_table, predicted
+    from archstat.tables.predict import fit_named, predict_table, predicted
 
     try:
-        fit = fit_for(find_device(device))
+        fit = fit_named(device)
         found = [predicted(one.model, one.graph, fit) for one in reports]
     except (DeviceError, InputError) as error:
         note = notes_of([f"No latency is predicted: {error}"])

@@ -21,7 +21,7 @@ from archstat.models.specs import parse_spec
 from archstat.result import IDENTITY, Cell, Column, Table, notes_of
 from archstat.tables.compare import ON_SCREEN
 from archstat.tables.predict import COLUMNS as OF_PREDICT
-from archstat.tables.predict import predict_table, predicted
+from archstat.tables.predict import fit_named, predict_table, predicted
 
 if TYPE_CHECKING:
     from archstat.analyses.prediction import Fit
@@ -114,24 +114,12 @@ def sweep(
     """
     texts = [specs] if isinstance(specs, str) else list(specs)
     chosen = chosen_candidates(texts, sample, seed, any_number=yes)
-    fit = None if predict is None else fit_of(predict)
+    fit = None if predict is None else fit_named(predict)
     asked = with_words(input, layout, example)
     settings = Settings(asked, batch, checked_fusion(fusion), jobs, None, fit, scheduler)
     found = list(measured(chosen, settings))
     refuse_all_failed(found)
     return table_of(found, settings.columns)
-
-
-def fit_of(device: str) -> Fit:
-    """The fit that predicts a device.
-
-    Raises:
-        DeviceError: there is no such device.
-    """
-    from archstat.analyses.device_files import find_device
-    from archstat.analyses.prediction import fit_for
-
-    return fit_for(find_device(device), None, None, None)
 
 
 def chosen_candidates(

@@ -144,11 +144,10 @@ def test_only_what_is_asked_for_is_analyzed():
 
 def test_predictions_are_those_of_predict():
     from archstat.models.pipeline import graph_of_spec
-    from archstat.tables.predict import predict_table, predicted
-    from archstat.tables.sweep import fit_of
+    from archstat.tables.predict import fit_named, predict_table, predicted
 
     (row,) = archstat.sweep("mobilenet_v1", predict="rtx-4090", jobs=1).records()
-    fit = fit_of("rtx-4090")
+    fit = fit_named("rtx-4090")
     (own,) = predict_table(
         [predicted("mobilenet_v1", graph_of_spec("mobilenet_v1", None, 1), fit)], fit
     ).records()
