@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
-from archstat.analyses.field.axes import GEOMETRIC, axes_of
+from archstat.analyses.field.axes import GEOMETRIC, RECURRENT, axes_of
 from archstat.analyses.field.rows import FieldRow as FieldRow
 from archstat.analyses.field.states import Link, State
 from archstat.analyses.field.sums import RULES, unknown
@@ -116,9 +117,23 @@ class Fields:
 
     @cached_property
     def layers(self) -> tuple[FieldRow, ...]:
-        """The rows that have a geometry of their own: windows, pads, resizes, crops, joins."""
-        made = {state.made for state in self._trace.maker.all}
+        """The rows that have a geometry of their own: windows, pads, resizes, crops, joins.
+
+        A recurrent layer has one, however many ops it is unrolled into.
+        """
+        made = {state.made for state in self._trace.maker.all} - self._unrolled()
         return tuple(row for row in self.rows if row.op in made or row.kind in GEOMETRIC)
+
+    def _unrolled(self) -> set[int]:
+        """The ops of recurrent layers but those that give their outputs a geometry."""
+        states, found = self._trace.states, set[int]()
+        for call in self.graph.calls:
+            left = [state for value in call.outputs if (state := states[value]) is not None]
+            if call.module_type in RECURRENT and left:
+                # Of the outputs of all steps and the last states, the first are the layer's.
+                whole = max(left, key=lambda state: prod(state.sizes))
+                found |= {*range(call.first, call.last)} - {whole.made}
+        return found
 
     def of_value(self, value: int) -> FieldRow | None:
         """The row of any value; None where it does not come from the input."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from operator import itemgetter
 from typing import Any, Protocol
 
 from archstat.graph import Graph, Kind, Module, ModuleCall, Op, Role, Storage, Value, bytes_of
@@ -53,6 +54,7 @@ class Builder:
 
     def graph(self, inputs: Sequence[int], outputs: Sequence[int]) -> Graph:
         """Close the account: a storage is let go after the last op that reads it."""
+        self._name_types()
         last: dict[int, int] = {}
         for index, op in enumerate(self.ops):
             for value in (*op.inputs, *op.outputs):
@@ -68,6 +70,29 @@ class Builder:
             calls=calls, modules=modules, inputs=tuple(inputs), outputs=tuple(outputs),
             notes=tuple(self.notes),
         )  # fmt: skip
+
+    def _name_types(self) -> None:
+        """Give each module one type: without a class noted, its costliest operator's.
+
+        One with modules inside it has none.
+        """
+        found: dict[str, tuple[int, str]] = {}
+        for op, stack in zip(self.ops, self.stacks, strict=True):
+            for place, (path, kind) in enumerate(stack, 1):
+                rank = _RANKS.get(op.kind, 2) if place == len(stack) else -1
+                found[path] = min(found.get(path, (rank, kind)), (rank, kind), key=itemgetter(0))
+        for index, stack in enumerate(self.stacks):
+            named = tuple((path, found[path][1]) for path, _ in stack)
+            if named != stack:
+                self.stacks[index] = named
+                self.ops[index] = self.ops[index]._replace(module_type=named[-1][1])
+
+
+# What a layer is called after, the first first; what only moves elements is the last.
+_RANKS: Mapping[Kind, int] = {
+    **dict.fromkeys(("conv", "linear", "matmul", "attention", "recurrent", "embedding"), 0),
+    "norm": 1, **dict.fromkeys(("concat", "split", "reshape", "pad"), 3),
+}  # fmt: skip
 
 
 def _calls(

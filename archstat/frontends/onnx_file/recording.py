@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -171,6 +172,11 @@ class NamedNode:
             for place, name in enumerate(node.input)
         ]
         self.stack = stack_of(node, named, index)
+        for read in self.inputs if self.stack else ():
+            if read is not None and _NUMBERED.fullmatch(names.made.values[read].name or ""):
+                value = names.made.values[read]
+                named = f"{self.stack[-1][0]}.{value.name}"
+                names.made.values[read] = value._replace(name=named)
 
     def record(self) -> None:
         """Record the node by its rule; as unknown, where there is none or a shape is unknown."""
@@ -260,6 +266,8 @@ class NamedNode:
 
 
 _KEPT = ("parameter", "buffer")
+# What torch's exporters call a weight that they made of others: it is its reader's.
+_NUMBERED = re.compile(r"(onnx::\w+|val)_\d+")
 # Targets that look at what they are given, whichever operator they are a part of.
 _VIEWS = frozenset({"aten.view.default", "aten.transpose.int"})
 # Where operators take weights, whatever a tensor that the model keeps may be elsewhere.

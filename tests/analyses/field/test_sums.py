@@ -44,6 +44,8 @@ def test_recurrence_sees_all_up_to_the_position(kind, batch_first, layers, devic
     row = fields.final
     assert (row.size, row.receptive_field, row.smallest) == ((LENGTH,), (LENGTH,), (2,))
     assert row.effective_stride == (None,)
+    told = [(row.module, row.size, row.receptive_field) for row in fields.layers]
+    assert told == [("conv", (LENGTH,), (3,)), ("walk", (LENGTH,), (LENGTH,))]
     seen = [row.interval((step,))[0] for step in range(LENGTH)]
     assert seen == [(0, min(step + 1, LENGTH - 1)) for step in range(LENGTH)]
 
@@ -56,6 +58,8 @@ def test_recurrence_both_ways_sees_all_of_the_axis(kind, layers, device):
     fields = fields_of(module, device)
     assert (fields.final.size, fields.final.receptive_field) == ((LENGTH,), (None,))
     assert fields.global_from == "walk"
+    told = [(row.module, row.size, row.receptive_field) for row in fields.layers]
+    assert told == [("conv", (LENGTH,), (3,)), ("walk", (LENGTH,), (None,))]
     assert fields.final.interval((0,)) == ((0, LENGTH - 1),)
 
 

@@ -488,6 +488,23 @@ def test_matrix_computed_of_numbers_is_multiplied_by(totals):
     assert found["macs"] == 5 * 2 * 6 + 5 * 6 * 7
 
 
+def test_scope_is_one_call_named_after_its_costliest_operator(tmp_path):
+    nodes = [node("Transpose", "x", outputs=("t",), perm=[1, 0, 2], name="/net/rnn/Transpose"),
+             node("LSTM", "t", "onnx::LSTM_9", "r", outputs=("z",), hidden_size=6,
+                  name="/net/rnn/LSTM"),
+             node("Relu", "z", name="/net/Relu")]  # fmt: skip
+    kept = [("onnx::LSTM_9", [1, 24, 5]), ("r", [1, 24, 6])]
+    onnx.save(model(nodes, {"x": [2, 9, 5]}, kept), tmp_path / "m.onnx")
+    report = analyze(str(tmp_path / "m.onnx"))
+    graph = report.graph
+    assert [(call.module, call.module_type) for call in graph.calls] == [
+        ("", "m.onnx"), ("net", ""), ("net.rnn", "LSTM")]  # fmt: skip
+    assert {op.module_type for op in graph.ops} == {"", "LSTM"}
+    params = {row["module"]: row["params"] for row in report.layers.records()}
+    assert params["net.rnn"] == 24 * 5  # a name of the network's own stays where it stands
+    assert params[""] == 24 * 6
+
+
 def test_operator_without_a_rule_makes_totals_lower_bounds(tmp_path):
     nodes = [helper.make_node("Twist", ["x"], ["t"], domain="mine"), node("Relu", "t")]
     made = model(nodes, IMAGE)
