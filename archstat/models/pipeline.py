@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import COLUMNS, analyses_with, analyzed
 from archstat.analyses.fusion import Fusion
+from archstat.analyses.kernels import samples
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import BuildError, CaptureError, InputError, Option, SpecError
 from archstat.frontends.garbage import collection_paused
@@ -90,7 +91,7 @@ def graph_of(
     from archstat.frontends.module import unwrapped
 
     root = unwrapped(model if is_exported(model) else _module(model))
-    return _graph_of_module(root, type(root).__name__, input, batch or 1, guesses)
+    return _graph_of_module(root, type(root).__name__, input, batch, guesses)
 
 
 def _module(model: object) -> nn.Module:
@@ -104,13 +105,29 @@ def _module(model: object) -> nn.Module:
 
 
 def _graph_of_module(
-    root: nn.Module, title: str, input: Any, batch: int, guesses: bool = True
+    root: nn.Module, title: str, input: Any, batch: int | None, guesses: bool = True
 ) -> Graph:
     from archstat.frontends.inputs import own_inputs
 
     asked = asked_of(input).checked()
     specs = _given(asked.shapes) or own_inputs(root)
-    return graph_at(root, title, specs, batch, None, guesses, asked)
+    graph = graph_at(root, title, specs, batch or 1, None, guesses, asked)
+    return graph if asked.example else _of_batch(graph, batch)
+
+
+def _of_batch(graph: Graph, batch: int | None) -> Graph:
+    """A program's Graph, whose inputs hold as many samples as were asked for.
+
+    Raises:
+        InputError: they hold others, since the program was exported for one batch.
+    """
+    fixed = batch is not None and graph.batch is None and graph.inputs
+    if fixed and samples(graph) != batch:
+        raise InputError(
+            f"{graph.name} takes {graph.input_text}, whatever the batch: {Option('batch', batch)} "
+            "needs a program that was exported for a batch that may change."
+        )
+    return graph
 
 
 def analyze_variants(
@@ -159,7 +176,7 @@ def _graph_of_variation(
     from archstat.frontends.module import unwrapped
 
     module = build_for_real(lambda: variation(unwrapped(model)))
-    return _graph_of_module(module, title, input, batch or 1)
+    return _graph_of_module(module, title, input, batch)
 
 
 def graph_of_spec(
@@ -201,7 +218,8 @@ def _graph_of_source(
             sizes = input.sizes
         input = None
     specs = (spec.input,) if spec.input is not None else _given(input)
-    batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
+    wanted = spec.batch or (None if batch is None else parse_batch(str(batch)))
+    batch = wanted or 1
     if source.graph is not None:
         if spec.train_mode:
             raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
@@ -212,7 +230,7 @@ def _graph_of_source(
             raise InputError(f"{spec.text} takes no {Option('example')}; give shapes by {instead}.")
         if not asked.example:
             specs = laid_out(specs, asked.layout)
-            return told(source.graph(specs, batch), asked, specs, batch)
+            return _of_batch(told(source.graph(specs, batch), asked, specs, batch), wanted)
     module = source.build()
     specs = specs or source.default_inputs(module)
     if sizes:
@@ -221,6 +239,7 @@ def _graph_of_source(
 
     with in_training(spec.train_mode, ours=spec.scheme == "zoo" and not asked.example):
         graph = graph_at(module, title, specs, batch, source, guesses, asked)
+    graph = graph if asked.example else _of_batch(graph, wanted)
     return replace(graph, notes=(*graph.notes, _TRAINING)) if spec.train_mode else graph
 
 

@@ -42,13 +42,14 @@ class Source:
     """Where a model comes from: a factory without arguments, and the input it expects.
 
     What is no module, an ONNX model or a file of weights, gives its `graph` at inputs (none are
-    its own) and a batch.
+    its own) and a batch. `real` is what builds with real weights where `factory` does not.
     """
 
     spec: Spec
     factory: Callable[[], Any]
     default_inputs: Callable[[Any], tuple[InputSpec, ...]]
     graph: Callable[[tuple[InputSpec, ...], int], Graph] | None = None
+    real: Callable[[], Any] | None = None
 
     def build(self) -> Any:
         """The model on the meta device, else, where it cannot be built there, for real.
@@ -82,7 +83,7 @@ class Source:
         from archstat.frontends.building import build_for_real
 
         try:
-            return self._checked(build_for_real(self.factory))
+            return self._checked(build_for_real(self.real or self.factory))
         except ArchstatError:
             raise
         except (Exception, SystemExit) as error:
@@ -99,7 +100,8 @@ class Source:
 
     def changed(self, change: Callable[[Any], Any]) -> Source:
         """The same source with `change` applied to what it builds."""
-        return replace(self, factory=lambda: change(self._checked(self.factory())), graph=None)
+        return replace(self, factory=lambda: change(self._checked(self.factory())), graph=None,
+                       real=None)  # fmt: skip
 
     def _checked(self, model: Any) -> Any:
         from torch import nn
@@ -160,7 +162,12 @@ def _from_file(spec: Spec) -> Source:
 
             return exported_file(path)
 
-        return Source(spec, program, lambda model: model.own_inputs())
+        def real() -> Any:
+            import torch
+
+            return torch.export.load(path).module()
+
+        return Source(spec, program, lambda model: model.own_inputs(), None, real)
 
     graph = _of_onnx if path.suffix.lower() == ".onnx" else _of_tensors
 
