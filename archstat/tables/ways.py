@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args
 from archstat.analyses.conventions import Convention, Printable
 from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
+from archstat.analyses.kernels import samples
 from archstat.errors import ArchstatError, SpecError
 from archstat.graph import Graph
 from archstat.models.forms import common_stride, forms_of, image_size, reparameterised
@@ -198,7 +199,13 @@ class _Search:
             if measure.square is None and wanted:
                 value = self.value(measure, graph)
                 said = f"{measure.name}: {format_count(float(value))}"
-                yield from self._held(measure, graph, form, assumed, value, said)
+                whole, batch = assumed, samples(self.own) or 1
+                if batch > 1 and measure.quantity != "params":
+                    whole += _OTHER_INPUT
+                    one = f"{measure.name} / {batch}, of one sample: "
+                    one += format_count(float(value / batch))
+                    yield from self._held(measure, graph, form, assumed, value / batch, one)
+                yield from self._held(measure, graph, form, whole, value, said)
 
     def value(self, measure: Convention, graph: Graph) -> Fraction:
         """What a measure gives for a Graph, which is counted once."""
