@@ -13,6 +13,7 @@ from archstat.cli.completion import complete_device, complete_optimizer
 from archstat.cli.output import Destination, check_plot, draw
 from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.result import Table
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",
               "optimizer_bytes", "saved_activation_bytes", "peak_memory_bytes",
@@ -23,6 +24,10 @@ _NEEDED = ("model", "largest_batch", "training_memory_bytes", "reserved_bytes", 
            "peak_memory_bytes", "measured_peak_bytes", "saved_activation_bytes", "param_bytes",
            "gradient_bytes", "optimizer_bytes", "peak_module", "peak_phase", "beyond_bytes",
            "training_macs", "ideal_peak_bytes", "input")  # fmt: skip
+_NEEDED_BY = ("model", "live_bytes", "module", "op", "phase", "checkpoint", "live_saved_bytes",
+              "live_other_bytes", "live_param_bytes", "live_gradient_bytes",
+              "live_optimizer_bytes", "live_gathered_bytes", "target", "live_workspace_bytes",
+              "live_input_bytes", "live_buffer_bytes")  # fmt: skip
 _BESIDE = {
     "measured_training_bytes": "training_memory_bytes", "measured_peak_bytes": "peak_memory_bytes"
 }  # fmt: skip
@@ -86,6 +91,11 @@ Wrap = Annotated[
     typer.Option("--wrap", metavar="PATTERN", help="FSDP's units, such as 'layers.*' "
                  "(repeatable); by default the elements of the outermost lists of modules."),
 ]  # fmt: skip
+By = Annotated[
+    str,
+    typer.Option("--by", metavar="model|module|op", help="A row a model; a module, with what is "
+                 "alive at the peak; or an op, the timeline. With --checkpoint also without."),
+]  # fmt: skip
 Measure = Annotated[
     bool,
     typer.Option("--measure", help="Also run the step and a forward pass on cpu, and show the "
@@ -108,6 +118,7 @@ def memory(
     fits: Fits = None,
     device: Device = None,
     measure: Measure = False,
+    by: By = "model",
     plot: options.Plot = None,
     input: options.Input = None,
     batch: options.Batch = None,
@@ -139,25 +150,28 @@ def memory(
             Step,
         )
         from archstat.tables.memory_devices import SHARED_COLUMNS, gathers
+        from archstat.tables.memory_timeline import WAYS
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
                 checkpoint or (), accumulate=accumulate, zero=zero, fsdp=fsdp,
-                wrap=wrap or (), steps=steps or ())  # fmt: skip
+                wrap=wrap or (), steps=steps or (), by=by, compares=plot is not None)  # fmt: skip
     on_cuda = step.settings.kernels == "cuda"
     asked = ((on_cuda, CUDA_COLUMNS), (device, DEVICE_COLUMNS),
              (gathers(step.settings), SHARED_COLUMNS), (step.searches, FIT_COLUMNS),
              (measure, MEASURED_COLUMNS), (checkpoint, CHECKPOINT_COLUMNS))  # fmt: skip
     on_request = [column for yes, columns in asked if yes for column in columns]
-    view = View(Destination(format, output), (*MEMORY_COLUMNS, *on_request), columns, sort,
-                top=top, largest="training_memory_bytes")  # fmt: skip
+    known = WAYS[by] or (*MEMORY_COLUMNS, *on_request)
+    view = View(Destination(format, output), known, columns, sort, top=top,
+                largest="live_bytes" if WAYS[by] else "training_memory_bytes")  # fmt: skip
     shapes = options.shapes(input, resolution)
     check_plot(plot)
     attempts = Attempts(models, "running a training step of")
     rows = attempts(lambda model: step.row(model, shapes, batch))
-    shown = attempts.keys(_on_screen([c.key for c in on_request if c not in CHECKPOINT_COLUMNS]))
     found = step.table(rows)
     table = attempts.told(found, view)
-    show(table, view, shown, attempts.keys(_NEEDED))
+    shown = _with_bytes(found) if WAYS[by] else _on_screen([c.key for c in on_request if c not in CHECKPOINT_COLUMNS])
+    needed = _NEEDED_BY if WAYS[by] else _NEEDED
+    show(table, view, attempts.keys(shown), attempts.keys(needed))
     if plot is not None and found.picture is not None:
         draw(plot, found.picture)
     attempts.refuse()
@@ -173,3 +187,10 @@ def _on_screen(on_request: list[str]) -> list[str]:
         if key in _BESIDE:
             keys.insert(keys.index(_BESIDE[key]) + 1, key)
     return keys
+
+
+def _with_bytes(table: Table) -> list[str]:
+    """The columns in which something is more than nothing, and whether something runs again."""
+    return [column.key for column in table.columns
+            if (column.unit != "bytes" or any(table.column(column.key)))
+            and (column.key != "checkpoint" or len(set(table.column(column.key))) > 1)]  # fmt: skip

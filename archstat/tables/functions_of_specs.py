@@ -45,6 +45,7 @@ def memory(
     fsdp: int | None = None,
     wrap: str | Sequence[str] = (),
     steps: str | Sequence[int] = (),
+    by: str = "model",
     layout: str | None = None,
     example: Any = None,
 ) -> Table:
@@ -66,6 +67,8 @@ def memory(
         steps: with `fits`, batches of which the largest that fits is looked for.
         fsdp: the number of devices that share all by FSDP; `wrap` are patterns of the paths of
             its units, by default the elements of the model's outermost lists of modules.
+        by: ``"model"``, ``"module"`` (a row each, with what is alive at the peak) or ``"op"``, the
+            timeline; the latter two also without what is checkpointed.
 
     Raises:
         SpecError: a model that is no spec, or settings that do not go together.
@@ -75,7 +78,7 @@ def memory(
 
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device, checkpoint,
                 accumulate=accumulate, zero=zero, fsdp=fsdp, wrap=wrap,
-                steps=steps)  # fmt: skip
+                steps=steps, by=by)  # fmt: skip
     shapes = typed(with_words(input, layout, example))
     return step.table([step.row(spec, shapes, batch) for spec in specs_of(models)])
 

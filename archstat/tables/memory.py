@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from archstat.analyses.cuda_allocator import Reserved
@@ -16,8 +15,7 @@ from archstat.errors import DeviceError, Option, SpecError
 from archstat.measure.training.checkpoints import Choice
 from archstat.measure.training.rows import AUTO, MemoryRow, Plan, memory_row
 from archstat.measure.training.step import Settings
-from archstat.reporters.plots import MemoryTimeline, plot_memory_timeline
-from archstat.result import Cell, Column, Picture, Table, notes_of
+from archstat.result import Cell, Column, Table, notes_of
 from archstat.tables.memory_devices import (
     SHARED_COLUMNS,
     convention_of_devices,
@@ -25,6 +23,7 @@ from archstat.tables.memory_devices import (
     notes_of_devices,
     sharding_of,
 )
+from archstat.tables.memory_timeline import WAYS, cells_by, checked_way, timelines
 from archstat.units import (
     BYTE_UNITS,
     format_bytes,
@@ -95,6 +94,8 @@ class Step:
         zero: ZeRO's stage and the number of devices.
         steps: batches of which the largest that fits is looked for, with commas or as numbers.
         fsdp: the number of devices of FSDP; `wrap` are patterns of the paths of its units.
+        by: what a row is of: model, module (what is alive at the peak) or op (the timeline).
+        compares: whether a checkpointed step is also run without, as `by` module and op do.
 
     Raises:
         DeviceError: no such device, or one whose memory nobody tells.
@@ -106,7 +107,9 @@ class Step:
                  device: str | None = None, checkpoint: str | Sequence[str] = (), *,
                  accumulate: int = 1, zero: tuple[int, int] | None = None,
                  fsdp: int | None = None, wrap: str | Sequence[str] = (),
-                 steps: str | Iterable[int] = ()) -> None:  # fmt: skip
+                 steps: str | Iterable[int] = (), by: str = "model",
+                 compares: bool = False) -> None:  # fmt: skip
+        self.by, self.compares = checked_way(by), compares or by != "model"
         named = None if dtype is None else short_dtype(str(dtype))
         plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower(), checkpoint)
         self.settings = replace(plan.settings(), accumulate=accumulate,
@@ -153,12 +156,22 @@ class Step:
 
     def row(self, model: str, input: Any, batch: int | None) -> MemoryRow:
         """The row of a model; see `memory_row`."""
-        return memory_row(model, self.settings, input, batch, self.budget,
-                          measure=self.measure, device=self.device, grid=self.grid)  # fmt: skip
+        row = memory_row(model, self.settings, input, batch, self.budget,
+                         measure=self.measure, device=self.device, grid=self.grid)  # fmt: skip
+        if not self.settings.checkpoint or not self.compares:
+            return row
+        size = batch if row.fit is None else row.fit.batch or row.fit.smallest
+        plain = replace(self.settings, checkpoint=())
+        before = memory_row(model, plain, input, size, device=self.device).step
+        return replace(row, before=before, checkpoint=self.settings.checkpoint)
 
     def table(self, rows: Sequence[MemoryRow]) -> Table:
         """The rows as a table that draws their steps."""
-        return replace(memory_table(rows, self.settings, self.fits), picture=timelines(rows))
+        table = replace(memory_table(rows, self.settings, self.fits), picture=timelines(rows))
+        if self.by == "model":
+            return table
+        return replace(table, columns=WAYS[self.by], rows=tuple(cells_by(rows, self.by)),
+                       bounds=frozenset())  # fmt: skip
 
 
 def _batches(steps: str | Iterable[int]) -> tuple[int, ...]:
@@ -192,24 +205,6 @@ def memory_table(rows: Sequence[MemoryRow], settings: Settings, room: str = "") 
         convention=_convention(settings),
         torch_version=rows[0].torch_version if rows else "",
         inputs=tuple(dict.fromkeys(row.input for row in rows)),
-    )
-
-
-def timelines(rows: Sequence[MemoryRow]) -> Picture:
-    """What draws the rows' steps below each other."""
-    return partial(plot_memory_timeline, [timeline(row) for row in rows])
-
-
-def timeline(row: MemoryRow) -> MemoryTimeline:
-    """Live memory over the row's training step, for a picture."""
-    peak, moments = row.step.peak, row.step.moments
-    place = f"{peak.module} ({peak.phase})" if peak.module else peak.phase
-    return MemoryTimeline(
-        f"{row.model}, {row.input}",
-        tuple(moment.live_bytes for moment in moments),
-        tuple(moment.phase for moment in moments),
-        place,
-        row.step.steady_bytes,
     )
 
 

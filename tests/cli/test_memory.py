@@ -177,14 +177,74 @@ def test_measure_puts_the_allocator_beside_the_count(archstat):
     assert row["measured_training_bytes"] == pytest.approx(row["training_memory_bytes"], rel=0.05)
 
 
-def test_plot_draws_every_phase_and_the_peak(archstat, tmp_path):
+def test_plot_draws_every_category_phase_and_module_and_the_peak(archstat, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "step.svg"
     ran = archstat("memory", "lenet5", "--optimizer", "adam", "--plot", str(path))
     assert ran.code == 0
     text = path.read_text()
-    for label in ("forward", "backward", "optimizer", "lenet5, 1x1x32x32", "live memory"):
+    for label in ("backward", "optimizer", "lenet5, 1x1x32x32", "live memory", "saved", "gradients",
+                  "at the peak, by module", ">c5<", "(no module)"):  # fmt: skip
         assert label in text
+
+
+def test_plot_draws_a_step_without_what_is_checkpointed_beside_it(archstat, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "step.svg"
+    ran = archstat("memory", "resnet20_cifar10", "--checkpoint", "conv2_x.*", "--plot",
+                   f"{path}:84mm")  # fmt: skip
+    assert ran.code == 0
+    text = path.read_text()
+    assert ", not checkpointed" in text
+    assert ", checkpointed: conv2_x.*" in text
+    assert "by module" not in text  # too narrow for it
+
+
+def rows_by(archstat, way, *line):
+    ran = archstat("memory", *line, "--by", way, "-f", "json")
+    assert ran.code == 0, ran.err
+    return document(ran.out)["rows"]
+
+
+def parts(row):
+    return [row[key] for key in row if key.startswith("live_") and key != "live_bytes"]
+
+
+def test_rows_by_op_are_the_timeline_whose_highest_is_the_peak(archstat):
+    line = ("lenet5", "--optimizer", "momentum", "--batch", "4")
+    rows = rows_by(archstat, "op", *line)
+    assert [row["op"] for row in rows] == list(range(len(rows)))
+    assert all(sum(parts(row)) == row["live_bytes"] for row in rows)
+    found = row_of(archstat, *line)
+    peak = max(rows, key=lambda row: row["live_bytes"])
+    assert peak["live_bytes"] == found["training_memory_bytes"]
+    assert (peak["phase"], peak["module"]) == (found["peak_phase"], found["peak_module"])
+    last = rows[-1]
+    assert last["live_param_bytes"] == last["live_gradient_bytes"] == found["param_bytes"]
+    assert last["live_optimizer_bytes"] == found["optimizer_bytes"]
+
+
+def test_rows_by_module_are_the_peak_with_and_without_what_is_checkpointed(archstat):
+    line = ("resnet20_cifar10", "--checkpoint", "conv2_x.*", "--batch", "4")
+    rows = rows_by(archstat, "module", *line)
+    for patterns, options in (("none", ("--batch", "4")), ("conv2_x.*", line[1:])):
+        whole, *modules = [row for row in rows if row["checkpoint"] == patterns]
+        assert whole["module"] == "(all)"
+        assert parts(whole) == [sum(column) for column in zip(*map(parts, modules), strict=True)]
+        peak = row_of(archstat, line[0], *options)["training_memory_bytes"]
+        assert whole["live_bytes"] == sum(parts(whole)) == peak
+
+
+def test_screen_shows_no_category_that_is_empty(archstat):
+    head = archstat("memory", "lenet5", "--by", "module").out.splitlines()[0].split()
+    assert head == ["model", "module", "alive", "parameters", "gradients", "saved", "input",
+                    "other"]  # fmt: skip
+
+
+def test_what_a_row_is_of_is_one_of_three(archstat):
+    ran = archstat("memory", "lenet5", "--by", "modules")
+    assert (ran.code, ran.out) == (2, "")
+    assert "There is no --by modules. Did you mean module or model?" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,10 @@ def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """One model: its training step and its inference, and the search where a budget was given."""
+    """One model: its training step and its inference, and the search where a budget was given.
+
+    `before` is the step in which nothing is checkpointed, where that was asked for.
+    """
 
     model: str
     input: str
@@ -101,6 +104,8 @@ class MemoryRow:
     inference_reserved: Reserved | None = None
     device: Device | None = None
     choice: Choice | None = None
+    before: TrainingStep | None = None
+    checkpoint: tuple[str, ...] = ()
 
     @property
     def uncounted(self) -> tuple[str, ...]:
