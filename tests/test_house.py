@@ -10,7 +10,7 @@ from archstat import __version__
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "archstat"
 OTHERS = ("fuzz", "scripts")  # of several rooms at once, and of what stands beside the package
-MOST_LINES, MOST_FILES = 380, 355
+MOST_LINES, MOST_FILES = 380, 358
 
 
 def sources() -> list[Path]:

@@ -69,7 +69,8 @@ def _rounded(size: int, unit: int) -> int:
 class CudaAllocator:
     """The allocator of one device and stream; `capacity` bytes may be reserved, by default any.
 
-    `allocated` and `reserved` are the bytes now, `peak` their maxima.
+    `allocated` and `reserved` are the bytes now, `peak` their maxima; `segments` are the addresses
+    and bytes of those that came and, with negative bytes, went, unless they are expandable.
     """
 
     def __init__(self, capacity: int | None = None, *, expandable: bool = False) -> None:
@@ -81,6 +82,8 @@ class CudaAllocator:
         # The free blocks of the large and of the small pool, by size and address.
         self._free: tuple[list[tuple[int, int]], ...] = ([], [])
         self._by_address: dict[int, _Block] = {}
+        # Address and bytes of each segment in the order in which they came and, negative, went.
+        self.segments: list[tuple[int, int]] = []
         self._tails: list[_Block | None] = [None, None]
         self._ends = [0, 2**60]
 
@@ -118,6 +121,16 @@ class CudaAllocator:
             block = before
         self._put(block)
 
+    def address(self, owner: int) -> int:
+        """Where an owner's block begins."""
+        return self._blocks[owner].address
+
+    def layout(self) -> list[tuple[int, int, int | None]]:
+        """Address, size and owner of every block in order of address; a free one has none."""
+        held = ((block.address, block.size, owner) for owner, block in self._blocks.items())
+        free = ((block.address, block.size, None) for block in self._by_address.values())
+        return sorted((*held, *free), key=lambda block: block[0])
+
     def held(self) -> list[tuple[int, int]]:
         """Address and size of every block that has an owner."""
         return sorted((block.address, block.size) for block in self._blocks.values())
@@ -134,6 +147,7 @@ class CudaAllocator:
                 if block.previous is None and block.next is None:
                     self._take(block)
                     self.reserved -= block.size
+                    self.segments.append((block.address, -block.size))
 
     def _best_fit(self, size: int, small: bool) -> _Block | None:
         pool = self._free[small]
@@ -153,6 +167,7 @@ class CudaAllocator:
             taken = _LARGE_SEGMENT if size < _LARGE else _rounded(size, _SMALL_SEGMENT)
         self._reserve(taken)
         block = _Block(self._end, taken, small)
+        self.segments.append((self._end, taken))
         self._end += taken
         return block
 

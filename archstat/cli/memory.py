@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.completion import complete_device, complete_optimizer
-from archstat.cli.output import Destination, check_plot, draw
+from archstat.cli.output import Destination, check_plot, check_writable, draw, write_bytes
 from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
 from archstat.result import Table
@@ -96,6 +97,11 @@ By = Annotated[
     typer.Option("--by", metavar="model|module|op", help="A row a model; a module, with what is "
                  "alive at the peak; or an op, the timeline. With --checkpoint also without."),
 ]  # fmt: skip
+Snapshot = Annotated[
+    str | None,
+    typer.Option("--export-snapshot", metavar="FILE", help="With --kernels cuda: write one "
+                 "model's training for torch's viewers of memory snapshots, as .pickle or .json."),
+]  # fmt: skip
 Measure = Annotated[
     bool,
     typer.Option("--measure", help="Also run the step and a forward pass on cpu, and show the "
@@ -120,6 +126,7 @@ def memory(
     measure: Measure = False,
     by: By = "model",
     plot: options.Plot = None,
+    export_snapshot: Snapshot = None,
     input: options.Input = None,
     batch: options.Batch = None,
     resolution: options.Resolution = None,
@@ -152,6 +159,8 @@ def memory(
         from archstat.tables.memory_devices import SHARED_COLUMNS, gathers
         from archstat.tables.memory_timeline import WAYS
 
+    from archstat.measure.training.snapshot import check_snapshot, snapshot_bytes
+
     step = Step(optimizer, dtype, amp, kernels, fits, measure, device,
                 checkpoint or (), accumulate=accumulate, zero=zero, fsdp=fsdp,
                 wrap=wrap or (), steps=steps or (), by=by, compares=plot is not None)  # fmt: skip
@@ -165,6 +174,10 @@ def memory(
                 largest="live_bytes" if WAYS[by] else "training_memory_bytes")  # fmt: skip
     shapes = options.shapes(input, resolution)
     check_plot(plot)
+    snapshot = Path(export_snapshot) if export_snapshot is not None else None
+    if snapshot is not None:
+        check_writable(snapshot)
+        check_snapshot(snapshot, step.settings, len(models))
     attempts = Attempts(models, "running a training step of")
     rows = attempts(lambda model: step.row(model, shapes, batch))
     found = step.table(rows)
@@ -174,6 +187,8 @@ def memory(
     show(table, view, attempts.keys(shown), attempts.keys(needed))
     if plot is not None and found.picture is not None:
         draw(plot, found.picture)
+    if snapshot is not None:
+        write_bytes(snapshot, snapshot_bytes(rows[0], snapshot.suffix))
     attempts.refuse()
     refuse_incomplete(
         sum(len(row.uncounted) for row in rows), strict, view.destination, table.notes

@@ -74,7 +74,7 @@ class Destination:
             self.format = format_for(self.path) if self.path else format_named("console")
         self.style = style_for(self.format)
         if self.path is not None:
-            _check_writable(self.path)
+            check_writable(self.path)
 
     @property
     def is_raw(self) -> bool:
@@ -140,7 +140,12 @@ def draw(path: str, picture: Picture) -> None:
     print(f"archstat: wrote {sized(path)[0]}", file=sys.stderr)
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
+    """Whether a file can be written there, before the work.
+
+    Raises:
+        OutputError: it cannot.
+    """
     folder = path.parent
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file.")
@@ -150,11 +155,22 @@ def _check_writable(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: permission denied.")
 
 
-def _write(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that no table goes to, and say on standard error that it is there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _write(path, content)
+    print(f"archstat: wrote {path}", file=sys.stderr)
+
+
+def _write(path: Path, text: str | bytes) -> None:
     path = path.resolve() if path.is_symlink() else path
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # a pipe or a device has nothing to replace
+            # A pipe or a device has nothing to replace.
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
         else:
             write_whole(path, text)
     except OSError as error:

@@ -191,12 +191,12 @@ def test_plot_draws_every_category_phase_and_module_and_the_peak(archstat, tmp_p
 def test_plot_draws_a_step_without_what_is_checkpointed_beside_it(archstat, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "step.svg"
-    ran = archstat("memory", "resnet20_cifar10", "--checkpoint", "conv2_x.*", "--plot",
+    ran = archstat("memory", "resnet20_cifar10", "--checkpoint", "stage1.*", "--plot",
                    f"{path}:84mm")  # fmt: skip
     assert ran.code == 0
     text = path.read_text()
     assert ", not checkpointed" in text
-    assert ", checkpointed: conv2_x.*" in text
+    assert ", checkpointed: stage1.*" in text
     assert "by module" not in text  # too narrow for it
 
 
@@ -225,9 +225,9 @@ def test_rows_by_op_are_the_timeline_whose_highest_is_the_peak(archstat):
 
 
 def test_rows_by_module_are_the_peak_with_and_without_what_is_checkpointed(archstat):
-    line = ("resnet20_cifar10", "--checkpoint", "conv2_x.*", "--batch", "4")
+    line = ("resnet20_cifar10", "--checkpoint", "stage1.*", "--batch", "4")
     rows = rows_by(archstat, "module", *line)
-    for patterns, options in (("none", ("--batch", "4")), ("conv2_x.*", line[1:])):
+    for patterns, options in (("none", ("--batch", "4")), ("stage1.*", line[1:])):
         whole, *modules = [row for row in rows if row["checkpoint"] == patterns]
         assert whole["module"] == "(all)"
         assert parts(whole) == [sum(column) for column in zip(*map(parts, modules), strict=True)]
@@ -238,7 +238,31 @@ def test_rows_by_module_are_the_peak_with_and_without_what_is_checkpointed(archs
 def test_screen_shows_no_category_that_is_empty(archstat):
     head = archstat("memory", "lenet5", "--by", "module").out.splitlines()[0].split()
     assert head == ["model", "module", "alive", "parameters", "gradients", "saved", "input",
-                    "other"]  # fmt: skip
+                    "buffers", "other"]  # fmt: skip
+
+
+def test_snapshot_is_written_beside_the_table(archstat, tmp_path):
+    path = tmp_path / "step.json"
+    ran = archstat("memory", "lenet5", "--kernels", "cuda", "--export-snapshot", str(path))
+    assert ran.code == 0
+    assert ran.err == f"archstat: wrote {path}\n"
+    assert set(document(path.read_text())) >= {"segments", "device_traces"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("lenet5 --kernels cuda --export-snapshot step.txt", "a snapshot is a .pickle"),
+        ("lenet5 --export-snapshot step.json", "needs --kernels cuda"),
+        ("lenet5 vgg16 --kernels cuda --export-snapshot step.json", "writes one model: 2 were"),
+        ("lenet5 --kernels cuda --export-snapshot no/step.json", "there is no folder no"),
+    ],
+)
+def test_impossible_snapshot_is_one_message(archstat, tmp_path, monkeypatch, line, said):
+    monkeypatch.chdir(tmp_path)
+    ran = archstat("memory", *line.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
 
 
 def test_what_a_row_is_of_is_one_of_three(archstat):

@@ -46,7 +46,9 @@ def test_categories_add_up_to_what_is_alive(options):
 
 def test_parts_of_a_layer_are_those_of_its_dimensions():
     found = step(nn.Linear(30, 20, bias=False), 5, 30, optimizer="momentum")
-    first, *_, last = (dict(zip(CATEGORIES, live, strict=True)) for live in live_by_category(found))
+    _, first, *_, last = (
+        dict(zip(CATEGORIES, live, strict=True)) for live in live_by_category(found)
+    )
     weight = 30 * 20 * FLOAT
     assert first == {"parameters": weight, "optimizer": weight, "input": 5 * 30 * FLOAT,
                      "gathered": 0, "gradients": 0, "saved": 0, "buffers": 0, "workspace": 0,
@@ -57,8 +59,8 @@ def test_parts_of_a_layer_are_those_of_its_dimensions():
 
 def test_modules_have_what_they_keep_and_their_parameters_with_gradients():
     found = step(net(), 2, 3, 10, 10, optimizer="adam")
-    (peak,) = [peak_by_module(found)]
-    of = {module: dict(zip(CATEGORIES, live, strict=True)) for module, live in peak.items()}
+    of = {module: dict(zip(CATEGORIES, live, strict=True))
+          for module, live in peak_by_module(found).items()}  # fmt: skip
     assert of["0"]["parameters"] == 8 * 3 * 9 * FLOAT
     assert of["0"]["optimizer"] == 2 * of["0"]["parameters"]
     assert of["0"]["saved"] == 2 * 8 * 8 * 8 * FLOAT  # batch norm's input
