@@ -282,9 +282,11 @@ class _Run:
 
         @contextmanager
         def again() -> Iterator[None]:
-            with self._as_on_the_device():
-                yield
-            self.kernels.forget_casts()
+            try:
+                with self._as_on_the_device():
+                    yield
+            finally:  # torch ends a second run, as soon as it has enough, by an exception
+                self.kernels.forget_casts()
 
         def call(*args: Any, **kwargs: Any) -> Any:
             for tensor in tensors((args, kwargs)):
