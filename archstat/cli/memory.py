@@ -182,7 +182,11 @@ def memory(
     rows = attempts(lambda model: step.row(model, shapes, batch))
     found = step.table(rows)
     table = attempts.told(found, view)
-    shown = _with_bytes(found) if WAYS[by] else _on_screen([c.key for c in on_request if c not in CHECKPOINT_COLUMNS])
+    shown = (
+        _with_bytes(found)
+        if WAYS[by]
+        else _on_screen([c.key for c in on_request if c not in CHECKPOINT_COLUMNS])
+    )
     needed = _NEEDED_BY if WAYS[by] else _NEEDED
     show(table, view, attempts.keys(shown), attempts.keys(needed))
     if plot is not None and found.picture is not None:
