@@ -83,10 +83,7 @@ def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """One model: its training step and its inference, and the search where a budget was given.
-
-    `before` is the step in which nothing is checkpointed, where that was asked for.
-    """
+    """One model: its training step, inference, and search; `before`, the step without checkpoints."""
 
     model: str
     input: str
