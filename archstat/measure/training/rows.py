@@ -83,7 +83,7 @@ def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """One model: its training step, inference, and search; `before`, the step without checkpoints."""
+    """One model: its step, inference and search; `before` is the step without checkpoints."""
 
     model: str
     input: str
