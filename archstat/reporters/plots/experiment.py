@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from archstat.reporters.plots.figures import COLOURS, drawing
+from archstat.reporters.plots.figures import COLOURS, HATCHES, drawing
 
 _MARKERS = ("D", "o", "s")
 _HEADROOM = 1.5
@@ -86,7 +86,8 @@ def _bars(axes: Any, groups: Sequence[SpeedGroup], name: str, number: int, of: i
     speeds = [bar.speed for _, bar in found]
     reach = [[bar.speed - bar.low for _, bar in found], [bar.high - bar.speed for _, bar in found]]
     axes.bar(places, speeds, _WIDTH / of, yerr=reach, color=COLOURS[number % len(COLOURS)],
-             label=name, error_kw={"linewidth": 0.8})  # fmt: skip
+             hatch=HATCHES[number % len(HATCHES)], edgecolor="white", label=name,
+             error_kw={"linewidth": 0.8})  # fmt: skip
 
 
 def _marks(

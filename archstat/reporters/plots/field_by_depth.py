@@ -40,7 +40,7 @@ def plot_field_by_depth(series: Sequence[FieldSeries], path: str | Path) -> None
         for number, network in enumerate(series):
             style = {
                 "color": COLOURS[number % len(COLOURS)],
-                "linestyle": LINES[number // len(COLOURS) % len(LINES)],
+                "linestyle": LINES[number % len(LINES)],
             }
             # Among several, one branch after another would draw a saw, and marks look like a code.
             several = len(series) > 1

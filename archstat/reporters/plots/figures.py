@@ -13,7 +13,10 @@ from archstat.errors import MissingExtraError, OutputError
 
 # Okabe and Ito's palette, told apart with any colour vision; its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Beside the colour, so that series are told apart in greyscale, too.
 LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "//", "..", "xx", "\\\\")
 
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -25,6 +28,7 @@ _IN_AN_INCH = {"in": 1, "cm": 2.54, "mm": 25.4}
 _LETTERS, _LEAST_LETTERS = 9.0, 6.0  # points
 _STYLE = {
     "svg.hashsalt": "archstat",
+    # Letters of an SVG stay text, to be searched and edited; no font is embedded, as in a PDF.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "axes.spines.top": False,

@@ -8,7 +8,7 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from archstat.reporters.plots.figures import COLOURS, drawing
+from archstat.reporters.plots.figures import COLOURS, MARKERS, drawing
 from archstat.units import format_count, format_rate
 
 _GREY = "#555555"
@@ -60,7 +60,9 @@ def plot_roofline(roof: RoofLines, series: Sequence[RoofSeries], path: str | Pat
         axes.set_yscale("log")
         _roof(axes, roof, left, right)
         for number, model in enumerate(series):
-            _points(axes, model, COLOURS[number % len(COLOURS)])
+            style = {"color": COLOURS[number % len(COLOURS)],
+                     "marker": MARKERS[number % len(MARKERS)]}  # fmt: skip
+            _points(axes, model, style)
         axes.set_xlim(left, right)
         lowest = min([point.rate for point in points], default=roof.others)
         bottom = min(lowest, left * roof.bandwidth) / 2
@@ -105,13 +107,13 @@ def _roof(axes: Any, roof: RoofLines, left: float, right: float) -> None:
                       color=_GREY)  # fmt: skip
 
 
-def _points(axes: Any, model: RoofSeries, colour: str) -> None:
+def _points(axes: Any, model: RoofSeries, style: dict[str, str]) -> None:
     drawn = _drawn(model)
     largest = max([point.share for point in drawn], default=1.0) or 1.0
     sizes = [max(_SMALLEST, _LARGEST * point.share / largest) for point in drawn]
     places = [p.intensity for p in drawn], [p.rate for p in drawn]
-    axes.scatter(*places, s=sizes, color=colour, alpha=0.55, edgecolor="white", linewidth=0.6,
-                 label=model.name, zorder=3)  # fmt: skip
+    axes.scatter(*places, s=sizes, alpha=0.55, edgecolor="white", linewidth=0.6,
+                 label=model.name, zorder=3, **style)  # fmt: skip
 
 
 def _name_largest(axes: Any, series: Sequence[RoofSeries]) -> None:

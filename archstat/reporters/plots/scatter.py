@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archstat.reporters.plots.figures import COLOURS, drawing
+from archstat.reporters.plots.figures import COLOURS, LINES, MARKERS, drawing
 from archstat.result import Column
 from archstat.units import format_bytes, format_printed
 
@@ -34,8 +34,8 @@ def plot_scatter(clouds: Sequence[Scatter], x: Column, y: Column, path: str | Pa
     every = [number for cloud in clouds for point in cloud.points for number in point]
     with drawing(path, 6.4, 4.4) as figure:
         axes = figure.subplots()
-        for cloud, colour in zip(clouds, COLOURS * len(clouds), strict=False):
-            _draw(axes, cloud, colour)
+        for number, cloud in enumerate(clouds):
+            _draw(axes, cloud, number)
         if every and min(every) > 0:
             axes.set_xscale("log")
             axes.set_yscale("log")
@@ -53,11 +53,14 @@ def _at_twos_and_fives(shown: Callable[[int], str], value: float, place: int) ->
     return shown(round(value)) if f"{value:.0e}"[0] in "25" else ""
 
 
-def _draw(axes: Any, cloud: Scatter, colour: str) -> None:
+def _draw(axes: Any, cloud: Scatter, number: int) -> None:
+    colour, marker = (of[number % len(of)] for of in (COLOURS, MARKERS))
     faint = {"alpha": 0.5} if len(cloud.points) > 50 else {}
-    axes.scatter(*zip(*cloud.points, strict=True), s=14, color=colour, label=cloud.name, **faint)
+    axes.scatter(*zip(*cloud.points, strict=True), s=14, color=colour, marker=marker,
+                 label=cloud.name, **faint)  # fmt: skip
     if cloud.law:
-        axes.plot(*zip(*cloud.law, strict=True), color=colour, linewidth=1.2)
+        axes.plot(*zip(*cloud.law, strict=True), color=colour, linewidth=1.2,
+                  linestyle=LINES[number % len(LINES)])  # fmt: skip
     if cloud.steps:
         axes.plot(*zip(*cloud.steps, strict=True), color=COLOURS[1], drawstyle="steps-post",
                   marker="o", markersize=4, linewidth=1.2, label="Pareto front")  # fmt: skip
