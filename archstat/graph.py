@@ -373,8 +373,8 @@ def parse_layout(text: str) -> str:
     found = "".join("B" if is_batch(one) else "C" if one == "F" else one for one in layout)
     if not layout or len(set(found)) < len(found) or not set(found) <= set("BCTDHWL"):
         raise InputError(
-            f"{Option('layout', text[:40])} is no layout; write a letter an axis, once: N or B "
-            "for the batch, C or F for channels or features, T for time, D, H, W or L for space, "
-            "such as NHWC, BTF or BTCHW."
+            f"{Option('layout', text[:40])} is not a layout; write one letter per axis: N or B for "
+            "the batch, C or F for channels or features, T for time, D, H, W or L for space, such "
+            "as NHWC, BTF or BTCHW."
         )
     return layout

@@ -298,7 +298,7 @@ def _plain_value(value: str, whole: str) -> tuple[Plain, ...]:
         except (SyntaxError, ValueError):
             quoted = None
         if not isinstance(quoted, str):
-            raise InputError(f"{whole!r}: {value} is not a text in quotes; close the quote.")
+            raise InputError(f"{whole!r}: {value} lacks its closing quote.")
         return (quoted,)
     if number.lower().lstrip("+-") in ("inf", "nan"):
         return (float(number),)
@@ -336,7 +336,7 @@ def _numbers(text: str, whole: str) -> tuple[float, ...]:
     if match is None or int(match[1]) >= int(match[2]):
         raise InputError(
             f"{whole!r}: {text!r} does not say what the tensor holds; write a number such as 64, "
-            "or LOW..HIGH, whole numbers from LOW up to, but without, HIGH."
+            "or LOW..HIGH for whole numbers from LOW to HIGH - 1."
         )
     return int(match[1]), int(match[2])
 

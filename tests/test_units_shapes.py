@@ -196,7 +196,7 @@ def test_batch_stands_in_front_unless_there_is_none():
         ("x[a]=3", "'x[a]' is not an argument name"),
         ("x=3:int64=", "'' does not say what the tensor holds"),
         ("x=3=5..5", "'5..5' does not say what the tensor holds"),
-        ("x='a", "is not a text in quotes"),
+        ("x='a", "lacks its closing quote"),
         ("x=fast:number", "'fast' is not a number"),
         ("x=:int64", "is not a shape"),
         ("", "is not a shape"),

@@ -90,10 +90,10 @@ def like(rows: Sequence[Measured]) -> Fit:
     names = ", ".join(dict.fromkeys(board.name for *_, board in nearest))
     adapted = replace(
         mean_of([(fit, weight / total) for weight, fit, _ in found]),
-        basis=f"boards weighed by how like them your {len(rows)} measurements are, most of all "
+        basis=f"boards weighted by their likeness to your {len(rows)} measurements, above all "
         f"{names}; {typical.basis}",
         interval=typical.calibrated,
-        assurance="the interval is that of boards left out of the table, of which three networks "
-        "were measured",
+        assurance="the interval comes from boards held out of the table, with three measured "
+        "networks each",
     )  # fmt: skip
     return for_rows(adapted, rows)

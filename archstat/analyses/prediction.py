@@ -156,8 +156,8 @@ def predict(kernels: Kernels, fit: Fit, batch: int | None = None) -> Prediction:
     batch = usual if batch is None else batch
     if not least <= batch <= most:
         raise DeviceError(
-            f"a batch of {batch} cannot be predicted: the rates of {fit.device} were measured with "
-            f"batches of {least} to {most}, where throughput says nothing of other batches."
+            f"a batch of {batch} cannot be predicted: the rates of {fit.device} were measured at "
+            f"batches of {least} to {most} and say nothing about other batches."
         )
     by_kind = times(kernels, fit, batch)
     seconds = sum(by_kind.values())
@@ -194,8 +194,8 @@ def transferred(known: Sequence[Fit], device: Device) -> Fit:
         device=device.name,
         basis=f"{', '.join(basis)}, as the data sheets say; {tables}",
         interval=known[0].unseen,
-        assurance="the interval is that of GPUs predicted from other GPUs"
-        + (f"; the rates are of a cpu, and nothing was tested on others or on GPUs in "
+        assurance="the interval comes from predicting GPUs from other GPUs"
+        + ("; the rates come from one cpu, untested on others and on GPUs in "
            f"{known[0].dtype}" if known[0].dtype == "fp32" else ""),
     )  # fmt: skip
 
@@ -230,9 +230,9 @@ def fit_for(
                               for fit in known)  # fmt: skip
         wanted = " ".join(word for word in (dtype, layout, engine) if word)
         raise DeviceError(
-            f"{device.name} cannot be predicted with {wanted}: measured throughputs are of "
-            f"{', '.join(there)}. Give one of these as {Option('dtype')}, "
-            f"{Option('layout')} and {Option('engine')}."
+            f"{device.name} cannot be predicted with {wanted}: throughput was measured with "
+            f"{', '.join(there)}. Choose one of these by {Option('dtype')}, {Option('layout')} and "
+            f"{Option('engine')}."
         )
     return matching[0] if own else transferred(near_fits(matching, device), device)
 
@@ -304,7 +304,7 @@ def calibrated(fit: Fit, rows: Sequence[Measured]) -> Fit:
             f"{exp(-tilt) / factor:.3g} for bytes, from {len(rows)} measurements of your own; "
             f"{fit.basis}",
             interval=fit.calibrated,
-            assurance="the interval is that of GPUs predicted from other GPUs and three "
+            assurance="the interval comes from predicting GPUs from other GPUs and three "
             "measurements",
             seconds=(fit.seconds[0] * factor, fit.seconds[1] * factor),
         ),

@@ -11,7 +11,7 @@ from archstat.result import Analysis, Analyzer, Column, Note
 COLUMNS = (
     Column("active_params", "count", "parameters without the experts that a token's router leaves "
            "out", "lower", of="model"),
-    Column("kv_cache_bytes", "bytes", "the cache of keys and values that forward reads or leaves",
+    Column("kv_cache_bytes", "bytes", "the cache of keys and values that forward reads or writes",
            "lower", of="model"),
 )  # fmt: skip
 _GROUPED = frozenset({"_grouped_mm", "_scaled_grouped_mm"})
@@ -33,7 +33,7 @@ def tokens(graph: Graph) -> Analysis:
         idle += sum(rows.values()) * (experts - picked)
     counted = parameters(graph)
     total: Any = counted.totals["params"]
-    text = "has experts, and no router tells how many a token takes: active_params is unknown."
+    text = "has experts, but no router says how many a token uses: active_params is unknown."
     return Analysis(
         totals={
             "active_params": None if unsaid else total - idle,

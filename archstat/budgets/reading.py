@@ -44,7 +44,7 @@ def find_config(start: Path) -> Path:
     raise ConfigError(
         f"There are no budgets: no {OWN_FILE} and no {PROJECT_FILE} with [tool.archstat] in "
         f"{start} or above. `archstat check --init MODEL` writes one, `archstat check MODEL "
-        f"'params<=3.6M'` does without; or write {OWN_FILE} with\n"
+        f"'params<=3.6M'` needs none; or write {OWN_FILE} with\n"
         '    [[budget]]\n    model = "mobilenet_v2"\n    params = "<= 3.6M"'
     )
 
@@ -123,7 +123,7 @@ class _Reader:
             texts = entry if isinstance(entry, Mapping) else {}
             known = OP_KEYS & texts.keys() == texts.keys()
             if not (known and "name" in texts and all(isinstance(t, str) for t in texts.values())):
-                wanted = "name, and macs, flops or free, all of them text"
+                wanted = "name, and macs, flops or free, each as text"
                 self._report(self._line("op", number), f"an [[op]] has {wanted}.")
                 continue
             try:

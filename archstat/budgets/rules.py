@@ -129,11 +129,13 @@ def parse_increase(key: str, text: str, line: int = 0) -> Rule:
     """
     column = rule_column(key)
     if key == LATENCY:
-        raise SpecError(f"{key} has no max_increase: a time is of one machine and is not locked.")
+        raise SpecError(
+            f"{key} has no max_increase: a time depends on the machine and is not locked."
+        )
     if column.better != "lower":
         raise SpecError(
-            f"{key} has no max_increase, since more of it is not a fault; "
-            f"columns: {', '.join(GROWING_KEYS)}."
+            f"{key} has no max_increase, since a larger value is not worse; columns: "
+            f"{', '.join(GROWING_KEYS)}."
         )
     match = _PERCENT.fullmatch(text)
     if match is None or not text.isascii() or len(text) > _LONGEST:
@@ -165,7 +167,7 @@ def _limit(column: Column, text: str) -> int | Fraction:
     if limit.denominator == 1:
         return int(limit)
     if column.unit in ("count", "bytes"):
-        raise SpecError(f"{text!r} is not a whole number: {column.key} is counted one by one.")
+        raise SpecError(f"{text!r} is not a whole number: {column.key} is a whole count.")
     return limit
 
 

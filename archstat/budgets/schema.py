@@ -22,19 +22,19 @@ _TEXTS = {
     ",KEY=VALUE options. Wildcards (*, ?, [...]) match several networks of the zoo, a file "
     "or a module.",
     "layout": f"{LAYOUT}.",
-    "example": "In place of input, FILE.py:NAME or MODULE:NAME of a function that returns them.",
-    "message": "What someone who breaks the budget should read.",
+    "example": "Instead of input: a function that returns the inputs, FILE.py:NAME or MODULE:NAME.",
+    "message": "Message for whoever breaks the budget.",
 }
 
 
 _SETTINGS = {
     "batch": "Batch size of every input; 1 by default.",
     "module": "A wildcard such as backbone.*: the rules are about the sum over these modules.",
-    "optimizer": "Of training_memory_bytes and largest_batch: sgd, momentum, adam or adamw.",
-    "dtype": "Of training (fp32, fp16, bf16, fp64) and of latency_ms (fp32, fp16, bf16, amp).",
+    "optimizer": "For training_memory_bytes and largest_batch: sgd, momentum, adam or adamw.",
+    "dtype": "For training (fp32, fp16, bf16, fp64) and latency_ms (fp32, fp16, bf16, amp).",
     "amp": "Train fp32 weights under autocast.",
     "kernels": "Whose kernels training runs: cpu or cuda.",
-    "checkpoint": "Patterns of modules that run once more in backward, such as layer*,blocks.?.",
+    "checkpoint": "Patterns of modules that run again in backward, such as layer*,blocks.?.",
     "fits": "The memory that largest_batch must fit in, such as 24GiB.",
     "device": "Where latency_ms is measured: cpu, cuda or cuda:NUMBER.",
     "threads": "Threads of torch for latency_ms on a cpu.",
@@ -44,9 +44,9 @@ _SETTINGS = {
 
 _OP = {
     "name": "The operator, such as mine::rotate.",
-    "macs": "Of one call, such as numel(x) * weight[0], by the names of the operator's arguments.",
-    "flops": "Of one call; twice the macs by default.",
-    "free": "In place of both, why it costs nothing.",
+    "macs": "Macs of one call, such as numel(x) * weight[0], in the operator's own argument names.",
+    "flops": "Flops of one call; twice the macs by default.",
+    "free": "Instead of both: why it costs nothing.",
 }
 
 
@@ -68,7 +68,7 @@ def schema() -> dict[str, Any]:
 def _op() -> dict[str, Any]:
     texts = {key: {"type": "string", "description": text} for key, text in _OP.items()}
     return {
-        "description": "What an operator of yours costs.",
+        "description": "What one of your own operators costs.",
         "type": "object",
         "properties": texts,
         "required": ["name"],
@@ -90,8 +90,8 @@ def _budget() -> dict[str, Any]:
             "description": "Shown, but does not fail the check.",
         },
         "max_increase": {
-            "description": "How much figures may exceed the lock file: those of the budget's "
-            "rules of which less is better, else params and macs; or a table by column.",
+            "description": "How much figures may exceed the lock file: the budget's figures where "
+            "less is better, else params and macs; or a table by column.",
             "anyOf": [
                 _PERCENT,
                 {

@@ -72,7 +72,10 @@ def _check_together(
         report(LARGEST_BATCH, 'largest_batch needs the memory to fit in; write fits = "24GiB".')
     whole = [key for key in rules if key not in _ADDITIVE]
     if "module" in given and whole:
-        report("module", f"module: {whole[0]} is of the whole model; it does not add up by module.")
+        report(
+            "module",
+            f"module: {whole[0]} belongs to the whole model; it does not add up over modules.",
+        )
 
 
 def _check_dtype(dtype: str) -> None:

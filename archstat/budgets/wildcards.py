@@ -33,7 +33,7 @@ def matching(model: str, folder: Path) -> list[str]:
     head, comma, options = model.partition(",")
     before, colon, after = head.strip().rpartition(":")
     if colon and before in ("timm", "torchvision"):
-        raise SpecError(f"{model!r}: wildcards are for names of the zoo, of files and of modules.")
+        raise SpecError(f"{model!r}: wildcards match zoo networks, files and modules only.")
     if not colon:
         names = [name for name in zoo.catalogue() if fnmatchcase(name, after)]
     else:
@@ -92,7 +92,7 @@ def _modules(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _found(folder: Path, pattern: str) -> list[Path]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        raise SpecError(f"{pattern!r}: a wildcard looks below the folder of its file only.")
+        raise SpecError(f"{pattern!r}: a wildcard searches only below the folder of its file.")
     try:
         return sorted(folder.glob(pattern))
     except (OSError, ValueError, NotImplementedError, IndexError) as error:

@@ -67,7 +67,7 @@ def sorted_words(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
     for word in words:
         rule, setting = _RULE.fullmatch(word), _SETTING.fullmatch(word)
         if rule is not None and rule[1] in BUDGET_KEYS:
-            raise SpecError(f"{word!r} is not a rule: {rule[1]} is a key of budgets, no column.")
+            raise SpecError(f"{word!r} is not a rule: {rule[1]} is a key of budgets, not a column.")
         if rule is not None:
             # One from below and one from above; more of one column are refused with the entry.
             limit = f"{_operator(word, rule)} {rule[3]}"
@@ -81,9 +81,11 @@ def sorted_words(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
             limit = f"{setting[1]}<={setting[2]}' or '{setting[1]}=={setting[2]}"
             raise SpecError(f"{word!r} is not a rule: write '{limit}'.")
         elif setting is not None and setting[1] in BUDGET_KEYS:
-            raise SpecError(f"{word!r}: {setting[1]} is a key of budgets in a file alone.")
+            raise SpecError(f"{word!r}: {setting[1]} is a key that only a file of budgets takes.")
         elif word.endswith(".toml") and not {":", ","} & set(word):
-            raise SpecError(f"{word} is no model; `archstat check --config {word}` reads a file.")
+            raise SpecError(
+                f"{word} is not a model; `archstat check --config {word}` reads a file."
+            )
         else:
             models.append(word)
     return models, content
@@ -125,8 +127,8 @@ def _budgets(models: Iterable[str], content: dict[str, Any]) -> list[Budget]:
 ROOM = Fraction(5, 100)
 _FIRST_KEYS = ("params", "macs")
 _HEAD = """\
-# What the models are today, about 5 % more, rounded up: `archstat check` holds them to it.
-# Make the limits what they must be. archstat's docs/ci.md lists what else can be limited.
+# Today's figures plus about 5 %, rounded up: `archstat check` holds the models to them.
+# Set the limits you need; archstat's docs/ci.md lists what else can be limited.
 """
 
 
@@ -167,7 +169,7 @@ def _first_budget(found: Report, input: list[str], batch: int | None) -> str:
     for key in _FIRST_KEYS:
         if key in found.lower_bounds | found.unknown:
             raise IncompleteCountError(
-                f"{found.model}: {key} cannot be counted whole, so that no limit would hold: "
+                f"{found.model}: {key} cannot be counted completely, so no limit would hold: "
                 f"{' '.join(note.text for note in found.findings)}"
             )
         now = found.totals[key]

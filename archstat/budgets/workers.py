@@ -231,7 +231,7 @@ class Cluster:
             self.client.wait_for_workers(1, timeout=_PATIENCE_S)
         except (OSError, ValueError, TimeoutError) as error:
             raise SchedulerError(
-                f"No cluster with workers answers at {address!r}; start one by `dask scheduler` "
+                f"No cluster with workers answers at {address!r}; start one with `dask scheduler` "
                 f"and `dask worker`, and give its address, or {LOCAL!r}."
             ) from error
 

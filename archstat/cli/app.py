@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("summary", "One model as a tree of modules, with shares", (
             "summary resnet18 --depth 2", "summary vgg16 --by stage",
             "summary net.py:Net --input 3x32x32 --columns params,im2col")),
-        Entry("explain", "Each figure with its formula, the numbers filled in", (
+        Entry("explain", "Each figure with its formula and its numbers", (
             "explain vgg16 features.2", "explain resnet50",
             "explain --layers 3x3,3x3/2 2 --input 224 --channels 64")),
         Entry("rf", "Receptive field, stride and padding of every layer", (
@@ -87,13 +87,13 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("report", "One HTML page: pictures, tables and their data", (
             "report resnet50", "report vgg16 resnet50 -o page.html --device a100-40gb",
             "report resnet18 mobilenet_v2 --join accuracy.csv")),
-        Entry("predict", "Throughput on a device that is not at hand", (
+        Entry("predict", "Throughput on a device that you do not have", (
             "predict resnet50 vit_b_16 --device rtx-4090",
             "predict net.py:Net --device h100-sxm --batch 256",
             "predict vgg16 --device i9-10940x --calibrate mine.csv")),
     ),
     "Check and compare": (
-        Entry("compare", "Several models, a row each, with ratios", (
+        Entry("compare", "Several models side by side, with ratios", (
             "compare vgg16 mobilenet_v1", "compare net.py:Net resnet18 --input 3x64x64",
             "compare resnet18 resnet50 --columns params,macs,peak_memory_bytes")),
         Entry("sweep", "A design space: every candidate, fronts, exponents", (
@@ -107,16 +107,16 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         Entry("diff", "What differs between two models, layer by layer", (
             "diff resnet18 resnet34", "diff net.py:Net --base origin/main",
             "diff before.json after.json --top 5")),
-        Entry("check", "Budgets of models, for a terminal or for CI", (
+        Entry("check", "Budgets for models, in a terminal or in CI", (
             "check --init net.py:Net", "check net.py:Net 'params<=5M' 'macs<=300M'",
             "check --locked --format github")),
         Entry("crosscheck", "The same counts by fvcore and by PyTorch", (
             "crosscheck resnet18 mobilenet_v1", "crosscheck vgg16 --deep",
             "crosscheck net.py:Net --input 3x32x32")),
-        Entry("reconcile", "Whose number is that: a printed figure explained", (
+        Entry("reconcile", "Which convention and input give a printed figure", (
             "reconcile resnet50 --macs 4.12G", "reconcile resnet50 --flops 8.5G --params 25.6M",
             "reconcile mobilenet_v2 --figure 0.319G --source fvcore")),
-        Entry("audit", "Somebody's table of models, each figure with a verdict", (
+        Entry("audit", "A published table of models, a verdict per figure", (
             "audit table.csv", "audit table.csv --map model=Model --map flops=GFLOPs",
             "audit - --format csv")),
         Entry("guidelines", "The four guidelines of ShuffleNet V2, kept or broken", (
@@ -135,9 +135,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
             "columns", "columns summary", "columns rf -f csv")),
         Entry("cache", "Show or clear the cache of earlier runs", (
             "cache info", "cache clear", "-v compare vgg16")),
-        Entry("help", "This page, or that of a command", ("help", "help compare"),
+        Entry("help", "This page, or the help of a command", ("help", "help compare"),
             home="app:help_"),
-        Entry("version", "The version; with -v what it runs with", (
+        Entry("version", "The version; with -v of its packages, too", (
             "version", "-v version"), home="app:version"),
     ),
 }  # fmt: skip

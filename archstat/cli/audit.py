@@ -37,10 +37,10 @@ def audit(
     output: options.Output = None,
     debug: options.Debug = False,
 ) -> None:
-    """Audit a table of models: which convention its figures follow, and which cannot be.
+    """Audit a table of models: which convention its figures follow, and which cannot be right.
 
     Models are matched by name to the zoo, torchvision and timm; the spec is shown. Exit code 1
-    if a figure cannot be.
+    if a figure cannot be right.
     """
     from archstat.tables.audit import COLUMNS, audit_table
     from archstat.tables.audit import audit as judged
@@ -53,7 +53,7 @@ def audit(
     show(audit_table(found), view, _ON_SCREEN, _NEEDED)
     tell_of_cache(graphs, len({one.spec for one in found.findings}), view.is_raw)
     if found.has_impossible:
-        raise DisagreementError("the table has figures that cannot be.")
+        raise DisagreementError("the table has figures that cannot be right.")
 
 
 def _named(pairs: Sequence[str]) -> dict[str, str]:

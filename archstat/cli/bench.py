@@ -43,8 +43,8 @@ _RULES = (
 
 Batches = Annotated[
     list[str] | None,
-    typer.Option("--batch", metavar="N,N...", help="Batch sizes, measured one after the other; by "
-                 "default the model's own, else 1."),
+    typer.Option("--batch", metavar="N,N...", help="Batch sizes, one run for each (default: the "
+                 "model's own, else 1)."),
 ]  # fmt: skip
 DType = Annotated[
     str | None,
@@ -52,17 +52,19 @@ DType = Annotated[
                  "weights under autocast.", autocompletion=complete_measured_dtype),
 ]  # fmt: skip
 ChannelsLast = Annotated[
-    bool, typer.Option("--channels-last", help="Images and weights in channels-last layout.")
+    bool, typer.Option("--channels-last", help="Use the channels-last layout.")
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Through torch.compile.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Run through torch.compile.")]
 Threads = Annotated[
     list[str] | None,
-    typer.Option("--threads", metavar="N,N...", help="Threads of torch on the cpu, measured one "
-                 "after the other; by default torch's own number."),
+    typer.Option("--threads", metavar="N,N...", help="Torch's threads on the cpu, one run for each "
+                 "number (default: torch's own)."),
 ]  # fmt: skip
 Backward = Annotated[
     bool,
-    typer.Option("--backward", help="A training step: forward, backward, optimizer and the whole."),
+    typer.Option(
+        "--backward", help="Measure a training step: forward, backward, optimizer and all of it."
+    ),
 ]
 CudaGraph = Annotated[
     bool,
@@ -72,8 +74,8 @@ CudaGraph = Annotated[
 Cold = Annotated[bool, typer.Option("--cold", help="On cuda: flush the cache before each call.")]
 History = Annotated[
     bool,
-    typer.Option("--history", help="Measure nothing: compare the newest day that this machine "
-                 "measured with the month before it; other options filter."),
+    typer.Option("--history", help="Measure nothing: compare this machine's newest day of runs "
+                 "with the month before it; other options filter."),
 ]  # fmt: skip
 NoStore = Annotated[bool, typer.Option("--no-store", help="Add nothing to the store.")]
 PerLayer = Annotated[
@@ -82,7 +84,7 @@ PerLayer = Annotated[
                  "beside macs, memory access and the roofline floor."),
 ]  # fmt: skip
 ByKind = Annotated[
-    bool, typer.Option("--by-kind", help="The same with a row per kind of operation.")
+    bool, typer.Option("--by-kind", help="As --per-layer, with a row per kind of operation.")
 ]
 
 
@@ -113,8 +115,8 @@ def bench(
 ) -> None:
     """Measure latency on this machine: median, 95 % interval, and a verdict (or can't tell).
 
-    Models take turns, in at least three fresh processes; intervals are over these. What is measured
-    is kept in a store on this machine, for --history. Ctrl-C prints what is finished.
+    Models take turns in at least three fresh processes; intervals are over processes. Results are
+    stored on this machine, for --history. Ctrl-C prints what is finished.
     """
     from archstat.cli.attempts import Attempts
     from archstat.cli.bench_grid import Series, Sweep, check_model, grid_of

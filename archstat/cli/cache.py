@@ -28,8 +28,8 @@ def cache(
 ) -> None:
     """Show or clear the cache, which lets a second run answer without torch.
 
-    It lies in the user's cache folder, or where ARCHSTAT_CACHE says; ARCHSTAT_CACHE=off turns it
-    off, and so does --no-cache for one command.
+    It is in your cache folder, or in the folder that ARCHSTAT_CACHE names. ARCHSTAT_CACHE=off
+    turns it off, and --no-cache does so for one command.
     """
     from archstat.tables.cache import cache as table
 

@@ -37,7 +37,7 @@ Locked = Annotated[
 ]
 Init = Annotated[
     bool,
-    typer.Option("--init", help="Write a first file of budgets: what the models are now, + 5 %."),
+    typer.Option("--init", help="Write a first file of budgets: today's figures + 5 %."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="With --init, replace the file.")]
 CheckFormat = Annotated[
@@ -53,7 +53,7 @@ CheckFormat = Annotated[
 
 
 _RULES = (
-    Rule("--locked", excludes=["--update"], hint="it would change the lock file"),
+    Rule("--locked", excludes=["--update"], hint="--update changes the lock file"),
     Rule("--init", excludes=["--update", "--locked", "--format", "--output"],
          hint="it checks nothing yet"),
     Rule("--force", needs="--init"),
@@ -78,8 +78,8 @@ def check(
 ) -> None:
     """Check the budgets of archstat.toml, of [tool.archstat] in pyproject.toml, or typed here.
 
-    One row a rule: kept, broken, can't tell, informational, incomplete or failed. Exit code 1 if a
-    rule is broken, 2 if a model or the file fails, 3 if a count is incomplete. With --format
+    One row per rule: kept, broken, can't tell, informational, incomplete or failed. Exit code 1 if
+    a rule is broken, 2 if a model or the file fails, 3 if a count is incomplete. With --format
     github, -o writes a second file, whose suffix chooses its format.
     """
     from archstat.budgets import gate
@@ -161,10 +161,10 @@ def _write_first(
     text = first_budgets(models, graph_of, input, batch, tracked)
     if path.exists() and not force:
         raise OutputError(
-            f"{path} is there already. --force replaces it; or add this to it:\n\n{text}"
+            f"{path} exists already. --force replaces it; or add this to it:\n\n{text}"
         )
     Destination("console", str(path)).write_text(text)
-    print(f"{path} is written. `archstat check` holds the models to it.\n\n{text}", end="")
+    print(f"Wrote {path}; `archstat check` holds the models to it.\n\n{text}", end="")
 
 
 def _finish(outcome: Outcome, locked: bool, said_why: bool) -> None:

@@ -38,12 +38,12 @@ _RULES = (
     Rule("--y", needs="--plot"),
     Rule("--budget", needs="--latency"),
     Rule("--latency", excludes=("--variants", "--fully-convolutional", "--resolution"),
-         hint="it measures models as their specs name them, such as MODEL,resolution=SIZE"),
+         hint="models are measured as specified; write MODEL,resolution=SIZE"),
     Rule("--fully-convolutional", excludes=("--variants", "--input"),
          hint="--resolution gives the size of the convolutional form"),
     Rule("--predict", excludes=("--variants", "--fully-convolutional"),
          hint="a prediction is of models as they are"),
-    Rule("--resolution", excludes=("--input",), hint="both give the size of the input"),
+    Rule("--resolution", excludes=("--input",), hint="both set the input's size"),
 )  # fmt: skip
 
 Join = Annotated[
@@ -58,8 +58,8 @@ JoinOn = Annotated[
 ]  # fmt: skip
 Accuracy = Annotated[
     str | None,
-    typer.Option(metavar="SOURCE", help="Add published top-1 on ImageNet-1k: timm, of timm: models "
-                 "and of zoo networks with the same weights.", rich_help_panel=CHOOSE),
+    typer.Option(metavar="SOURCE", help="Add published top-1 on ImageNet-1k; timm covers timm: "
+                 "models and zoo networks with the same weights.", rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Plot = Annotated[
     str | None,
@@ -68,28 +68,29 @@ Plot = Annotated[
 ]  # fmt: skip
 X = Annotated[
     str | None,
-    typer.Option("--x", metavar="KEY", help="Across in --plot: a column; -KEY says that less is "
-                 "better, +KEY more (default: macs).", rich_help_panel=OUTPUT),
+    typer.Option("--x", metavar="KEY", help="Column across in --plot (default: macs); write -KEY "
+                 "if less is better, +KEY if more.", rich_help_panel=OUTPUT),
 ]  # fmt: skip
 Y = Annotated[
     str | None,
-    typer.Option("--y", metavar="KEY", help="Up in --plot (default: top1 or what is joined first); "
-                 "more is better unless the column says.", rich_help_panel=OUTPUT),
+    typer.Option("--y", metavar="KEY", help="Column up in --plot (default: top1, else the first "
+                 "one joined); more is better unless the column says "
+                 "otherwise.", rich_help_panel=OUTPUT),
 ]  # fmt: skip
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="CONDITION", help="Only models like 'params<5M'; repeat, or "
-                 "join by and.", rich_help_panel=CHOOSE),
+    typer.Option("--where", metavar="CONDITION", help="Only models with, say, 'params<5M'; repeat "
+                 "the option, or join conditions with and.", rich_help_panel=CHOOSE),
 ]  # fmt: skip
 NoRatios = Annotated[
     bool,
-    typer.Option("--no-ratios", help="Leave out the ratios, as above 8 models on a screen.",
+    typer.Option("--no-ratios", help="Leave out ratios; a screen shows none above 8 models.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 As = Annotated[
     str | None,
     typer.Option("--as", metavar="TOOL,TOOL...", help="Add what these tools would print, such as "
-                 "fvcore, thop or ptflops; a wrong name lists all.",
+                 "fvcore, thop or ptflops; an unknown name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Predict = Annotated[
@@ -102,18 +103,18 @@ Transpose = Annotated[
 ]
 Variants = Annotated[
     bool,
-    typer.Option("--variants", help="Add each model with depthwise-separable, grouped and "
-                 "factorised convolutions, and with strided ones instead of pooling."),
+    typer.Option("--variants", help="Add variants of each model: depthwise-separable, grouped and "
+                 "factorised convolutions, and strides instead of pooling."),
 ]  # fmt: skip
 FullyConvolutional = Annotated[
     bool,
-    typer.Option("--fully-convolutional", help="Add each classifier with convolutions for its "
-                 "dense layers, at --resolution: one pass against sliding over the input."),
+    typer.Option("--fully-convolutional", help="Add each classifier with its dense layers made "
+                 "convolutions, at --resolution: one pass instead of a sliding window."),
 ]  # fmt: skip
 Latency = Annotated[
     bool,
-    typer.Option("--latency", help="Also measure the models, taking turns, as `archstat bench` "
-                 "does; --device and --budget are for this.", rich_help_panel=MEASURING),
+    typer.Option("--latency", help="Also measure latency as `archstat bench` does; models take "
+                 "turns.", rich_help_panel=MEASURING),
 ]  # fmt: skip
 
 
@@ -214,7 +215,7 @@ def _axes(
         column, better = axis(given, known)
         if column.unit == "text":
             raise OutputError(
-                f"{option} {column.key}: this column holds texts; a picture needs numbers."
+                f"{option} {column.key}: this column holds text; a picture needs numbers."
             )
         found.append((column, more if better is None else better))
     return found[0], found[1]

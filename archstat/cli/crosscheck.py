@@ -15,7 +15,9 @@ from archstat.errors import CaptureError, DisagreementError
 
 _NEEDED = ("model", "part", "archstat_macs", "fvcore_macs", "flop_counter_macs", "verdict")
 
-Deep = Annotated[bool, typer.Option("--deep", help="Compare every module, not only kinds of op.")]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Compare every module, not just kinds of operation.")
+]
 
 
 def crosscheck(
@@ -51,7 +53,7 @@ def crosscheck(
     alone = [model for model in models if not any(p.compared for p in parts if p.model == model)]
     if alone:
         raise CaptureError(
-            f"nothing was compared of {', '.join(alone)}: neither tool can count it, for the "
+            f"nothing could be compared for {', '.join(alone)}: neither tool can count it, for the "
             "reasons above. Crosscheck a model that runs for real on cpu."
         )
     if any(part.disagrees for part in parts):

@@ -26,7 +26,7 @@ _RULES = (
 Sides = Annotated[
     list[str],
     typer.Argument(metavar="BEFORE [AFTER]", help="A model, a saved Graph or report (.json) or a "
-                   "lock file (.lock); with --base just one.", autocompletion=complete_model),
+                   "lock file (.lock); with --base only one.", autocompletion=complete_model),
 ]  # fmt: skip
 Base = Annotated[
     str | None,

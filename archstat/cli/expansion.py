@@ -33,7 +33,7 @@ def model_typed(context: typer.Context, text: str | None) -> str | None:
     found = expanded([text])
     if len(found) > 1:
         named = ", ".join(found[:_MOST_NAMED]) + (", ..." if len(found) > _MOST_NAMED else "")
-        raise SpecError(f"{text!r} stands for {len(found)} models, where one is taken: {named}")
+        raise SpecError(f"{text!r} stands for {len(found)} models, but one is needed: {named}")
     return found[0]
 
 
@@ -67,16 +67,16 @@ def _lines(text: str) -> list[str]:
     try:
         read = sys.stdin.read() if text == "-" else read_regular(Path(origin)).decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"{text} cannot be read: {reason}.") from error
     lines = [line for raw in read.splitlines() if (line := _COMMENT.sub("", raw).strip())]
     if lines[:1] == ["model"]:
         del lines[0]  # the head of `archstat list --columns model --format csv`
     if not lines:
-        raise SpecError(f"{origin} names no model; write one a line.")
+        raise SpecError(f"{origin} names no model; write one per line.")
     for line in lines:
         if line == "-" or line.startswith("@"):
-            raise SpecError(f"{origin}: {line!r} is not a model; a list of models takes no other.")
+            raise SpecError(f"{origin}: {line!r} is not a model; the list must hold models only.")
     return lines
 
 
@@ -108,9 +108,7 @@ def _matching(text: str) -> list[str]:
     if not names:
         where = scheme or "the zoo"
         remedy = "`archstat list` shows them all" if not colon else f"list some: {scheme}:resnet*"
-        raise UnknownModelError(
-            f"{text!r} matches nothing: no name of {where} is like it; {remedy}."
-        )
+        raise UnknownModelError(f"{text!r} matches nothing in {where}; {remedy}.")
     return [f"{scheme}{colon}{name}{comma}{options}" for name in sorted(names, key=natural)]
 
 

@@ -59,8 +59,8 @@ def experiment(
     """Run an experiment of ShuffleNet V2 here: do the guidelines hold on this machine?
 
     g1 channel widths, g2 groups, g3 fragments, g4 element-wise operations: the paper's networks of
-    equal macs (Tables 1 to 4), with its speeds beside those measured. separable sets standard
-    against depthwise-separable convolution.
+    equal macs (Tables 1 to 4), its speeds beside those measured. separable compares standard with
+    depthwise-separable convolution.
     """
     with working("importing torch"):
         from archstat.cli.bench_grid import budget_of

@@ -33,12 +33,12 @@ _FOR_READERS = ("op", "figure", "formula", "arithmetic", "value", "unit")
 
 Model = Annotated[
     str | None,
-    typer.Argument(metavar="MODEL", help="A model; with --layers the number of a layer instead."),
+    typer.Argument(metavar="MODEL", help="A model or, with --layers, the number of a layer."),
 ]
 Module = Annotated[
     str | None,
     typer.Argument(metavar="MODULE", help="Path of a module, such as features.2; by default the "
-                   "whole model, as sums over its modules."),
+                   "whole model, summed over its modules."),
 ]  # fmt: skip
 
 
@@ -60,8 +60,8 @@ def explain(
 ) -> None:
     """Write out each figure of a module: its formula, the numbers filled in, and the value.
 
-    Of a model's module, of the whole model as sums, or of one layer of a layer list:
-    --layers 3x3,3x3/2 2. csv and json hold the convention and the source of each figure.
+    Explains one module of a model, the whole model as sums, or one layer of a layer list
+    (--layers 3x3,3x3/2 2). csv and json hold the convention and the source of each figure.
     """
     from archstat.tables.explain import COLUMNS, KNOWN_FIGURES, only
 

@@ -27,23 +27,25 @@ Top = Annotated[
 ]  # fmt: skip
 G1 = Annotated[
     float | None,
-    typer.Option("--g1", metavar="LIMIT", help="Excess of access over the least at equal macs "
-                 "(0.05)."),
+    typer.Option("--g1", metavar="LIMIT", help="Most memory access beyond the least at equal macs, "
+                 "as a share (0.05)."),
 ]  # fmt: skip
 G2 = Annotated[
     float | None,
-    typer.Option("--g2", metavar="LIMIT", help="Access over that without groups (1.1)."),
+    typer.Option(
+        "--g2", metavar="LIMIT", help="Most memory access relative to that without groups (1.1)."
+    ),
 ]
 G3 = Annotated[
     float | None,
     typer.Option(
-        "--g3", metavar="LIMIT", help="Convolutions and poolings per building block (3.5)."
+        "--g3", metavar="LIMIT", help="Most convolutions and poolings per building block (3.5)."
     ),
 ]
 G4 = Annotated[
     float | None,
-    typer.Option("--g4", metavar="LIMIT", help="Share of element-wise and depthwise operations in "
-                 "the access to feature maps (0.4)."),
+    typer.Option("--g4", metavar="LIMIT", help="Largest share of element-wise and depthwise "
+                 "operations in the access to feature maps (0.4)."),
 ]  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def guidelines(
     strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
-    """Hold models against the guidelines G1 to G4 of ShuffleNet V2, with the modules behind them.
+    """Check models against the guidelines G1 to G4 of ShuffleNet V2, and name the worst modules.
 
     G1 equal channel widths, G2 few groups, G3 little fragmentation, G4 few element-wise operations.
     csv and json hold every module, and what its memory access would be at the optimum.

@@ -33,15 +33,20 @@ Category = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Such as lightweight, width or block.",
+        help="Only one category, such as lightweight, width or block.",
         autocompletion=complete_category,
     ),
 ]
 Year = Annotated[
-    str | None, typer.Option(metavar="YEAR[-YEAR]", help="Year of the paper, or first and last.")
+    str | None,
+    typer.Option(
+        metavar="YEAR[-YEAR]", help="Only papers of this year, or from one year to another."
+    ),
 ]
-MaxParams = Annotated[str | None, typer.Option(metavar="COUNT", help="At most, such as 5M.")]
-MaxMacs = Annotated[str | None, typer.Option(metavar="COUNT", help="At most, such as 600M.")]
+MaxParams = Annotated[
+    str | None, typer.Option(metavar="COUNT", help="Most parameters, such as 5M.")
+]
+MaxMacs = Annotated[str | None, typer.Option(metavar="COUNT", help="Most macs, such as 600M.")]
 
 
 def list_networks(

@@ -44,23 +44,24 @@ DType = Annotated[
                  "model's own."),
 ]  # fmt: skip
 Amp = Annotated[
-    bool, typer.Option("--amp", help="fp32 weights, and the half-precision copies of autocast.")
+    bool,
+    typer.Option("--amp", help="Train under autocast: fp32 weights and half-precision copies."),
 ]
 Kernels = Annotated[
     str,
-    typer.Option(metavar="cpu|cuda", help="Whose kernels to assume: on cuda the optimizer takes "
-                 "all parameters at once, dropout's masks are bytes, autocast is to fp16."),
+    typer.Option(metavar="cpu|cuda", help="Kernels to assume; on cuda the optimizer updates all "
+                 "parameters at once, dropout masks are bytes and autocast uses fp16."),
 ]  # fmt: skip
 Checkpoint = Annotated[
     list[str] | None,
-    typer.Option("--checkpoint", metavar="PATTERN", help="Modules that keep only their inputs "
-                 "and run once more in backward, such as 'layer*' (repeatable). auto: the "
-                 "cheapest that let --batch train within --fits."),
+    typer.Option("--checkpoint", metavar="PATTERN", help="Modules that keep only their inputs and "
+                 "run again in backward, such as 'layer*'; repeat for several. auto: the cheapest "
+                 "that let --batch train within --fits."),
 ]  # fmt: skip
 Fits = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Find the largest batch that trains within SIZE, such as "
-                 "24GiB, or on --device: device."),
+                 "24GiB; device is the memory of --device."),
 ]  # fmt: skip
 Steps = Annotated[
     str | None,
@@ -69,7 +70,7 @@ Steps = Annotated[
 ]  # fmt: skip
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="A GPU, with --kernels cuda: show what its "
+    typer.Option("--device", metavar="NAME", help="With --kernels cuda, a GPU: show what its "
                  "context takes and what is left.", autocompletion=complete_device),
 ]  # fmt: skip
 Accumulate = Annotated[
@@ -138,10 +139,10 @@ def memory(
     strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show the memory of a training step, its parts, and of inference; find the batch that fits.
+    """Show the memory of training, part by part, and of inference; find the batch that fits.
 
-    The step runs on the meta device, without weights or a GPU: forward, loss, backward and
-    optimizer, every storage counted while it lives.
+    The training step runs on the meta device, without weights or a GPU: forward, loss, backward
+    and optimizer, with every storage counted while it lives.
     """
     if measure:
         # The profiler announces every start and stop, unless it is told before torch is there.

@@ -24,7 +24,7 @@ _SPEC = (
     "Zoo name, FILE.py:NAME, MODULE:NAME, timm:NAME or torchvision:NAME, with ,KEY=VALUE options."
 )
 _SPECS = (
-    f"{_SPEC} Globs such as 'resnet*' or 'timm:mobilenet*', @FILE or - (one a line) are several."
+    f"{_SPEC} Globs such as 'resnet*' or 'timm:mobilenet*', @FILE or - (one per line) name several."
 )
 Models = Annotated[
     list[str],
@@ -62,8 +62,8 @@ NoCache = Annotated[
 ]  # fmt: skip
 FusionName = Annotated[
     str,
-    typer.Option("--fusion", metavar="NAME", help="Memory access of each op alone (none) or as an "
-                 "engine fuses them (inference).", autocompletion=complete_fusion,
+    typer.Option("--fusion", metavar="NAME", help="Count memory access op by op (none) or as an "
+                 "inference engine fuses ops (inference).", autocompletion=complete_fusion,
                  rich_help_panel=INPUT),
 ]  # fmt: skip
 Reference = Annotated[
@@ -113,7 +113,7 @@ Budget = Annotated[
     typer.Option(metavar="TIME", help="Time for measuring, such as 30s (the default) or 2min; a "
                  "minimum of samples is always taken.", rich_help_panel=MEASURING),
 ]  # fmt: skip
-Every = Annotated[bool, typer.Option("--every", help="A row for every operation.")]
+Every = Annotated[bool, typer.Option("--every", help="One row per operation.")]
 Plot = Annotated[
     str | None,
     typer.Option(metavar="FILE[:WIDTH]", help="Also save a figure, such as f.pdf or f.svg:84mm.",

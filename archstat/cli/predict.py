@@ -15,9 +15,9 @@ from archstat.cli.screen import View, refuse_incomplete, show
 
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="A device, fitted or known by its data sheet "
-                 "(`archstat roofline --list-devices`), FILE.toml, or board: one that runs ncnn, "
-                 "known by --calibrate.",
+    typer.Option("--device", metavar="NAME", help="A device with measurements or a data sheet "
+                 "(`archstat roofline --list-devices`), FILE.toml, or board: any that runs ncnn, "
+                 "with --calibrate.",
                  autocompletion=complete_device),
 ]  # fmt: skip
 Engine = Annotated[
@@ -28,8 +28,8 @@ Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="amp (GPUs) or f
 Layout = Annotated[str | None, typer.Option(metavar="NAME", help="nchw or nhwc.")]
 Calibrate = Annotated[
     str | None,
-    typer.Option(metavar="FILE.csv", help="Measurements of three networks or more on the device: "
-                 "model, latency_ms, batch; `archstat bench -o` writes them."),
+    typer.Option(metavar="FILE.csv", help="At least three networks measured on the device, with "
+                 "columns model, latency_ms and batch, as `archstat bench -o` writes them."),
 ]  # fmt: skip
 
 
@@ -52,10 +52,10 @@ def predict(
     strict: options.Strict = False,
     debug: options.Debug = False,
 ) -> None:
-    """Predict the throughput of models on a device, with an interval that four of five keep.
+    """Predict the throughput of models on a device; four in five lie in the interval given.
 
-    Rates of kernels were fitted to measured throughputs of a thousand networks. A device without
-    measurements is predicted from those near it by data-sheet ratios.
+    Kernel rates were fitted to the measured throughput of a thousand networks. A device without
+    measurements is predicted from similar ones by the ratios of their data sheets.
     """
     from archstat.tables.predict import (
         COLUMNS,

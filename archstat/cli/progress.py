@@ -20,13 +20,21 @@ Teller: TypeAlias = "Callable[[Progress], None]"
 
 
 @contextmanager
-def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Teller | None]]:
+def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Teller]]:
     """Give, for the number of a run among so many, who is to be told of its progress.
 
-    Nobody is told where standard error is not a terminal.
+    Where standard error is not a terminal, a line says when a run will exceed its budget.
     """
+    warned: list[str] = []
+
+    def warn(progress: Progress) -> None:
+        said = over_budget(progress)
+        if said and not warned:
+            warned.append(said)
+            print(said, file=sys.stderr)
+
     if not sys.stderr.isatty():
-        yield lambda run: None
+        yield lambda run: warn
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -42,6 +50,10 @@ def budget_bar(models: Sequence[str], runs: int) -> Iterator[Callable[[int], Tel
 
         def teller(run: int) -> Teller:
             def tell(progress: Progress) -> None:
+                said = over_budget(progress)
+                if said and not warned:
+                    warned.append(said)
+                    bar.console.print(said, markup=False, highlight=False)
                 bar.update(
                     task,
                     completed=run + progress.share,
@@ -66,6 +78,14 @@ def _spent() -> ProgressColumn:
             return Text(spent(elapsed_s, task.fields["budget_s"]))
 
     return Spent()
+
+
+def over_budget(progress: Progress) -> str:
+    """A sentence where a minimum of samples will take longer than the budget, else ""."""
+    if progress.needed_s <= progress.budget_s:
+        return ""
+    return (f"archstat: a minimum of samples takes about {progress.needed_s:.0f} s, more than the "
+            f"{progress.budget_s:g} s given.")  # fmt: skip
 
 
 def spent(elapsed_s: float, budget_s: float) -> str:

@@ -26,10 +26,10 @@ Macs = Annotated[list[str] | None, _figure("macs", "Multiply-accumulates, such a
 Flops = Annotated[list[str] | None, _figure("flops", "FLOPs, such as 8.5G,")]
 Params = Annotated[list[str] | None, _figure("params", "Parameters, such as 25.6M,")]
 Activations = Annotated[list[str] | None, _figure("activations", "Activations, such as 11.1M,")]
-AnyFigure = Annotated[list[str] | None, _figure("figure", "A figure of whatever it is")]
+AnyFigure = Annotated[list[str] | None, _figure("figure", "A figure of any kind,")]
 Source = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Only ways in which this source counts, such as timm."),
+    typer.Option(metavar="NAME", help="Only the ways this source counts, such as timm."),
 ]
 
 

@@ -43,16 +43,18 @@ File = Annotated[
 ]  # fmt: skip
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="Also the roofline of this device (`archstat "
-                 "roofline --list-devices`), FILE.toml, local or local-cuda.",
+    typer.Option("--device", metavar="NAME", help="Add the roofline of this device (`archstat "
+                 "roofline --list-devices`), of FILE.toml, local or local-cuda.",
                  autocompletion=complete_device),
 ]  # fmt: skip
 Dtype = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Of the roofline: fp64, fp32, tf32, fp16, bf16, fp8, int8."),
+    typer.Option(
+        metavar="NAME", help="Dtype of the roofline: fp64, fp32, tf32, fp16, bf16, fp8, int8."
+    ),
 ]
 Training = Annotated[
-    bool, typer.Option("--training", help="Also the live memory of a training step, with SGD.")
+    bool, typer.Option("--training", help="Add the live memory of a training step with SGD.")
 ]
 
 

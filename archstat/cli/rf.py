@@ -61,28 +61,30 @@ Input = Annotated[
 ]  # fmt: skip
 Channels = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Channels that enter a layer list: shows weights and macs."),
+    typer.Option(metavar="N", help="Input channels of a layer list; adds weights and macs."),
 ]
 At = Annotated[
-    str | None, typer.Option(metavar="MODULE", help="Only this layer, and what a position sees.")
+    str | None,
+    typer.Option(
+        metavar="MODULE", help="Show only this layer, and what its centre or --position sees."
+    ),
 ]
 Position = Annotated[
     str | None,
     typer.Option(metavar="I,J", help="Show exactly which input pixels this output position sees."),
 ]
-Advise = Annotated[
-    bool, typer.Option("--advise", help="The textbook sizing rules, each kept or broken.")
-]
+Advise = Annotated[bool, typer.Option("--advise", help="Check the textbook's sizing rules.")]
 Check = Annotated[
     bool,
     typer.Option("--check", help="Verify by running the module (slow); exit 1 on a difference."),
 ]
 Effective = Annotated[
-    bool, typer.Option("--effective", help="The effective field: where the gradient's mass lies.")
+    bool,
+    typer.Option("--effective", help="Show the effective field: where the gradient's mass lies."),
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="With --effective: a state_dict; else random weights."),
+    typer.Option(metavar="FILE", help="With --effective: a state_dict, instead of random weights."),
 ]
 
 
@@ -139,7 +141,7 @@ def rf(
 ) -> None:
     """Show the receptive field, effective stride and effective padding of every layer.
 
-    Of a model, or of a layer list (--layers), which needs no torch. Several networks get a row
+    Takes models, or layer lists (--layers), which need no torch. Several networks get one row
     each. Fields are in input pixels; csv and json hold every column.
     """
     from archstat.tables.rf import for_screen

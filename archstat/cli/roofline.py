@@ -31,18 +31,20 @@ _RULES = (Rule("--every", takes_one_model=True),)
 
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="A known device (--list-devices), FILE.toml, or "
-                 "local: this machine's cpu, measured once; local-cuda: its GPU.",
+    typer.Option("--device", metavar="NAME", help="A known device (--list-devices), FILE.toml, "
+                 "local (this machine's cpu, measured once) or local-cuda (its GPU).",
                  autocompletion=complete_device),
 ]  # fmt: skip
 DeviceFile = Annotated[
-    str | None, typer.Option(metavar="FILE.toml", help="Your own devices, beside the known ones.")
+    str | None, typer.Option(metavar="FILE.toml", help="A file of further devices.")
 ]
 Dtype = Annotated[
     str, typer.Option(metavar="NAME", help="fp64, fp32, tf32, fp16, bf16, fp8 or int8.")
 ]
 Measure = Annotated[bool, typer.Option("--measure", help="Measure the local device again.")]
-ListDevices = Annotated[bool, typer.Option("--list-devices", help="The devices and their sources.")]
+ListDevices = Annotated[
+    bool, typer.Option("--list-devices", help="List the known devices and their sources.")
+]
 
 
 def roofline(
@@ -71,7 +73,7 @@ def roofline(
     """Show the least time of every layer on a device, and whether compute or memory bounds it.
 
     An operation takes at least its flops over the peak, and its memory access over the bandwidth.
-    Several models get a row each, with ratios to the first. Times are lower bounds.
+    Several models get one row each, with ratios to the first. Times are lower bounds.
     """
     from archstat.tables.roofline import device_table, named_total, roofline_table
 

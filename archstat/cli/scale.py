@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
 By = Annotated[
     str,
-    typer.Option(metavar="KEY,KEY...", help="Options to change, each by itself: KEY, KEY=A|B|C, "
+    typer.Option(metavar="KEY,KEY...", help="Options to scale, one at a time: KEY, KEY=A|B|C, "
                  "KEY=LOW..HIGH:STEP, or KEY+KEY together."),
 ]  # fmt: skip
 Against = Annotated[
     str,
-    typer.Option(metavar="KEY", help="What exponents refer to.", autocompletion=complete_columns),
+    typer.Option(
+        metavar="KEY", help="Column that the exponents refer to.", autocompletion=complete_columns
+    ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Processes at work; by default one a core."),
+    typer.Option(metavar="N", min=1, help="Worker processes; by default one per core."),
 ]
 
 
@@ -51,8 +53,8 @@ def scale(
 ) -> None:
     """Scale one model by its options, and show the power of macs that each figure grows with.
 
-    An option without values goes from a quarter to four times the macs, about: width and resolution
-    by the square root of that, depth by all of it, options together by equal parts.
+    An option without values spans about a quarter to four times the macs: width and resolution
+    change by the square root of that, depth in proportion, options together in equal parts.
     """
     from archstat.analyses import COLUMNS
     from archstat.analyses.memory_access import checked_fusion

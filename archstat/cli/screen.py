@@ -176,7 +176,7 @@ def _with_ratios(shown: Table, whole: Table) -> Table:
     if not ratios:
         return shown
     if len(whole) > _MOST_WITH_RATIOS:
-        note = f"Above {_MOST_WITH_RATIOS} models without ratios; --columns +{ratios[0]} shows one."
+        note = f"No ratios above {_MOST_WITH_RATIOS} models; --columns +{ratios[0]} shows one."
         return replace(shown, notes=(*shown.notes, *notes_of([note])))
     return replace(whole.select([*keys, *ratios]), notes=shown.notes, needed=shown.needed)
 

@@ -27,23 +27,23 @@ class _Options:
 
     digits: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=15, help="Significant digits of each number, at "
-                     "least; for latex and markdown.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="N", min=1, max=15, help="Least number of significant digits, for "
+                     "latex and markdown.", rich_help_panel=OUTPUT),
     ] = None  # fmt: skip
     unit: Annotated[
         str | None,
-        typer.Option(metavar="UNIT", help="Unit of whole columns, such as M, MiB or M,MiB; for "
-                     "latex and markdown.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="UNIT", help="One unit for a whole column, such as M, MiB or M,MiB, "
+                     "for latex and markdown.", rich_help_panel=OUTPUT),
     ] = None  # fmt: skip
     caption: Annotated[
         str | None,
         typer.Option(
-            metavar="TEXT", help="Caption of the table; for latex.", rich_help_panel=OUTPUT
+            metavar="TEXT", help="Caption of the table, for latex.", rich_help_panel=OUTPUT
         ),
     ] = None
     label: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Label of the table; for latex.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="KEY", help="Label of the table, for latex.", rich_help_panel=OUTPUT),
     ] = None
 
 
@@ -61,7 +61,7 @@ class _Inputs:
     ] = None  # fmt: skip
     example: Annotated[
         str | None,
-        typer.Option(metavar="FILE.py:NAME", help="Function that returns the inputs, in place of "
+        typer.Option(metavar="FILE.py:NAME", help="Function that returns the inputs, instead of "
                      "--input.", rich_help_panel=INPUT),
     ] = None  # fmt: skip
 

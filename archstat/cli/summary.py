@@ -45,7 +45,7 @@ Depth = Annotated[
                  "parents."),
 ]  # fmt: skip
 Full = Annotated[
-    bool, typer.Option("--full", help="Every row: all levels, equal neighbours not folded.",
+    bool, typer.Option("--full", help="Show every row: all levels, equal neighbours unfolded.",
                        rich_help_panel=CHOOSE),
 ]  # fmt: skip
 By = Annotated[
@@ -56,19 +56,21 @@ By = Annotated[
 As = Annotated[
     str | None,
     typer.Option("--as", metavar="TOOL", help="Show what a tool would count, such as fvcore or "
-                 "thop, and where it differs from macs; a wrong name lists all.",
+                 "thop, and where it differs from macs; an unknown name lists all.",
                  rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Plot = Annotated[
     str | None,
     typer.Option(metavar="FILE[:WIDTH]", help="Also draw the modules as a treemap by --sort, such "
-                 "as treemap.pdf:3.3in; strip.pdf is the architecture as a strip.",
+                 "as treemap.pdf:3.3in; strip.pdf draws the architecture as a strip.",
                  rich_help_panel=OUTPUT),
 ]  # fmt: skip
 Top = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="The N modules with the largest own figures, not the tree."
+        metavar="N",
+        min=1,
+        help="Instead of the tree, the N modules with the largest figures of their own.",
     ),
 ]
 

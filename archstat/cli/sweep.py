@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from archstat.tables.sweep import Candidate, Settings
 
 _ALWAYS = ("model", "unknown_ops", "failed")
+# The most needed first.
+_SUMMARY_NEEDED = ("column", "median", "exponent", "exponent_low", "exponent_high", "least", "most",
+                   "r2", "p10", "p90", "candidates")  # fmt: skip
 _ON_SCREEN = 20  # rows, where nobody says how many
 _CHEAPEST = 5
 _OF_SWEEPS = ("--sample", "--seed", "--jobs", "--input", "--batch", "--fusion", "--predict",
@@ -45,32 +48,33 @@ Specs = Annotated[
 ]  # fmt: skip
 Sample = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="So many candidates drawn at random, not all."),
+    typer.Option(metavar="N", min=1, help="Draw N candidates at random instead of taking all."),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="What --sample draws by.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed of --sample.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Processes at work; by default one a core."),
+    typer.Option(metavar="N", min=1, help="Worker processes; by default one per core."),
 ]
 Predict = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="Also the time predicted on a device (`archstat predict`).",
+    typer.Option(metavar="DEVICE", help="Add the time predicted on a device (`archstat predict`).",
                  autocompletion=complete_device),
 ]  # fmt: skip
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A Dask cluster that does the work, tcp://HOST:PORT, or "
-                 "local for one on this machine."),
+    typer.Option(metavar="ADDRESS", help="Work on a Dask cluster: tcp://HOST:PORT, or local for "
+                 "one on this machine."),
 ]  # fmt: skip
-Yes = Annotated[bool, typer.Option("--yes", help="Sweep more than ten million candidates, too.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Allow more than ten million candidates.")]
 Summary = Annotated[
     bool,
-    typer.Option("--summary", help="A row a figure instead: its distribution, and the power of "
+    typer.Option("--summary", help="One row per figure instead: its distribution, and the power of "
                  "--against that it grows with."),
 ]  # fmt: skip
 Against = Annotated[
     str,
-    typer.Option(metavar="KEY", help="What exponents refer to, and what makes a candidate cheap.",
+    typer.Option(metavar="KEY", help="Column that the exponents refer to, and that makes a "
+                                     "candidate cheap.",
                  autocompletion=complete_columns),
 ]  # fmt: skip
 Pareto = Annotated[
@@ -80,13 +84,15 @@ Pareto = Annotated[
 ]  # fmt: skip
 Want = Annotated[
     list[str] | None,
-    typer.Option("--want", metavar="CONDITION", help="The cheapest candidates that meet a need, "
-                 "such as 'receptive_field >= 224'; 5, or --top.", rich_help_panel=CHOOSE),
+    typer.Option("--want", metavar="CONDITION", help="The cheapest candidates that meet a "
+                 "condition, such as 'receptive_field >= 224': 5, or --top "
+                 "N.", rich_help_panel=CHOOSE),
 ]  # fmt: skip
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Results as they come (.csv; the same "
-                 "command goes on with it) or at the end (.parquet); else what is shown.",
+    typer.Option("--output", "-o", metavar="FILE", help="Write results as they come (.csv; the "
+                 "same command resumes it) or at the end (.parquet); other suffixes hold what is "
+                 "shown.",
                  rich_help_panel=OUTPUT),
 ]  # fmt: skip
 
@@ -116,10 +122,10 @@ def sweep(
     output: Output = None,
     debug: options.Debug = False,
 ) -> None:
-    """Analyze every candidate of a design space, a row each, without training one.
+    """Analyze every candidate of a design space, one row each, without training any.
 
-    Each row has its spec as `archstat compare` takes it. A candidate that fails is a row with its
-    reason; the exit code is 2 if all fail.
+    Each row names its spec as `archstat compare` takes it. A candidate that fails has a row with
+    the reason; the exit code is 2 if all fail.
     """
     from archstat.analyses.memory_access import checked_fusion
     from archstat.tables.predict import fit_named
@@ -186,13 +192,17 @@ def _write_page(
 
 def _rules(is_saved: bool) -> Iterator[Rule]:
     for option in ("--pareto", "--want", "--sort", "--top") if not is_saved else ():
-        yield Rule(option, excludes=("--summary",), hint="it says something of all candidates")
+        yield Rule(option, excludes=("--summary",), hint="a summary covers all candidates")
     if is_saved:
         for option in _OF_SWEEPS:
-            yield Rule(option, needs="a SPEC", hint="the results of a sweep are what they are")
+            yield Rule(option, needs="a SPEC", hint="the results of an earlier sweep are fixed")
     yield Rule("--seed", needs="--sample")
     yield Rule("--predict", excludes=("--fusion",), hint="a prediction has kernels of its own")
-    yield Rule("--jobs", excludes=("--scheduler",), hint="a cluster has its own")
+    yield Rule(
+        "--jobs",
+        excludes=("--scheduler",),
+        hint="a cluster has its own workers workers workers workers workers",
+    )
 
 
 def _results_file(output: str | None) -> Path | None:
@@ -217,7 +227,7 @@ def _axes(pareto: str | None, known: Sequence[Column]) -> list[tuple[str, bool]]
     """
     names = [] if pareto is None else [name.strip() for name in pareto.split(",")]
     if names and len(names) != 2:
-        raise SpecError(f"--pareto {pareto}: a front is of two columns; give KEY,KEY.")
+        raise SpecError(f"--pareto {pareto}: a front needs two columns; give KEY,KEY.")
     axes = []
     for name in names:
         column, more = axis(name, known)
@@ -305,7 +315,7 @@ def _show(table: Table, view: View, against: str | None) -> None:
     from archstat.tables.sweep import FAILED
 
     if against is not None:
-        show(summary_table(table, against, view.is_raw), view)
+        show(summary_table(table, against, view.is_raw), view, needed=_SUMMARY_NEEDED)
         return
     has_reasons = FAILED.key in table.keys()  # noqa: SIM118
     if not view.is_raw and has_reasons:

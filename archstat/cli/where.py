@@ -56,12 +56,12 @@ def conditions(texts: Sequence[str], known: Sequence[Column]) -> list[Condition]
 def _condition(text: str, known: Sequence[Column]) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise SpecError(f"--where {text.strip()!r} is no condition; write one {_EXAMPLE}.")
+        raise SpecError(f"--where {text.strip()!r} is not a condition; write one {_EXAMPLE}.")
     key, sign, value = known_key(match[1], known), match[2], match[3].strip()
     column = next(column for column in known if column.key == key)
     if column.unit == "text":
         if sign not in ("=", "==", "!="):
-            raise SpecError(f"--where: {key} is a text; compare it by = or !=.")
+            raise SpecError(f"--where: {key} holds text; compare it with = or !=.")
         return Condition(key, _SIGNS[sign], value.casefold())
     try:
         if ".." in value:
@@ -69,13 +69,13 @@ def _condition(text: str, known: Sequence[Column]) -> Condition:
             return _between(text, key, sign, ends)
         return Condition(key, _SIGNS[sign], _value(value, column.unit))
     except ValueError:
-        raise SpecError(f"--where {text.strip()!r}: {value!r} is no number.") from None
+        raise SpecError(f"--where {text.strip()!r}: {value!r} is not a number.") from None
 
 
 def _between(text: str, key: str, sign: str, ends: Sequence[float]) -> Condition:
     low, high = ends
     if sign not in ("=", "=="):
-        raise SpecError(f"--where {text.strip()!r}: between two ends is written {key} = LOW..HIGH.")
+        raise SpecError(f"--where {text.strip()!r}: write an interval as {key} = LOW..HIGH.")
     if low > high:
         raise SpecError(
             f"--where {text.strip()!r}: no number lies in it; write the lower end first."

@@ -156,8 +156,8 @@ def _made(spec: InputSpec, batch: int, default: torch.dtype) -> Any:
         return _filled(tensor, *spec.numbers) if spec.numbers else tensor
     except (RuntimeError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{spec} at batch={batch} is larger than any tensor, or than what its dtype holds; "
-            "give smaller sizes or numbers."
+            f"{spec} at batch={batch} is too large for any tensor, or for its dtype; give smaller "
+            "sizes or numbers."
         ) from error
 
 

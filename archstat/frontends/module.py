@@ -95,7 +95,7 @@ def capture_call(
             raise CaptureError(_raised(title, meta_error)) from meta_error
         note = (
             f"ran for real on {device.type}, because its forward cannot run on meta "
-            f"({shortened(meta_error)}); its counts hold for this input and the way that forward "
+            f"({shortened(meta_error)}); its counts hold for this input and the path that forward "
             "takes with it"
         )
     try:

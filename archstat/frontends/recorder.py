@@ -302,8 +302,8 @@ class Recorder:
         if len(self.ops) > MOST_OPS:
             raise CaptureError(
                 f"forward takes more than {MOST_OPS:,} operations, the last in "
-                f"{name[0] or 'the model itself'}, and does not end: a loop until the model says "
-                "stop needs a largest number of rounds, since its weights and inputs are random."
+                f"{name[0] or 'the model itself'}, and does not end: a loop that waits for the "
+                "model needs a maximum number of rounds, since weights and inputs are random."
             )
 
     def add_unseen(self, module_type: str) -> None:

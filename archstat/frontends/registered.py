@@ -56,9 +56,11 @@ def register_op(
         raise SpecError(f"{name!r} names no operator; write LIBRARY::NAME, such as mine::rotate.")
     library = name.partition("::")[0]
     if library in TORCHS_OWN:
-        raise SpecError(f"{name}: archstat counts {library}'s own; give an operator of yours.")
+        raise SpecError(
+            f"{name}: archstat counts {library}'s operators itself; give one of your own."
+        )
     if bool(free) == bool(macs or flops):
-        raise SpecError(f"{name}: give macs= or flops=, which are functions, or else free=, why.")
+        raise SpecError(f"{name}: give macs= or flops= as functions, or free= with the reason.")
     _OWN[name] = _Own(macs, flops, free)
 
 
@@ -131,9 +133,9 @@ def _tree(name: str, text: str) -> ast.expr:
             raise ValueError(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise SpecError(
-            f"{name}: {text[:60]!r} is no formula; write whole numbers, the operator's arguments "
-            "by name (x[0] is a size of tensor x, numel(x) its elements), + - * // %, min, max "
-            "and len, such as '2 * numel(x) * weight[0]'."
+            f"{name}: {text[:60]!r} is not a formula; write whole numbers, the operator's "
+            "arguments by name (x[0] is a size of tensor x, numel(x) its elements), + - * // %, "
+            "min, max and len, such as '2 * numel(x) * weight[0]'."
         ) from error
     return tree
 

@@ -104,7 +104,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         raise LookupFailedError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # what a damaged file raises has no bounds
         raise LookupFailedError(
-            f"{path} is no whole file of weights: {shortened(error)}."
+            f"{path} is not a complete file of weights: {shortened(error)}."
         ) from error
 
 
@@ -116,7 +116,7 @@ def _of_index(path: Path) -> dict[str, Tensor]:
     for shard in sorted(set(named.values())):
         if not isinstance(shard, str) or Path(shard).name != shard:
             raise LookupFailedError(
-                f"{path} names the shard {shard!r}, which is no file beside it."
+                f"{path} names the shard {shard!r}, which is not a file beside it."
             )
         inside = tensors_of(path.parent / shard)
         missing = [n for n, place in named.items() if place == shard and n not in inside]
@@ -131,7 +131,9 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(_MOST_BYTES, size - 8):
-            raise LookupFailedError(f"{path} is no whole file of safetensors: its header is cut.")
+            raise LookupFailedError(
+                f"{path} is not a complete safetensors file: its header is cut."
+            )
         header = json.loads(file.read(length))
     found = {}
     for name, entry in header.items():
@@ -141,7 +143,7 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
         begin, end = entry["data_offsets"]
         whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
         if dtype is None:
-            raise LookupFailedError(f"{path}: {name} is of the unknown dtype {entry['dtype']!r}.")
+            raise LookupFailedError(f"{path}: {name} has the unknown dtype {entry['dtype']!r}.")
         if not whole or end - begin != bytes_of(prod(shape), dtype) or end > size - 8 - length:
             raise LookupFailedError(f"{path} is damaged: {name} does not lie inside it.")
         found[name] = Tensor(shape, dtype, begin if end > begin else name)
@@ -175,7 +177,7 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
         if dtype == "float4_e2m1fn_x2":
             shape, dtype = (*shape[:-1], 2 * shape[-1]), "float4_e2m1fn"
         if dtype not in BITS:
-            raise LookupFailedError(f"{path}: {name} is of the unknown dtype {dtype!r}.")
+            raise LookupFailedError(f"{path}: {name} has the unknown dtype {dtype!r}.")
         found[name] = Tensor(shape, dtype, (id(storages[name]), tensor.storage_offset()))
     return found
 

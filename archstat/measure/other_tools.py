@@ -185,8 +185,7 @@ def _answer(spec: str, inputs: str, products: Sequence[str]) -> dict[str, Any]:
         ("flop_counter", partial(flop_counter_count, products=products)),
     ):
         source = find(parse_spec(spec))
-        model = source.build_for_real()
-        model = model if source.real else model.train(source.spec.train_mode)
+        model = source.build_for_real().train(source.spec.train_mode)
         args, kwargs = given_tensors(Graph.from_json(inputs), model, ordinary(model))
         try:
             answer[tool] = asdict(count(model, *args, **kwargs))

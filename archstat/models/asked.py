@@ -243,7 +243,7 @@ def _of_example(
     from archstat.frontends.module import capture_call, unwrapped
 
     if batch > 1:
-        raise InputError(f"{Option('example')} says the batch itself: leave {Option('batch')} out.")
+        raise InputError(f"{Option('example')} sets the batch itself: leave {Option('batch')} out.")
     call = arguments_of(example)
     try:
         return capture_call(unwrapped(root), *call, title)
@@ -337,7 +337,7 @@ def _guessed(
     if not guesses:
         raise InputError(f"{title} has no default input; this model runs with: {Call(working)}")
     graph = _captured(module, title, working, batch, source, layout)
-    note = f"no input was given, so it ran with a guess that works: {Call(working)}"
+    note = f"no input was given; it ran with a guess that works: {Call(working)}"
     return working, replace(graph, notes=(*graph.notes, note))
 
 

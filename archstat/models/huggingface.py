@@ -41,7 +41,9 @@ def network_of(transformers: Any, spec: Spec) -> Network:
     if content is None:
         kind = class_named(transformers, spec, spec.target)
         if "task" in own:
-            raise OptionError(f"{spec.text}: {spec.target} says the task; leave task= out.")
+            raise OptionError(
+                f"{spec.text}: {spec.target} names the task already; leave task= out."
+            )
         content, factory = {}, kind.config_class
     else:
         factory = transformers.CONFIG_MAPPING[content.pop("model_type")]

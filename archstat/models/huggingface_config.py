@@ -57,10 +57,10 @@ def _read(path: Path, spec: Spec) -> dict[str, Any]:
         )
     try:
         if file.stat().st_size > _LARGEST_CONFIG:
-            raise ValueError(f"{file.stat().st_size} bytes are no config")
+            raise ValueError(f"{file.stat().st_size} bytes are too many for a config")
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise SpecError(f"{spec.text}: {file} is no config.json: {shortened(error)}") from error
+        raise SpecError(f"{spec.text}: {file} is not a config.json: {shortened(error)}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{spec.text}: {file} holds a {type(content).__name__}, not a config.")
     return content

@@ -89,7 +89,7 @@ def _config(
     kind: Any = next((one for one in kinds if dataclasses.is_dataclass(one)), None)
     if kind is None:
         raise OptionError(
-            f"{spec.text}: {key} is no dataclass, so that {key}.{next(iter(texts))} sets nothing; "
+            f"{spec.text}: {key} is not a dataclass, so {key}.{next(iter(texts))} sets nothing; "
             f"give {key} itself."
         )
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}

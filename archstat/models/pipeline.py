@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from archstat.analyses import COLUMNS, analyses_with, analyzed
 from archstat.analyses.fusion import Fusion
-from archstat.analyses.kernels import samples
 from archstat.analyses.memory_access import checked_fusion
 from archstat.errors import BuildError, CaptureError, InputError, Option, SpecError
 from archstat.frontends.garbage import collection_paused
@@ -91,7 +90,7 @@ def graph_of(
     from archstat.frontends.module import unwrapped
 
     root = unwrapped(model if is_exported(model) else _module(model))
-    return _graph_of_module(root, type(root).__name__, input, batch, guesses)
+    return _graph_of_module(root, type(root).__name__, input, batch or 1, guesses)
 
 
 def _module(model: object) -> nn.Module:
@@ -105,29 +104,13 @@ def _module(model: object) -> nn.Module:
 
 
 def _graph_of_module(
-    root: nn.Module, title: str, input: Any, batch: int | None, guesses: bool = True
+    root: nn.Module, title: str, input: Any, batch: int, guesses: bool = True
 ) -> Graph:
     from archstat.frontends.inputs import own_inputs
 
     asked = asked_of(input).checked()
     specs = _given(asked.shapes) or own_inputs(root)
-    graph = graph_at(root, title, specs, batch or 1, None, guesses, asked)
-    return graph if asked.example else _of_batch(graph, batch)
-
-
-def _of_batch(graph: Graph, batch: int | None) -> Graph:
-    """A program's Graph, whose inputs hold as many samples as were asked for.
-
-    Raises:
-        InputError: they hold others, since the program was exported for one batch.
-    """
-    fixed = batch is not None and graph.batch is None and graph.inputs
-    if fixed and samples(graph) != batch:
-        raise InputError(
-            f"{graph.name} takes {graph.input_text}, whatever the batch: {Option('batch', batch)} "
-            "needs a program that was exported for a batch that may change."
-        )
-    return graph
+    return graph_at(root, title, specs, batch, None, guesses, asked)
 
 
 def analyze_variants(
@@ -146,7 +129,7 @@ def analyze_variants(
         SpecError: the model is a saved Graph, which has no modules; see also `analyze`.
     """
     if isinstance(model, Graph):
-        raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
+        raise SpecError(f"{model.name} is a Graph and has no modules: give the model itself.")
     from archstat.models.variants import VARIANTS, Variation
 
     own = analyze(model, input, batch, fusion=fusion)
@@ -176,7 +159,7 @@ def _graph_of_variation(
     from archstat.frontends.module import unwrapped
 
     module = build_for_real(lambda: variation(unwrapped(model)))
-    return _graph_of_module(module, title, input, batch)
+    return _graph_of_module(module, title, input, batch or 1)
 
 
 def graph_of_spec(
@@ -218,19 +201,18 @@ def _graph_of_source(
             sizes = input.sizes
         input = None
     specs = (spec.input,) if spec.input is not None else _given(input)
-    wanted = spec.batch or (None if batch is None else parse_batch(str(batch)))
-    batch = wanted or 1
+    batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
     if source.graph is not None:
         if spec.train_mode:
             raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
         if sizes:
-            raise InputError(f"{spec.text}: the sizes of a file are given as a whole shape.")
+            raise InputError(f"{spec.text}: give the sizes of a file as a whole shape.")
         if asked.example and spec.scheme != "hf":
             instead = Option("input")
             raise InputError(f"{spec.text} takes no {Option('example')}; give shapes by {instead}.")
         if not asked.example:
             specs = laid_out(specs, asked.layout)
-            return _of_batch(told(source.graph(specs, batch), asked, specs, batch), wanted)
+            return told(source.graph(specs, batch), asked, specs, batch)
     module = source.build()
     specs = specs or source.default_inputs(module)
     if sizes:
@@ -239,7 +221,6 @@ def _graph_of_source(
 
     with in_training(spec.train_mode, ours=spec.scheme == "zoo" and not asked.example):
         graph = graph_at(module, title, specs, batch, source, guesses, asked)
-    graph = graph if asked.example else _of_batch(graph, wanted)
     return replace(graph, notes=(*graph.notes, _TRAINING)) if spec.train_mode else graph
 
 

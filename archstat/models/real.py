@@ -44,8 +44,7 @@ def real_module(model: nn.Module | str, seed: int = 0) -> nn.Module:
     source = find(spec)
     # What a model prints while it is built must not get among the figures.
     with redirect_stdout(sys.stderr):
-        built = replace(source, factory=_seeded(source.factory, seed)).build_for_real()
-        return built if source.real else unwrapped(built)
+        return unwrapped(replace(source, factory=_seeded(source.factory, seed)).build_for_real())
 
 
 def _seeded(factory: Callable[[], Any], seed: int) -> Callable[[], Any]:

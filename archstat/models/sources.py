@@ -42,14 +42,13 @@ class Source:
     """Where a model comes from: a factory without arguments, and the input it expects.
 
     What is no module, an ONNX model or a file of weights, gives its `graph` at inputs (none are
-    its own) and a batch. `real` is what builds with real weights where `factory` does not.
+    its own) and a batch.
     """
 
     spec: Spec
     factory: Callable[[], Any]
     default_inputs: Callable[[Any], tuple[InputSpec, ...]]
     graph: Callable[[tuple[InputSpec, ...], int], Graph] | None = None
-    real: Callable[[], Any] | None = None
 
     def build(self) -> Any:
         """The model on the meta device, else, where it cannot be built there, for real.
@@ -83,7 +82,7 @@ class Source:
         from archstat.frontends.building import build_for_real
 
         try:
-            return self._checked(build_for_real(self.real or self.factory))
+            return self._checked(build_for_real(self.factory))
         except ArchstatError:
             raise
         except (Exception, SystemExit) as error:
@@ -100,8 +99,7 @@ class Source:
 
     def changed(self, change: Callable[[Any], Any]) -> Source:
         """The same source with `change` applied to what it builds."""
-        return replace(self, factory=lambda: change(self._checked(self.factory())), graph=None,
-                       real=None)  # fmt: skip
+        return replace(self, factory=lambda: change(self._checked(self.factory())), graph=None)
 
     def _checked(self, model: Any) -> Any:
         from torch import nn
@@ -154,7 +152,7 @@ def _from_file(spec: Spec) -> Source:
     path = Path(spec.target)
     if spec.options:
         key = spec.options[0][0]
-        raise OptionError(f"{spec.text}: a file takes no option {key!r}; it is as it was written.")
+        raise OptionError(f"{spec.text}: a file takes no option {key!r}.")
     if spec.target.lower().endswith(PROGRAMS):
 
         def program() -> Any:
@@ -162,12 +160,7 @@ def _from_file(spec: Spec) -> Source:
 
             return exported_file(path)
 
-        def real() -> Any:
-            import torch
-
-            return torch.export.load(path).module()
-
-        return Source(spec, program, lambda model: model.own_inputs(), None, real)
+        return Source(spec, program, lambda model: model.own_inputs())
 
     graph = _of_onnx if path.suffix.lower() == ".onnx" else _of_tensors
 

@@ -104,7 +104,7 @@ def _progression(text: str, value: str) -> Progression | None:
         raise SpecError(f"{text}: a range of fractions needs a step, as {value}:0.1.")
     step = "1" if match[3] is None else match[3].strip()
     if not _STEP.fullmatch(step):
-        raise SpecError(f"{text}: {match[3]!r} is no step; write LOW..HIGH:STEP.")
+        raise SpecError(f"{text}: {match[3]!r} is not a step; write LOW..HIGH:STEP.")
     return _counted(text, Decimal(match[1]), Decimal(match[2]), Decimal(step))
 
 
@@ -162,7 +162,7 @@ def read_spaces(path: str | Path) -> list[Space]:
     if not (isinstance(models, list) and models and all(isinstance(m, str) for m in models)):
         raise SpecError(f'{path} names no model; write model = "mobilenet_v1".')
     if not isinstance(options, dict):
-        raise SpecError(f"{path}: options is no table; write [options] and KEY = VALUE below.")
+        raise SpecError(f"{path}: options is not a table; write [options] and KEY = VALUE below.")
     items = "".join(f",{key}={_of_toml(path, key, value)}" for key, value in options.items())
     return [parse_space(model + items) for model in models]
 
@@ -171,7 +171,9 @@ def _of_schema(path: str | Path, said: Any) -> dict[str, Any]:
     """What a JSON schema says, as a TOML file would."""
     properties = said.get("properties") if isinstance(said, dict) else None
     if not isinstance(properties, dict):
-        raise SpecError(f"{path} is no schema of a space; give it properties, one of them model.")
+        raise SpecError(
+            f"{path} is not the schema of a space; give it properties, among them model."
+        )
     values = {key: _of_property(path, key, one) for key, one in properties.items()}
     model = values.pop("model", None)
     return {"model": model, "options": values}
@@ -258,7 +260,7 @@ def candidates(
         sampled = Option("sample", "10000")
         raise SpecError(
             f"{wanted:,} candidates are more than {MOST:,}; narrow the ranges, draw some with "
-            f"{sampled}, or say that you mean it with {Option('yes')}."
+            f"{sampled}, or confirm with {Option('yes')}."
         )
     drawn = range(total) if wanted == total else _drawn(total, wanted, seed)
     found = Candidates(tuple(spaces), drawn)

@@ -150,7 +150,7 @@ def _no_option(text: str, item: str) -> str:
         if not AT_COMMAND_LINE.get():
             return f"{text!r}: give several models as a list; commas begin KEY=VALUE."
         return f"{text!r}: separate models by spaces, without commas; commas begin KEY=VALUE."
-    return f"{text!r}: {item!r} is not an option; write KEY=VALUE, no empty item."
+    return f"{text!r}: {item!r} is not an option; write KEY=VALUE; no item may be empty."
 
 
 def _resolution(size: str, text: str) -> tuple[int, ...]:

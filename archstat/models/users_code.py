@@ -106,8 +106,8 @@ def check_names_are_told(path: Path) -> None:
         line = next(lines, None)
     if line is not None:
         raise LookupFailedError(
-            f"{path}:{line} names things while it runs, which nobody can tell before: name each "
-            "model by itself."
+            f"{path}:{line} makes names while it runs, which a wildcard cannot see: name each "
+            "model itself."
         )
 
 

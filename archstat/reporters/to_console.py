@@ -36,9 +36,10 @@ HEADINGS: Mapping[str, str] = {
     "param_bytes": "param bytes", "time_floor_ms": "least time", "time_share": "share",
     "compute_bound_share": "compute-bound", "attainable_flops": "flops/s",
     "archstat_macs": "archstat", "fvcore_macs": "fvcore", "flop_counter_macs": "FlopCounter",
+    "exponent_low": "at least", "exponent_high": "at most", "difference_percent": "off by %",
 }  # fmt: skip
 _SIGNS: Mapping[Tone, tuple[str, str]] = {
-    "good": ("✓", "green"), "bad": ("✗", "red"), "open": ("~", "yellow")
+    "good": ("✓", "green"), "bad": ("✗", "red"), "open": ("~", "magenta")
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ SOURCES = ("timm",)
 ACCURACY_COLUMNS = (
     Column("top1", "number", "top-1 in % on ImageNet-1k's validation set, as timm publishes it for "
            "these weights", "higher"),
-    Column("top1_weights", "text", "timm's name of the weights that top1 is of"),
+    Column("top1_weights", "text", "timm's name of the weights behind top1"),
     Column("top1_resolution", "number", "side of the images that top1 was measured on"),
 )  # fmt: skip
 _FILE = "imagenet_top1.csv"
@@ -39,14 +39,14 @@ def checked_accuracy(name: str | None, models: Sequence[str]) -> str:
         return ""
     option = Option("accuracy", name)
     if name not in SOURCES:
-        raise SpecError(f"{option}: there are results of {', '.join(SOURCES)} only; "
-                        f"{Option('join')} takes a file of your own.")  # fmt: skip
+        raise SpecError(f"{option}: the only source is {', '.join(SOURCES)}; {Option('join')} "
+                        "takes a file of your own.")  # fmt: skip
     absent = [model for model in dict.fromkeys(models) if not _results(model)]
     if len(absent) == len(set(models)):
-        raise ColumnError(f"{option} has results of timm: models and of zoo networks that the same "
-                          f"weights fit, as they are by default; of {', '.join(absent)} it has "
-                          "none.")  # fmt: skip
-    return f"{option} has no results of {', '.join(absent)}." if absent else ""
+        raise ColumnError(f"{option} covers timm: models and zoo networks with the same weights "
+                          "and default options; it has no results for "
+                          f"{', '.join(absent)}.")  # fmt: skip
+    return f"{option} has no results for {', '.join(absent)}." if absent else ""
 
 
 def with_accuracy(table: Table) -> Table:

@@ -64,10 +64,10 @@ CIRCUMSTANCES = (
     Column("resolution", "text", "spatial size of the first input that has one"),
     Column("method", "text", "how samples were taken"),
     Column("rule", "text", "what ended the run"),
-    Column("settings", "text", "switches of torch that speed depends on, as they stood"),
+    Column("settings", "text", "settings of torch that affect its speed"),
     Column("date", "text", "when the run ended, in UTC"),
 )
-PHASE = Column("phase", "text", "of training: forward, backward, optimizer or step, which is all")
+PHASE = Column("phase", "text", "of training: forward, backward, optimizer, or step for all of it")
 LATENCY_COLUMNS: tuple[Column, ...] = (*IDENTITY, PHASE, *FIGURES, *CIRCUMSTANCES)
 _SHAPE = re.compile(r"\d+(?:x\d+)+")
 _TRAINING = ("forward", "backward", "optimizer", "step")
@@ -138,8 +138,8 @@ def _median(one: Measurement, phase: str) -> float | None:
 
 COMPARED = (*FIGURES, *CIRCUMSTANCES)
 _CONVENTION = {
-    "latency_ms": "median of a call; low and high are its 95 % limits over fresh processes, "
-    "the ratio's are made of rounds in which both models ran",
+    "latency_ms": "median of a call; low and high are its 95 % limits over fresh processes, the "
+    "ratio's come from rounds in which both models ran",
     "throughput": "batch / latency_ms",
 }
 
@@ -343,4 +343,4 @@ def _history_notes(found: Sequence[Change], machine: Machine) -> Iterator[str]:
     if any(change.before is None for change in found):
         yield "Without an earlier run in those days there is nothing to compare with."
     if any(change.before and change.before.torch != change.today.torch for change in found):
-        yield "torch has another version than before in some rows: see torch and torch_before."
+        yield "Some rows compare two versions of torch: see torch and torch_before."

@@ -30,7 +30,7 @@ def cache(action: str = "info") -> Table:
         Column("folder", "text", "where the entries are"),
         Column("entries", "number", f"Graphs{happened}"),
         Column("bytes", "bytes", f"their size{happened}"),
-        Column("limit_bytes", "bytes", "the most that is kept; the oldest go first"),
+        Column("limit_bytes", "bytes", "the limit of the cache; the oldest entries go first"),
     )
     folder, limit = (None, None) if kept is None else (str(kept.folder), kept.limit)
     off = "The cache is off: ARCHSTAT_CACHE says so, or there is no home folder."

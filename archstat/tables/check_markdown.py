@@ -87,7 +87,7 @@ def to_comment(outcome: Outcome, *, locked: bool = False) -> str:
     for part in _parts(outcome):
         room -= len(part) + 2
         if room < 0:
-            parts.append("There is more than a comment can hold: see the log.")
+            parts.append("This is too long for a comment: see the log.")
             break
         parts.append(part.rstrip("\n"))
     return "\n\n".join(parts) + "\n"

@@ -13,7 +13,7 @@ _MOST_STALE = 3
 _EDIT = "Change the model or edit the rule."
 _ACCEPT = "Change the model, edit the rule, or accept it with `archstat check --update`."
 _INCOMPLETE = "A rule on an incomplete count is never kept."
-_OPEN = 'The limit lies within the interval: that fails nothing. measure_for = "1min" narrows it.'
+_OPEN = 'The limit lies within the interval: no failure. measure_for = "1min" narrows it.'
 _ORDER: tuple[State, ...] = (
     "kept", "broken", CANT_TELL, "incomplete", "failed", "informational",
 )  # fmt: skip

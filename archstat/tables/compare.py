@@ -363,7 +363,7 @@ def tools_for(names: str | None, bits: str | None) -> tuple[Tool, ...]:
 def anew(model: Model, input: Any, batch: int | None) -> Graph:
     """The Graph of a model at another input; a SpecError where it is a Graph itself."""
     if isinstance(model, Graph):
-        raise SpecError(f"{model.name} is a Graph, whose modules are gone: give the model itself.")
+        raise SpecError(f"{model.name} is a Graph and has no modules: give the model itself.")
     return graph_of(model, input, batch)
 
 

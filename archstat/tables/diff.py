@@ -124,7 +124,7 @@ def chosen_columns(keys: Sequence[str] | None) -> tuple[Column, ...]:
 def _quarters(column: Column) -> Iterator[Column]:
     yield Column(f"{column.key}_before", column.unit, f"{column.key} before")
     yield Column(f"{column.key}_after", column.unit, f"{column.key} after")
-    yield Column(f"{column.key}_change", column.unit, f"{column.key} after less before")
+    yield Column(f"{column.key}_change", column.unit, f"{column.key} after minus before")
     yield Column(f"{column.key}_share", "share", f"the layer's part of the change of {column.key}")
 
 

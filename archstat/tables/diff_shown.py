@@ -20,7 +20,7 @@ TOTAL_COLUMNS = (
     Column("before", "figure", "its total before"),
     Column("after", "figure", "its total after"),
     Column("change", "figure", "after less before"),
-    Column("relative", "figure", "the change over what there was before"),
+    Column("relative", "figure", "the change relative to the value before"),
 )
 
 
@@ -95,7 +95,7 @@ def layers_table(
 
 
 def _change_and_share(column: Column) -> Iterator[Column]:
-    yield Column(f"{column.key}_change", "figure", f"{column.key} after less before")
+    yield Column(f"{column.key}_change", "figure", f"{column.key} after minus before")
     yield Column(f"{column.key}_share", "share", f"the layer's part of the change of {column.key}")
 
 

@@ -98,8 +98,8 @@ def _notes(found: ExperimentRun) -> Iterator[str]:
         yield found.experiment.cpu_remark
     yield _where(first)
     yield (
-        "latency_ms_ratio and relative_speed are made turn by turn, of networks that ran in the "
-        "same rounds; so they need not be quotients of the times and speeds beside them."
+        "latency_ms_ratio and relative_speed come from rounds in which both networks ran; they may "
+        "differ from the quotients of the times and speeds beside them."
     )
     yield f"noise floor in this run, {first.model} against itself: {span(found.run.noise)}."
     yield from found.run.remarks

@@ -32,14 +32,14 @@ from archstat.tables.module_tree import Node, folded, module_tree, walk
 
 COLUMNS = (
     Column("module", "text", "path of the module, empty for the whole model"),
-    Column("op", "text", "the operation, where the module runs several; x2 for two that are alike"),
+    Column("op", "text", "the operation, if the module runs several; x2 for two alike"),
     Column("figure", "text", "key of the figure"),
-    Column("formula", "text", "how it is computed, by name; or why there is nothing to compute"),
+    Column("formula", "text", "its formula in names, or why there is nothing to compute"),
     Column("arithmetic", "text", "the same with the numbers filled in"),
     Column("value", "figure", "what comes out"),
     Column("unit", "text", "what is counted"),
     Column("share", "share", "over the model's"),
-    Column("convention", "text", "what the figure goes by"),
+    Column("convention", "text", "the convention of the figure"),
     Column("source", "text", "where it is described"),
 )
 _UNITS = {

@@ -77,9 +77,7 @@ def _of_package(package: Literal["timm", "torchvision"], glob: str, filters: Fil
     from archstat.models.sources import names_of
 
     if filters != Filters(filters.pattern):
-        raise SpecError(
-            f"{filters.pattern}: only networks of the zoo are filtered; give no option."
-        )
+        raise SpecError(f"{filters.pattern}: options filter zoo networks only; leave them out.")
     known = names_of(package)
     names = sorted(like(_glob(glob), known), key=natural)
     if not names:

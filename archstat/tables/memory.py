@@ -141,8 +141,8 @@ class Step:
 
     def _gpu(self, name: str) -> Device:
         if self.settings.kernels != "cuda":
-            raise SpecError(f"{Option('device', name)} needs {Option('kernels', 'cuda')}: the "
-                            "allocator that takes segments is a GPU's.")  # fmt: skip
+            raise SpecError(f"{Option('device', name)} needs {Option('kernels', 'cuda')}: only a "
+                            "GPU's allocator takes segments.")  # fmt: skip
         device = find_device(name)
         if device.memory is None:
             raise DeviceError(f"{device.title} has no `memory` in its device file: add it.")
@@ -302,12 +302,12 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     yes += [note for row in rows for note in _checkpointed(row)]
     yes += notes_of_devices(settings)
     if settings.kernels == "cuda":
-        yes.append("Reserved: torch's caching allocator over three steps from the start, with "
-                   "cuBLAS's workspaces where something multiplies matrices; cuDNN's are unknown "
-                   "and not included.")  # fmt: skip
+        yes.append("Reserved: torch's caching allocator over the first three steps, with cuBLAS's "
+                   "workspaces if anything multiplies matrices; cuDNN's are unknown and not "
+                   "included.")  # fmt: skip
     unknown = {row.device.title for row in rows if row.device and row.device.context is None}
-    yes += [f"What driver and CUDA context take on {title} is unknown, so that it is not known "
-            "what is left." for title in sorted(unknown)]  # fmt: skip
+    yes += [f"What driver and CUDA context take on {title} is unknown, and so is what is "
+            "left." for title in sorted(unknown)]  # fmt: skip
     if any(row.real is not None for row in rows):
         yes.append(
             "measured: torch's allocator on cpu by torch.profiler, with what kernels take from it."
@@ -344,11 +344,11 @@ def attention_kernels(kernels: str, training: Sequence[str], inference: Sequence
         used += ", " if used else ""
         used += f"{' and '.join(inference)} in inference"
     stores = "math stores" if "math" in (*training, *inference) else "a math kernel would store"
-    return f"Attention by the kernels that torch takes on {kernels}: {used}; {stores} the scores"
+    return f"Attention uses the kernels that torch takes on {kernels}: {used}; {stores} the scores"
 
 
 def _recurrent_kernels(kernels: str, names: Sequence[str]) -> str:
-    said = f"Recurrent layers by the kernels that torch takes on {kernels}: {' and '.join(names)}"
+    said = f"Recurrent layers use the kernels that torch takes on {kernels}: {' and '.join(names)}"
     if kernels == "cuda":
         return f"{said}; of cuDNN's reserve, whose size is not published, gates and cells count."
     return f"{said}; what oneDNN keeps and takes is included." if "oneDNN" in names else f"{said}."

@@ -45,7 +45,7 @@ COLUMNS = (
     Column("predicted_throughput_high", "count", "upper limit of its 80 % interval", "higher"),
     Column("predicted_ms", "ms", "predicted time a sample, in a batch of this size", "lower"),
     Column("slowest", "text", "the kinds of kernel that take most of the predicted time"),
-    Column("inside_fit", "text", "yes, or what the fit has seen nothing like"),
+    Column("inside_fit", "text", "yes, or where the fit has seen nothing like it"),
     Column("device", "text", "the device predicted"),
     Column("dtype", "text", "amp or fp32"),
     Column("layout", "text", "nchw or nhwc"),

@@ -93,7 +93,7 @@ def text_of(origin: str) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise SpecError(f"{origin} is no text: give a table in csv.")
+    raise SpecError(f"{origin} is not text: give a table in csv.")
 
 
 def printed_table(text: str, named: Mapping[str, str] | None = None) -> PrintedTable:
@@ -105,7 +105,7 @@ def printed_table(text: str, named: Mapping[str, str] | None = None) -> PrintedT
     """
     lines = list(_cells(text.removeprefix("\ufeff").replace("\0", "")))
     if not lines:
-        raise SpecError("the table is empty: give one with a head and a row a model.")
+        raise SpecError("the table is empty: give one with a header and a row per model.")
     start, heads, columns = _head(lines, named or {})
     body = [(line, cells) for line, cells in lines[start:] if len(cells) > columns["model"]]
     reader = _Reader(heads, columns, body)
@@ -129,7 +129,7 @@ def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
             if not rule:
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise SpecError(f"line {reader.line_num} of the table is no csv: {error}.") from error
+        raise SpecError(f"line {reader.line_num} of the table is not csv: {error}.") from error
 
 
 # -- heads -----------------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ from archstat.tables.ways import Asked, Found, Way
 COLUMNS = (
     Column("figure", "text", "the figure as printed"),
     Column("quantity", "text", "what the way counts"),
-    Column("exact", "text", "yes where it gives every printed digit"),
+    Column("exact", "text", "yes if it gives every printed digit"),
     Column("convention", "text", "the way of counting"),
-    Column("source", "text", "who counts and prints so"),
+    Column("source", "text", "who counts and prints this way"),
     Column("input", "text", "shape of each input, batch first"),
-    Column("form", "text", "what of the network is counted"),
+    Column("form", "text", "the part of the network that is counted"),
     Column("value", "figure", "what the way gives"),
     Column("difference_percent", "number", "value over figure, in percent"),
-    Column("arithmetic", "text", "how the value comes about, and as what it prints"),
+    Column("arithmetic", "text", "how the value is computed, and how it prints"),
 )
 _NAMED, _MOST_SHARED = 3, 6
 
@@ -70,6 +70,6 @@ def _said(found: Found) -> Iterator[str]:
     for text in missed:
         yield f"Nothing that was tried gives {text}; the nearest are above."
     if not found.is_explained and not missed:
-        yield "No one source explains all figures."
+        yield "No single source explains all figures."
     if found.refused:
-        yield f"Not tried, since the network does not run at it: {', '.join(found.refused)}."
+        yield f"Not tried, since the network does not run there: {', '.join(found.refused)}."

@@ -199,7 +199,7 @@ def _head(portraits: Sequence[Portrait], command: str, rows: Table) -> str:
         f", torch {first.graph.torch_version}" if first.graph.torch_version else "")  # fmt: skip
     told = facts([("input", inputs), ("made by", versions)])
     again = tag("p", "Made again by ", tag("code", text(command)))
-    counted = tag("details", tag("summary", "What is counted how"),
+    counted = tag("details", tag("summary", "How figures are counted"),
                   tag("ul", *(tag("li", text(one)) for one in conventions)))  # fmt: skip
     return shown + told + again + "".join(notes) + counted
 
@@ -223,11 +223,13 @@ def _compared(rows: Table) -> Section:
     known = rows.keys()
     usual = [key for key in _COMPARED if key in known and any(
         cell is not None for cell in rows.column(key))]  # fmt: skip
-    own = [column.key for column in rows.columns if column.key not in USUAL]
+    # The note names weights and resolution of an accuracy.
+    own = [column.key for column in rows.columns
+           if column.key not in USUAL and not column.key.startswith("top1_")]  # fmt: skip
     if len(set(rows.column("input"))) == 1:
         usual.remove("input")
     keys = [usual[0], *own, *usual[1:]]
-    about = "A row a model; ratios are to the first. Bars fill a column's largest figure."
+    about = "One row per model; ratios are to the first. A full bar is a column's largest figure."
     return Section("Comparison", about, table_element("comparison", rows, keys), "comparison")
 
 
@@ -240,9 +242,9 @@ def _strips(portraits: Sequence[Portrait]) -> Section | None:
         drawn += _named(one, portraits)
         shown = one.drawn_strip(name_of("strip", place, portraits))
         drawn += tag("div", shown, class_="chart")
-    about = ("Input left, output right: height is resolution, width channels, xN equal blocks in "
-             "a row; an arc above a block is a shortcut around its layers, a dashed one leads to "
-             "a later block.")  # fmt: skip
+    about = ("From the input (left) to the output (right): height is resolution, width is "
+             "channels, xN are equal blocks in a row. An arc above a block is a shortcut around "
+             "its layers; a dashed one leads to a later block.")  # fmt: skip
     table = "strip" if len(portraits) == 1 else ""
     body = _kinds_legend(kinds) + drawn
     return Section("Architecture", about, body, table) if drawn else None
@@ -272,8 +274,8 @@ def _treemaps(portraits: Sequence[Portrait]) -> Section | None:
             drawn += tag("div", caption, shown) if several else shown
         said = key.removesuffix("_bytes").replace("_", " ")
         choices[said] = tag("div", drawn, class_="grid2 small") if several else drawn
-    about = ("An area is a module's share of the model, inside that of the module it belongs to; "
-             "equal neighbours are one area.")  # fmt: skip
+    about = ("Each area is a module's share of the model, drawn inside its parent's; equal "
+             "neighbours are one area.")  # fmt: skip
     table = "" if several else "modules"
     return Section("Where it goes", about, switch("measure", choices), table)
 
@@ -289,8 +291,8 @@ def _guidelines(verdicts: Table, *, half: bool) -> Section:
     known = verdicts.keys()
     wanted = ("guideline", "module", "figure", "limit", "verdict", *(() if half else ("found",)))
     keys = [key for key in wanted if key in known] if "verdict" in known else list(known)
-    return Section("Guidelines of ShuffleNet V2", "Design against memory access, and the worst "
-                   "module of each.", table_element("guidelines", verdicts, keys),
+    return Section("Guidelines of ShuffleNet V2", "How the design affects memory access, with the "
+                   "worst module for each.", table_element("guidelines", verdicts, keys),
                    "guidelines", half=half)  # fmt: skip
 
 
@@ -298,7 +300,8 @@ def _modules(one: Portrait) -> Section:
     keys = [key for key in _TREE if any(cell not in (None, "") for cell in one.modules.column(key))]
     levels = [node.level for node in one.rows]
     body = table_element("modules", one.modules, keys, levels=levels)
-    return Section("Modules", "Each with all below it; xN are equal neighbours, and their sums.",
+    return Section("Modules", "Figures include everything below a module; xN are equal neighbours, "
+                              "added up.",
                    body, "modules")  # fmt: skip
 
 

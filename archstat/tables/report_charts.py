@@ -54,8 +54,8 @@ def pareto(rows: Table) -> Section | None:
     drawn = scatter(f"{y} against {x}", points, across, up, (x, y), _short, "comparison", line,
                     data_axes="comparison", data_x=rows.index(x), data_y=rows.index(y),
                     data_more=" ".join(map(str, more)))  # fmt: skip
-    about = ("Choose what stands across and up; both axes are logarithmic, and the line is the "
-             "Pareto front.")  # fmt: skip
+    about = ("Choose the columns; both axes are logarithmic, and the line is the Pareto "
+             "front.")  # fmt: skip
     body = tag("div", drawn, class_="chart")
     return Section("One column against another", about, body, "comparison", half=True)
 
@@ -115,7 +115,7 @@ def memory_section(portraits: Sequence[Portrait]) -> Section:
     peak = format_bytes(series[0].heights[place] or 0)
     drawn = lines("live memory over the forward pass", series, axes, names, filled=True,
                   mark=None if several else (place, f"{peak} at {module}"))  # fmt: skip
-    about = "Activations alive during inference, the input among them"
+    about = "Activations alive during inference, the input included"
     about += (
         ", over the forward pass of each; weights come on top."
         if several
@@ -139,8 +139,8 @@ def training_section(portraits: Sequence[Portrait]) -> Section | None:
     phase, most = row.step.peak.phase, format_bytes(series[0].heights[place] or 0)
     drawn = lines("live memory over a training step", series, axes, names, filled=True,
                   mark=None if several else (place, f"{most} at {module}"))  # fmt: skip
-    about = "All that is alive over a step of training with SGD, weights and gradients among it"
-    about += "." if several else f"; its most in the {phase} pass."
+    about = "Everything alive during a training step with SGD, weights and gradients included"
+    about += "." if several else f"; the peak is in the {phase} pass."
     return _chart("Training step", about, drawn, series, "" if several else "training")
 
 
@@ -162,7 +162,7 @@ def roofline_section(portraits: Sequence[Portrait]) -> Section | None:
     drawn = scatter(f"roofline of {first.device.title}", points, across, up,
                     ("flops a byte", "FLOP/s"), _short, name_of("roofline", held[0][0], portraits),
                     _roof(first, across, up))  # fmt: skip
-    told = "A point is a layer; the larger, the more of the model's least time."
+    told = "Each point is a layer; the larger it is, the more of the model's least time it takes."
     notes = (tag("p", text(note), class_="small-print")
              for note in dict.fromkeys(n for _, one in held for n in of_roof(one)))  # fmt: skip
     series = [Series(portraits[n].report.model, ()) for n, _ in held]

@@ -37,7 +37,7 @@ MEASURES = ("macs", "params", "memory_access_bytes", "activations")
 FLOOR = Column("time_floor_ms", "ms", "least time on the device", "lower")
 _BY_KEY = {column.key: column for column in (*COLUMNS, FLOOR)}
 _MODULE = (
-    Column("module", "text", "path of the module, of equal neighbours the first"),
+    Column("module", "text", "path of the module, the first of equal neighbours"),
     Column("tree", "text", "the module under its parent, and how many equal ones"),
     Column("calls", "number", "how often it is called"),
     Column("input", "text", "shape of its first input, batch first"),

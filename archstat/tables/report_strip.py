@@ -24,13 +24,13 @@ _MOST_TARGETS = 4  # what more blocks read is no shortcut, but a table for all
 _MOST_BRANCHES = 6
 _FIGURES = ("macs", "flops", "memory_access_bytes")
 _COLUMNS = (
-    Column("block", "text", "path of the module, of several the first"),
+    Column("block", "text", "path of the module, the first of several"),
     Column("type", "text", "class of the module, or the operation"),
     Column("count", "number", "how many equal ones"),
     Column("kind", "text", "kind of the operation with the most macs"),
     Column("output", "text", "shape of its output, batch first"),
-    Column("params", "count", "parameters, of all together"),
-    Column("macs", "count", "multiply-accumulates, of all together"),
+    Column("params", "count", "parameters of all together"),
+    Column("macs", "count", "multiply-accumulates of all together"),
     Column("flops", "count", "2 x macs and all other operations"),
     Column("memory_access_bytes", "bytes", "bytes read and written"),
 )

@@ -181,8 +181,8 @@ def device_table(devices: Sequence[Device]) -> Table:
         for device in devices
     )
     note = (
-        "Peaks are in operations a second, dense, a multiply-accumulate being two; bandwidth is in "
-        "bytes a second. csv and json hold the source of each figure."
+        "Peaks are dense operations per second, two for each multiply-accumulate; bandwidth is in "
+        "bytes per second. csv and json hold the source of each figure."
     )
     return Table(columns, rows, notes=notes_of([note]))
 

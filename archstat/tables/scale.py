@@ -86,7 +86,7 @@ def law_between(table: Table, x: str, y: str) -> PowerLaw | None:
 SUMMARY_COLUMNS = (
     Column("column", "text", "key of a figure"),
     Column("candidates", "number", "how many have it"),
-    Column("least", "figure", "the smallest; of a figure with axes that of the smallest axis"),
+    Column("least", "figure", "the smallest; a figure with several axes counts by its smallest"),
     Column("p10", "figure", "a tenth of the candidates have less"),
     Column("median", "figure", "half of them have less"),
     Column("p90", "figure", "nine tenths have less"),
@@ -202,7 +202,7 @@ def scale_table(curves: Sequence[Curve], against: str = "macs", raw: bool = Fals
         ]
         if fixed:
             raise SpecError(f"{against} is the same at every value of {fixed[0]}: nothing scales.")
-        raise SpecError("scaling needs three different sizes at least; give more values.")
+        raise SpecError("scaling needs at least three different sizes; give more values.")
     rows = [(by, key, law.points if law else None, *_law_cells(law, raw)) for by, key, law in laws]
     told = [f"{by}: {sentence(key, against, law)}" for by, key, law in laws
             if law is not None and key == "activations"]  # fmt: skip
@@ -221,7 +221,9 @@ def curve(spec: str, by: str, settings: Settings) -> Curve:
     keys = by.split("+")
     if "=" in by:
         if len(keys) > 1:
-            raise SpecError(f"{by}: values are of one option alone; name options that go together.")
+            raise SpecError(
+                f"{by}: only a single option takes values; name options that go together."
+            )
         base = _without(spec, by.partition("=")[0])
         specs: Sequence[str] = chosen_candidates([f"{base},{by}"], None, 0)
     else:
@@ -256,7 +258,9 @@ def _base(spec: str, key: str, settings: Settings) -> Any:
         typed = dict(parsed.options).get(key)
         value = default_of(parsed, key) if typed is None else guessed(typed)
     if isinstance(value, bool) or not isinstance(value, (int, float, list, tuple)):
-        raise SpecError(f"{key} of {spec} has no number to scale; give values, as {key}=1|2|4.")
+        raise SpecError(
+            f"{key} of {spec} is not a number to scale; give values, such as {key}=1|2|4."
+        )
     return value
 
 

@@ -14,7 +14,7 @@ from archstat.result import Cell, Column, Note, Report, Table
 from archstat.units import format_count, format_ratio, format_shape
 
 SLIDING_COLUMNS = (
-    Column("score_map", "pixels", "places that one pass gives scores for, one an axis"),
+    Column("score_map", "pixels", "places that one pass scores, per axis"),
     Column("evaluations", "number", "places in all: runs of the original that one pass replaces"),
     Column("sliding_macs", "count", "macs of the original, run once at each of these places"),
     Column("sliding_ratio", "ratio", "macs of the one pass over sliding_macs", "lower"),
@@ -78,12 +78,12 @@ def _notes(native: Report, made: Report) -> Iterator[str]:
     assert isinstance(sliding, int) and isinstance(ratio, float)
     yield (
         f"{made.model}: a score map of {format_shape(_score_map(made))}, {count} "
-        f"evaluation{'s'[: count != 1]} in one pass; as many runs of {native.input} take "
-        f"{format_count(sliding)} macs, and the one pass {format_ratio(ratio)}. Crops pad their "
-        "own borders, the one pass only the input's."
+        f"evaluation{'s'[: count != 1]} in one pass; as many runs at {native.input} take "
+        f"{format_count(sliding)} macs, and the one pass {format_ratio(ratio)}. Each crop pads its "
+        "own borders; the one pass pads only the input's."
     )
     if any(_is_gate(made, index) for index in range(len(made.graph.ops))):
-        yield f"{made.model}: its gates see the whole input, where a crop's see the crop."
+        yield f"{made.model}: its gates see the whole input; those of a crop see only the crop."
 
 
 def _is_gate(made: Report, index: int) -> bool:

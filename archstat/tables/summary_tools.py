@@ -9,7 +9,9 @@ from archstat.analyses.conventions.tools import Tool
 from archstat.result import FUNCTIONAL, Analysis, Cell, Column, Report, Table, notes_of
 from archstat.tables.summary import share_of
 
-DIFFERENCE = Column("difference", "count", "what the tool counts beyond macs; below 0: it misses")
+DIFFERENCE = Column(
+    "difference", "count", "what the tool counts beyond macs; negative where it misses some"
+)
 WHY = Column("why", "text", "the layers in which the difference arises, the largest first")
 _LAYERS = 3
 

@@ -243,7 +243,7 @@ def told(table: Table) -> Table:
         notes.append(f"{unknown} of {len(table)} candidates have unknown operations: their counts "
                      "are lower bounds.")  # fmt: skip
     if "predicted_ms" in columns:
-        notes.append("Predicted times are no measurements; four of five lie in their interval.")
+        notes.append("Times are predicted, not measured; four of five lie in their interval.")
     usual = (*ON_SCREEN, *(key for key in ("predicted_ms",) if key in columns))
     shown = tuple(key for key in usual if key in columns)
     return replace(table, notes=notes_of(notes), convention=CONVENTION, shown=shown)

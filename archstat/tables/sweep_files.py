@@ -79,7 +79,7 @@ class Results:
                 self._end += len(line)
 
     def _of_another(self) -> OutputError:
-        return OutputError(f"{self.path} is of another sweep; name a new file.")
+        return OutputError(f"{self.path} belongs to another sweep; name a new file.")
 
     def append(self, found: Sequence[Candidate]) -> None:
         """Write rows, of which the first one brings the head.
@@ -108,7 +108,7 @@ class Results:
 
 
 def _unreadable(path: str | Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or "no text in UTF-8"
+    reason = getattr(error, "strerror", None) or "not UTF-8 text"
     return OutputError(f"{path} cannot be read: {reason}.")
 
 
@@ -121,7 +121,7 @@ def read_results(path: str | Path) -> Table:
     try:
         rows = [row for row in csv.reader(_text_of(Path(path)).splitlines(), strict=True) if row]
     except csv.Error as error:
-        raise ColumnError(f"{path} is no csv: {error}.") from error
+        raise ColumnError(f"{path} is not csv: {error}.") from error
     keys = rows.pop(0) if rows else []
     if "model" not in keys or len(keys) < 2 or len(set(keys)) < len(keys):
         raise ColumnError(f"{path} has no column `model` with figures beside it, each column once.")
@@ -129,7 +129,7 @@ def read_results(path: str | Path) -> Table:
         raise ColumnError(f"{path} has no candidates below its head.")
     for number, row in enumerate(rows, 2):
         if len(row) != len(keys):
-            raise ColumnError(f"{path}, row {number}: {len(row)} cells in place of {len(keys)}.")
+            raise ColumnError(f"{path}, row {number}: {len(row)} cells instead of {len(keys)}.")
     columns = tuple(_KNOWN.get(key) or _own(key, [row[n] for row in rows], path)
                     for n, key in enumerate(keys))  # fmt: skip
     cells = tuple(_with_whole_field(tuple(map(_read, row, columns)), keys) for row in rows)
@@ -174,7 +174,7 @@ def _read(text: str, column: Column) -> Cell:
         return tuple(size if isinstance(size, (int, float)) else None for size in axes)
     found = _number(text)
     if isinstance(found, str):
-        raise ColumnError(f"{column.key}: {text!r} is no number.")
+        raise ColumnError(f"{column.key}: {text!r} is not a number.")
     return found
 
 
@@ -240,7 +240,7 @@ def _some(table: Table, best: Table | None) -> Table:
 
 def _told(table: Table, some: Table) -> str:
     if len(some) == len(table):
-        return "A point a candidate."
+        return "Each point is a candidate."
     return f"{len(some):,} of {len(table):,} candidates, at equal distances."
 
 
@@ -309,7 +309,7 @@ def _distributions(quantiles: Table) -> Section | None:
         drawn = lines(f"Distribution of {column.key}", [Series(column.key, heights)], axes,
                       ["distribution"], filled=True)  # fmt: skip
         choices[column.key.removesuffix("_bytes").replace("_", " ")] = drawn
-    about = "How many candidates have at most so much."
+    about = "The share of candidates at or below each value."
     if not choices:
         return None
     return Section("Distributions", about, switch("distribution", choices), "distribution")
@@ -318,5 +318,5 @@ def _distributions(quantiles: Table) -> Section | None:
 def _grown(table: Table, against: str) -> Section:
     shown = summary_table(table, against)
     about = (f"Each figure over the candidates, and the power of {against} that it grows with, "
-             "with limits of 95 %.")  # fmt: skip
+             "with 95 % limits.")  # fmt: skip
     return Section("Figures", about, table_element("summary", shown, list(shown.keys())), "summary")

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, get_args
 from archstat.analyses.conventions import Convention, Printable
 from archstat.analyses.conventions.measures import CONVENTIONS
 from archstat.analyses.conventions.printed import Printed
-from archstat.analyses.kernels import samples
 from archstat.errors import ArchstatError, SpecError
 from archstat.graph import Graph
 from archstat.models.forms import common_stride, forms_of, image_size, reparameterised
@@ -95,7 +94,7 @@ def reconcile(
     measures = [one for one in every if _is_of(one, source)]
     if not measures:
         known = sorted({name for one in every for name in one.sources})
-        raise SpecError(f"nobody called {source!r} is known; known sources: {', '.join(known)}.")
+        raise SpecError(f"there is no source {source!r}; known sources: {', '.join(known)}.")
     own = graphs(model, input, None)
     search = _Search(model, own, input, measures, figures, graphs)
     ways: list[Way] = []
@@ -199,13 +198,7 @@ class _Search:
             if measure.square is None and wanted:
                 value = self.value(measure, graph)
                 said = f"{measure.name}: {format_count(float(value))}"
-                whole, batch = assumed, samples(self.own) or 1
-                if batch > 1 and measure.quantity != "params":
-                    whole += _OTHER_INPUT
-                    one = f"{measure.name} / {batch}, of one sample: "
-                    one += format_count(float(value / batch))
-                    yield from self._held(measure, graph, form, assumed, value / batch, one)
-                yield from self._held(measure, graph, form, whole, value, said)
+                yield from self._held(measure, graph, form, assumed, value, said)
 
     def value(self, measure: Convention, graph: Graph) -> Fraction:
         """What a measure gives for a Graph, which is counted once."""

@@ -124,7 +124,7 @@ def test_file_that_a_wildcard_reaches_and_cannot_read_is_an_error(folder, model,
 )  # fmt: skip
 def test_file_that_names_things_while_it_runs_is_refused(tmp_path, line):
     (tmp_path / "net.py").write_text(f"class SmallNet: ...\n{line}\n")
-    with pytest.raises(ArchstatError, match=r"net\.py:[23] names things while it runs"):
+    with pytest.raises(ArchstatError, match=r"net\.py:[23] makes names while it runs"):
         matching("net.py:*Net", tmp_path)
 
 

@@ -16,7 +16,7 @@ COMMANDS = [["compare"], ["rf"], ["memory"], ["guidelines"], ["roofline", "--dev
 
 def halved(text: str) -> int:
     if not text.isdigit():
-        raise InputError(f"{text} is no number.")
+        raise InputError(f"{text} is not a number.")
     return int(text) // 2
 
 
@@ -26,19 +26,19 @@ def test_what_fails_does_not_stop_the_others():
     assert list(attempts.failed) == [1, 3]
     assert attempts.left() == [0, 2]
     assert [attempts.place(number) for number in (0, 2)] == [0, 1]
-    with pytest.raises(InputError, match="x is no number"):
+    with pytest.raises(InputError, match="x is not a number"):
         attempts.place(1)
     with pytest.raises(FailedModelsError, match="2 of 4 models failed: x, y"):
         attempts.refuse()
 
 
 def test_the_only_model_raises_its_own_error():
-    with pytest.raises(InputError, match="x is no number"):
+    with pytest.raises(InputError, match="x is not a number"):
         Attempts(["x"])(halved)
 
 
 def test_nothing_that_works_is_an_error_with_every_reason():
-    with pytest.raises(FailedModelsError, match=r"x is no number\.\ny: y is no number"):
+    with pytest.raises(FailedModelsError, match=r"x is not a number\.\ny: y is not a number"):
         Attempts(["x", "y"])(halved)
 
 

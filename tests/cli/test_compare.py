@@ -341,7 +341,7 @@ def test_bits_add_a_column_of_bops(archstat):
 def test_bits_that_are_none_are_refused(archstat):
     ran = archstat("compare", "resnet18", "--bits", "w4a8,frst=8")
     assert ran.code == 2
-    assert "names no bits" in ran.err
+    assert "gives no bit widths" in ran.err
 
 
 def test_plot_draws_two_columns_with_names_and_front(archstat, tmp_path):

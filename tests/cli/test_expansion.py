@@ -65,7 +65,7 @@ def test_standard_input_has_a_spec_a_line(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("@other.txt\n", "takes no other"), ("vgg16\n-\n", "takes no other"),
+    ("text", "said"), [("@other.txt\n", "models only"), ("vgg16\n-\n", "models only"),
                        ("# nothing\n", "names no model"), ("", "names no model")]
 )  # fmt: skip
 def test_file_that_is_no_list_of_models_is_refused(tmp_path, text, said):
@@ -129,7 +129,7 @@ def test_command_of_one_model_takes_a_glob_of_one(archstat):
     assert archstat("summary", "vgg1[1]", "--depth", "0").code == 0
     ran = archstat("summary", "vgg1*")
     assert (ran.code, ran.out) == (2, "")
-    assert "stands for 8 models, where one is taken: vgg11, vgg13, vgg16, vgg19, ..." in ran.err
+    assert "stands for 8 models, but one is needed: vgg11, vgg13, vgg16, vgg19, ..." in ran.err
 
 
 def test_reference_is_spelled_as_freely(archstat):

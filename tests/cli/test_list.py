@@ -189,7 +189,7 @@ def test_names_of_a_package_are_listed_in_natural_order(archstat, torchvision):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["torchvision:resnet", "--year", "2015"], "give no option"),
+    [(["torchvision:resnet", "--year", "2015"], "options filter zoo networks only"),
      (["torchvision:resnte18?"], "no model like")],
 )  # fmt: skip
 def test_names_of_a_package_have_no_figures_to_filter_by(archstat, torchvision, arguments, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -77,20 +78,27 @@ def test_no_more_is_used_of_a_budget_than_it_has(elapsed_s, text):
     assert spent(elapsed_s, 12.0) == text
 
 
-def test_nobody_is_told_without_a_terminal(capsys):
-    with budget_bar(["ab"], 1) as teller:
-        assert teller(0) is None
-    assert capsys.readouterr() == ("", "")
+LONG = replace(TOLD, needed_s=83.6)
+SAID = "archstat: a minimum of samples takes about 84 s, more than the 10 s given."
+
+
+def test_only_a_budget_that_is_too_small_is_told_without_a_terminal(capsys):
+    with budget_bar(["ab"], 2) as teller:
+        teller(0)(TOLD)
+        assert capsys.readouterr() == ("", "")
+        for run in (0, 0, 1):
+            teller(run)(LONG)
+    assert capsys.readouterr() == ("", f"{SAID}\n")
 
 
 def test_bar_is_on_standard_error_of_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     with budget_bar(["ab", "cd"], 1) as teller:
-        tell = teller(0)
-        assert tell is not None
-        tell(TOLD)
+        teller(0)(TOLD)
+        teller(0)(LONG)
+        teller(0)(LONG)
     out, err = capsys.readouterr()
     assert out == ""
     assert "measuring  ab 10.00 ms ±5.0%" in err
-    assert "3 of 10 s" in err
+    assert "3 of 10 s" in err and err.count(SAID) == 1

@@ -111,7 +111,7 @@ def test_map_elements_come_on_request(archstat):
         (["--full", "--depth", "1"], "--full takes no --depth"),
         (["--as", "fvcore", "--top", "3"], "--as takes no --top"),
         (["--as", "nope"], "Known: fvcore, flop_counter"),
-        (["--bits", "many"], "'many' names no bits"),
+        (["--bits", "many"], "'many' gives no bit widths"),
     ],
 )
 def test_what_does_not_go_together_is_refused(archstat, given, told):

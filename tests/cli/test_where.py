@@ -91,19 +91,19 @@ def test_bounds_and_reference_move_with_their_rows():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no condition; write one such as 'params<5M'"),
-        ("params", "is no condition"),
-        ("params<", "is no condition"),
+        ("", "is not a condition; write one such as 'params<5M'"),
+        ("params", "is not a condition"),
+        ("params<", "is not a condition"),
         ("params<5Q", "known units"),
-        ("params<5M and", "is no condition"),
+        ("params<5M and", "is not a condition"),
         ("parms<5M", "Did you mean params"),
         ("params<five", "is not a count"),
         ("param_bytes<5", "byte unit"),
-        ("params_share<much", "'much' is no number"),
-        ("model<b", "compare it by = or !="),
+        ("params_share<much", "'much' is not a number"),
+        ("model<b", "compare it with = or !="),
         ("params = 1k..", "is not a count"),
-        ("params_share = ..20%", "is no number"),
-        ("params < 1k..5M", "is written params = LOW..HIGH"),
+        ("params_share = ..20%", "is not a number"),
+        ("params < 1k..5M", "write an interval as params = LOW..HIGH"),
         ("params = 5M..1k", "write the lower end first"),
     ],
 )
@@ -152,5 +152,5 @@ def test_ratios_stay_out_above_eight_models_but_in_files(archstat):
     nine = ["compare", *["lenet5"] * 8, "vgg16", "--columns", "params"]
     shown = archstat(*nine)
     assert " more" not in shown.out
-    assert "Above 8 models without ratios; --columns +params_ratio shows one." in shown.out
+    assert "No ratios above 8 models; --columns +params_ratio shows one." in shown.out
     assert "params_ratio" in archstat("compare", *["lenet5"] * 9, "-f", "csv").out

@@ -92,7 +92,7 @@ def test_pairs_in_a_byte_are_two_parameters(tmp_path):
 
 def test_dtype_that_nobody_knows_is_refused(tmp_path):
     torch.save({"w": torch.empty(2, dtype=torch.bits8)}, tmp_path / "x.pt")
-    with pytest.raises(LookupFailedError, match="w is of the unknown dtype 'bits8'"):
+    with pytest.raises(LookupFailedError, match="w has the unknown dtype 'bits8'"):
         tensors_of(tmp_path / "x.pt")
 
 
@@ -109,7 +109,7 @@ def test_shards_are_read_by_their_index(tmp_path):
 def test_shard_outside_the_folder_is_refused(tmp_path, shard):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": shard}}))
-    with pytest.raises(LookupFailedError, match="no file beside it"):
+    with pytest.raises(LookupFailedError, match="not a file beside it"):
         tensors_of(index)
 
 

@@ -138,7 +138,7 @@ def test_file_with_two_classes_of_models_lists_them(tmp_path):
 
 @pytest.mark.parametrize("text", ["vgg16,,batch=2", "vgg16,batch=2,", "vgg16, ,batch=2"])
 def test_empty_item_is_refused(text):
-    with pytest.raises(SpecError, match="no empty item"):
+    with pytest.raises(SpecError, match="no item may be empty"):
         parse_spec(text)
 
 

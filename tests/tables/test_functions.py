@@ -243,7 +243,7 @@ def test_batch_of_nothing_is_refused(batch):
         (lambda: archstat.summary(net(), SHAPE, depth=-1), "depth=-1 is impossible"),
         (lambda: archstat.summary(net(), SHAPE, by="type", top=1), "groups have no tree"),
         (lambda: archstat.explain(net(), "nope", SHAPE), "no such module"),
-        (lambda: archstat.layers(3), "no layer list"),
+        (lambda: archstat.layers(3), "not a layer list"),
         (lambda: archstat.diff(net(), base="main", input=SHAPE), "takes a spec"),
         (lambda: archstat.zoo.build("mobilenet_v1", widht=1), "Did you mean width"),
         (lambda: archstat.reconcile("lenet5"), "macs='4.12G'"),

@@ -42,8 +42,8 @@ def parse_bits(text: str) -> Bits:
     found = {name: _widths(one) for name, one in named.items()}
     if {*found} - {*Bits._fields} or len(found) <= len(rest) or None in found.values():
         raise SpecError(
-            f"{text!r} names no bits; write weights and activations, 1 to 64 each, as w4a8 or 8, "
-            "and first= or last= behind it: w4a8,first=8,last=8."
+            f"{text!r} gives no bit widths; write weights and activations, 1 to 64 bits each, as "
+            "w4a8 or 8, then first= or last=: w4a8,first=8,last=8."
         )
     widths = {name: one for name, one in found.items() if one}
     return Bits(*(widths.get(name, widths["inner"]) for name in Bits._fields))

@@ -61,7 +61,7 @@ def exported_file(path: Path) -> ProgramModule:
         return program_module(_Reader(path.name, model, weights).program())
     except Exception as error:  # what a damaged file raises has no bounds
         raise LookupFailedError(
-            f"{path} is no exported program that archstat can read: {shortened(error)}."
+            f"{path} is not an exported program that archstat can read: {shortened(error)}."
         ) from error
 
 
@@ -78,7 +78,7 @@ def _documents(path: Path) -> tuple[Any, Any]:
         raise LookupFailedError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # a broken archive raises whatever it likes
         raise LookupFailedError(
-            f"{path} is not a whole .pt2 file ({shortened(error)}); write it again by "
+            f"{path} is not a whole .pt2 file ({shortened(error)}); write it again with "
             "torch.export.save."
         ) from error
     if version != SCHEMA:
@@ -95,7 +95,7 @@ def _document(path: Path, archive: zipfile.ZipFile, folder: str, end: str) -> An
              and entry.filename.endswith(end)]  # fmt: skip
     if len(found) != 1:
         what = f"{len(found)} programs" if found else "no exported program"
-        raise LookupFailedError(f"{path} holds {what}; write one by torch.export.save.")
+        raise LookupFailedError(f"{path} holds {what}; write one with torch.export.save.")
     bomb = found[0].file_size > _MOST_PACKED * max(found[0].compress_size, 1 << 12)
     if bomb or found[0].file_size > _MOST_BYTES:
         raise LookupFailedError(

@@ -105,7 +105,7 @@ def layers(
         InputError: the input or the channels are no sizes for this list.
     """
     if not isinstance(text, str):
-        raise LayerListError(f"{text!r} is no layer list; write one, such as '7x7/2,max3x3/2'.")
+        raise LayerListError(f"{text!r} is not a layer list; write one, such as '7x7/2,max3x3/2'.")
     parsed = parse_layers(text)
     sizes, named = input_sizes(parsed, input)
     entering = named if channels is None else channels

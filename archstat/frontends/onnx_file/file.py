@@ -46,7 +46,9 @@ def onnx_file(path: Path, specs: Sequence[InputSpec] = (), batch: int = 1) -> Gr
     except ArchstatError:
         raise
     except Exception as error:  # what a damaged file raises has no bounds
-        raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
+        raise LookupFailedError(
+            f"{path} is not a complete ONNX model: {shortened(error)}."
+        ) from error
 
 
 class _Reader:

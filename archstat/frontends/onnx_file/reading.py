@@ -63,11 +63,13 @@ def model_of(path: Path) -> Any:
     except LookupFailedError as error:
         raise LookupFailedError(f"{path} is not read: {error}") from error
     except Exception as error:  # what a damaged file raises has no bounds
-        raise LookupFailedError(f"{path} is no whole ONNX model: {shortened(error)}.") from error
+        raise LookupFailedError(
+            f"{path} is not a complete ONNX model: {shortened(error)}."
+        ) from error
     if next(islice(_nodes(model.graph.node), _MOST_NODES, None), None) is not None:
         raise LookupFailedError(f"{path} has more than {_MOST_NODES:,} operators; it is not read.")
     if not model.graph.node:
-        raise LookupFailedError(f"{path} is no ONNX model with operators.")
+        raise LookupFailedError(f"{path} is not an ONNX model with operators.")
     return model
 
 
@@ -138,9 +140,9 @@ def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]
             length, inside = _read_varint(whole, at, end)
             at = inside + length
         else:
-            raise LookupFailedError("It is no whole ONNX model: a field has no known type.")
+            raise LookupFailedError("It is not a complete ONNX model: a field has no known type.")
         if at > end:
-            raise LookupFailedError("It is no whole ONNX model: it is cut.")
+            raise LookupFailedError("It is not a complete ONNX model: it is cut.")
         yield key >> 3, begin, inside, at
 
 
@@ -153,7 +155,7 @@ def _read_varint(whole: Any, at: int, end: int) -> tuple[int, int]:
         if byte < 128:
             return number, at
         shift += 7
-    raise LookupFailedError("It is no whole ONNX model: a number does not end.")
+    raise LookupFailedError("It is not a complete ONNX model: a number does not end.")
 
 
 def _width(whole: Any, at: int) -> int:

@@ -137,7 +137,7 @@ def _dtype_and_shape(title: str, kind: Any) -> tuple[str, tuple[int, ...] | None
     shape = tuple(d.dim_value for d in tensor.shape.dim)
     if min(shape, default=0) < 0 or prod(shape) >= 1 << 63:
         raise LookupFailedError(
-            f"{title} has a tensor of {format_shape(shape)}, which none can be."
+            f"{title} has a tensor of {format_shape(shape)}, larger than any can be."
         )
     return dtype_of(tensor.elem_type), shape
 

@@ -177,12 +177,16 @@ class LatencyRun:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `intervals` in ms, one a model, once there is something to tell."""
+    """How far a run is; `intervals` in ms, one a model, once there is something to tell.
+
+    `needed_s` is what a minimum of samples takes in all, start-up included, as far as it is known.
+    """
 
     stage: Stage
     elapsed_s: float
     budget_s: float
     intervals: tuple[Interval, ...] = ()
+    needed_s: float = 0.0
 
     @property
     def share(self) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from archstat.analyses.kernels import samples
 from archstat.errors import ArchstatError, CaptureError
 from archstat.graph import Graph
 from archstat.hints import shortened
@@ -67,7 +66,7 @@ def load(spec: str, input: Sequence[str], conditions: Conditions) -> TimedModel:
     Raises:
         ArchstatError: what `pipeline.graph_of_spec` and `sources.find` raise.
     """
-    batch = parse_spec(spec).batch or conditions.batch
+    batch = parse_spec(spec).batch or conditions.batch or 1
     module = real_module(spec)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         raise CaptureError(
@@ -83,15 +82,13 @@ def _timed(
     module: nn.Module,
     input: tuple[str, ...],
     conditions: Conditions,
-    asked: int | None,
-    batch: int | None,
+    asked: int,
+    batch: int,
 ) -> TimedModel:
     graph = graph_of_spec(_without_batch(spec), list(input) or None, batch)
-    batch = batch or samples(graph) or 1
     given = tensors_moved(random_inputs(graph, module), conditions)
     subject = _subject(spec, module, given, conditions)
-    return TimedModel(spec, module, conditions, input, asked or batch, batch, graph.input_text,
-                      subject)  # fmt: skip
+    return TimedModel(spec, module, conditions, input, asked, batch, graph.input_text, subject)
 
 
 def _without_batch(spec: str) -> str:

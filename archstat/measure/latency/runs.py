@@ -29,6 +29,7 @@ from archstat.measure.latency.messages import (
 from archstat.measure.latency.processes import Process, WorkerProcess
 from archstat.measure.latency.rounds import Tally, Turn
 from archstat.measure.latency.sampling import (
+    MIN_CYCLES,
     Clock,
     Plan,
     StopRule,
@@ -143,6 +144,7 @@ class _Run:
         self.built: list[Built] = []
         self.warmed: list[tuple[Warmed, ...]] = []
         self.plans: list[Plan] = []
+        self.needed_s = 0.0
 
     def whole(self) -> LatencyRun:
         """Start, build, warm up, take turns until the rule ends it, and add up."""
@@ -191,6 +193,7 @@ class _Run:
         rounds = rounds_in_turn(plans)
         command = turn_command(self.tally.slots, plans, rounds)
         turn_s = rounds * sum(plan.slot_ns for plan in plans) / _NANO
+        self.needed_s = self._elapsed_s() + MIN_CYCLES * self.rule.processes * turn_s
         for process in cycle(range(self.rule.processes)):
             self._tell("measuring")
             began_s = self._elapsed_s()
@@ -225,4 +228,5 @@ class _Run:
         models = range(len(self.request.specs))
         known = all(map(self.tally.samples, models))
         intervals = tuple(map(self.tally.interval, models)) if known else ()
-        self.progress(Progress(stage, self._elapsed_s(), self.rule.budget_s, intervals))
+        spent_s, budget_s = self._elapsed_s(), self.rule.budget_s
+        self.progress(Progress(stage, spent_s, budget_s, intervals, self.needed_s))

@@ -47,7 +47,7 @@ def graph_to_bytes(graph: Graph) -> bytes:
         raise GraphFileError(f"{graph.name} cannot be kept: {error}.") from error
     # What is no plain tuple, number or text comes back as something else.
     if graph_from_bytes(kept) != graph:
-        raise GraphFileError(f"{graph.name} cannot be kept: it does not come back as it was.")
+        raise GraphFileError(f"{graph.name} cannot be kept: it does not reload as it was.")
     return kept
 
 

@@ -47,5 +47,5 @@ def test_widths_are_read_as_written(four):
              "w4a8,first=8,first=4"],
 )  # fmt: skip
 def test_what_is_no_width_is_refused(text):
-    with pytest.raises(SpecError, match="names no bits"):
+    with pytest.raises(SpecError, match="gives no bit widths"):
         parse_bits(text)

@@ -553,13 +553,6 @@ def test_size_that_is_fixed_is_said(tmp_path):
         analyze(str(tmp_path / "m.onnx"), input="3x20x20")
 
 
-def test_batch_that_is_fixed_is_no_other(tmp_path):
-    onnx.save(model([node("Relu", "x")], {"x": [2, 3, 16, 16]}), tmp_path / "m.onnx")
-    assert analyze(str(tmp_path / "m.onnx"), batch=2).input == "x=2x3x16x16"
-    with pytest.raises(InputError, match="takes x=2x3x16x16, whatever the batch"):
-        analyze(str(tmp_path / "m.onnx"), batch=5)
-
-
 def test_input_that_the_model_lacks_is_said(tmp_path):
     onnx.save(model([node("Relu", "x")], IMAGE), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="has no input 'z'; it takes x"):

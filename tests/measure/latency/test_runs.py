@@ -194,6 +194,14 @@ def test_progress_tells_the_stages_and_the_intervals(world):
     assert told[-1].elapsed_s <= told[-1].budget_s == 6
 
 
+def test_progress_tells_before_the_first_turn_what_a_minimum_of_samples_takes(world):
+    told = []
+    world.measure(budget_s=0.1, noise_target=0, progress=told.append)
+    first = next(entry for entry in told if entry.stage == "measuring")
+    assert first.needed_s == pytest.approx(told[-1].elapsed_s, rel=0.1)
+    assert first.needed_s > first.elapsed_s and told[0].needed_s == 0
+
+
 @pytest.mark.parametrize("turn", [1, 2, 5])
 def test_ctrl_c_in_a_turn_keeps_every_finished_round(world, turn):
     world.interrupt_in_turn = turn
