@@ -148,7 +148,7 @@ def test_products_take_tensor_units_where_they_know_the_dtype():
 
 
 def test_dtype_that_nobody_gives_a_figure_for_is_refused():
-    with pytest.raises(DeviceError, match="GTX 1080 Ti has no figure for fp16; it has fp32"):
+    with pytest.raises(DeviceError, match="gtx-1080-ti has no figure for fp16; it has fp32"):
         built_in()["gtx-1080-ti"].roof("fp16")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from archstat.analyses.workspaces import lstm_reserve, lstm_scratch
@@ -20,9 +20,13 @@ def test_reserve_is_what_the_kernel_returns(size, dtype):
     biases = [torch.zeros(4 * hidden, dtype=dtype)] * 2
     state = torch.zeros(batch, hidden, dtype=dtype)
     x = torch.zeros(steps, batch, features, dtype=dtype)
-    reserve = torch.ops.aten.mkldnn_rnn_layer(
-        x, *weights, *biases, state, state, False, [], 2, hidden, 1, True, False, False, True
-    )[3]
+    try:
+        reserve = torch.ops.aten.mkldnn_rnn_layer(
+            x, *weights, *biases, state, state, False, [], 2, hidden, 1, True, False, False, True
+        )[3]
+    except RuntimeError as error:  # a processor whose library has no such kernel
+        assume("primitive descriptor" not in str(error))
+        raise
     assert lstm_reserve(size[:3], hidden, x.element_size()) == reserve.numel()
 
 

@@ -156,7 +156,7 @@ def test_picture_is_drawn_beside_the_table(archstat, tmp_path, arguments):
 
 WRONG = [
     ((), "rf needs a MODEL or --layers LIST"),
-    (("--layers", ""), "character 1: expected a layer"),
+    (("--layers", ""), "the layer list is empty"),
     (("--layers", "3x3,3x"), "    3x3,3x\n          ^"),
     (("--layers", "7p0", "--input", "5"), "a kernel of 7 is larger than its input of 5"),
     (("--layers", "3", "--input", "0"), "must lie between 1"),

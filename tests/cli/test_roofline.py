@@ -112,7 +112,7 @@ def test_device_names_are_completed():
         (("vgg16",), "roofline needs a device, such as --device a100-40gb"),
         (("vgg16", "--device", "rtx-490"), "Did you mean rtx-4090"),
         (("vgg16", "--device", "t4", "--dtype", "bf17"), "no dtype 'bf17'. Did you mean bf16"),
-        (("vgg16", "--device", "t4", "--dtype", "bf16"), "NVIDIA T4 has no figure for bf16"),
+        (("vgg16", "--device", "t4", "--dtype", "bf16"), "t4 has no figure for bf16"),
         (("vgg16", "--device", "t4", "--fusion", "some"), "no fusion 'some'"),
         (("vgg16", "--device", "t4", "--batch", "0"), "greater than or equal to 1"),
         (("vgg16", "--device", "t4", "--columns", "speed"), "no column 'speed'"),
