@@ -169,7 +169,7 @@ def test_batch_is_written_where_an_input_is_no_single_image(other):
 
 
 @pytest.mark.parametrize(
-    ("tone", "sign", "code"), [("good", "✓", "32"), ("bad", "✗", "31"), ("open", "~", "33")]
+    ("tone", "sign", "code"), [("good", "✓", "32"), ("bad", "✗", "31"), ("open", "~", "35")]
 )
 def test_verdict_has_a_sign_and_a_colour(tone, sign, code):
     verdict = Column("verdict", "text", "kept or broken")

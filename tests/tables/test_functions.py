@@ -292,7 +292,7 @@ def test_compare_shows_the_fully_convolutional_form_at_its_resolution():
     [
         {"variants": True, "fully_convolutional": True},
         {"latency": True, "resolution": 64},
-        {"predict": "rtx-4090", "batch": 2},
+        {"variants": True, "predict": "rtx-4090"},
         {"fully_convolutional": True, "input": SHAPE},
         {"resolution": 64, "input": SHAPE},
     ],
@@ -354,6 +354,7 @@ OWN = {
     "summary": {"full": "nothing is folded"},
     "rf": {"models": "one model", "every": "a screen leaves layers out"},
     "roofline": {"list_devices": "a list, of no model"},
+    "memory": {"export_snapshot": "writes a file for a viewer"},
     "report": {"file": "output="},
     "compare": {"x": "of --plot", "y": "of --plot", "no_ratios": "a screen has them",
                 "transpose": "to_dataframe().T"},

@@ -43,7 +43,8 @@ def test_weights_of_the_measured_run_are_of_the_dtype_asked_for():
     )
     assert single is not None
     assert half is not None
-    assert half.inference_bytes == pytest.approx(single.inference_bytes / 2, rel=0.1)
+    # What a library needs besides differs by processor and dtype.
+    assert half.inference_bytes == pytest.approx(single.inference_bytes / 2, rel=0.25)
 
 
 def test_run_that_does_not_fit_is_refused_before_it_starts():
