@@ -166,7 +166,7 @@ def test_numbers_fill_a_tensor_or_go_through_a_range():
 
 @pytest.mark.parametrize("text", ["a=3:int8=1000", "a=3:uint8=0..257", "a=99999x99999:int64=1"])
 def test_numbers_that_no_tensor_holds_are_refused(text):
-    with pytest.raises(InputError, match="larger than any tensor"):
+    with pytest.raises(InputError, match="too large for any tensor"):
         made(text)
 
 

@@ -50,6 +50,9 @@ def test_model_in_another_dtype_has_the_same_counts_and_its_own_bytes(dtype, tot
     plain, other = totals(small_cnn(), IMAGE), totals(small_cnn().to(dtype), IMAGE.to(dtype))
     size = torch.empty((), dtype=dtype).element_size()
     assert other.pop("param_bytes") == plain.pop("param_bytes") // 4 * size
+    floats, counters = plain.pop("weight_dtypes").removeprefix("float32=").split()
+    name = str(dtype).removeprefix("torch.")
+    assert other.pop("weight_dtypes") == f"{name}={int(floats) // 4 * size} {counters}"
     for key in ("memory_access_bytes", "peak_memory_bytes", "ideal_peak_bytes"):
         # pooling's indices and batch norm's counter are int64 in every model
         assert (other.pop(key) < plain.pop(key)) == (size < 4)

@@ -133,7 +133,7 @@ def test_formula_that_gives_no_number_is_one_message(own_mm, formula):
     ("name", "given", "said"),
     [
         ("mine", {"free": "why"}, "names no operator"),
-        ("aten::mm", {"free": "why"}, "archstat counts aten's own"),
+        ("aten::mm", {"free": "why"}, "archstat counts aten's operators itself"),
         ("mine::x", {}, "give macs="),
         ("mine::x", {"free": "why", "macs": product}, "give macs="),
     ],
