@@ -116,7 +116,7 @@ def figures(tool: str, models: Sequence[str]) -> dict[str, float | str]:
         for model in models:
             try:
                 module = real_module(model).eval()
-                args, _ = given_tensors(graph_of(model), ordinary(module))
+                args, _ = given_tensors(graph_of(model), module, ordinary(module))
                 with torch.random.fork_rng():
                     found[model] = twice * quietly(PEERS[_PEERS[tool]].count, module, *args)
             except Exception as error:
