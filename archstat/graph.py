@@ -7,25 +7,24 @@ Graph can be built by hand in a test, saved to JSON and loaded where torch is no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from archstat.errors import CaptureError, GraphFileError, InputError, Option
 from archstat.units import format_shape
 
 SCHEMA_VERSION = 1
 
-# fmt: off
+_T = TypeVar("_T")
 Kind = Literal[
     "conv", "linear", "matmul", "attention", "norm", "activation", "pool", "add", "mul", "concat",
     "split", "reshape", "pad", "resize", "reduce", "softmax", "embedding", "recurrent", "other",
-]
-# fmt: on
+]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 # Attributes of an op with a registered formula: its flops; its macs, by default half of them; why
 # it is free.
@@ -224,10 +223,12 @@ class Graph:
             nbytes.append(size)
         return elements, nbytes
 
-    @cached_property
-    def shared(self) -> dict[str, Any]:
-        """What one analysis found and others may use, by its name; no part of a saved Graph."""
-        return {}
+    def once(self, name: str, make: Callable[[], _T]) -> _T:
+        """What `make` gives, made once for all analyses; no part of a saved Graph."""
+        made: dict[str, _T] = self.__dict__.setdefault("made", {})
+        if name not in made:
+            made[name] = make()
+        return made[name]
 
     @property
     def input_text(self) -> str:
@@ -338,12 +339,8 @@ class Graph:
 
 
 _ROW_TYPES: dict[str, Any] = {
-    "ops": Op,
-    "values": Value,
-    "storages": Storage,
-    "calls": ModuleCall,
-    "modules": Module,
-}
+    "ops": Op, "values": Value, "storages": Storage, "calls": ModuleCall, "modules": Module,
+}  # fmt: skip
 
 
 def _tuples(content: Any) -> Any:

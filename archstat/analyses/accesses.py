@@ -55,10 +55,7 @@ class Access(NamedTuple):
 
 def alone(graph: Graph) -> list[Access]:
     """What each op of a Graph moves when nothing is fused."""
-    if "accesses" not in graph.shared:
-        graph.shared["accesses"] = _separate(graph)
-    found: list[Access] = graph.shared["accesses"]
-    return found
+    return graph.once("accesses", lambda: _separate(graph))
 
 
 def _separate(graph: Graph) -> list[Access]:

@@ -75,10 +75,7 @@ def op_lines(graph: Graph, index: int) -> Iterator[Line]:
 
 def _flops(graph: Graph) -> Sequence[Number]:
     """The flops of each op as a count of the whole Graph has them."""
-    if "flops" not in graph.shared:
-        graph.shared["flops"] = operations(graph).per_op["flops"]
-    found: Sequence[Number] = graph.shared["flops"]
-    return found
+    return graph.once("flops", lambda: operations(graph).per_op["flops"])
 
 
 def _cost_lines(small: Graph) -> Iterator[Line]:

@@ -24,10 +24,7 @@ def parameters(graph: Graph) -> Analysis:
     Tensors that share memory count once: what several of them hold together is at most their
     storage. A module's own share is what stands directly under its path.
     """
-    if "parameters" not in graph.shared:
-        graph.shared["parameters"] = _counted(graph)
-    found: Analysis = graph.shared["parameters"]
-    return found
+    return graph.once("parameters", lambda: _counted(graph))
 
 
 def _counted(graph: Graph) -> Analysis:

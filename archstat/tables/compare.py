@@ -20,7 +20,7 @@ from archstat.models.pipeline import (
     analyze,
     analyze_variants,
     graph_of,
-    graph_of_spec,  # fmt: skip
+    graph_of_spec,
     report,
 )
 from archstat.models.specs import parse_resolution

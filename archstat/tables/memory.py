@@ -140,9 +140,7 @@ class Step:
         return self.budget is not None and self.settings.checkpoint != AUTO
 
     def _gpu(self, name: str) -> Device:
-        if self.settings.kernels != "cuda":
-            raise SpecError(f"{Option('device', name)} needs {Option('kernels', 'cuda')}: only a "
-                            "GPU's allocator takes segments.")  # fmt: skip
+        self.settings.need_segments(Option("device", name))
         device = find_device(name)
         if device.memory is None:
             raise DeviceError(f"{device.title} has no `memory` in its device file: add it.")
@@ -162,7 +160,8 @@ class Step:
             return row
         size = batch if row.fit is None else row.fit.batch or row.fit.smallest
         plain = replace(self.settings, checkpoint=())
-        before = memory_row(model, plain, input, size, device=self.device).step
+        before = (row.choice.plain if row.choice
+                  else memory_row(model, plain, input, size, device=self.device).step)  # fmt: skip
         return replace(row, before=before, checkpoint=self.settings.checkpoint)
 
     def table(self, rows: Sequence[MemoryRow]) -> Table:

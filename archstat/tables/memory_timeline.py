@@ -11,6 +11,7 @@ from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.rows import MemoryRow
 from archstat.measure.training.timeline import (
     CATEGORIES,
+    NO_MODULE,
     Live,
     live_by_category,
     peak_by_module,
@@ -54,7 +55,7 @@ OP_COLUMNS = (
     *_CATEGORIES,
 )
 WAYS = {"model": (), "module": PEAK_COLUMNS, "op": OP_COLUMNS}
-ALL, NOBODY, NONE = "(all)", "(no module)", "none"
+ALL, NONE = "(all)", "none"
 
 
 def checked_way(by: str) -> str:
@@ -86,7 +87,7 @@ def _peak(step: TrainingStep) -> Iterator[tuple[Cell, ...]]:
     whole = tuple(map(sum, zip(*found.values(), strict=True)))
     yield ALL, sum(whole), *whole
     for module, live in found.items():
-        yield module or NOBODY, sum(live), *live
+        yield module or NO_MODULE, sum(live), *live
 
 
 def _ops(step: TrainingStep) -> Iterator[tuple[Cell, ...]]:
@@ -143,7 +144,7 @@ def _few(modules: Mapping[str, Live]) -> dict[str, Live]:
 def _added(modules: Mapping[str, Live], depth: int) -> dict[str, Live]:
     found: dict[str, Live] = {}
     for module, live in modules.items():
-        above = ".".join(module.split(".")[:depth]) or NOBODY
+        above = ".".join(module.split(".")[:depth]) or NO_MODULE
         before = found.get(above, (0,) * len(live))
         found[above] = tuple(a + b for a, b in zip(before, live, strict=True))
     return found

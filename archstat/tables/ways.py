@@ -202,13 +202,9 @@ class _Search:
 
     def value(self, measure: Convention, graph: Graph) -> Fraction:
         """What a measure gives for a Graph, which is counted once."""
-        known = graph.shared
-        if "printable" not in known:
-            known["printable"] = report(graph, self.model, keys=_COUNTED)
-        if measure.key not in known:
-            known[measure.key] = Fraction(measure.count(known["printable"]))
-        found: Fraction = known[measure.key]
-        return found
+        of = graph.once("printable", lambda: report(graph, self.model, keys=_COUNTED))
+        # Conventions have names such as "params", which analyses may have, too.
+        return graph.once(f"measure {measure.key}", lambda: Fraction(measure.count(of)))
 
     def scaled(self) -> Iterator[Way]:
         """The measures of sources that count at a small square and scale to the input's size."""

@@ -44,10 +44,7 @@ Formula = Callable[[Layer], int]
 
 def layers(graph: Graph) -> list[tuple[str, Layer]]:
     """Every call of a module with its path, in the order in which the calls begin."""
-    if "layers" not in graph.shared:
-        graph.shared["layers"] = _layers(graph)
-    found: list[tuple[str, Layer]] = graph.shared["layers"]
-    return found
+    return graph.once("layers", lambda: _layers(graph))
 
 
 def _layers(graph: Graph) -> list[tuple[str, Layer]]:

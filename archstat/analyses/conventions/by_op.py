@@ -269,7 +269,7 @@ OPENVINO_IR10: Mapping[str, Formula] = MappingProxyType({
 def by_op(graph: Graph, formulas: Mapping[str, Formula], *, prunes: bool = False) -> Counter[str]:
     """A tool's figures by module; one that `prunes` sees only what reaches an output."""
     found, apart = Counter[str](), _attention_apart(graph)
-    calls: dict[int, Call] = graph.shared.setdefault("calls", {})
+    calls: dict[int, Call] = graph.once("calls", dict)
     for index, op in _reaching(graph) if prunes else enumerate(graph.ops):
         formula = formulas.get(op.name)
         if formula is not None:

@@ -83,6 +83,11 @@ class Trace:
     optimizer: int
     held: tuple[Held, ...] = ()
 
+    @property
+    def storages(self) -> int:
+        """One more than the largest number of a storage."""
+        return 1 + max((number for number, _ in self.events), default=0)
+
     def steps(self, count: int, *, gradients_kept: bool = False) -> Iterator[Event]:
         """The events of a training from its start: the first step makes the optimizer's states.
 
@@ -90,8 +95,7 @@ class Trace:
         `gradients_kept` (``zero_grad(set_to_none=False)``) they stay, and each further step adds
         its own to them.
         """
-        states = range(*self.states)
-        before, made = self.events[: self.given], 1 + max((n for n, _ in self.events), default=0)
+        states, before, made = range(*self.states), self.events[: self.given], self.storages
         yield from (event for event in before if event[0] not in states)
         there = {number for number, _ in before}
         passing = there | {number for number, nbytes in self.events if nbytes < 0}
@@ -149,6 +153,14 @@ class TrainingStep:
     def training_memory_bytes(self) -> int:
         """The most bytes alive at once."""
         return self.peak.live_bytes
+
+    def made(self) -> Iterator[tuple[int, int]]:
+        """The storages that the step makes: number of the moment, number of the storage."""
+        place = self.trace.given
+        for number, moment in enumerate(self.moments):
+            events = self.trace.events[place : moment.events]
+            yield from ((number, storage) for storage, nbytes in events if nbytes > 0)
+            place = moment.events
 
     def beyond(self, budget: int) -> str:
         """The clause that says which of the parts that no batch changes exceed a budget."""

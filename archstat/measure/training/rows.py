@@ -112,12 +112,7 @@ class MemoryRow:
     @property
     def lower_bounds(self) -> frozenset[str]:
         """The keys of figures to which what is `uncounted` may add."""
-        more = (
-            "training_memory_bytes",
-            "training_macs",
-            "allocated_bytes",
-            "reserved_bytes",
-        )
+        more = ("training_memory_bytes", "training_macs", "allocated_bytes", "reserved_bytes")
         bounds = more if self.uncounted else ()
         saved = ("saved_activation_bytes",) if self.threads else ()
         return self.inference_bounds.union(bounds, saved)
@@ -186,9 +181,7 @@ def memory_row(
         def peak(samples: int) -> int:
             step = foreseen(near, samples)
             assert step is not None
-            if settings.kernels == "cpu":
-                return step.training_memory_bytes
-            return reserved_by(step, device, budget).reserved_bytes
+            return _taken(step, settings, device, budget)
 
         return peak
 
@@ -220,6 +213,13 @@ def reserved_by(
         return reserved_for(events, capacity)
     except OutOfMemoryError:
         return unlimited
+
+
+def _taken(step: TrainingStep, settings: Settings, device: Device | None, budget: int) -> int:
+    """The bytes that have to fit: those alive on a cpu, those reserved on a GPU."""
+    if settings.kernels == "cpu":
+        return step.training_memory_bytes
+    return reserved_by(step, device, budget).reserved_bytes
 
 
 def _needed(step: TrainingStep, device: Device | None, budget: int) -> int:
@@ -267,12 +267,9 @@ def _fitted(
         patterns = tuple(map(glob.escape, names))
         return _step(module, given, replace(settings, checkpoint=patterns), model)
 
-    def needed(step: TrainingStep) -> int:
-        if settings.kernels == "cpu":
-            return step.training_memory_bytes
-        return reserved_by(step, device, budget).reserved_bytes
-
-    choice = cheapest_checkpoints(step_of, needed, budget)
+    choice = cheapest_checkpoints(
+        step_of, lambda step: _taken(step, settings, device, budget), budget
+    )
     if choice.needed > budget:
         least = f"with {', '.join(choice.names)} checkpointed" if choice.names else "as it is"
         raise InputError(
@@ -281,7 +278,7 @@ def _fitted(
             f"{choice.step.beyond(budget)}. Choose a smaller {Option('batch')}."
         )
     settings = replace(settings, checkpoint=tuple(map(glob.escape, choice.names)))
-    row = _row(model, module, graph, settings, False, device, budget)
+    row = _row(model, module, graph, settings, False, device, budget, choice.step)
     return replace(row, choice=choice, budget=budget)
 
 
@@ -293,8 +290,9 @@ def _row(
     measure: bool,
     device: Device | None,
     budget: int | None = None,
+    step: TrainingStep | None = None,
 ) -> MemoryRow:
-    step = _step(module, given_tensors(graph, module, _empty), settings, model)
+    step = step or _step(module, given_tensors(graph, module, _empty), settings, model)
     real = real_peaks(model, graph, step, settings) if measure else None
     attention = attention_of(graph)
     if settings.dtype is not None or (attention and settings.kernels == "cuda"):

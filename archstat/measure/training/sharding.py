@@ -113,7 +113,7 @@ class _Device:
         self._fsdp, self._accumulated = sharding.wrap is not None, accumulated
         self._called = {moment.module for moment in step.moments if moment.phase == "forward"}
         self._units, self._known = units, {"(root)": "", "": ""}
-        self._next = 1 + max((number for number, _ in step.trace.events), default=0)
+        self._next = step.trace.storages
         self._whole: dict[str, list[Held]] = {}
         self._gradients: dict[int, Held] = {}
         for held in step.trace.held:

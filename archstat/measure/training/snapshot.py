@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from archstat.errors import Option, OutputError, SpecError
 from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.rows import MemoryRow, training_events
 from archstat.measure.training.step import Settings
+from archstat.measure.training.timeline import NO_MODULE
 
 SUFFIXES = (".json", ".pickle")
 _BASE = 0x7F0000000000  # where addresses of a GPU begin, about
 _SMALL_SEGMENT = 2**21
 # torch's viewer fails on categories without this one.
 _UNKNOWN = "unknown"
-_NO_MODULE = "(no module)"
 # The viewer reads pickles of protocol 2 to 4.
 _PROTOCOL = 4
 
@@ -52,9 +52,7 @@ def check_snapshot(path: Path, settings: Settings, models: int) -> None:
     if path.suffix not in SUFFIXES:
         raise OutputError(f"{path}: a snapshot is a .pickle, as torch's web page reads it, or a "
                           ".json.")  # fmt: skip
-    if settings.kernels != "cuda":
-        raise SpecError(f"{Option('export_snapshot')} needs {Option('kernels', 'cuda')}: the "
-                        "allocator that takes segments is a GPU's.")  # fmt: skip
+    settings.need_segments(Option("export_snapshot"))
     if models != 1:
         raise SpecError(f"{Option('export_snapshot')} writes one model: {models} were given.")
 
@@ -70,16 +68,21 @@ def snapshot_bytes(row: MemoryRow, suffix: str) -> bytes:
 def memory_snapshot(row: MemoryRow) -> dict[str, Any]:
     """Three steps from the start of training, as `reserved_bytes` has them."""
     events = training_events(row.step, row.device)
-    makers = _makers(row.step)
-    made = 1 + max(number for number, _ in row.step.trace.events)
+    makers, storages = _makers(row.step), row.step.trace.storages
+
+    def maker_of(owner: int) -> _Maker:
+        # A storage that a later step makes again has the number of the first, plus so many.
+        return makers[owner if owner < 0 else owner % storages]
+
     try:
-        return _replayed(events, makers, made, row.budget)
+        return _replayed(events, maker_of, row.budget)
     except OutOfMemoryError:
-        return _replayed(events, makers, made, None)
+        return _replayed(events, maker_of, None)
 
 
-def _replayed(events: Sequence[Event], makers: dict[int, _Maker], made: int,
-              capacity: int | None) -> dict[str, Any]:  # fmt: skip
+def _replayed(
+    events: Sequence[Event], maker_of: Callable[[int], _Maker], capacity: int | None
+) -> dict[str, Any]:
     allocator = CudaAllocator(capacity)
     sizes: dict[int, int] = {}
     trace: list[dict[str, Any]] = []
@@ -93,8 +96,7 @@ def _replayed(events: Sequence[Event], makers: dict[int, _Maker], made: int,
     for owner, nbytes in events:
         if not nbytes:
             continue
-        # A storage that a later step makes again has the number of the first, plus so many.
-        maker = makers[owner if owner < 0 else owner % made]
+        maker = maker_of(owner)
         if nbytes > 0:
             sizes[owner] = nbytes
             address = allocator.allocate(owner, nbytes)
@@ -109,15 +111,16 @@ def _replayed(events: Sequence[Event], makers: dict[int, _Maker], made: int,
             for action in ("free_requested", "free_completed"):
                 note(action, address, -nbytes, maker)
     return {
-        "segments": _segments(allocator, makers, sizes, made),
+        "segments": _segments(allocator, maker_of, sizes),
         "device_traces": [trace],
         "allocator_settings": {},
         "external_annotations": [],
     }
 
 
-def _segments(allocator: CudaAllocator, makers: dict[int, _Maker], sizes: dict[int, int],
-              made: int) -> list[dict[str, Any]]:  # fmt: skip
+def _segments(
+    allocator: CudaAllocator, maker_of: Callable[[int], _Maker], sizes: dict[int, int]
+) -> list[dict[str, Any]]:
     there: dict[int, int] = {}
     for address, size in allocator.segments:
         there[address] = there.get(address, 0) + size
@@ -131,9 +134,8 @@ def _segments(allocator: CudaAllocator, makers: dict[int, _Maker], sizes: dict[i
             block: dict[str, Any] = {"address": _BASE + address, "size": size, "requested_size": 0,
                      "state": "inactive", "frames": []}  # fmt: skip
             if owner is not None:
-                maker = makers[owner if owner < 0 else owner % made]
                 block |= {"requested_size": sizes[owner], "state": "active_allocated",
-                          "frames": maker.frames()}  # fmt: skip
+                          "frames": maker_of(owner).frames()}  # fmt: skip
             inside.append(block)
         active = [block for block in inside if block["state"] == "active_allocated"]
         if total:
@@ -154,16 +156,12 @@ def _makers(step: TrainingStep) -> dict[int, _Maker]:
     for_what = {one.number: one for one in step.trace.held}
     found = {-1: _Maker("workspace", "cuBLAS", "workspace of forward", 0),
              -2: _Maker("workspace", "cuBLAS", "workspace of backward", 0)}  # fmt: skip
-    place = step.trace.given
-    for number, _ in step.trace.events[:place]:
+    for number, _ in step.trace.events[: step.trace.given]:
         held = for_what[number]
-        found[number] = _Maker(held.category, held.module or _NO_MODULE, held.category, 0)
-    for op, moment in enumerate(step.moments):
-        for number, nbytes in step.trace.events[place : moment.events]:
-            if nbytes > 0:
-                kept = for_what.get(number)
-                category = kept.category if kept else _UNKNOWN
-                found[number] = _Maker(category, moment.module or _NO_MODULE,
-                                       f"{moment.target} ({moment.phase})", op)  # fmt: skip
-        place = moment.events
+        found[number] = _Maker(held.category, held.module or NO_MODULE, held.category, 0)
+    for op, number in step.made():
+        moment, kept = step.moments[op], for_what.get(number)
+        category = kept.category if kept else _UNKNOWN
+        found[number] = _Maker(category, moment.module or NO_MODULE,
+                               f"{moment.target} ({moment.phase})", op)  # fmt: skip
     return found

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from archstat.errors import ArchstatError, CaptureError
+from archstat.errors import ArchstatError, CaptureError, Option, SpecError
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
@@ -63,6 +63,16 @@ class Settings:
     checkpoint: tuple[str, ...] = ()
     accumulate: int = 1
     sharding: Sharding | None = None
+
+    def need_segments(self, asked: Option) -> None:
+        """Refuse what only a GPU's allocator has.
+
+        Raises:
+            SpecError: kernels of a cpu.
+        """
+        if self.kernels != "cuda":
+            raise SpecError(f"{asked} needs {Option('kernels', 'cuda')}: only a GPU's allocator "
+                            "takes segments.")  # fmt: skip
 
 
 _Tensors = Sequence[torch.Tensor]

@@ -9,6 +9,7 @@ from archstat.measure.training.live_bytes import Held, TrainingStep
 # `held` categories of a trace, then what a kernel takes while it runs, and what is temporary.
 CATEGORIES = ("parameters", "gathered", "gradients", "optimizer", "saved", "input", "buffers",
               "workspace", "other")  # fmt: skip
+NO_MODULE = "(no module)"
 _PLACES = {category: place for place, category in enumerate(CATEGORIES)}
 Live = tuple[int, ...]  # bytes by category
 
@@ -30,12 +31,7 @@ def live_by_category(step: TrainingStep) -> Iterator[Live]:
 def makers(step: TrainingStep) -> dict[int, str]:
     """For each storage the module it belongs to, or else the one whose op made it."""
     found = {number: "" for number, _ in step.trace.events[: step.trace.given]}
-    place = step.trace.given
-    for moment in step.moments:
-        for number, nbytes in step.trace.events[place : moment.events]:
-            if nbytes > 0:
-                found[number] = moment.module
-        place = moment.events
+    found |= {storage: step.moments[number].module for number, storage in step.made()}
     return {**found, **{one.number: one.module for one in step.trace.held if _is_owned(one)}}
 
 
