@@ -198,11 +198,7 @@ def _rules(is_saved: bool) -> Iterator[Rule]:
             yield Rule(option, needs="a SPEC", hint="the results of an earlier sweep are fixed")
     yield Rule("--seed", needs="--sample")
     yield Rule("--predict", excludes=("--fusion",), hint="a prediction has kernels of its own")
-    yield Rule(
-        "--jobs",
-        excludes=("--scheduler",),
-        hint="a cluster has its own workers workers workers workers workers",
-    )
+    yield Rule("--jobs", excludes=("--scheduler",), hint="a cluster has its own workers")
 
 
 def _results_file(output: str | None) -> Path | None:
