@@ -10,17 +10,16 @@ from archstat import __version__
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "archstat"
 OTHERS = ("fuzz", "scripts")  # of several rooms at once, and of what stands beside the package
-MOST_LINES, MOST_FILES = 380, 358
+MOST_LINES, MOST_FILES = 380, 309  # a network of the zoo is a file, of any length
 
 
 def sources() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent.name != "zoo")
 
 
 def test_files_are_small_but_those_of_the_zoo():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
-    long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items()
-            if lines > MOST_LINES and path.parent.name != "zoo"}  # fmt: skip
+    long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > MOST_LINES}
     assert long == {}
 
 
