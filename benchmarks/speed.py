@@ -233,13 +233,16 @@ def files() -> list[Row]:
         if find_spec("onnx"):
             names.append(f"{folder}/resnet50.onnx")
             torch.onnx.export(network, (image,), names[1], dynamo=False)
+        if find_spec("onnxscript"):
+            names.append(f"{folder}/resnet50-dynamo.onnx")
+            torch.onnx.export(network, (image,), names[-1], dynamo=True, verbose=False)
         tasks = {name: partial(archstat.analyze, name) for name in (*names, "resnet50")}
         times = interleaved(tasks)
     rows = []
     for name in names:
         factor = ratio(times[name], times["resnet50"])
         ours, theirs = milliseconds(times[name]), milliseconds(times["resnet50"])
-        what = f"resnet50{os.path.splitext(name)[1]}: read + count"
+        what = f"{os.path.basename(name)}: read + count"
         rows.append(Row(what, ours, f"build + count {theirs}", factor, "<= 1.5x", factor <= 1.5))
     return rows
 

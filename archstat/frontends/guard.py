@@ -49,7 +49,7 @@ def in_training(mode: bool, ours: bool = False) -> Iterator[None]:
     """Let captures in the block run modules in training mode; the user's ``train()`` is not called.
 
     Batch norm then uses the batch's statistics, and dropout drops. Nobody misses what modules were
-    that are `ours`, just built by the zoo: they only get their own calls back.
+    that are `ours`, just built by the zoo or from a file: they only get their own calls back.
     """
     tokens = _IN_TRAINING.set(mode), _OURS.set(ours)
     try:

@@ -9,7 +9,7 @@ common case takes the long way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from torch import nn
 
 from archstat.frontends.aten import Signature, signature
 from archstat.frontends.building import is_torchs_own
+from archstat.frontends.exported.program import CalledModule
 from archstat.frontends.mode import CaptureMode, contiguous, made
 from archstat.frontends.shapes import Shape
 from archstat.frontends.torch_private import (
@@ -37,13 +38,14 @@ _Kinds = tuple[tuple[Shape, str], ...]  # shapes and dtypes of tensors
 
 
 class Shortcut(NamedTuple):
-    """The one op of a layer and the one in place of it, and how it is called.
+    """The one op of a `kind` of layer and the one in place of it, and how it is called.
 
     `weights` gives the tensors it reads beside the map, or None where torch must run the layer;
     `settings` all else that it depends on, and `call` its arguments and its attributes as a
     dispatch would record them, from the map, the weights and the settings.
     """
 
+    kind: Any
     op: Signature
     in_place: Signature | None
     weights: Callable[[Any], _Weights | None]
@@ -55,6 +57,8 @@ def shortcut_of(module: nn.Module, mode: CaptureMode) -> Shortcut | None:
     """What may stand for a module's calls while a capture lasts, if anything may."""
     if not (mode.on_meta and SEES_ALL_AROUND_A_CALL):
         return None
+    if isinstance(module, CalledModule):  # of a program, and nobody's
+        return None if module.layer is None else _SHORTCUTS.get(module.layer)
     shortcut = _SHORTCUTS.get(type(module))
     # A forward that somebody put in the place of torch's own does what nobody knows; one on the
     # module itself is looked for at every call.
@@ -84,7 +88,7 @@ def at_once(
     # As inside a dispatch: the mode must not see what is made here.
     guard = NoDispatch()
     try:
-        planned = _plan(module.__class__, shape, dtype, kinds, shortcut.settings(module))
+        planned = _plan(shortcut.kind, shape, dtype, kinds, shortcut.settings(module))
         if planned is None:
             return None
         shape, strides, attributes = planned
@@ -183,13 +187,13 @@ def _weights_of_norm(module: nn.BatchNorm2d) -> _Weights | None:
 
 
 def _settings_of_norm(module: nn.BatchNorm2d) -> tuple[Any, ...]:
-    return _RANKS[type(module)], module.momentum, module.eps
+    return module.momentum, module.eps
 
 
 def _batch_norm(
-    x: torch.Tensor, *weights: torch.Tensor, settings: tuple[Any, ...]
+    rank: int, x: torch.Tensor, *weights: torch.Tensor, settings: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    rank, momentum, eps = settings
+    momentum, eps = settings
     if x.dim() != rank:
         raise TypeError("torch refuses a map of other axes")
     momentum, eps = 0.0 if momentum is None else float(momentum), float(eps)
@@ -209,25 +213,33 @@ def _to_six(x: torch.Tensor, *, settings: tuple[()]) -> tuple[tuple[Any, ...], d
     return (x, 0.0, 6.0), {"min_val": 0.0, "max_val": 6.0}
 
 
-def _activation(op: Any, in_place: Any, call: Any = _alone) -> Shortcut:
+def _of_activation(kind: type[nn.Module], op: Any, in_place: Any, call: Any = _alone) -> Shortcut:
     other = None if in_place is None else signature(in_place.default)
-    return Shortcut(signature(op.default), other, _none, _none, call)
+    return Shortcut(kind, signature(op.default), other, _none, _none, call)
 
 
-_RANKS: Mapping[type, int] = MappingProxyType({nn.BatchNorm2d: 4, nn.BatchNorm3d: 5})
+def _of_convolution(kind: type[nn.Module]) -> Shortcut:
+    return Shortcut(
+        kind, signature(_ATEN.convolution.default), None, _weights_of_convolution,
+        _settings_of_convolution, _convolution,
+    )  # fmt: skip
+
+
+def _of_norm(kind: type[nn.Module], rank: int) -> Shortcut:
+    return Shortcut(
+        kind, signature(_ATEN.native_batch_norm.default), None, _weights_of_norm,
+        _settings_of_norm, partial(_batch_norm, rank),
+    )  # fmt: skip
+
+
 _SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType({
-    **dict.fromkeys(
-        (nn.Conv1d, nn.Conv2d, nn.Conv3d),
-        Shortcut(signature(_ATEN.convolution.default), None, _weights_of_convolution,
-                 _settings_of_convolution, _convolution),
-    ),
-    **dict.fromkeys(
-        _RANKS,
-        Shortcut(signature(_ATEN.native_batch_norm.default), None, _weights_of_norm,
-                 _settings_of_norm, _batch_norm),
-    ),
-    nn.ReLU: _activation(_ATEN.relu, _ATEN.relu_),
-    nn.ReLU6: _activation(_ATEN.hardtanh, _ATEN.hardtanh_, _to_six),
-    nn.SiLU: _activation(_ATEN.silu, _ATEN.silu_),
-    nn.Sigmoid: _activation(_ATEN.sigmoid, None),
+    shortcut.kind: shortcut for shortcut in (
+        *map(_of_convolution, (nn.Conv1d, nn.Conv2d, nn.Conv3d)),
+        _of_norm(nn.BatchNorm2d, 4),
+        _of_norm(nn.BatchNorm3d, 5),
+        _of_activation(nn.ReLU, _ATEN.relu, _ATEN.relu_),
+        _of_activation(nn.ReLU6, _ATEN.hardtanh, _ATEN.hardtanh_, _to_six),
+        _of_activation(nn.SiLU, _ATEN.silu, _ATEN.silu_),
+        _of_activation(nn.Sigmoid, _ATEN.sigmoid, None),
+    )
 })  # fmt: skip

@@ -219,7 +219,8 @@ def _graph_of_source(
         specs = at_resolution(spec.text, specs, sizes, asked.layout)
     from archstat.frontends.guard import in_training
 
-    with in_training(spec.train_mode, ours=spec.scheme == "zoo" and not asked.example):
+    ours = spec.scheme in ("zoo", "file") and not asked.example
+    with in_training(spec.train_mode, ours):
         graph = graph_at(module, title, specs, batch, source, guesses, asked)
     return replace(graph, notes=(*graph.notes, _TRAINING)) if spec.train_mode else graph
 

@@ -59,6 +59,8 @@ class Source:
         """
         from archstat.frontends.building import build_on_meta
 
+        if self.spec.scheme == "file":  # it is read onto meta
+            return self.factory()
         try:
             return self._checked(build_on_meta(self.factory))
         except ArchstatError:

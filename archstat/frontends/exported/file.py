@@ -16,18 +16,9 @@ from typing import Any
 import torch
 
 from archstat.errors import LookupFailedError
+from archstat.frontends.exported import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.frontends.exported.functions import clean_path, function_named, needs_functions
-from archstat.frontends.exported.program import (
-    Given,
-    Held,
-    Place,
-    Program,
-    ProgramModule,
-    Ref,
-    Step,
-    SubProgram,
-    program_module,
-)
+from archstat.frontends.exported.program import ProgramModule, program_module
 from archstat.hints import shortened
 from archstat.units import format_bytes
 
@@ -153,13 +144,14 @@ class _Reader:
         file = self.weights.get(path, {}).get("path_name", name)
         sizes, strides = _sizes(meta["sizes"]), _sizes(meta["strides"])
         key = file, meta["dtype"], sizes, strides, repr(meta["storage_offset"])
-        if key not in self.tensors:
+        tensor = self.tensors.get(key)
+        if tensor is None:
             dtype = _DTYPES[meta["dtype"]]
             tensor = torch.empty_strided(sizes, strides, dtype=dtype, device=_META)
             if sort == "parameter":
-                tensor = torch.nn.Parameter(tensor, requires_grad=meta["requires_grad"])
+                tensor = torch.nn.Parameter(tensor, meta["requires_grad"])
             self.tensors[key] = tensor
-        return Held(name, path, self.tensors[key])
+        return Held(name, path, tensor)
 
     def _steps(self, graph: Any) -> Iterator[Step]:
         for node in graph["nodes"]:

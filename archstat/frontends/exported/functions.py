@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import nn
 
 from archstat.frontends.recurrent import MODES
 
 _META = torch.device("meta")
+_Settings = dict[str, Any]
 # Of Python's own functions, those that programs compute sizes with.
 _OF_SIZES = frozenset({
     "eq", "ne", "le", "ge", "lt", "gt", "neg", "pos", "mul", "add", "sub", "floordiv", "mod", "pow",
@@ -141,3 +144,66 @@ _SEEN_FUNCTIONS = frozenset(_FUNCTIONS.values())
 def clean_path(path: str) -> str:
     """The path of a module; a further call of it carries a number behind ``@``."""
     return path.partition("@")[0].removeprefix("L['self']").lstrip(".")
+
+
+def as_layer(
+    step: Callable[..., Any], args: tuple[Any, ...], type_name: str, own: Mapping[str, str]
+) -> tuple[type[nn.Module], _Settings] | None:
+    """The layer of torch.nn that does what a step does, and its settings; None where none does.
+
+    `type_name` is that of the module that takes the step, and `own` has what this calls its
+    tensors, by the names of their values.
+    """
+    kind, settings_of = _LAYERS.get((type_name, step), (None, None))
+    if kind is None or settings_of is None:
+        return None
+    held = [own.get(getattr(argument, "name", "")) for argument in args[1:]]
+    settings = settings_of(args, held)
+    return None if settings is None else (kind, settings)
+
+
+def _of_convolution(args: tuple[Any, ...], held: list[str | None], axes: int) -> _Settings | None:
+    bare = held[:1] == ["weight"] and (len(args) == 2 or args[2] is None)
+    if not bare and held[:2] != ["weight", "bias"]:
+        return None
+    defaults: tuple[Any, ...] = ([1] * axes, [0] * axes, [1] * axes, 1)
+    stride, padding, dilation, groups = (*args[3:], *defaults[max(len(args) - 3, 0) :])
+    if not len(stride) == len(padding) == len(dilation) == axes:
+        return None
+    stride, padding, dilation = tuple(stride), tuple(padding), tuple(dilation)
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
+            "padding_mode": "zeros"}  # fmt: skip
+
+
+def _of_norm(args: tuple[Any, ...], held: list[str | None]) -> _Settings | None:
+    if held[:4] != ["weight", "bias", "running_mean", "running_var"] or args[5] is not False:
+        return None
+    return {"momentum": args[6], "eps": args[7]}
+
+
+def _of_activation(
+    args: tuple[Any, ...], held: list[str | None], in_place: bool, further: tuple[float, ...] = ()
+) -> _Settings | None:
+    return {"inplace": in_place} if args[1:] == further else None
+
+
+def _layers() -> Iterator[tuple[type[nn.Module], Any, Any]]:
+    """Types of layers, each with its operator and what reads its settings."""
+    aten = torch.ops.aten
+    yield nn.Conv1d, aten.conv1d, partial(_of_convolution, axes=1)
+    yield nn.Conv2d, aten.conv2d, partial(_of_convolution, axes=2)
+    yield nn.Conv3d, aten.conv3d, partial(_of_convolution, axes=3)
+    yield nn.BatchNorm2d, aten.batch_norm, _of_norm
+    yield nn.BatchNorm3d, aten.batch_norm, _of_norm
+    for in_place, end in ((False, ""), (True, "_")):
+        plain = partial(_of_activation, in_place=in_place)
+        yield nn.ReLU, getattr(aten, f"relu{end}"), plain
+        yield nn.SiLU, getattr(aten, f"silu{end}"), plain
+        yield nn.ReLU6, getattr(aten, f"hardtanh{end}"), partial(plain, further=(0.0, 6.0))
+    yield nn.Sigmoid, aten.sigmoid, partial(_of_activation, in_place=False)
+
+
+_LAYERS: Mapping[tuple[str, Any], tuple[type[nn.Module], Any]] = MappingProxyType({
+    (f"{kind.__module__}.{kind.__qualname__}", packet.default): (kind, settings_of)
+    for kind, packet, settings_of in _layers()
+})  # fmt: skip

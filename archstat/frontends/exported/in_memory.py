@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from archstat.frontends.exported import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.frontends.exported.functions import (
     clean_path,
     is_check,
@@ -15,17 +16,7 @@ from archstat.frontends.exported.functions import (
     region_named,
     seen_as,
 )
-from archstat.frontends.exported.program import (
-    Given,
-    Held,
-    Place,
-    Program,
-    ProgramModule,
-    Ref,
-    Step,
-    SubProgram,
-    program_module,
-)
+from archstat.frontends.exported.program import ProgramModule, program_module
 from archstat.frontends.torch_private import HIGHER_ORDER
 
 _META = torch.device("meta")

@@ -7,8 +7,9 @@ any model. The tensors live on meta: no weights are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,146 +17,19 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
+from archstat.frontends.exported import (
+    Given,
+    Place,
+    Program,
+    Step,
+    filled,
+    name_results,
+    names,
+    refs,
+    taken,
+)
+from archstat.frontends.exported.functions import as_layer
 from archstat.units import InputSpec, format_shape, is_batched
-
-
-class Ref(NamedTuple):
-    """A value of the program, by its name."""
-
-    name: str
-
-
-class Place(NamedTuple):
-    """A call of a module that a step belongs to: `key` tells the calls of one module apart."""
-
-    key: str
-    path: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One operator with its arguments, among which Refs stand for values.
-
-    `outputs` names what it returns: a name, a nesting of names, or None for what nobody uses.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    outputs: Any
-    places: tuple[Place, ...]
-
-
-class Given(NamedTuple):
-    """An input: its name, its shape in the example with None for sizes that may change, its dtype.
-
-    `shape` is None for an argument that is no tensor, and `value` what it was. `node` is what Refs
-    call it where that is not its name: torch.fx renames `input`, as Python has one.
-    """
-
-    name: str
-    shape: tuple[int | None, ...] | None
-    dtype: torch.dtype | None = None
-    value: Any = None
-    example: tuple[int, ...] = ()
-    node: str = ""
-
-    @property
-    def ref(self) -> str:
-        """The name of the Refs to it."""
-        return self.node or self.name
-
-
-class Held(NamedTuple):
-    """A tensor that the program keeps, on meta: the value's name and the path of the tensor."""
-
-    name: str
-    path: str
-    tensor: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Program:
-    """What an exported forward does: `steps` from the inputs `given` to the Refs in `returned`."""
-
-    title: str
-    given: tuple[Given, ...]
-    held: tuple[Held, ...]
-    steps: tuple[Step, ...]
-    returned: Any
-    needs_functions: bool = field(default=False)
-
-
-def refs(*trees: Any) -> list[str]:
-    """The names of all values in nested arguments, one after the other."""
-    found: list[str] = []
-    for tree in trees:
-        kind = type(tree)
-        if kind is Ref:
-            found.append(tree.name)
-        elif kind is list or kind is tuple:
-            found += refs(*tree)
-        elif kind is dict:
-            found += refs(*tree.values())
-        elif kind is SubProgram:
-            found += tree.reads
-    return found
-
-
-def names(outputs: Any) -> Iterator[str]:
-    """The names in the outputs of a step."""
-    if isinstance(outputs, str):
-        yield outputs
-    elif outputs is not None:
-        for item in outputs:
-            yield from names(item)
-
-
-class SubProgram:
-    """The steps of a branch, a loop or a region, called with tensors as operators call them."""
-
-    __name__ = "program"
-
-    def __init__(self, takes: Sequence[str], steps: Sequence[Step], returned: Any) -> None:
-        self.takes, self.steps, self.returned = takes, tuple(steps), returned
-        made = {name for step in steps for name in names(step.outputs)} | set(takes)
-        read = (name for step in steps for name in refs(step.args, step.kwargs))
-        self.reads = tuple(dict.fromkeys(n for n in read if n not in made))
-        self.outer: Mapping[str, Any] = {}
-
-    def __call__(self, *args: Any) -> Any:
-        values = dict(self.outer) | dict(zip(self.takes, args, strict=True))
-        for step in self.steps:
-            _take(step, values)
-        return _filled(self.returned, values)
-
-
-def _filled(tree: Any, values: Mapping[str, Any]) -> Any:
-    kind = type(tree)
-    if kind is Ref:
-        return values[tree.name]
-    if kind is list or kind is tuple:
-        return kind([_filled(item, values) for item in tree])
-    if kind is dict:
-        return {key: _filled(item, values) for key, item in tree.items()}
-    if kind is SubProgram:
-        tree.outer = {name: values[name] for name in tree.reads}
-    return tree
-
-
-def _take(step: Step, values: dict[str, Any]) -> None:
-    kwargs = _filled(step.kwargs, values) if step.kwargs else {}
-    _name(step.outputs, step.function(*_filled(step.args, values), **kwargs), values)
-
-
-def _name(outputs: Any, result: Any, values: dict[str, Any]) -> None:
-    if isinstance(outputs, str):
-        values[outputs] = result
-    elif outputs is not None:
-        for name, item in zip(outputs, result, strict=False):
-            _name(name, item, values)
-
 
 _Modules = Mapping[str, nn.Module]
 
@@ -169,8 +43,13 @@ class _Part(NamedTuple):
     leaves: tuple[str, ...]
 
 
-class _Called(nn.Module):
-    """A module of the original: it takes the steps of one of its calls."""
+class CalledModule(nn.Module):
+    """A module of the original: it takes the steps of one of its calls.
+
+    `layer` is the layer of torch.nn that does what it does, whose settings are attributes here.
+    """
+
+    layer: type[nn.Module] | None = None
 
     def forward(self, *given: Any) -> Any:
         """What the steps leave; `given` are the values that they read."""
@@ -184,7 +63,10 @@ class ProgramModule(nn.Module):
         super().__init__()
         self._plan = _plan(program)
         self.needs_functions = program.needs_functions
-        _plant(self, program)
+        planted = _plant(self, program)
+        for path, layer in self._plan.layers.items():
+            if layer is not None:
+                planted[path].__dict__.update(layer[1], layer=layer[0])
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the program returns, of meta tensors of the sizes that it was exported for.
@@ -199,7 +81,7 @@ class ProgramModule(nn.Module):
             owner, _, name = held.path.rpartition(".")
             values[held.name] = getattr(modules[owner], name)
         self._run(self._plan.parts, values, modules)
-        return _filled(program.returned, values)
+        return filled(program.returned, values)
 
     def own_inputs(self) -> tuple[InputSpec, ...]:
         """The inputs of the example that it was exported for."""
@@ -216,9 +98,13 @@ class ProgramModule(nn.Module):
                 self._call(item, values, modules)
                 continue
             index, step = item
-            _take(step, values)
-            for name in self._plan.dying[index]:
-                values.pop(name, None)
+            self._leave(index, step, taken(step, values), values)
+
+    def _leave(self, index: int, step: Step, result: Any, values: dict[str, Any]) -> None:
+        """Name what a step made, and let go of what nobody reads after it."""
+        name_results(step.outputs, result, values)
+        for name in self._plan.dying[index]:
+            values.pop(name, None)
 
     def _call(self, part: _Part, values: dict[str, Any], modules: _Modules) -> None:
         def run() -> Any:
@@ -227,8 +113,12 @@ class ProgramModule(nn.Module):
             return left[0] if len(left) == 1 else tuple(left)
 
         # Not an argument: captures look at a single tensor faster than at anything else.
-        modules[part.path].__dict__["run"] = run
-        modules[part.path](*[values[name] for name in part.reads])
+        module = modules[part.path]
+        module.__dict__["run"] = run
+        result = module(*[values[name] for name in part.reads])
+        if self._plan.layers.get(part.path):  # a capture need not run it
+            ((index, step),) = part.items
+            self._leave(index, step, result, values)
 
 
 def program_module(program: Program) -> ProgramModule:
@@ -245,21 +135,31 @@ def program_module(program: Program) -> ProgramModule:
 class _Plan:
     """A program and how to take its steps; no tuple, into which a capture would look.
 
-    `dying` are for each step the values that nobody reads after it.
+    `dying` are for each step the values that nobody reads after it, and `layers` by path what
+    takes one step in each call, and always as the same layer of torch.nn, with its settings.
     """
 
     program: Program
     parts: tuple[Any, ...]
     dying: Sequence[Sequence[str]]
+    layers: Mapping[str, _Layer | None]
+
+
+_Layer = tuple[type[nn.Module], dict[str, Any]]
 
 
 class _Uses(NamedTuple):
-    """What each step makes and reads, the step that reads a value last, what modules pass on."""
+    """What each step makes and reads, the step that reads a value last, what modules pass on.
+
+    `own` has by the path of a module what it calls its tensors; `layers` is yet to be filled.
+    """
 
     made: Sequence[tuple[str, ...]]
     read: Sequence[list[str]]
     last: Mapping[str, int]
     passed: frozenset[str]
+    own: Mapping[str, Mapping[str, str]]
+    layers: dict[str, _Layer | None]
 
 
 def _dtype(dtype: torch.dtype | None) -> str | None:
@@ -282,8 +182,13 @@ def _plan(program: Program) -> _Plan:
     for name, index in last.items():
         if name not in kept:
             dying[index].append(name)
-    uses = _Uses(made, read, last, frozenset(last) - held)
-    return _Plan(program, _nested(list(enumerate(program.steps)), 1, uses), dying)
+    own: dict[str, dict[str, str]] = {}
+    for one in program.held:
+        owner, _, name = one.path.rpartition(".")
+        own.setdefault(owner, {})[one.name] = name
+    uses = _Uses(made, read, last, frozenset(last) - held, own, {})
+    parts = _nested(list(enumerate(program.steps)), 1, uses)
+    return _Plan(program, parts, dying, uses.layers)
 
 
 def _nested(steps: Sequence[tuple[int, Step]], depth: int, uses: _Uses) -> tuple[Any, ...]:
@@ -295,31 +200,36 @@ def _nested(steps: Sequence[tuple[int, Step]], depth: int, uses: _Uses) -> tuple
 
     for where, group in groupby(steps, place):
         inside = list(group)
-        items += inside if where is None else [_part(where.path, inside, depth, uses)]
+        items += inside if where is None else [_part(where, inside, depth, uses)]
     return tuple(items)
 
 
-def _part(path: str, steps: list[tuple[int, Step]], depth: int, uses: _Uses) -> _Part:
+def _part(place: Place, steps: list[tuple[int, Step]], depth: int, uses: _Uses) -> _Part:
     made = dict.fromkeys(name for index, _ in steps for name in uses.made[index])
     read = dict.fromkeys(name for index, _ in steps for name in uses.read[index])
     end = steps[-1][0]
     leaves = tuple(name for name in made if uses.last[name] > end)
     reads = tuple(name for name in read if name not in made and name in uses.passed)
-    return _Part(path, _nested(steps, depth + 1, uses), reads, leaves)
+    step, layer = steps[0][1], None
+    alone = len(steps) == len(leaves) == len(reads) == 1 and len(step.places) == depth + 1
+    if alone and not step.kwargs:
+        layer = as_layer(step.function, step.args, place.type, uses.own.get(place.path, {}))
+    same = uses.layers.setdefault(place.path, layer) == layer
+    uses.layers[place.path] = layer if same else None
+    return _Part(place.path, _nested(steps, depth + 1, uses), reads, leaves)
 
 
-def _plant(root: nn.Module, program: Program) -> None:
-    """Give the root the tree of modules and tensors that the program's original had."""
+def _plant(root: nn.Module, program: Program) -> dict[str, nn.Module]:
+    """Give the root the tree of modules and tensors of the program's original: them by path."""
     places = dict.fromkeys(place for step in program.steps for place in step.places)
     types = {place.path: place.type for place in places}
-    kinds: dict[str, type[nn.Module]] = {}
     planted = {"": root}
 
     def at(path: str) -> nn.Module:
         if path not in planted:
             before, _, name = path.rpartition(".")
             full = types.get(path, "torch.nn.modules.module.Module")
-            planted[path] = _kind(full, kinds)()
+            planted[path] = _kind(full)()
             at(before)._modules[name] = planted[path]
         return planted[path]
 
@@ -332,14 +242,14 @@ def _plant(root: nn.Module, program: Program) -> None:
             owner._buffers[name] = held.tensor
     for path in types:
         at(path)
+    return planted
 
 
-def _kind(full: str, kinds: dict[str, type[nn.Module]]) -> type[nn.Module]:
+@lru_cache(maxsize=256)  # programs repeat the types of torch.nn, and a class takes long to make
+def _kind(full: str) -> type[nn.Module]:
     """A class by the name, and from the library, of the original's."""
-    if full not in kinds:
-        module, _, name = full.rpartition(".")
-        kinds[full] = type(name, (_Called,), {"__module__": module or name})
-    return kinds[full]
+    module, _, name = full.rpartition(".")
+    return type(name, (CalledModule,), {"__module__": module or name})
 
 
 def _bound(program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,12 +123,12 @@ class _Reader:
 
     def read(self, node: Any, index: int) -> None:
         """Record one node; what computes with shapes and constants alone is no op."""
-        self.shapes.infer(node)
+        key = self.shapes.infer(node)
         for name in node.output:
             self.names.take_note(name)
         shapely = self.names.is_known(node)
         if shapely or node.op_type in OF_SHAPES:
-            self.shapes.compute(node, [name for name in node.input if name])
+            self.shapes.compute(node, [name for name in node.input if name], key)
             self.names.known.update(node.output)
         else:
             NamedNode(self.names, node, index).record()

@@ -63,10 +63,10 @@ class Inference:
             self.kinds[key] = make_tensor_type_proto(key[0], key[1:])
         self.types[tensor.name] = self.kinds[key]
         if is_whole(tensor) and (tensor.data_type in _WHOLE or sum(tensor.dims) <= _FEW):
-            self.numbers[tensor.name] = _nameless(tensor)
+            self.numbers[tensor.name] = self.shared(_nameless(tensor))
 
-    def infer(self, node: Any) -> None:
-        """Take note of the types of what a node makes.
+    def infer(self, node: Any) -> tuple[Any, ...]:
+        """Take note of the types of what a node makes; what it has in common with its like.
 
         Raises:
             LookupFailedError: onnx finds that its inputs do not fit together.
@@ -75,32 +75,33 @@ class Inference:
             self.types.pop(name, None)
             self.numbers.pop(name, None)
         node = _alike(node)
-        known = {name: self.types[name] for name in node.input if name in self.types}
-        numbers = {name: self.numbers[name] for name in known if name in self.numbers}
-        key = self._key(node, numbers)
+        key = self._key(node)
         if key not in self.found:
-            made = self._inferred(node, known, numbers)
+            made = self._inferred(node)
             self.found[key] = [self.shared(made[n]) if n in made else None for n in node.output]
         for name, kind in zip(node.output, self.found[key], strict=True):
             if kind is not None:
                 self.types[name] = kind
+        return key
 
-    def _key(self, node: Any, numbers: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _key(self, node: Any) -> tuple[Any, ...]:
         """What nodes have in common that make the same of the same."""
-        told = tuple(a.SerializeToString() for a in node.attribute)
+        told = tuple([a.SerializeToString() for a in node.attribute])
         ends = tuple(map(bool, node.output))
         kinds = [id(self.types.get(name)) for name in node.input]
-        texts = [numbers[n].SerializeToString() if n in numbers else b"" for n in node.input]
-        return node.domain, node.op_type, told, ends, *kinds, *texts
+        numbers = [id(self.numbers.get(name)) for name in node.input]
+        return node.domain, node.op_type, told, ends, *kinds, *numbers
 
-    def shared(self, kind: Any) -> Any:
-        """The type that is kept of all that are equal."""
-        return self.kinds.setdefault(kind.SerializeToString(), kind)
+    def shared(self, one: Any) -> Any:
+        """The type, or the tensor, that is kept of all that are equal."""
+        return self.kinds.setdefault((type(one), one.SerializeToString()), one)
 
-    def _inferred(self, node: Any, known: dict[str, Any], numbers: dict[str, Any]) -> Any:
+    def _inferred(self, node: Any) -> Any:
         from onnx.defs import SchemaError, get_schema
         from onnx.shape_inference import InferenceError, infer_node_outputs
 
+        known = {name: self.types[name] for name in node.input if name in self.types}
+        numbers = {name: self.numbers[name] for name in known if name in self.numbers}
         if node.domain == "com.microsoft":
             return types_made(node, known)
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -120,27 +121,26 @@ class Inference:
                 ) from error
             return {}
 
-    def compute(self, node: Any, names: Iterable[str]) -> bool:
-        """Whether the numbers of what a node makes are known: computed of those under `names`."""
-        from onnx import numpy_helper
+    def compute(self, node: Any, names: Iterable[str], key: tuple[Any, ...]) -> None:
+        """Compute the numbers of what a node makes of those under `names`, where they are known.
 
+        `key` is what `infer` said of the node.
+        """
         made = node.output[0] if node.output else ""
         size = _elements(self.types.get(made))
         if size is None or size > _LONGEST:
-            return False
+            return
         if size > _FEW and self.types[made].tensor_type.elem_type not in _WHOLE:
-            return False
+            return
         feeds = {name: self.numbers.get(name) for name in names}
         shapely = node.op_type in ("Shape", "Size")
         if not shapely and (node.op_type not in _COMPUTED or None in feeds.values()):
-            return False
-        key = self._key(node, {} if shapely else feeds)
+            return
         if key not in self.computed:
             array = self._of_shape(node) if shapely else self._evaluated(node, feeds)
-            self.computed[key] = None if array is None else numpy_helper.from_array(array)
+            self.computed[key] = None if array is None else self.shared(_as_tensor(array))
         if self.computed[key] is not None:
             self.numbers[made] = self.computed[key]
-        return self.computed[key] is not None
 
     def _evaluated(self, node: Any, feeds: Mapping[str, Any]) -> Any:
         import numpy as np
@@ -168,6 +168,12 @@ class Inference:
         told = {a.name: int(a.i) for a in node.attribute}
         dims = [dim.dim_value for dim in kind.tensor_type.shape.dim]
         return np.array(dims[told.get("start", 0) : told.get("end")], dtype=np.int64)
+
+
+def _as_tensor(array: Any) -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(array)
 
 
 def _nameless(tensor: Any) -> Any:

@@ -9,6 +9,7 @@ from torch import nn
 
 from archstat import analyze
 from archstat.errors import CaptureError
+from archstat.frontends.guard import in_training
 from archstat.frontends.module import capture
 
 
@@ -76,3 +77,46 @@ def test_kernels_are_those_of_the_module(module, shape):
     x = torch.rand(shape)
     program = torch.export.export(module.eval(), (x,))
     assert steps_of(capture(program, x)) == steps_of(capture(module, x))
+
+
+class Layers(nn.Module):
+    """Layers that a capture knows, written in several ways; `act` is called twice."""
+
+    def __init__(self, training: bool = False) -> None:
+        super().__init__()
+        self.strided = nn.Conv2d(3, 8, (3, 1), stride=2, padding=(1, 0), bias=False)
+        self.same = nn.Conv2d(8, 8, 4, padding="same", dilation=2, groups=4)
+        self.norm, self.act = nn.BatchNorm2d(8), nn.ReLU6(inplace=True)
+        self.norm.train(training)
+
+    def forward(self, x):
+        x = self.act(self.norm(self.same(self.act(self.strided(x)))))
+        return x * self.norm.weight.sum()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_layers_have_the_ops_and_lifetimes_of_the_module(training):
+    module, x = Layers(training), torch.rand(2, 3, 16, 16)
+    module.train(training)
+    program = torch.export.export(module, (x,))
+    with in_training(training):
+        wanted = capture(module, x)
+    found = capture(program, x)
+    alike = found.ops, found.storages, [value.shape for value in found.values]
+    assert alike == (wanted.ops, wanted.storages, [value.shape for value in wanted.values])
+
+
+def test_module_that_takes_another_step_each_time_runs_step_by_step():
+    class Acts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            y = self.act(x)
+            self.act.inplace = True
+            return self.act(y * 2)
+
+    program = torch.export.export(Acts(), (torch.rand(2, 3),), strict=False)
+    assert [op.target for op in capture(program, torch.rand(2, 3)).ops] == [
+        "aten.relu.default", "aten.mul.Tensor", "aten.relu_.default"]  # fmt: skip
