@@ -18,6 +18,7 @@ from archstat.errors import CaptureError, Option, OptionError
 from archstat.hints import did_you_mean
 from archstat.units import is_path
 
+_NO_FORWARD = nn.Module.forward
 # Asking torch whether one of them is lazy takes longer than all else that is asked of it.
 _NEVER_LAZY = frozenset({nn.Parameter, torch.Tensor})
 
@@ -40,20 +41,35 @@ def module_paths(root: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     return list(found.values())
 
 
+def patterns_of(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Patterns of paths of modules, in one text with commas or in several; "" holds none.
+
+    Raises:
+        OptionError: a text without a pattern.
+    """
+    texts = [given] if isinstance(given, str) and given else given
+    if not all(text.strip(", ") for text in texts):
+        raise OptionError(f"{Option(option)} names no module: give a pattern, such as 'layer*'.")
+    return tuple(part for text in texts for part in text.split(",") if part)
+
+
 def modules_named(
     option: str, paths: Sequence[tuple[nn.Module, Sequence[str]]], patterns: Sequence[str]
 ) -> list[nn.Module]:
     """The modules that patterns of an option name, without those inside of another.
 
+    A list of modules has no forward, so that its elements stand for it.
+
     Raises:
         OptionError: a pattern that names none.
     """
+    paths = [(module, names) for module, names in paths if type(module).forward is not _NO_FORWARD]
     known = [name for _, names in paths for name in names if name]
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
             hint = did_you_mean(pattern, known)
-            raise OptionError(f"{Option(option, pattern)} matches no module.{hint} "
-                              f"The first are {', '.join(known[:5])}.")  # fmt: skip
+            raise OptionError(f"{Option(option, pattern)} matches no module that can be called."
+                              f"{hint} The first are {', '.join(known[:5])}.")  # fmt: skip
     found: list[nn.Module] = []
     inside: set[nn.Module] = set()
     for module, names in paths:

@@ -114,8 +114,9 @@ class Step:
         plan = Plan(str(optimizer).lower(), named, amp, str(kernels).lower(), checkpoint)
         self.settings = replace(plan.settings(), accumulate=accumulate,
                                 sharding=sharding_of(zero, fsdp, wrap))  # fmt: skip
-        if accumulate < 1:
-            raise SpecError(f"{Option('accumulate', accumulate)} is impossible: give 1 or more.")
+        if not isinstance(accumulate, int) or accumulate < 1:
+            raise SpecError(f"{Option('accumulate', accumulate)} is impossible: give a whole "
+                            "number of at least 1.")  # fmt: skip
         given = {"checkpoint": checkpoint, "accumulate": accumulate > 1, "zero": zero,
                  "fsdp": fsdp}  # fmt: skip
         if measure and (left := [str(Option(name)) for name, value in given.items() if value]):
@@ -131,8 +132,10 @@ class Step:
         self.measure = measure
         self.grid = _batches(steps)
         if self.grid and not self.searches:
-            drop = f"; leave {Option('checkpoint', 'auto')} out" if self.budget else ""
-            raise SpecError(f"{Option('steps', steps)} needs {Option('fits')}{drop}.")
+            lacking = (f"goes with {Option('fits')}, which looks for a batch; "
+                       f"{Option('checkpoint', 'auto')} looks for modules" if self.budget
+                       else f"needs {Option('fits')}")  # fmt: skip
+            raise SpecError(f"{Option('steps', steps)} {lacking}.")
 
     @property
     def searches(self) -> bool:
@@ -154,15 +157,8 @@ class Step:
 
     def row(self, model: str, input: Any, batch: int | None) -> MemoryRow:
         """The row of a model; see `memory_row`."""
-        row = memory_row(model, self.settings, input, batch, self.budget,
-                         measure=self.measure, device=self.device, grid=self.grid)  # fmt: skip
-        if not self.settings.checkpoint or not self.compares:
-            return row
-        size = batch if row.fit is None else row.fit.batch or row.fit.smallest
-        plain = replace(self.settings, checkpoint=())
-        before = (row.choice.plain if row.choice
-                  else memory_row(model, plain, input, size, device=self.device).step)  # fmt: skip
-        return replace(row, before=before, checkpoint=self.settings.checkpoint)
+        return memory_row(model, self.settings, input, batch, self.budget, measure=self.measure,
+                          device=self.device, grid=self.grid, compares=self.compares)  # fmt: skip
 
     def table(self, rows: Sequence[MemoryRow]) -> Table:
         """The rows as a table that draws their steps."""

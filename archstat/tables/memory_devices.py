@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archstat.errors import Option, SpecError
-from archstat.measure.training.rows import patterns_of
+from archstat.frontends.trees import patterns_of
 from archstat.measure.training.sharding import Sharding
 from archstat.measure.training.step import Settings
 from archstat.result import Column
@@ -30,7 +30,7 @@ def sharding_of(
     if wrap and fsdp is None:
         raise SpecError(f"{Option('wrap')} names the units of {Option('fsdp')}: give it, too.")
     if fsdp is not None:
-        return Sharding(3, fsdp, patterns_of(wrap))
+        return Sharding(3, fsdp, patterns_of("wrap", wrap))
     if zero is None:
         return None
     try:
@@ -57,8 +57,9 @@ def _shared(sharding: Sharding) -> str:
         f" Each {'unit' if fsdp else 'module'}'s own parameters are whole while it runs, its "
         "gradients until its backward has ended.",
     )[stage - 1]
-    return (f"{name}: one of {sharding.devices} devices, which holds its share of {parts}; the "
-            f"batch is the device's own, inference is of the whole model.{whole} Buffers for "
+    one = f"one of {sharding.devices} devices" if sharding.devices > 1 else "the only device"
+    return (f"{name}: {one}, which holds its share of {parts}; the batch "
+            f"is the device's own, inference is of the whole model.{whole} Buffers for "
             "communication and what is fetched ahead are not included.")  # fmt: skip
 
 

@@ -56,6 +56,7 @@ OP_COLUMNS = (
 )
 WAYS = {"model": (), "module": PEAK_COLUMNS, "op": OP_COLUMNS}
 ALL, NONE = "(all)", "none"
+_MOST_NAMED = 60  # characters of the title of a picture
 
 
 def checked_way(by: str) -> str:
@@ -107,7 +108,8 @@ def _timeline(name: str, patterns: str, step: TrainingStep) -> MemoryTimeline:
     used = {category: place for place, category in enumerate(CATEGORIES)
             if any(alive[place] for alive in live)}  # fmt: skip
     if patterns:
-        name += ", not checkpointed" if patterns == NONE else f", checkpointed: {patterns}"
+        several = f"{1 + patterns.count(' ')} modules" if len(patterns) > _MOST_NAMED else patterns
+        name += ", not checkpointed" if patterns == NONE else f", checkpointed: {several}"
     return MemoryTimeline(
         name,
         {category: tuple(alive[place] for alive in live) for category, place in used.items()},

@@ -393,12 +393,12 @@ def test_device_of_several_has_its_share_and_says_what_is_whole(archstat):
     ("line", "said"),
     [
         ("--zero 4 8", "There is no stage 4 of --zero: give 1, 2 or 3."),
-        ("--zero 1 0", "--zero over 0 devices: give 1 or more."),
-        ("--fsdp 0", "--fsdp over 0 devices: give 1 or more."),
-        ("--fsdp 2 --wrap conv9", "--wrap conv9 matches no module."),
+        ("--zero 1 0", "--zero over 0 devices: give a whole number of at least 1."),
+        ("--fsdp 0", "--fsdp over 0 devices: give a whole number of at least 1."),
+        ("--fsdp 2 --wrap conv9", "--wrap conv9 matches no module that can be called."),
         ("--zero 1 2 --fsdp 3", "give one of the two."),
         ("--wrap c1", "--wrap names the units of --fsdp: give it, too."),
-        ("--accumulate 0", "--accumulate 0 is impossible: give 1 or more."),
+        ("--accumulate 0", "--accumulate 0 is impossible: give a whole number of at least 1."),
         ("--accumulate 2 --fsdp 4 --measure", "leave --accumulate and --fsdp out."),
     ],
 )
@@ -468,10 +468,26 @@ def test_auto_finds_modules_and_prints_the_line_that_checkpoints_them(archstat):
     assert step.training_macs == row["training_macs"]
 
 
+def test_rows_by_module_name_the_modules_that_auto_found(archstat):
+    line = ("--batch", "16", "--checkpoint", "auto", "--fits", "16MiB", "--by", "module")
+    ran = archstat("memory", "resnet20_cifar10", *line, "--format", "json")
+    found = {row["checkpoint"] for row in json.loads(ran.out)["rows"]}
+    assert "none" in found
+    assert len(found) == 2
+    assert all(name == "none" or name.startswith("stage") for name in found)  # no "auto"
+    ran = archstat("memory", "resnet20_cifar10", *line[:4], "--fits", "1GiB", *line[6:],
+                   "--format", "json")  # fmt: skip
+    assert {row["checkpoint"] for row in json.loads(ran.out)["rows"]} == {"none"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         (["--fits", "100kB"], "parameters alone take 234.38 KiB. Choose a smaller --batch"),
+        (["--fits", "2MiB", "--zero", "3", "2"], "--checkpoint auto is for one device"),
+        (["--fits", "2MiB", "--checkpoint", "c1"], "give no pattern beside it"),
+        (["--fits", "2MiB", "--steps", "8,4"], "--checkpoint auto looks for modules"),
+        (["--checkpoint", ","], "--checkpoint names no module"),
         ([], "--checkpoint auto needs --fits"),
     ],
 )

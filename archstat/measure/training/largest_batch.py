@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from archstat.errors import CaptureError, InputError
+from archstat.errors import CaptureError, InputError, Option
 
 # No budget of a machine that exists leaves room for more samples than this.
 _MOST = 2**30
@@ -66,7 +66,8 @@ def largest_batch(
         else:
             high = batch
         if low >= _MOST:
-            raise InputError(f"a batch of {low} still fits: the peak hardly grows with the batch.")
+            raise InputError(f"a batch of {low} still fits: give a smaller {Option('fits')}, or "
+                             f"{Option('batch')} if the peak hardly grows with it.")  # fmt: skip
     return Fit(low, peaks[low], peaks.get(low + 1), smallest, low + 1)
 
 

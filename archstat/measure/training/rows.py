@@ -24,6 +24,7 @@ from archstat.analyses.devices import CUBLAS_WORKSPACE, Device
 from archstat.analyses.memory import attention_of, memory
 from archstat.errors import InputError, Option, OptionError, SpecError
 from archstat.frontends.module import capture_call, unwrapped
+from archstat.frontends.trees import patterns_of
 from archstat.graph import UNSEEN, Graph
 from archstat.hints import did_you_mean
 from archstat.measure.training.checkpoints import Choice, cheapest_checkpoints
@@ -69,21 +70,19 @@ class Plan:
             half = Option("dtype", self.dtype)
             raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
         _known("kernels", self.kernels, ("cpu", "cuda"))
+        checkpoint = patterns_of("checkpoint", self.checkpoint)
+        if set(AUTO) < set(checkpoint):
+            raise SpecError(f"{Option('checkpoint', 'auto')} finds the modules by itself: give no "
+                            "pattern beside it.")  # fmt: skip
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
         return Settings(self.optimizer, dtype, self.amp,
                         "cuda" if self.kernels == "cuda" else "cpu",
-                        patterns_of(self.checkpoint))  # fmt: skip
-
-
-def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Patterns of paths of modules, in one text with commas or in several."""
-    texts = [given] if isinstance(given, str) else given
-    return tuple(part for text in texts for part in text.split(",") if part)
+                        checkpoint)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """One model: its step, inference and search; `before` is the step without checkpoints."""
+    """One model; `before` is the step without what `checkpoint` names, by pattern or path."""
 
     model: str
     input: str
@@ -128,13 +127,14 @@ def memory_row(
     measure: bool = False,
     device: Device | None = None,
     grid: Sequence[int] = (),
+    compares: bool = False,
 ) -> MemoryRow:
     """What one model needs at a batch or, with a budget in bytes, at the largest that fits.
 
     With checkpoints of `AUTO`, the batch is given, and the modules that let it fit are found.
-    With a `grid`, it is the largest of these batches.
-    With `measure`, the step and a forward pass also run for real. With kernels of cuda, what
-    torch's allocator reserves has to fit; `device` says what it gives cuBLAS.
+    With a `grid`, it is the largest of these batches. With `measure`, the step and a forward pass
+    also run for real; where it `compares`, a checkpointed step also runs without. With kernels of
+    cuda, what torch's allocator reserves has to fit; `device` says what it gives cuBLAS.
 
     Raises:
         SpecError, BuildError, InputError: the spec, the model or its input is wrong.
@@ -147,9 +147,9 @@ def memory_row(
         graph = graph_of_spec(model, input, batch)
         module = _module(model, graph)
         if settings.checkpoint != AUTO:
-            return _row(model, module, graph, settings, measure, device)
+            return _row(model, module, graph, settings, measure, device, compares=compares)
+        auto = Option("checkpoint", "auto")
         if budget is None:
-            auto = Option("checkpoint", "auto")
             raise SpecError(f"{auto} needs {Option('fits')}: the size that the step must fit in.")
         if settings.accumulate > 1 or settings.sharding is not None:
             raise SpecError(f"{auto} is for one device and one batch a step.")
@@ -187,8 +187,9 @@ def memory_row(
 
     fit = largest_of(peak_of, budget, grid) if grid else largest_batch(peak_of, budget, beyond)
     shown = graph_of_spec(model, input, fit.batch or fit.smallest)
-    return replace(_row(model, module, shown, settings, measure, device, budget),
-                   fit=fit, budget=budget)  # fmt: skip
+    row = _row(model, module, shown, settings, measure, device, budget,
+               steps.get(fit.batch or fit.smallest), compares=compares)  # fmt: skip
+    return replace(row, fit=fit, budget=budget)
 
 
 # A training's second step may find the blocks of the first too small or in pieces; later ones
@@ -277,22 +278,18 @@ def _fitted(
             f"checkpointed: it needs {format_bytes(choice.needed)} {least}, and "
             f"{choice.step.beyond(budget)}. Choose a smaller {Option('batch')}."
         )
-    settings = replace(settings, checkpoint=tuple(map(glob.escape, choice.names)))
+    settings = replace(settings, checkpoint=choice.names)
     row = _row(model, module, graph, settings, False, device, budget, choice.step)
-    return replace(row, choice=choice, budget=budget)
+    return replace(row, choice=choice, budget=budget, before=choice.plain if choice.names else None)
 
 
-def _row(
-    model: str,
-    module: nn.Module,
-    graph: Graph,
-    settings: Settings,
-    measure: bool,
-    device: Device | None,
-    budget: int | None = None,
-    step: TrainingStep | None = None,
-) -> MemoryRow:
-    step = step or _step(module, given_tensors(graph, module, _empty), settings, model)
+def _row(model: str, module: nn.Module, graph: Graph, settings: Settings, measure: bool,
+         device: Device | None, budget: int | None = None, step: TrainingStep | None = None,
+         *, compares: bool = False) -> MemoryRow:  # fmt: skip
+    given = given_tensors(graph, module, _empty)
+    step = step or _step(module, given, settings, model)
+    before = (_step(module, given, replace(settings, checkpoint=()), model)
+              if compares and settings.checkpoint else None)  # fmt: skip
     real = real_peaks(model, graph, step, settings) if measure else None
     attention = attention_of(graph)
     if settings.dtype is not None or (attention and settings.kernels == "cuda"):
@@ -309,7 +306,7 @@ def _row(
                      threads=threads, device=device,
                      reserved=reserved_by(step, device, budget) if on_gpu else None,
                      inference_reserved=reserved_for(events_of(graph)) if on_gpu else None,
-                     )  # fmt: skip
+                     before=before, checkpoint=settings.checkpoint)  # fmt: skip
 
 
 def _step(module: nn.Module, given: Given, settings: Settings, model: str) -> TrainingStep:

@@ -37,8 +37,9 @@ class Sharding:
         name = "zero" if self.wrap is None else "fsdp"
         if self.stage not in (1, 2, 3):
             raise OptionError(f"There is no stage {self.stage} of {Option(name)}: give 1, 2 or 3.")
-        if self.devices < 1:
-            raise OptionError(f"{Option(name)} over {self.devices} devices: give 1 or more.")
+        if not isinstance(self.devices, int) or self.devices < 1:
+            raise OptionError(f"{Option(name)} over {self.devices} devices: give a whole number "
+                              "of at least 1.")  # fmt: skip
 
 
 def units_of(

@@ -8,7 +8,7 @@ end, as the variables of a usual training loop do.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from archstat.errors import ArchstatError, CaptureError, Option, SpecError
+from archstat.errors import ArchstatError, CaptureError, Option, OptionError, SpecError
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import collection_paused
 from archstat.frontends.guard import (
@@ -158,15 +158,34 @@ def step_on(
                 for module in again:
                     run.checkpoint(module)
                 step, idle = run(title, without_gradient)
-                named = tuple(names[0] for module, names in paths if module in again)
-                step = replace(step, checkpointed=named)
+                called = {path for path, *_ in step.kept.calls}
+                step = replace(step, checkpointed=_called("checkpoint", again, paths, called))
+                units = _called("wrap", wrapped, paths, called)
     needless = optimizer_named(settings.optimizer).states or settings.accumulate > 1
     if idle - without_gradient and needless:
         return step_on(device, root, given, settings, title, idle)
     if settings.sharding is None:
         return step
-    units = units_of(paths, [names[0] for m, names in paths if m in wrapped] if wrap else None)
-    return sharded(step, settings.sharding, units, settings.accumulate > 1)
+    return sharded(step, settings.sharding, units_of(paths, units if wrap else None),
+                   settings.accumulate > 1)  # fmt: skip
+
+
+def _called(option: str, named: Iterable[nn.Module],
+            paths: Iterable[tuple[nn.Module, Sequence[str]]], called: Set[str],
+            ) -> tuple[str, ...]:  # fmt: skip
+    """The paths of modules that an option names, of those that forward calls.
+
+    Raises:
+        OptionError: one that is only gone through, to modules inside that are called; or no one
+            is called.
+    """
+    found = [names[0] for module, names in paths if module in set(named)]
+    through = [path for path in found if path not in called
+               and any(inner.startswith(f"{path}.") for inner in called)]  # fmt: skip
+    if through or (found and called.isdisjoint(found)):
+        raise OptionError(f"{Option(option)}: forward never calls {', '.join(through or found)}; "
+                          "name the modules inside of it that are called.")  # fmt: skip
+    return tuple(path for path in found if path in called)
 
 
 def _own_train(root: nn.Module) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections import OrderedDict
 from itertools import pairwise
 
 import pytest
@@ -438,7 +439,33 @@ def test_step_at_another_batch_is_foreseen_to_the_byte(options):
 
 def test_pattern_that_matches_no_module_is_refused_with_near_names():
     with pytest.raises(OptionError, match="layer1"):
-        step(nn.ModuleDict({"layer1": nn.Linear(3, 3)}), 2, 3, checkpoint=("layr1",))
+        step(nn.Sequential(OrderedDict(layer1=nn.Linear(3, 3))), 2, 3, checkpoint=("layr1",))
+
+
+class Listed(nn.Module):
+    """Calls the elements of a list, and those of a sequence that it never calls as a whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(3))
+        self.more = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+
+    def forward(self, x):
+        for layer in (*self.layers, *self.more):
+            x = layer(x)
+        return x
+
+
+def test_elements_stand_for_a_list_of_modules():
+    found = step(Listed(), 4, 8, checkpoint=("layer*",))
+    assert found.checkpointed == ("layers.0", "layers.1", "layers.2")
+    assert found.training_macs - step(Listed(), 4, 8).training_macs == 3 * 4 * 8 * 8
+
+
+def test_module_that_forward_never_calls_is_no_place_for_a_checkpoint():
+    with pytest.raises(OptionError, match="forward never calls more; name the modules inside"):
+        step(Listed(), 4, 8, checkpoint=("*",))
+    assert step(Listed(), 4, 8, checkpoint=("more.?",)).checkpointed == ("more.0", "more.1")
 
 
 def test_training_forward_that_ends_the_process_does_not():
