@@ -3,7 +3,8 @@
     python -m pip install -c constraints.txt ".[bench]" && python benchmarks/speed.py
 
 In process: build + count of a network, each tool with a build of its own, in turn (A B A B). In
-fresh processes: the commands beside ``python -c "import torch"``. Then a chain of convolutions.
+fresh processes: the commands beside ``python -c "import torch"``, and `report` beside `summary`,
+both from the cache where it holds the model. Then a chain of convolutions.
 A ratio is the median over the rounds of the ratio in one round, whose two times were taken one
 after the other: a machine that becomes slower meanwhile does so for both.
 Exits with 1 if a target is missed; ``--write`` puts the table into docs/performance.md.
@@ -60,7 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     arguments = parser.parse_args()
-    rows = [*processes(), *in_process(), *files(), *chains()]
+    rows = [*processes(), *pages(), *in_process(), *files(), *chains()]
     table = markdown(rows)
     print(table)
     if arguments.write:
@@ -84,10 +85,10 @@ def markdown(rows: Sequence[Row]) -> str:
 # -- fresh processes -------------------------------------------------------------------------------
 
 
-def run_once(command: Sequence[str]) -> tuple[float, float]:
+def run_once(command: Sequence[str], **variables: str) -> tuple[float, float]:
     """Seconds and peak MB of one fresh process."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**ENVIRONMENT, **variables})
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -118,6 +119,36 @@ def processes() -> list[Row]:
     name = "compare vgg16 mobilenet_v1"
     peak = at_most(f"archstat {name}, peak memory", memory, name, 1.15, "MB")
     return [rows[0], peak, *rows[1:]]
+
+
+def pages() -> list[Row]:
+    """`report` beside `summary` of the same model."""
+    from archstat.zoo import vit
+
+    # As many operations as a Llama of 112 layers has.
+    encoder = f"{vit.__file__}:Encoder,tokens=128,layers=300,hidden=512,mlp=2048,heads=8"
+    models: dict[str, list[str]] = {
+        "resnet50": [],
+        "densenet201": [],
+        encoder: ["--input", "128x512"],
+    }
+    rows = []
+    for model, given in models.items():
+        with TemporaryDirectory() as folder:
+            ends = {"report": ["-o", "-"], "summary": []}
+            seconds: dict[str, list[float]] = {name: [] for name in ends}
+            for number in range(1 + 2 * ROUNDS):
+                for name, end in ends.items():
+                    command = [sys.executable, "-m", "archstat", name, model, *given, *end]
+                    taken, _ = run_once(command, ARCHSTAT_CACHE=folder)
+                    if number:  # the first round fills the cache
+                        seconds[name].append(taken)
+        factor = ratio(seconds["report"], seconds["summary"])
+        ours, theirs = (f"{statistics.median(seconds[name]):.3g} s" for name in ends)
+        what = "8,102 operations" if model == encoder else model
+        rows.append(Row(f"archstat report, {what}", ours, f"archstat summary {theirs}", factor,
+                        "<= 1.5x", factor <= 1.5))  # fmt: skip
+    return rows
 
 
 def at_most(

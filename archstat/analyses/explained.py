@@ -57,7 +57,7 @@ def op_lines(graph: Graph, index: int) -> Iterator[Line]:
     """
     small, op = named_op(graph, index)
     found, access = cost(op, small.values), alone(small)[0]
-    if found.state == "counted" and _flops(graph)[index] != found.flops:
+    if found.state == "counted" and operations(graph).per_op["flops"][index] != found.flops:
         yield Line("flops", "counted with the first part of the complex convolution", "", 0)
     elif found.state == "free":
         yield Line("flops", f"free: {found.reason}", "", 0)
@@ -71,11 +71,6 @@ def op_lines(graph: Graph, index: int) -> Iterator[Line]:
     else:
         yield _computed("memory_access", access.elements)
         yield _computed("memory_access_bytes", access.nbytes)
-
-
-def _flops(graph: Graph) -> Sequence[Number]:
-    """The flops of each op as a count of the whole Graph has them."""
-    return graph.once("flops", lambda: operations(graph).per_op["flops"])
 
 
 def _cost_lines(small: Graph) -> Iterator[Line]:

@@ -29,6 +29,10 @@ class Block:
 
 def blocks(graph: Graph) -> list[Block]:
     """The building blocks of a Graph that run at least one fragment, in order."""
+    return graph.once("blocks", lambda: _found(graph))
+
+
+def _found(graph: Graph) -> list[Block]:
     children: dict[int, list[int]] = {}
     for index, call in enumerate(graph.calls):
         if call.parent is not None:

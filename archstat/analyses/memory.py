@@ -76,6 +76,10 @@ def live_bytes(graph: Graph, *, ideal: bool = False) -> list[int]:
         ideal: free each storage after its last use, not when eager Python does; what forward
             returns lives to the end, and weights and buffers throughout.
     """
+    return graph.once("ideal bytes" if ideal else "live bytes", lambda: _alive(graph, ideal))
+
+
+def _alive(graph: Graph, ideal: bool) -> list[int]:
     storages = graph.storages
     taken = [0, *[_taken(op, graph) if op.kind in _WITH_SCRATCH else 0 for op in graph.ops]]
     ends = _last_uses(graph) if ideal else [released for _, _, released in storages]

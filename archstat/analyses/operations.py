@@ -25,6 +25,10 @@ COLUMNS = (
 
 def operations(graph: Graph) -> Analysis:
     """The cost of every op of a Graph, with a finding for each unknown target and module."""
+    return graph.once("operations", lambda: _counted(graph))
+
+
+def _counted(graph: Graph) -> Analysis:
     found = [cost(op, graph.values) for op in graph.ops]
     _join_complex_convolutions(graph, found)
     per_op = {

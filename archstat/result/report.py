@@ -90,8 +90,10 @@ class Report(Tabular):
         for analysis in self.analyses:
             for path, figures in analysis.per_module.items():
                 own.setdefault(path, {}).update(figures)
+        for op in self.graph.ops:
+            own.setdefault(op.module, {})
         for op, key, number in self._per_op():
-            row = own.setdefault(op.module, {})
+            row = own[op.module]
             row[key] = row.get(key, 0) + number
         columns = self._additive()
         rows: list[tuple[Cell, ...]] = [
@@ -105,15 +107,17 @@ class Report(Tabular):
         """The figures that add up over ops, split by the kind of op."""
         split: dict[str, dict[str, Number]] = {}
         for op, key, number in self._per_op():
-            if number:
-                kind = split.setdefault(op.kind, {})
-                kind[key] = kind.get(key, 0) + number
+            kind = split.setdefault(op.kind, {})
+            kind[key] = kind.get(key, 0) + number
         return split
 
     def _per_op(self) -> Iterator[tuple[Op, str, Number]]:
+        """The figures of ops but zeros, of which most are."""
         for analysis in self.analyses:
             for key, numbers in analysis.per_op.items():
-                yield from ((op, key, n) for op, n in zip(self.graph.ops, numbers, strict=True))
+                for op, number in zip(self.graph.ops, numbers, strict=True):
+                    if number:
+                        yield op, key, number
 
     def _additive(self) -> tuple[Column, ...]:
         keys = {key for analysis in self.analyses for key in analysis.per_op}

@@ -170,7 +170,8 @@ class Table(Tabular):
 
     def records(self) -> Iterator[dict[str, Cell]]:
         """One dict a row, column key to raw cell."""
-        return (dict(zip(self.keys(), row, strict=True)) for row in self.rows)
+        keys = self.keys()
+        return (dict(zip(keys, row, strict=True)) for row in self.rows)
 
     def formatted(self) -> list[list[str]]:
         """Every cell as a screen shows it."""

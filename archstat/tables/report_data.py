@@ -76,6 +76,9 @@ class Portrait:
     @cached_property
     def fields(self) -> Fields | None:
         """The receptive fields; None without spatial axes."""
+        key = "receptive_field"
+        if self.report.totals[key] is None and key not in self.report.unknown:
+            return None  # as the analysis has found
         try:
             return receptive_field(self.report.graph)
         except SpatialAxesError:

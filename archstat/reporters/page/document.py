@@ -96,12 +96,12 @@ def table_element(name: str, table: Table, keys: Sequence[str],
     columns = [table.columns[place] for place in places]
     greatest = [_greatest(table, place) for place in places]
     head = tag("tr", *map(_heading, columns, places))
-    formatted, shown = table.formatted(), _shown(len(table), levels)
+    shown = _shown(len(table), levels)
     body = []
     for number in shown:
-        row, texts = table.rows[number], formatted[number]
+        row = table.rows[number]
         cells = (
-            _cell(column, row[place], texts[place], full, (number, column.key) in table.bounds)
+            _cell(column, row[place], full, (number, column.key) in table.bounds)
             for column, place, full in zip(columns, places, greatest, strict=True)
         )
         body.append(tag("tr", *cells, data_n=number, data_l=levels[number] if levels else None))
@@ -140,7 +140,8 @@ def _heading(column: Column, place: int) -> str:
                title=f"{column.key}: {column.meaning}", class_=side, scope="col")  # fmt: skip
 
 
-def _cell(column: Column, cell: Cell, shown: str, greatest: float, is_bound: bool) -> str:
+def _cell(column: Column, cell: Cell, greatest: float, is_bound: bool) -> str:
+    shown = column.format(cell, is_bound)
     if isinstance(cell, Mark):
         return tag("td", text(_SIGNS[cell.tone] + shown), class_=cell.tone)
     if column.unit == "text":

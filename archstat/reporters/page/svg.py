@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from math import ceil, floor, log10
 
@@ -26,13 +27,20 @@ def tag(name: str, /, *content: str, **attributes: object) -> str:
 
 
 def _attribute(name: str, value: object) -> str:
-    name = name.rstrip("_").replace("_", "-")
+    name = _spelt(name)
     if value is None or value is False:
         return ""
     if value is True:
         return f" {name}"
-    shown = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else value
-    return f' {name}="{text(shown)}"'
+    if isinstance(value, (int, float)):
+        shown = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else value
+        return f' {name}="{shown}"'
+    return f' {name}="{text(value)}"'
+
+
+@cache
+def _spelt(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
 
 
 def picture(title: str, width: float, height: float, *content: str, **attributes: object) -> str:

@@ -37,30 +37,33 @@ def treemap(title: str, root: Area, key: str, table: str, shape: tuple[float, fl
     """The areas below the root by the figure `key`; `table` names the rows that they tell of."""
     width, height = shape
     whole = root.figures.get(key, 0)
-    drawn = _drawn(root, Box(0, 0, width, height), key, whole, top=True) if whole else ()
+    drawn: list[str] = []
+    if whole:
+        _draw(drawn, root, Box(0, 0, width, height), key, whole, top=True)
     shown = tag("g", *drawn, data_t=table)
     return picture(title, width, height, shown, class_="treemap")
 
 
-def _drawn(area: Area, box: Box, key: str, whole: float, *, top: bool = False) -> Iterator[str]:
+def _draw(drawn: list[str], area: Area, box: Box, key: str, whole: float,
+          *, top: bool = False) -> None:  # fmt: skip
     if not top and (box.width < 1 or box.height < 1 or box.width * box.height < _SMALLEST):
         return
     if not area.parts:
-        yield _leaf(area, box, area.figures[key] / whole)
+        drawn.append(_leaf(area, box, area.figures[key] / whole))
         return
     inside = box
     if not top:
-        yield tag("rect", class_="group", data_n=area.row, **_sides(box))
+        drawn.append(tag("rect", class_="group", data_n=area.row, **_sides(box)))
         inside = Box(box.x + 2, box.y + 2, box.width - 4, box.height - 4)
         name = fitted(area.name, inside.width - 4, 7.8)
         if name and inside.height > 2.5 * _HEAD:
-            yield label(inside.x + 2, inside.y + 11, name, class_="head")
+            drawn.append(label(inside.x + 2, inside.y + 11, name, class_="head"))
             inside = Box(inside.x, inside.y + _HEAD, inside.width, inside.height - _HEAD)
     if inside.width < 1 or inside.height < 1:
         return
     parts = sorted((p for p in area.parts if p.figures.get(key)), key=lambda p: -p.figures[key])
     for part, place in zip(parts, squarified([p.figures[key] for p in parts], inside), strict=True):
-        yield from _drawn(part, place, key, whole)
+        _draw(drawn, part, place, key, whole)
 
 
 def _leaf(area: Area, box: Box, share: float) -> str:
