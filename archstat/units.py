@@ -83,8 +83,8 @@ def format_ratio(ratio: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """A part of the whole in percent: ``0.123`` is ``"12.3%"``."""
-    return f"{100 * share:.1f}%"
+    """A part of the whole in percent: ``"12.3%"``, and ``"<0.1%"`` for one that rounds to 0."""
+    return "<0.1%" if 0 < abs(share) < 0.0005 else f"{100 * share:.1f}%"
 
 
 def format_number(number: float) -> str:

@@ -18,6 +18,7 @@ from archstat.units import (
     format_printed,
     format_rate,
     format_ratio,
+    format_share,
     parse_bytes,
     parse_count,
     parse_seconds,
@@ -232,6 +233,15 @@ def test_ratio_and_its_inverse_say_more_and_less(ratio):
     words = format_ratio(ratio), format_ratio(1 / ratio)
     if format_ratio(1) not in words:
         assert {w.rpartition(" ")[2] for w in words} == {"more", "less"}
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0.0%"), (1, "100.0%"), (0.123, "12.3%"), (0.0005, "0.1%"), (0.0004999, "<0.1%"),
+     (-0.0004, "<0.1%"), (-0.25, "-25.0%")],
+)  # fmt: skip
+def test_share_that_rounds_to_nothing_is_not_told_as_zero(share, text):
+    assert format_share(share) == text
 
 
 @pytest.mark.parametrize("parse", [parse_count, parse_bytes])

@@ -19,7 +19,7 @@ function shown(cell, kind) {
   if (cell === null || cell === undefined) return "-";
   if (Array.isArray(cell)) return cell.every((n) => n === null) ? "global" : cell.map((n) => (n === null ? "-" : n)).join("x");
   if (typeof cell === "string") return cell;
-  if (kind === "share") return (100 * cell).toFixed(1) + "%";
+  if (kind === "share") return cell && Math.abs(cell) < 0.0005 ? "<0.1%" : (100 * cell).toFixed(1) + "%";
   if (kind === "ratio") return cell.toPrecision(4) + "x";
   if (unit === "exact" || kind === "number" || kind === "pixels") return unit === "exact" || Number.isInteger(cell) ? cell.toLocaleString("en") : "" + +cell.toPrecision(4);
   if (kind === "bytes") return unit === "decimal" ? scaled(cell, ["B", "kB", "MB", "GB", "TB"], 1000) : scaled(cell, ["B", "KiB", "MiB", "GiB", "TiB"], 1024);
