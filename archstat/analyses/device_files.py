@@ -80,7 +80,8 @@ def read_devices(path: str | Path) -> Mapping[str, Device]:
     try:
         text = read_regular(path).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise DeviceError(f"{path} cannot be read as a device file: {error}.") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DeviceError(f"{path} cannot be read as a device file: {reason}.") from error
     return devices_of(text, str(path))
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from archstat.cli.help import OPTIONS, Command, write_groups
+from archstat.cli.help import OPTIONS, Command, UsageError, write_groups
+from archstat.errors import SpecError
 from archstat.version import __version__
 
 
@@ -151,6 +152,21 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 class _Commands(TyperGroup):
     """The commands in groups; a first word that is none is a model, and shows its overview."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command.
+
+        Raises:
+            SpecError: an option that is none.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            if not hasattr(error, "possibilities"):
+                raise
+            raise SpecError(
+                f"archstat has no option {error.option_name}. `archstat -h` is the help."
+            ) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names, in the order in which they are shown."""

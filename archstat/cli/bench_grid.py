@@ -9,7 +9,7 @@ from itertools import product
 
 from archstat import zoo
 from archstat.cli.attempts import Attempts
-from archstat.cli.progress import budget_bar
+from archstat.cli.progress import budget_bar, working
 from archstat.errors import ArchstatError, SpecError
 from archstat.measure.latency.conditions import Conditions
 from archstat.measure.latency.figures import INTERRUPTED
@@ -108,6 +108,11 @@ class Sweep:
         """
         if self.store is not None:
             self.store.check()
+        if self.grid[0].on_cuda:
+            with working("looking for the GPU"):
+                from archstat.measure.latency.subject import check_here
+
+                check_here(self.grid[0])
         if len(self.grid) > 1 and (warning := too_many(len(self.grid), self.budget_s)):
             print(warning, file=sys.stderr)
         clock, left_s, series = WallClock(), self.budget_s, Series()

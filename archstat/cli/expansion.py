@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from archstat.cli.progress import working
 from archstat.errors import SpecError, UnknownModelError
 from archstat.files import read_regular
 from archstat.hints import as_known, like, natural
@@ -64,6 +65,8 @@ def _lines(text: str) -> list[str]:
         SpecError: it cannot be read, names none, or refers to another file.
     """
     origin = "standard input" if text == "-" else text[1:]
+    if not origin:
+        raise SpecError(f"{text} names no file; write @models.txt, with one model per line.")
     try:
         read = sys.stdin.read() if text == "-" else read_regular(Path(origin)).decode("utf-8-sig")
     except (OSError, ValueError) as error:
@@ -101,8 +104,11 @@ def _matching(text: str) -> list[str]:
     scheme, colon, glob = head.strip().rpartition(":")
     if colon and scheme not in PACKAGES:
         return matching(text, Path.cwd())
-    known = names_of("timm" if scheme == "timm" else "torchvision") if colon else zoo.catalogue()
-    names = like(glob, known)
+    if colon:
+        with working(f"importing {scheme}"):
+            names = like(glob, names_of("timm" if scheme == "timm" else "torchvision"))
+    else:
+        names = like(glob, zoo.catalogue())
     if not colon:
         names = [n for n in names if zoo.catalogue()[n].category != "block"] or names
     if not names:

@@ -67,11 +67,14 @@ def experiment(
         from archstat.measure.latency.conditions import Conditions
         from archstat.measure.latency.experiment_runs import run_experiment, with_batch
         from archstat.measure.latency.experiments import experiment_named
+        from archstat.measure.latency.subject import check_here
     from archstat.tables.experiment import COLUMNS, experiment_table
 
     view = View(Destination(format, output), COLUMNS, columns, first="variant")
     asked, budget_s = experiment_named(name), budget_of(budget, "60s")
     conditions = with_batch(Conditions(device=device, batch=batch, threads=threads))
+    if conditions.on_cuda:
+        check_here(conditions)
     check_plot(plot)
     # The names of its networks would not fit beside the bar.
     with budget_bar((), 1) as teller:

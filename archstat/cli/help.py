@@ -21,7 +21,7 @@ _PANELS = (_ARGUMENTS, OPTIONS, MEASURING, INPUT, CHOOSE, OUTPUT, OTHER)
 RUNNING: ContextVar[str] = ContextVar("running", default="COMMAND")
 
 # Older releases of typer take click's, newer ones have their own.
-_UsageError: Any = BadParameter.__base__
+UsageError: Any = BadParameter.__base__
 
 
 class Command(TyperCommand):
@@ -35,8 +35,8 @@ class Command(TyperCommand):
         """
         try:
             return super().parse_args(ctx, args)
-        except _UsageError as error:
-            said = f"{self.name}: {error.format_message().rstrip('.')}."
+        except UsageError as error:
+            said = f"{self.name}: {_wanted(error) or error.format_message().rstrip('.')}."
             if hasattr(error, "possibilities"):
                 name = error.option_name
                 said = f"{self.name} has no option {name}.{self._instead_of(name, ctx)}"
@@ -93,6 +93,20 @@ class Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"  archstat {line}\n")
+
+
+def _wanted(error: Any) -> str:
+    """What an option that takes a whole number wants; of others and other mistakes nothing."""
+    parameter = getattr(error, "param", None)
+    if not isinstance(error, BadParameter) or getattr(parameter, "metavar", "") != "N":
+        return ""
+    # typer keeps the limits itself, click in the type
+    kept = getattr(parameter, "type", parameter)
+    least, most = getattr(kept, "min", None), getattr(kept, "max", None)
+    above = "" if least is None else f" of at least {least}"
+    return f"{parameter.opts[0]} takes a whole number{above}" + (
+        f", at most {most}" if most else ""
+    )
 
 
 def _options(command: Any) -> list[str]:

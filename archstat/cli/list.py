@@ -10,6 +10,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.completion import complete_category
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import View, show
 from archstat.result import Table
 from archstat.tables.list import LIST_COLUMNS, blocks_last
@@ -67,8 +68,9 @@ def list_networks(
     Blocks, which are models as well, come last. csv and json hold every column.
     """
     view = View(Destination(format, output), LIST_COLUMNS, columns, sort)
-    found = networks(pattern, family=family, category=category, year=year, max_params=max_params,
-                     max_macs=max_macs)  # fmt: skip
+    with working(f"listing {pattern or 'the zoo'}"):
+        found = networks(pattern, family=family, category=category, year=year,
+                         max_params=max_params, max_macs=max_macs)  # fmt: skip
     table, view.order = blocks_last(found, view.order), None
     if view.destination.format.name in ("console", "markdown"):
         table = _as_printed(table)

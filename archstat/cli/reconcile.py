@@ -9,6 +9,7 @@ import typer
 from archstat.cli import options
 from archstat.cli.cache import graphs_for, tell_of_cache
 from archstat.cli.output import Destination
+from archstat.cli.progress import working
 from archstat.cli.screen import View, show
 from archstat.errors import DisagreementError
 
@@ -61,7 +62,8 @@ def reconcile(
     asked = asked_figures({"macs": macs, "flops": flops, "params": params,
                            "activations": activations, None: figure})  # fmt: skip
     view, graphs = View(Destination(format, output), COLUMNS, columns), graphs_for(no_cache)
-    found = search(model, asked, options.shapes(input, resolution), source, graphs)
+    with working(f"counting {model} by every convention"):
+        found = search(model, asked, options.shapes(input, resolution), source, graphs)
     most = _MOST if view.leaves_choice else None
     show(reconcile_table(found, most), view, _ON_SCREEN, _NEEDED)
     tell_of_cache(graphs, 1, view.is_raw)

@@ -243,10 +243,9 @@ def _needs(table: Table, is_list: bool) -> Sequence[str]:
 
 def _checked(network: Network, at: str | None) -> tuple[Table, Callable[[], None]]:
     """The field measured on the real module, and what is left to do once that is shown."""
-    from archstat.tables.rf_measured import check_table
-
     with working(f"checking {network.title}", 1.0) as tell:
         from archstat.measure.field.measured import measured_field
+        from archstat.tables.rf_measured import check_table
 
         found = measured_field(network.title, network.fields, network.row(at), tell)
 
@@ -262,11 +261,10 @@ def _effective(
     destination: Destination,
 ) -> tuple[Table, Callable[[], None]]:  # fmt: skip
     """The effective field, and what is left to do once that is shown."""
-    from archstat.tables.rf_measured import effective_table
-
     row = network.row(at)
     with working(f"differentiating {network.title}", 1.0) as tell:
         from archstat.measure.field.effective import effective_field
+        from archstat.tables.rf_measured import effective_table
 
         found = effective_field(network.title, network.fields, row, weights=weights, watch=tell)
 

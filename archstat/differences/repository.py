@@ -104,8 +104,8 @@ def repository_of(folder: Path) -> Repository:
     found = _git(folder, "rev-parse", "--show-toplevel", "--show-prefix")
     if found.returncode:
         raise RevisionError(
-            f"{folder} is not in a git repository ({_last_line(found)}); "
-            "revisions are compared inside a repository."
+            f"{folder} is not in a git repository, and only there are revisions to compare "
+            f"(git: {_last_line(found)})."
         )
     root, _, prefix = found.stdout.partition("\n")
     if not root:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Side = nn.Module | Graph | str
     Snapshots = tuple[Snapshot, ...]
 
-_TABLES = (".csv", ".md", ".tex", ".txt")
+_TABLES = (".csv", ".md", ".parquet", ".tex", ".txt")
 
 
 def both(

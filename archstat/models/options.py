@@ -166,7 +166,7 @@ def converted(spec: Spec, key: str, text: str, hint: Any) -> Any:
     except ValueError:
         wanted = "values in brackets" if hint is None or hint is Any else _described(hint)
         raise OptionError(
-            f"{spec.text}: {key}={text} is impossible; {key} takes {wanted}."
+            f"{spec.text}: {key} must be {wanted}, not {text or repr(text)}."
         ) from None
 
 

@@ -20,6 +20,7 @@ PACKAGES: tuple[Scheme, ...] = ("timm", "torchvision")
 PROGRAMS = (".pt2",)
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".index.json")
 _FILES = (*PROGRAMS, *WEIGHTS, ".onnx")
+_TABLES = (".csv", ".parquet", ".xlsx")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -200,6 +201,11 @@ def _without_colon(head: str) -> tuple[Scheme, str, str]:
     """A name of the zoo, a file with one model, or ``package.module.Net``."""
     if head.lower().endswith(_FILES):
         return "file", head, ""
+    if head.lower().endswith(_TABLES):
+        raise SpecError(
+            f"{head} is a table, not a model. `archstat sweep`, `archstat audit` and --join read "
+            "tables, as .csv only."
+        )
     if head.endswith(".py") or "/" in head:
         return "python", head, _only_model(head)
     before, _, after = head.rpartition(".")

@@ -92,11 +92,11 @@ def format_for(path: Path) -> Format:
     for known in FORMATS:
         if path.suffix.lower() in known.suffixes:
             return known
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file.")
     suffixes = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
-    raise OutputError(
-        f"{path}: the suffix {path.suffix!r} names no format; use one of {suffixes}, "
-        f"or give {Option('format')}."
-    )
+    what = f"the suffix {path.suffix!r} names no format" if path.suffix else "a suffix is missing"
+    raise OutputError(f"{path}: {what}; use one of {suffixes}, or give {Option('format')}.")
 
 
 def text_of(table: Table, form: Format, style: Mapping[str, Any]) -> str:

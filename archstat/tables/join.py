@@ -54,12 +54,13 @@ class Joined:
             for model, names in found.items()
             if len(names) > 1
         ]
-        known = ", ".join(list(self.cells)[:_MOST_NAMED])
+        more = ", ..." if len(self.cells) > _MOST_NAMED else ""
+        known = ", ".join(list(self.cells)[:_MOST_NAMED]) + more
         of_all = f"{len(found) - len(absent) - len(unclear)} of {len(found)} models found"
         said = [f"not there: {', '.join(absent)}"] if absent else []
         text = f"{Option('join')}: {'; '.join([of_all, *said, *unclear])}."
         if len(absent) + len(unclear) == len(found):
-            raise ColumnError(f"{text} The file has {known or 'no rows'}, ...")
+            raise ColumnError(f"{text} The file has {known or 'no rows'}.")
         return text if said or unclear else ""
 
 
@@ -80,6 +81,8 @@ def read_joined(path: str | Path | None, taken: Collection[str], on: str | None 
             head, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not text; tables are read as .csv only"
         raise ColumnError(f"{named} cannot be read: {reason}.") from error
     keys = [key.strip() for key in head]
     first = _first(named, keys, on)
@@ -109,9 +112,11 @@ def _first(named: Option, keys: Sequence[str], on: str | None) -> str:
         if key in keys:
             return key
     wanted = " or ".join(f"`{key}`" for key in _KEYS) if on is None else f"`{on}`"
+    if not keys:
+        raise ColumnError(f"{named} is empty.")
     hint = did_you_mean(on or _KEYS[0], keys)
     raise ColumnError(
-        f"{named} has no column {wanted}.{hint} It has {', '.join(keys) or 'none'}: "
+        f"{named} has no column {wanted}.{hint} It has {', '.join(keys)}: "
         f"{Option('join_on')} NAME says which names the models."
     )
 

@@ -198,7 +198,7 @@ def _columns(heads: Sequence[str], named: Mapping[str, str]) -> dict[str, int]:
         columns["model"] = columns["spec"]
     if not columns.keys() & {*get_args(Printable), "figure"}:
         raise SpecError(
-            f"no column of figures among {shown}: name it, {Option('map', 'flops=NAME')}."
+            f"there is no column of figures among {shown}; name one: {Option('map', 'flops=NAME')}."
         )
     return columns
 

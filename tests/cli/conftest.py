@@ -171,4 +171,5 @@ def asked(
 
     monkeypatch.setattr("archstat.measure.latency.runs.measure", measure)
     monkeypatch.setattr("archstat.cli.bench_grid.check_model", lambda *given, **options: None)
+    monkeypatch.setattr("archstat.measure.latency.subject.check_here", lambda conditions: None)
     return calls

@@ -114,7 +114,10 @@ def test_device_names_are_completed():
         (("vgg16", "--device", "t4", "--dtype", "bf17"), "no dtype 'bf17'. Did you mean bf16"),
         (("vgg16", "--device", "t4", "--dtype", "bf16"), "t4 has no figure for bf16"),
         (("vgg16", "--device", "t4", "--fusion", "some"), "no fusion 'some'"),
-        (("vgg16", "--device", "t4", "--batch", "0"), "greater than or equal to 1"),
+        (
+            ("vgg16", "--device", "t4", "--batch", "0"),
+            "--batch takes a whole number of at least 1.",
+        ),
         (("vgg16", "--device", "t4", "--columns", "speed"), "no column 'speed'"),
         (("vgg16", "--device", "t4", "--measure"), "--measure needs --device local"),
         (("vgg16", "vgg19", "--device", "t4", "--every"), "--every takes one model; 2 were given."),

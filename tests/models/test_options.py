@@ -67,8 +67,8 @@ def test_fields_that_are_not_given_stay_those_of_the_default():
     [
         ("cfg.dept=4", "cfg has no field 'dept'. Did you mean depth?"),
         ("cfg.name=a", "needs depth of cfg"),
-        ("cfg.depth=four", "cfg.depth takes a whole number"),
-        ("cfg.depth=4,cfg.norm=group", "cfg.norm takes BATCH or LAYER"),
+        ("cfg.depth=four", "cfg.depth must be a whole number"),
+        ("cfg.depth=4,cfg.norm=group", "cfg.norm must be BATCH or LAYER"),
         ("cfg.depth=4,cfg.depth.x=4", "cfg.depth is not a dataclass"),
         ("cfg.depth=4,norm.x=1", "norm is not a dataclass"),
         ("config.depth=4", "there is no option 'config.depth'"),

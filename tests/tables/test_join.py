@@ -39,7 +39,7 @@ def test_no_file_joins_nothing():
     ("text", "message"),
     [
         ("top1\n71.6\n", "no column `model`"),
-        ("", "no column `model`"),
+        ("", "is empty"),
         ("model,macs,macs_joined\nvgg16,1,2\n", "column 'macs_joined' exists already"),
         ("model,a,a\nvgg16,1,2\n", "column 'a' exists already"),
         ("model,a\nvgg16\n", "does not have 2 cells"),

@@ -187,5 +187,5 @@ def tool_named(name: str) -> Tool:
     known = {tool.name: tool for tool in TOOLS}
     if name not in known:
         nearest = did_you_mean(name, known)
-        raise SpecError(f"no tool {name!r} is known here.{nearest} Known: {', '.join(known)}.")
+        raise SpecError(f"There is no tool {name!r}.{nearest} Known: {', '.join(known)}.")
     return known[name]

@@ -265,8 +265,8 @@ class FieldRow:
         )
         if not inside:
             raise InputError(
-                f"There is no position {position} in {self.module or self.name}; it has "
-                f"{'x'.join(map(str, sizes))}, counted from 0."
+                f"There is no position {','.join(map(str, position))} in "
+                f"{self.module or self.name}; it has {'x'.join(map(str, sizes))}, counted from 0."
             )
         if not self.joined:
             return supports(self._maker, self._state, position, gates)

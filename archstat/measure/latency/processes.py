@@ -44,13 +44,15 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._busy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "archstat.measure.latency.worker",
-             *([TYPED] if errors.AT_COMMAND_LINE.get() else [])],
+             str(self._busy.fileno()), *([TYPED] if errors.AT_COMMAND_LINE.get() else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
+            pass_fds=(self._busy.fileno(),),
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
         self._unread = b""
@@ -109,6 +111,7 @@ class WorkerProcess:
                 with suppress(BrokenPipeError):
                     pipe.close()
         self._said.close()
+        self._busy.close()
 
     def said(self) -> str:
         """What the models and their libraries have printed so far."""
@@ -125,7 +128,12 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             words += " The system kills what takes too much memory: try a smaller batch."
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return LatencyError(f"a measuring process ended {how} while it ran a model.{words}")
+        self._busy.seek(0)
+        model = self._busy.read().strip()
+        when = "while it ran a model" if model else "between two models"
+        error = LatencyError(f"a measuring process ended {how} {when}.{words}")
+        error.model = int(model) if model else None
+        return error
 
 
 def _raised(answer: Message) -> ArchstatError:

@@ -151,8 +151,9 @@ def _merged(processes: Sequence[Sequence[Sequence[float]]]) -> list[float]:
 
 
 def verdict(ratio: Interval, noise: Interval) -> Verdict:
-    """What a ratio tells: nothing where its interval holds 1, or noise alone reaches as far."""
-    apart = abs(math.log(ratio.middle)) > abs(math.log(noise.middle))
+    """What a ratio tells: nothing where its interval holds 1, or the noise's reaches as far."""
+    floor = max(abs(math.log(limit)) for limit in (noise.low, noise.middle, noise.high))
+    apart = abs(math.log(ratio.middle)) > floor
     if ratio.high < 1 and apart:
         return Verdict.FASTER
     return Verdict.SLOWER if ratio.low > 1 and apart else Verdict.OPEN

@@ -116,10 +116,16 @@ def settle(subject: Subject, plan: Plan) -> None:
         subject.call()
 
 
-def take_round(subjects: Sequence[Subject], plans: Sequence[Plan], clock: Clock) -> Round:
-    """One round over the slots, each with its subject and plan."""
+def take_round(
+    subjects: Sequence[Subject],
+    plans: Sequence[Plan],
+    clock: Clock,
+    before: Callable[[int], None] = lambda slot: None,
+) -> Round:
+    """One round over the slots, each with its subject and plan; `before` is told of each slot."""
     taken = []
-    for subject, plan in zip(subjects, plans, strict=True):
+    for slot, (subject, plan) in enumerate(zip(subjects, plans, strict=True)):
+        before(slot)
         for _ in range(plan.lead):
             subject.call()
         taken.append(subject.sample(clock, plan.calls, plan.blocks))

@@ -36,10 +36,16 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """The models of one process."""
+    """The models of one process.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: that samples are read from.
+        note: a file that holds the number of the model that runs, for when the process dies of it.
+    """
+
+    def __init__(self, clock: Clock, note: int | None = None) -> None:
         self.clock = clock
+        self.note = note
         self.interrupted = False
         self.models: list[TimedModel] = []
         self.conditions = Conditions()
@@ -53,7 +59,17 @@ class Bench:
             "turn": self.turn,
         }
         self.busy_with = None
-        return commands[message["do"]](message)
+        try:
+            return commands[message["do"]](message)
+        finally:
+            if self.note is not None:
+                os.truncate(self.note, 0)
+
+    def _begin(self, model: int) -> None:
+        """Note which model runs from now on."""
+        self.busy_with = model
+        if self.note is not None:
+            os.pwrite(self.note, f"{model:9}".encode(), 0)
 
     def build(self, message: Message) -> Message:
         """Build all models; none of them runs yet, since other processes build at this time."""
@@ -76,7 +92,7 @@ class Bench:
             torch.cuda.set_device(number(self.conditions.device))
         with one_thread():
             for place, spec in enumerate(request.specs):
-                self.busy_with = place
+                self._begin(place)
                 self.models.append(load(spec, request.input, self.conditions))
         with prepared(self.conditions):
             threads = torch.get_num_threads()
@@ -104,7 +120,7 @@ class Bench:
         while True:
             warmed, too_large = [], None
             for place, model in enumerate(self.models):
-                self.busy_with = place
+                self._begin(place)
                 try:
                     warmed.append(self._warm(model, least_ns))
                 except Exception as error:
@@ -143,6 +159,11 @@ class Bench:
         subjects = [self.models[model].subject for model in message["slots"]]
         plans = [Plan(**plan) for plan in message["plans"]]
         rounds: list[Round] = []
+
+        def begin(slot: int) -> None:
+            self._begin(message["slots"][slot])
+
+        begin(0)
         with prepared(self.conditions):
             settle(subjects[0], plans[0])
             # What was planned in a calm moment may take many times as long in another.
@@ -150,7 +171,7 @@ class Bench:
             for number in range(message["rounds"]):
                 if self.interrupted or (number and self.clock.now_ns() > until_ns):
                     break
-                rounds.append(take_round(subjects, plans, self.clock))
+                rounds.append(take_round(subjects, plans, self.clock, begin))
         if self.conditions.on_cuda:
             import torch
 
@@ -186,9 +207,13 @@ def _own_channel() -> tuple[TextIO, TextIO]:
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Serve until the other end closes; `TYPED` is the argument where a command asks."""
+    """Serve until the other end closes.
+
+    Args:
+        arguments: the descriptor of the note of `Bench`, and `TYPED` where a command asks.
+    """
     AT_COMMAND_LINE.set(TYPED in arguments)
-    bench = Bench(WallClock())
+    bench = Bench(WallClock(), *map(int, arguments[:1]))
 
     def interrupt(number: int, frame: Any) -> None:
         bench.interrupted = True

@@ -68,6 +68,8 @@ def check_plot_path(path: str | Path) -> Path:
         MissingExtraError: matplotlib is absent.
     """
     path, _ = sized(path)
+    if ":" in path.suffix:
+        raise OutputError(f"{path}: a width is a number with in, cm, mm or pt, such as :84mm.")
     if path.suffix.lower() not in _METADATA:
         raise OutputError(
             f"{path}: the suffix {path.suffix!r} is not a picture format; use one of "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from archstat.errors import BuildError, LatencyError
@@ -87,6 +90,22 @@ def test_a_process_that_is_killed_is_told_what_kills(process, models):
     ask(process, Request((f"{models}:Killed",), ("4",), Conditions()).message())
     with pytest.raises(LatencyError, match=r"by signal 9 .* try a smaller batch"):
         ask(process, warm_command(1.0, None))
+
+
+def test_a_process_that_is_killed_is_told_with_the_model_that_ran(process, models):
+    specs = ("lenet5", f"{models}:Killed")
+    ask(process, Request(specs, ("1x32x32",), Conditions()).message())
+    with pytest.raises(LatencyError, match="by signal 9 while it ran a model") as told:
+        ask(process, warm_command(1.0, None))
+    assert told.value.model == 1
+
+
+def test_a_process_that_is_killed_between_commands_blames_no_model(process):
+    ask(process, Request(("lenet5",), (), Conditions()).message())
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(LatencyError, match="by signal 9 between two models") as told:
+        ask(process, warm_command(1.0, None))
+    assert told.value.model is None
 
 
 def test_an_error_of_a_model_comes_through_as_itself(models):

@@ -69,6 +69,8 @@ def test_a_turn_without_rounds_is_none():
         (Interval(0.9, 0.97, 1.01), Interval(1, 1, 1), "can't tell"),
         (Interval(1.01, 1.02, 1.03), Interval(0.9, 0.95, 1.0), "can't tell"),
         (Interval(0.97, 0.98, 0.99), Interval(1.0, 1.05, 1.1), "can't tell"),
+        (Interval(1.18, 1.2, 1.22), Interval(0.8, 1.0, 1.25), "can't tell"),
+        (Interval(0.82, 0.85, 0.88), Interval(0.99, 1.0, 1.25), "can't tell"),
         (Interval(1.0, 1.0, 1.0), Interval(1, 1, 1), "can't tell"),
     ],
 )
