@@ -158,7 +158,7 @@ def compare(
     macs are multiply-accumulates without bias (what papers call FLOPs); flops are twice that plus
     everything else. csv and json hold exact numbers and every column.
     """
-    from archstat.tables.compare import tools_for
+    from archstat.tables.compare import ON_SCREEN, tools_for
 
     check_options(context, *_RULES)
     tools = tools_for(as_, bits)
@@ -187,7 +187,8 @@ def compare(
     foreseen = foreseen[::_LIMITS]
     asked_for = (*(t.column for t in tools), *foreseen, *extra.columns, ACCURACY_COLUMNS[0])
     shown = attempts.keys(_shown(table, unknown, asked_for))
-    needed = [column.key for column in foreseen]
+    needed = [*(column.key for column in foreseen), *_LATENCY[:4], "params", "macs",
+              *(key for key in shown if key not in ON_SCREEN)]  # fmt: skip
     show(table, view, shown, needed, conventions=True, transpose=transpose)
     if plot and axes:
         draw(plot, partial(_draw, table, *axes))
@@ -338,4 +339,5 @@ def _shown(table: Table, unknown: int, extra: Sequence[Column]) -> list[str]:
     keys = table.keys()
     measured = filled(table, [key for key in _LATENCY if key in keys])
     asked = [column.key for column in (*SLIDING_COLUMNS, *extra) if column.key in keys]
-    return [*ON_SCREEN, *(["unknown_ops"] if unknown else []), *measured, *asked]
+    usual = [*ON_SCREEN, *(["unknown_ops"] if unknown else [])]
+    return list(dict.fromkeys([*usual, *measured, *asked]))

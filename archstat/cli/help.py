@@ -97,7 +97,7 @@ class Command(TyperCommand):
 
 def _wanted(error: Any) -> str:
     """What an option that takes a whole number wants; of others and other mistakes nothing."""
-    parameter = getattr(error, "param", None)
+    parameter: Any = getattr(error, "param", None)
     if not isinstance(error, BadParameter) or getattr(parameter, "metavar", "") != "N":
         return ""
     # typer keeps the limits itself, click in the type

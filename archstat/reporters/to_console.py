@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from archstat.errors import Option
@@ -169,22 +169,37 @@ def _room(
     room: dict[str, int] = {}
     left = width + _GAP
     order = dict.fromkeys([columns[0].key, *(key for key in needed if key in natural), *natural])
-    for key in order:
-        if len(room) < 2 or least[key] + _GAP <= left:
-            room[key] = least[key]
-            left -= least[key] + _GAP
-    for key in order:
-        figures = max(len(heading_of[key]), *(len(one.value) for one in cells[key]))
-        if key not in room and figures + _GAP <= left:
+    units = _units(order)
+    for unit in units:
+        needs = sum(least[key] + _GAP for key in unit)
+        if len(room) + len(unit) <= 2 or needs <= left:
+            room.update({key: least[key] for key in unit})
+            left -= needs
+    for unit in units:
+        figures = {key: max(len(heading_of[key]), *(len(one.value) for one in cells[key]))
+                   for key in unit if key not in room}  # fmt: skip
+        needs = sum(figures.values()) + _GAP * len(figures)
+        if figures and needs <= left:
             # Better a figure without its ratios than none.
-            cells[key] = [one._replace(below="") for one in cells[key]]
-            room[key] = figures
-            left -= figures + _GAP
+            cells.update({k: [one._replace(below="") for one in cells[k]] for k in figures})
+            room.update(figures)
+            left -= needs
     for key in room:
         more = max(0, min(natural[key] - room[key], left))
         room[key] += more
         left -= more
     return room
+
+
+def _units(order: Collection[str]) -> list[tuple[str, ...]]:
+    """The keys in their order, the limits of an interval together: one alone tells nothing."""
+    units, taken = [], set[str]()
+    for key in (one for one in order if one not in taken):
+        other = f"{key.removesuffix('low')}high" if key.endswith("_low") else key
+        unit = (key, other) if other in order and other != key else (key,)
+        units.append(unit)
+        taken.update(unit)
+    return units
 
 
 def _width(column: Column, cells: dict[str, list[_Lines]]) -> int:

@@ -383,6 +383,17 @@ def test_command_joins_timms_results_and_says_what_it_missed(archstat, tmp_path)
     assert ran.err == "archstat: --join: 1 of 2 models found; not there: alexnet.\n"
 
 
+def test_joined_accuracy_is_one_column_and_kept_on_a_narrow_screen(archstat, tmp_path, monkeypatch):
+    path = tmp_path / "own.csv"
+    path.write_text("model,top1\nlenet5,80\n")
+    whole = archstat("compare", "lenet5", "--join", str(path)).out
+    assert whole.splitlines()[0].split().count("top1") == 1
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("PAGER", "")
+    assert "top1" in archstat("compare", "lenet5", "--join", str(path)).out.splitlines()[0]
+
+
 def test_command_that_joins_nothing_exits_with_2(archstat, tmp_path):
     path = tmp_path / "own.csv"
     path.write_text("model,top1\nother,80\n")

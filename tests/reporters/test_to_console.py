@@ -122,6 +122,14 @@ def test_narrow_screen_keeps_the_name_of_a_row_and_what_is_needed_most():
     assert hidden(text) == ["input", "params", "macs"]
 
 
+@pytest.mark.parametrize("width", range(5, 40, 3))
+def test_no_limit_of_an_interval_is_shown_without_the_other(width):
+    limits = [Column(key, "ms", "a time") for key in ("ms", "ms_low", "ms_high", "other")]
+    table = Table((MODEL, *limits), (("a", 1.0, 0.5, 2.0, 3.0),))
+    head = to_console(table, width, colour=False).splitlines()[0]
+    assert ("ms_low" in head) == ("ms_high" in head)
+
+
 def test_figure_without_room_for_its_ratio_is_shown_without_it():
     depth = Column("depth", "number", "layers")
     ratio = Column("depth_ratio", "ratio", "depth over the reference's")
