@@ -82,7 +82,7 @@ def experiment(
     table = experiment_table(found)
     shown = filled(table, _NEEDS if asked.has_equal_macs else _UNEQUAL_NEEDS)
     # A narrow screen keeps the verdict, which the limits are the reason of.
-    show(table, view, shown, sorted(shown, key=lambda key: key.startswith("latency_ms_ratio_")))
+    show(table, view, shown, [*shown[:2], "verdict", *shown])
     if plot is not None and table.picture is not None:
         draw(plot, table.picture)
     if found.is_interrupted:

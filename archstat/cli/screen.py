@@ -175,6 +175,8 @@ def _with_ratios(shown: Table, whole: Table) -> Table:
     ratios = [ratio for key in keys if (ratio := key + RATIO_SUFFIX) in known and ratio not in keys]
     if not ratios:
         return shown
+    if len(whole) > _MOST_WITH_RATIOS and whole.reference is None:
+        return shown  # not of models, and its command says itself what it needs
     if len(whole) > _MOST_WITH_RATIOS:
         note = f"No ratios above {_MOST_WITH_RATIOS} models; --columns +{ratios[0]} shows one."
         return replace(shown, notes=(*shown.notes, *notes_of([note])))

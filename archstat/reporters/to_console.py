@@ -36,6 +36,8 @@ HEADINGS: Mapping[str, str] = {
     "param_bytes": "param bytes", "time_floor_ms": "least time", "time_share": "share",
     "compute_bound_share": "compute-bound", "attainable_flops": "flops/s",
     "archstat_macs": "archstat", "fvcore_macs": "fvcore", "flop_counter_macs": "FlopCounter",
+    "batches_per_second": "batches/s", "relative_speed": "speed",
+    "relative_speed_gtx1080ti": "on GTX 1080 Ti", "relative_speed_arm": "on ARM",
     "exponent_low": "at least", "exponent_high": "at most", "difference_percent": "off by %",
 }  # fmt: skip
 _SIGNS: Mapping[Tone, tuple[str, str]] = {
@@ -193,7 +195,8 @@ def _room(
 
 def _units(order: Collection[str]) -> list[tuple[str, ...]]:
     """The keys in their order, the limits of an interval together: one alone tells nothing."""
-    units, taken = [], set[str]()
+    units: list[tuple[str, ...]] = []
+    taken: set[str] = set()
     for key in (one for one in order if one not in taken):
         other = f"{key.removesuffix('low')}high" if key.endswith("_low") else key
         unit = (key, other) if other in order and other != key else (key,)
