@@ -35,8 +35,8 @@ _BESIDE = {
 
 Optimizer = Annotated[
     str,
-    typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw.",
-                 autocompletion=complete_optimizer),
+    typer.Option(metavar="NAME", help="sgd, momentum, adam or adamw, with ,foreach=false or "
+                 ",fused=true as torch takes them.", autocompletion=complete_optimizer),
 ]  # fmt: skip
 DType = Annotated[
     str | None,
@@ -50,7 +50,8 @@ Amp = Annotated[
 Kernels = Annotated[
     str,
     typer.Option(metavar="cpu|cuda", help="Kernels to assume; on cuda the optimizer updates all "
-                 "parameters at once, dropout masks are bytes and autocast uses fp16."),
+                 "parameters at once, dropout masks are bytes and autocast uses fp16. "
+                 "cuda:explicit takes no fused attention."),
 ]  # fmt: skip
 Checkpoint = Annotated[
     list[str] | None,

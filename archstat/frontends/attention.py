@@ -152,11 +152,13 @@ class AttentionKernels(TorchFunctionMode):
     """Lets attention and recurrent layers of meta tensors run by the kernels of a device.
 
     `chosen` names the kernels that ran, each once, and `recurrent` those of recurrent layers.
+    With `explicit` attention it is the math kernel, whatever a fused one would take.
     """
 
-    def __init__(self, kernels: Kernels = "cpu") -> None:
+    def __init__(self, kernels: Kernels = "cpu", explicit: bool = False) -> None:
         super().__init__()
         self.kernels: Kernels = kernels
+        self.explicit = explicit
         self.chosen: dict[Kernel, None] = {}
         self.recurrent: dict[str, None] = {}
         self._inner: dict[Any, Callable[..., Any]] = {}
@@ -193,9 +195,11 @@ class AttentionKernels(TorchFunctionMode):
         """What a fused kernel makes; None where the device has none for the arguments."""
         if not query.is_meta or (attn_mask is not None and is_causal):
             return None
-        kernel = kernel_of(
-            self.kernels, query, key, value, attn_mask, dropout_p, is_causal, enable_gqa
-        )
+        kernel: Kernel = "math"
+        if not self.explicit:
+            kernel = kernel_of(
+                self.kernels, query, key, value, attn_mask, dropout_p, is_causal, enable_gqa
+            )
         self.chosen[kernel] = None
         if kernel == "math":
             return None

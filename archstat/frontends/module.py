@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
-from archstat.frontends.attention import AttentionKernels, Kernels
+from archstat.frontends.attention import AttentionKernels
 from archstat.frontends.elsewhere import LOOKED, NumbersKept, OnOneDevice, is_whole, of_inputs
 from archstat.frontends.exported import is_exported
 from archstat.frontends.garbage import collection_paused
@@ -66,11 +66,11 @@ def capture_call(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     title: str,
-    kernels: Kernels = "cpu",
+    attend: Callable[[], AttentionKernels] = AttentionKernels,
 ) -> Graph:
     """`capture` with the call's arguments as two collections and a name for the Graph.
 
-    `kernels` are those that attention runs by on the meta device.
+    `attend` makes the mode of the kernels that attention runs by on the meta device.
     """
     if any(tensor.is_nested for tensor in tensors((args, dict(kwargs)))):
         raise CaptureError(
@@ -78,14 +78,14 @@ def capture_call(
             "padded tensor, which has one shape."
         )
     try:
-        return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
+        return capture_on(torch.device("meta"), root, args, kwargs, title, attend=attend)
     except CaptureError:
         raise
     except Exception as error:
         meta_error = error
     try:
         with OnOneDevice(torch.device("meta")):
-            return capture_on(torch.device("meta"), root, args, kwargs, title, kernels=kernels)
+            return capture_on(torch.device("meta"), root, args, kwargs, title, attend=attend)
     except CaptureError:
         raise
     except Exception:
@@ -115,12 +115,12 @@ def capture_on(
     notes: tuple[str, ...] = (),
     mode_of: Callable[[Recorder, torch.device], CaptureMode] = CaptureMode,
     keeps_gradients: bool = False,
-    kernels: Kernels = "cpu",
+    attend: Callable[[], AttentionKernels] = AttentionKernels,
 ) -> Graph:
     """The Graph of one pass on the meta device or on a real one; forward's errors come through.
 
     `mode_of` makes the mode that sees the pass; with `keeps_gradients`, autograd follows it back
-    to the tensors given. On meta, attention runs by the kernels of `kernels`.
+    to the tensors given. On meta, attention runs by the mode that `attend` makes.
     """
     given = (device, root, args, kwargs, title, notes, mode_of, keeps_gradients)
     if device.type == "meta":
@@ -128,7 +128,7 @@ def capture_on(
         graph = _pass(*given)
         if graph is not None:
             return graph
-    graph = _pass(*given, AttentionKernels(kernels))
+    graph = _pass(*given, attend())
     assert graph is not None
     return graph
 

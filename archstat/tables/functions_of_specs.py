@@ -53,10 +53,11 @@ def memory(
 
     Args:
         models, input, batch, layout, example: specs, as `compare` takes them.
-        optimizer: sgd, momentum, adam or adamw.
+        optimizer: sgd, momentum, adam or adamw; ``"adamw,fused=true"`` or ``foreach=`` as torch's.
         dtype: fp32, fp16, bf16, fp64 or torch's own; the model's by default.
         amp: fp32 weights under autocast.
-        kernels: ``"cpu"`` or ``"cuda"``: whose to assume.
+        kernels: ``"cpu"`` or ``"cuda"``: whose to assume; ``":explicit"`` behind it: attention
+            written out, by no fused kernel.
         fits: look for the largest batch that trains in such a size, as ``"24GiB"`` or in bytes.
         measure: also run the step on cpu, and give the allocator's peaks.
         device: with kernels of cuda, a GPU as `roofline` takes it: what is left of its memory.

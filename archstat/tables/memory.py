@@ -118,7 +118,7 @@ class Step:
             raise SpecError(f"{Option('accumulate', accumulate)} is impossible: give a whole "
                             "number of at least 1.")  # fmt: skip
         given = {"checkpoint": checkpoint, "accumulate": accumulate > 1, "zero": zero,
-                 "fsdp": fsdp}  # fmt: skip
+                 "fsdp": fsdp, "kernels": self.settings.explicit}  # fmt: skip
         if measure and (left := [str(Option(name)) for name, value in given.items() if value]):
             raise SpecError(f"{Option('measure')} runs the model as it is, on one device: leave "
                             f"{' and '.join(left)} out.")  # fmt: skip
@@ -283,13 +283,15 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     losses = " or ".join(dict.fromkeys(row.step.loss for row in rows))
     on_gpu = Option("kernels", "cuda")
     kernels = f"CPU kernels ({on_gpu} for a GPU)" if settings.kernels == "cpu" else "CUDA kernels"
-    one = "all parameters at once" if settings.kernels == "cuda" else "one parameter at a time"
+    way = {"each": "one parameter at a time", "foreach": "all parameters at once",
+           "fused": "in one kernel"}[settings.way]  # fmt: skip
     precision = str(settings.dtype or "the model's own dtype").removeprefix("torch.")
     if settings.amp:
         half = "float16" if settings.kernels == "cuda" else "bfloat16"
         precision = f"float32 weights with {half} autocast (inference without)"
     yes = [
-        f"training: a step after the first, loss {losses}, {settings.optimizer} ({one}), "
+        f"training: a step after the first, loss {losses}, "
+        f"{settings.optimizer.partition(',')[0]} ({way}), "
         f"{precision}; input, output and loss stay alive. The parts "
         "reach their maxima at different times, so they do not add up to the peak.",
         f"Assumes PyTorch's {kernels}; library workspaces are not included.",
@@ -310,7 +312,9 @@ def _notes(rows: Sequence[MemoryRow], settings: Settings) -> list[str]:
     training = list(dict.fromkeys(name for row in rows for name in row.step.attention))
     inference = list(dict.fromkeys(name for row in rows for name in row.attention))
     if training or inference:
-        yes.append(f"{attention_kernels(settings.kernels, training, inference)}.")
+        said = attention_kernels(settings.kernels, training, inference)
+        yes.append("Attention is explicit, as asked: the math kernel stores the scores."
+                   if settings.explicit else f"{said}.")  # fmt: skip
     recurrent = list(dict.fromkeys(name for row in rows for name in row.step.recurrent))
     if recurrent:
         yes.append(_recurrent_kernels(settings.kernels, recurrent))
@@ -355,7 +359,7 @@ def _convention(settings: Settings) -> dict[str, str]:
         "storages counted while they live; library workspaces are not included",
         "training_macs": "multiply-accumulates of forward and backward",
         "optimizer": settings.optimizer,
-        "kernels": settings.kernels,
+        "kernels": settings.kernels + ":explicit" * settings.explicit,
         "dtype": str(settings.dtype or "own").removeprefix("torch."),
         "amp": str(settings.amp).lower(),
         **convention_of_devices(settings),

@@ -1,5 +1,7 @@
 """Which kernel attention runs by, against torch's own choice on cpu, and what meta then records."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention as attend
 from archstat.analyses.memory import attention_of, memory
 from archstat.analyses.operations import operations
 from archstat.analyses.workspaces import attention_workspace
-from archstat.frontends.attention import kernel_of
+from archstat.frontends.attention import AttentionKernels, kernel_of
 from archstat.frontends.module import capture_call, capture_on
 from archstat.measure.training.real_peaks import measured_inference_bytes
 from archstat.measure.training.step import Settings, step_on
@@ -182,7 +184,8 @@ def test_gpu_in_half_precision_keeps_no_scores_of_groups():
 ])  # fmt: skip
 def test_inference_takes_the_kernels_asked_for(kernels, dtype, names):
     block = Block().to(dtype)
-    graph = capture_call(block, (torch.rand(1, 9, 32).to(dtype),), {}, "block", kernels)
+    graph = capture_call(block, (torch.rand(1, 9, 32).to(dtype),), {}, "block",
+                         partial(AttentionKernels, kernels))  # fmt: skip
     assert attention_of(graph) == names
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch import nn
 
 from archstat.analyses.memory import live_bytes
 from archstat.analyses.operations import operations
+from archstat.frontends.attention import AttentionKernels
 from archstat.frontends.module import capture_call, capture_on
 from archstat.graph import Graph
 
@@ -57,7 +60,8 @@ def test_meta_runs_the_operations_of_cpu(kind, options, unbatched, steps):
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_gpu_runs_all_layers_by_one_kernel(kind):
     layer = KINDS[kind](3, 4, num_layers=2, bidirectional=True).eval()
-    graph = capture_call(layer, (torch.rand(5, 2, 3),), {}, "r", kernels="cuda")
+    graph = capture_call(layer, (torch.rand(5, 2, 3),), {}, "r",
+                         partial(AttentionKernels, "cuda"))  # fmt: skip
     (op,) = [op for op in graph.ops if op.kind == "recurrent"]
     matrices = sum(p.numel() for name, p in layer.named_parameters() if name[:4] == "weig")
     assert op.name == "_cudnn_rnn"

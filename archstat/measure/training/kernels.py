@@ -95,8 +95,8 @@ _HALVES = (torch.float16, torch.bfloat16)
 class DeviceKernels(AttentionKernels):
     """Calls each function as the device would."""
 
-    def __init__(self, kernels: Kernels, amp: bool) -> None:
-        super().__init__(kernels)
+    def __init__(self, kernels: Kernels, amp: bool, explicit: bool = False) -> None:
+        super().__init__(kernels, explicit)
         rules = AUTOCAST[kernels]
         self._half: torch.dtype = getattr(torch, rules.dtype)
         self._policies = rules.policies if amp else {}

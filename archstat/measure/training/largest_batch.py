@@ -22,7 +22,7 @@ class Fit:
     """The largest batch (0: not even the smallest fits), its peak and that of one sample more.
 
     `smallest` is the smallest batch that runs, and `beyond` is None where no step runs there. Of a
-    grid, it is of the `next` larger batch; None if there is none.
+    grid, it is of the `next` larger batch; None if there is none. It took so many `runs`.
     """
 
     batch: int
@@ -30,6 +30,7 @@ class Fit:
     beyond: int | None
     smallest: int
     next: int | None
+    runs: int
 
 
 def largest_batch(
@@ -45,30 +46,50 @@ def largest_batch(
         CaptureError, InputError: what `peak_of` raises at a batch of one and of two.
         InputError: the peak does not depend on the batch.
     """
-    smallest, first = _smallest(peak_of)
+    runs: list[int] = []
+
+    def run(batch: int) -> int:
+        runs.append(batch)
+        return peak_of(batch)
+
+    smallest, first = _smallest(run)
     if first > budget:
-        return Fit(0, first, first, smallest, smallest)
+        return Fit(0, first, first, smallest, smallest, len(runs))
     peaks = {smallest: first}
-    low = smallest
-    high: int | None = None
+    low = _last(run, peaks, (smallest, None), budget, foreseen)
+    return Fit(low, peaks[low], peaks.get(low + 1), smallest, low + 1, len(runs))
+
+
+def _last(
+    peak_of: Callable[[int], int],
+    peaks: dict[int, int],
+    ends: tuple[int, int | None],
+    budget: int,
+    foreseen: Callable[[int], Callable[[int], int] | None],
+) -> int:
+    """The last batch that fits, from one that does to before one that does not; adds to `peaks`."""
+    low, high = ends
+    fitted, moved = None, 0
     for run in range(200):
         if high is not None and high - low == 1:
             break
-        batch = _next(peaks, low, high, budget, bisect=run >= _SECANTS)
-        cheap = foreseen(low) if 1 < run < _SECANTS else None
+        cheap = foreseen(low) if 0 < run < _SECANTS else None
         if cheap is not None:
-            batch = max(low + 1, _bisected(cheap, low, high or batch + 1, budget))
+            batch = max(low + 1, _last(cheap, {**peaks}, (low, high), budget, lambda low: None))
+        else:
+            push = 2 ** max(0, moved - 2) if run < _SECANTS or high is None else high
+            batch = _next(peaks, low, high, budget, push)
         found = _or_too_much(peak_of, batch)
         if found is not None:
             peaks[batch] = found
-        if found is not None and found <= budget:
-            low = batch
-        else:
-            high = batch
+        fits = found is not None and found <= budget
+        low, high = (batch, high) if fits else (low, batch)
+        # Where the same end moves again and again, it goes beyond the line, twice as far each time.
+        moved, fitted = (moved + 1 if fits is fitted else 0), fits
         if low >= _MOST:
             raise InputError(f"a batch of {low} still fits: give a smaller {Option('fits')}, or "
                              f"{Option('batch')} if the peak hardly grows with it.")  # fmt: skip
-    return Fit(low, peaks[low], peaks.get(low + 1), smallest, low + 1)
+    return low
 
 
 def largest_of(peak_of: Callable[[int], int], budget: int, grid: Iterable[int]) -> Fit:
@@ -81,7 +102,7 @@ def largest_of(peak_of: Callable[[int], int], budget: int, grid: Iterable[int]) 
     peaks: dict[int, int | None] = {}
     first = peaks[0] = peak_of(batches[0])
     if first > budget:
-        return Fit(0, first, first, batches[0], batches[0])
+        return Fit(0, first, first, batches[0], batches[0], 1)
     low, high = 0, len(batches)
     while high - low > 1:
         middle = (low + high) // 2
@@ -90,14 +111,7 @@ def largest_of(peak_of: Callable[[int], int], budget: int, grid: Iterable[int]) 
     peak = peaks[low]
     assert peak is not None
     more = batches[high] if high < len(batches) else None
-    return Fit(batches[low], peak, peaks.get(high), batches[0], more)
-
-
-def _bisected(peak_of: Callable[[int], int], low: int, high: int, budget: int) -> int:
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if peak_of(middle) <= budget else (low, middle)
-    return low
+    return Fit(batches[low], peak, peaks.get(high), batches[0], more, len(peaks))
 
 
 def _smallest(peak_of: Callable[[int], int]) -> tuple[int, int]:
@@ -115,10 +129,11 @@ def _or_too_much(peak_of: Callable[[int], int], batch: int) -> int | None:
         return None  # more elements than a tensor can have
 
 
-def _next(peaks: dict[int, int], low: int, high: int | None, budget: int, *, bisect: bool) -> int:
-    """The batch to try: where the line through the two nearest runs meets the budget."""
-    if bisect and high is not None:
-        return (low + high) // 2
+def _next(peaks: dict[int, int], low: int, high: int | None, budget: int, push: int) -> int:
+    """The batch to try: where the line through the two nearest runs meets the budget.
+
+    It is at least `push` from either end, or halfway between them.
+    """
     known = sorted(peaks)
     place = known.index(low)
     other = known[place + 1] if place + 1 < len(known) else known[max(0, place - 1)]
@@ -127,6 +142,8 @@ def _next(peaks: dict[int, int], low: int, high: int | None, budget: int, *, bis
     slope = (peaks[other] - peaks[low]) / (other - low)
     step = (budget - peaks[low]) / slope if slope > 0 else 64 * low
     guess = low + max(1, min(int(step), 1024 * low))
-    if high is not None:
-        guess = min(guess, high - 1)
-    return min(guess, _MOST)
+    if high is None:
+        return min(max(guess, low + push), _MOST)
+    if push > (high - low) // 2:
+        return (low + high) // 2
+    return min(max(guess, low + push), high - push)

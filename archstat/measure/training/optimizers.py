@@ -1,16 +1,17 @@
 """What torch's optimizers keep and allocate in a step, op by op.
 
 The steps are written out, since calling torch.optim imports the compiler (0.7 s); a test holds
-states and peak of each against the real optimizer. `foreach` is what torch runs on a GPU unless
-told otherwise: all parameters at once, with temporaries for all of them; on cpu torch takes one
-parameter after the other.
+states and peak of each against the real optimizer. Of torch's ways to update the parameters,
+`foreach` takes all of them at once, with temporaries for all, as it does on a GPU unless told
+otherwise; `each` one after the other, as on cpu; and `fused` in one kernel, without temporaries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 
@@ -18,16 +19,22 @@ from archstat.errors import OptionError
 from archstat.hints import did_you_mean
 
 _Tensors = Sequence[torch.Tensor]
-_Step = Callable[[_Tensors, _Tensors, Sequence[_Tensors], bool], None]
+Way = Literal["each", "foreach", "fused"]
+_Step = Callable[[_Tensors, _Tensors, Sequence[_Tensors], Way], None]
+# What torch's own argument says: foreach=False alone is one parameter after the other.
+_WAYS: Mapping[str, Way] = MappingProxyType(
+    {"fused=true": "fused", "foreach=true": "foreach", "foreach=false": "each"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """A name, how many tensors it keeps for each parameter, and its step."""
+    """A name, how many tensors it keeps for each parameter, its step, and the way if chosen."""
 
     name: str
     states: int
     step: _Step
+    way: Way | None = None
 
     def new_states(self, parameters: _Tensors) -> tuple[list[torch.Tensor], ...]:
         """The tensors it keeps, as they are after its first step."""
@@ -35,17 +42,17 @@ class Optimizer:
 
 
 def optimizer_named(name: str) -> Optimizer:
-    """The optimizer of that name.
+    """The optimizer of that name, such as ``adamw`` or ``adamw,fused=true``.
 
     Raises:
-        OptionError: none of sgd, momentum, adam and adamw.
+        OptionError: none of sgd, momentum, adam and adamw, or no argument of torch's for the way.
     """
-    if name not in OPTIMIZERS:
-        known = ", ".join(OPTIMIZERS)
-        raise OptionError(
-            f"There is no optimizer {name!r}.{did_you_mean(name, OPTIMIZERS)} Known: {known}."
-        )
-    return OPTIMIZERS[name]
+    kind, _, argument = name.partition(",")
+    for given, known, what in ((kind, OPTIMIZERS, "optimizer"), (argument or None, _WAYS, "way")):
+        if given is not None and given not in known:
+            raise OptionError(f"There is no {what} {given!r}.{did_you_mean(given, known)} Known: "
+                              f"{', '.join(known)}.")  # fmt: skip
+    return replace(OPTIMIZERS[kind], way=_WAYS[argument]) if argument else OPTIMIZERS[kind]
 
 
 def zeros(x: torch.Tensor) -> torch.Tensor:
@@ -54,25 +61,27 @@ def zeros(x: torch.Tensor) -> torch.Tensor:
     return made if made.is_meta else made.zero_()
 
 
-def _sgd(parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], foreach: bool) -> None:
+def _sgd(parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], way: Way) -> None:
     for parameter, grad in zip(parameters, grads, strict=True):
         parameter.add_(grad, alpha=-0.1)
 
 
-def _momentum(
-    parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], foreach: bool
-) -> None:
+def _momentum(parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], way: Way) -> None:
     for parameter, grad, velocity in zip(parameters, grads, states[0], strict=True):
         velocity.mul_(0.9).add_(grad)
         parameter.add_(velocity, alpha=-0.1)
 
 
-def _adam(parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], foreach: bool) -> None:
+def _adam(parameters: _Tensors, grads: _Tensors, states: Sequence[_Tensors], way: Way) -> None:
     means, squares = states
     for grad, mean, square in zip(grads, means, squares, strict=True):
         mean.lerp_(grad, 0.1)
         square.mul_(0.999).addcmul_(grad, grad, value=0.001)
-    if foreach:
+    if way == "fused":
+        for parameter, mean, square in zip(parameters, means, squares, strict=True):
+            parameter.addcdiv_(mean, square, value=-0.1)  # the root stays in the kernel
+        return
+    if way == "foreach":
         roots = [square.sqrt() for square in squares]
         for parameter, mean, root in zip(parameters, means, roots, strict=True):
             parameter.addcdiv_(mean, root.div_(0.1).add_(1e-8), value=-0.1)

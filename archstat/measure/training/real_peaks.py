@@ -27,6 +27,7 @@ from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.training.live_bytes import TrainingStep
 from archstat.measure.training.loss import differentiable, loss_of, targets_for
+from archstat.measure.training.optimizers import optimizer_named
 from archstat.measure.training.step import Settings, set_training
 from archstat.models.real import given_tensors, real_module
 from archstat.units import format_bytes
@@ -83,12 +84,14 @@ def measured_inference_bytes(
 
 
 def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    together = settings.kernels == "cuda"
-    if settings.optimizer in ("sgd", "momentum"):
-        momentum = 0.9 if settings.optimizer == "momentum" else 0.0
-        return torch.optim.SGD(parameters, lr=1e-4, momentum=momentum, foreach=together)
-    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=1e-4, foreach=together)
+    named = optimizer_named(settings.optimizer)
+    fused, together = settings.way == "fused", settings.way == "foreach"
+    if named.name in ("sgd", "momentum"):
+        momentum = 0.9 if named.name == "momentum" else 0.0
+        return torch.optim.SGD(parameters, lr=1e-4, momentum=momentum, foreach=together,
+                               fused=fused)  # fmt: skip
+    kind = torch.optim.Adam if named.name == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=1e-4, foreach=together, fused=fused)
 
 
 def _inputs(given: _Given, root: nn.Module, device: str, dtype: torch.dtype | None) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +25,7 @@ from archstat.analyses.cuda_allocator import (
 from archstat.analyses.devices import CUBLAS_WORKSPACE, Device
 from archstat.analyses.memory import attention_of, memory
 from archstat.errors import InputError, Option, OptionError, SpecError
+from archstat.frontends.attention import AttentionKernels
 from archstat.frontends.module import capture_call, unwrapped
 from archstat.frontends.trees import patterns_of
 from archstat.graph import UNSEEN, Graph
@@ -42,6 +45,8 @@ from archstat.units import format_bytes
 DTYPES: Mapping[str, str] = MappingProxyType(
     {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "fp64": "float64"}
 )
+# Whose, and with attention written out.
+KERNELS = ("cpu", "cuda", "cpu:explicit", "cuda:explicit")
 # In place of patterns: the cheapest modules with which a batch fits.
 AUTO = ("auto",)
 
@@ -69,15 +74,15 @@ class Plan:
         if self.amp and self.dtype not in (None, "fp32"):
             half = Option("dtype", self.dtype)
             raise SpecError(f"{Option('amp', True)} keeps fp32 weights: leave {half} out.")
-        _known("kernels", self.kernels, ("cpu", "cuda"))
+        _known("kernels", self.kernels, KERNELS)
         checkpoint = patterns_of("checkpoint", self.checkpoint)
         if set(AUTO) < set(checkpoint):
             raise SpecError(f"{Option('checkpoint', 'auto')} finds the modules by itself: give no "
                             "pattern beside it.")  # fmt: skip
         dtype = getattr(torch, DTYPES[self.dtype]) if self.dtype else None
-        return Settings(self.optimizer, dtype, self.amp,
-                        "cuda" if self.kernels == "cuda" else "cpu",
-                        checkpoint)  # fmt: skip
+        kernels, _, attention = self.kernels.partition(":")
+        return Settings(self.optimizer, dtype, self.amp, "cuda" if kernels == "cuda" else "cpu",
+                        checkpoint, explicit=bool(attention))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +179,9 @@ def memory_row(
         return _needed(step, device, budget)
 
     def beyond(low: int) -> Callable[[int], int] | None:
-        near = dict(sorted(steps.items(), key=lambda item: abs(item[0] - low))[:2])
-        if foreseen(near, low) is None:
+        place = bisect_right(sorted(steps), low)
+        near = {n: steps[n] for n in sorted(steps)[max(0, min(place - 1, len(steps) - 2)) :][:2]}
+        if len(near) < 2 or foreseen(near, low) is None:
             return None
 
         def peak(samples: int) -> int:
@@ -292,7 +298,7 @@ def _row(model: str, module: nn.Module, graph: Graph, settings: Settings, measur
               if compares and settings.checkpoint else None)  # fmt: skip
     real = real_peaks(model, graph, step, settings) if measure else None
     attention = attention_of(graph)
-    if settings.dtype is not None or (attention and settings.kernels == "cuda"):
+    if settings.dtype or (attention and (settings.explicit or settings.kernels == "cuda")):
         graph = _captured_as(settings, module, graph, model)
         attention = attention_of(graph)
     inference = memory(graph)
@@ -323,7 +329,8 @@ def _captured_as(settings: Settings, module: nn.Module, graph: Graph, model: str
         return _empty(number, shape, dtype if dtype and own.is_floating_point else own)
 
     given = given_tensors(graph, module, cast)
-    return capture_call(module.to(dtype), *given, model, kernels=settings.kernels)
+    attend = partial(AttentionKernels, settings.kernels, settings.explicit)
+    return capture_call(module.to(dtype), *given, model, attend)
 
 
 def _module(model: str, graph: Graph) -> nn.Module:

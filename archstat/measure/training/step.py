@@ -44,7 +44,7 @@ from archstat.measure.training.loss import (
     targets_for,
 )
 from archstat.measure.training.mode import CountingMode, Places
-from archstat.measure.training.optimizers import optimizer_named, zeros
+from archstat.measure.training.optimizers import Way, optimizer_named, zeros
 from archstat.measure.training.sharding import Sharding, sharded, units_of
 
 
@@ -54,6 +54,7 @@ class Settings:
 
     Modules whose path matches a pattern of `checkpoint` keep only their inputs until backward.
     With `accumulate` micro-batches a step it is the last one, with the gradients of those before.
+    With `explicit` attention, no fused kernel is taken.
     """
 
     optimizer: str = "sgd"
@@ -63,6 +64,13 @@ class Settings:
     checkpoint: tuple[str, ...] = ()
     accumulate: int = 1
     sharding: Sharding | None = None
+    explicit: bool = False
+
+    @property
+    def way(self) -> Way:
+        """How the optimizer updates the parameters: as chosen, or torch's default there."""
+        default: Way = "foreach" if self.kernels == "cuda" else "each"
+        return optimizer_named(self.optimizer).way or default
 
     def need_segments(self, asked: Option) -> None:
         """Refuse what only a GPU's allocator has.
@@ -222,7 +230,7 @@ class _Run:
         self.places = Places(self.account)
         self.mode.module = self.places.here
         self.device = device
-        self.kernels = DeviceKernels(settings.kernels, settings.amp)
+        self.kernels = DeviceKernels(settings.kernels, settings.amp, settings.explicit)
         self.account.give(stand_ins.made())
         self.stand_ins = stand_ins
         self.input_bytes = self.account.give(given)
@@ -260,7 +268,7 @@ class _Run:
                     [p for p, _ in updated],
                     [p.grad for p, _ in updated if p.grad is not None],
                     tuple([s[n] for _, s in updated] for n in range(optimizer.states)),
-                    self.settings.kernels == "cuda",
+                    self.settings.way,
                 )
         del output, loss
         step = TrainingStep(

@@ -179,3 +179,28 @@ def test_gpu_trains_recurrent_layers_by_one_kernel(kind):
     assert step.device == "meta"
     assert step.training_macs == 3 * 5 * 2 * matrices
     assert step.gradient_bytes == step.param_bytes
+
+
+class Attends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(16, 3 * 16)
+
+    def forward(self, x):
+        parts = self.inner(x).unflatten(2, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        return F.scaled_dot_product_attention(*parts)
+
+
+@pytest.mark.parametrize("kernels", ["cpu", "cuda"])
+def test_explicit_attention_takes_what_the_math_kernel_takes_for_real(kernels):
+    given = ((torch.rand(3, 40, 16),), {})
+    settings = Settings(kernels=kernels, explicit=True)
+    said = step_on(torch.device("meta"), Attends(), given, settings, "it")
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        real = step_on(CPU, Attends(), given, settings, "it")
+    assert [m.live_bytes for m in said.moments] == [m.live_bytes for m in real.moments]
+    assert said.attention == ("math",)
+    # query, key and value in copies, and the scores of two heads
+    assert said.saved_activation_bytes == 3 * (3 * 40 * 16 + 2 * 40 * 40) * 4
+    fused = training_step(Attends(), *given, Settings(kernels=kernels))
+    assert fused.saved_activation_bytes < said.saved_activation_bytes - 3 * 40 * 40 * 4

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archstat import zoo
 from archstat.errors import CaptureError, InputError
 from archstat.measure.training.largest_batch import largest_batch, largest_of
+from archstat.measure.training.rows import memory_row
+from archstat.measure.training.step import Settings
 
 
 @given(
@@ -25,7 +28,7 @@ def test_answer_fits_and_one_more_does_not(fixed, each, flat, budget):
         return max(fixed + each * batch, fixed + flat)
 
     fit = largest_batch(peak, budget)
-    assert len(runs) <= 80
+    assert fit.runs == len(runs) <= 80
     if fit.batch == 0:
         assert peak(1) > budget
         return
@@ -86,3 +89,23 @@ def test_batch_that_no_tensor_can_have_does_not_fit():
 def test_peak_that_does_not_grow_is_refused():
     with pytest.raises(InputError, match="hardly grows"):
         largest_batch(lambda batch: 100, 1000)
+
+
+def runs_of(name, kernels, size):
+    found = memory_row(name, Settings(kernels=kernels), budget=size)
+    assert found.fit.batch == 0 or found.fit.peak <= size < found.fit.beyond
+    return found.fit.runs
+
+
+@pytest.mark.parametrize("name", ["lenet_caffe", "alexnet", "nin_cifar10", "squeezenet1_1"])
+def test_four_steps_find_the_batch_where_operations_do_not_depend_on_it(name):
+    assert runs_of(name, "cpu", 24 * 2**30) == 4
+    assert 4 <= runs_of(name, "cuda", 8 * 2**30) <= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", sorted(zoo.catalogue()))
+def test_at_most_eight_steps_find_the_batch_of_any_network(name, kernels):
+    sizes = (8 * 2**30, 24 * 2**30, 80 * 2**30)
+    assert max(runs_of(name, kernels, size) for size in sizes) <= 8

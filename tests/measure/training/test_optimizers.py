@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from archstat.errors import OptionError
 from archstat.measure.training.mode import CountingMode
-from archstat.measure.training.optimizers import OPTIMIZERS
+from archstat.measure.training.optimizers import OPTIMIZERS, optimizer_named
 
 SHAPES = ((64, 32), (32,), (8, 4, 3, 3), (500,))
 REAL = {
@@ -29,10 +30,10 @@ def most(mode):
     return max(moment.live_bytes for moment in mode.account.moments)
 
 
-def peak_of_torchs(name, foreach):
+def peak_of_torchs(name, way):
     kind, options = REAL[name]
     made = parameters()
-    optimizer = kind(made, foreach=foreach, **options)
+    optimizer = kind(made, foreach=way == "foreach", fused=way == "fused", **options)
     optimizer.step()
     states = [
         value
@@ -48,7 +49,7 @@ def peak_of_torchs(name, foreach):
     return kept, most(mode)
 
 
-def peak_of_ours(name, foreach):
+def peak_of_ours(name, way):
     made = [p.detach() for p in parameters()]
     grads = [torch.rand_like(p) for p in made]
     optimizer = OPTIMIZERS[name]
@@ -57,15 +58,24 @@ def peak_of_ours(name, foreach):
     mode.account.give([made, grads])
     kept = mode.account.give(states)
     with mode, torch.no_grad():
-        optimizer.step(made, grads, states, foreach)
+        optimizer.step(made, grads, states, way)
     return kept, most(mode)
 
 
-@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize("way", ["each", "foreach", "fused"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_states_and_peak_are_those_of_torch_optim(name, foreach):
-    kept, peak = peak_of_torchs(name, foreach)
-    ours_kept, ours = peak_of_ours(name, foreach)
+def test_states_and_peak_are_those_of_torch_optim(name, way):
+    kept, peak = peak_of_torchs(name, way)
+    ours_kept, ours = peak_of_ours(name, way)
     assert ours_kept == kept
     # torch's step counters: a few bytes a parameter, on the host.
     assert 0 <= peak - ours <= 8 * (len(SHAPES) + 1)
+
+
+def test_way_is_named_by_the_argument_of_torch():
+    assert optimizer_named("adamw").way is None
+    for name, way in (("adamw,fused=true", "fused"), ("sgd,foreach=false", "each")):
+        assert optimizer_named(name).way == way
+    for wrong, meant in (("adamw,fused=tru", "fused=true"), ("adm,fused=true", "adam")):
+        with pytest.raises(OptionError, match=f"Did you mean {meant}"):
+            optimizer_named(wrong)
