@@ -143,7 +143,8 @@ def with_further(
     from archstat.tables.predict import forecasts, with_forecasts
 
     tools, fits, given = tools_for(as_, bits), forecasts(predict), dict(together)
-    taken = [*table.keys(), *(column.key for column in (*COMPARED, *ACCURACY_COLUMNS))]
+    more = (*(COMPARED if run else ()), *(ACCURACY_COLUMNS if accuracy else ()))
+    taken = [*table.keys(), *(column.key for column in more)]
     extra = read_joined(join, taken, join_on)
     said = [extra.missing(list(given)), checked_accuracy(accuracy, list(given))]
     table = with_tools(table, groups, tools, lambda name, *at: anew(given[name], *at))

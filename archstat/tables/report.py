@@ -22,7 +22,7 @@ from archstat.reporters.page.document import (
     tiles,
 )
 from archstat.reporters.page.strip import told_kinds
-from archstat.reporters.page.svg import tag, text
+from archstat.reporters.page.svg import broken, tag, text
 from archstat.result import Report, Table, notes_of
 from archstat.tables.compare import Models, measured, named, specs_of, table_of, with_further
 from archstat.tables.guidelines import for_screen, guideline_table, side_by_side
@@ -68,13 +68,15 @@ def page(portraits: Sequence[Portrait], command: str, comparison: Table | None =
     verdicts = _verdicts(portraits)
     tables["guidelines"] = verdicts
     shapes = [_strips(portraits), _treemaps(portraits)]
-    charts = [fields_section(portraits), memory_section(portraits), training_section(portraits),
+    charts = [pareto(rows) if several else None, fields_section(portraits),
+              memory_section(portraits), training_section(portraits),
               roofline_section(portraits)]  # fmt: skip
-    verdict = _guidelines(verdicts, half=charts[-1] is not None and not several)
+    # Beside the last of an odd number of charts there is room.
+    charts.append(_guidelines(verdicts, half=sum(map(bool, charts)) % 2 > 0))
     made = (
-        [_compared(rows), pareto(rows), *charts, *shapes, verdict]
+        [_compared(rows), *charts, *shapes]
         if several
-        else [*shapes, *charts, verdict, _modules(portraits[0])]
+        else [*shapes, *charts, _modules(portraits[0])]
     )
     made.append(_findings(portraits))
     title = " against ".join(one.report.model for one in portraits)
@@ -186,7 +188,8 @@ def _tables(one: Portrait) -> Iterator[tuple[str, Table]]:
 
 def _head(portraits: Sequence[Portrait], command: str, rows: Table) -> str:
     first = portraits[0].report
-    shown = tiles([*(_tile(portraits[0], key) for key in _TILES), *_more_tiles(rows)]) \
+    known = [key for key in _TILES if first.totals[key] is not None or key in first.unknown]
+    shown = tiles([*(_tile(portraits[0], key) for key in known), *_more_tiles(rows)]) \
         if len(portraits) == 1 else ""  # fmt: skip
     found = {finding.text for one in portraits for finding in one.report.findings}
     notes = (tag("p", text(note), class_="small-print") for note in rows.notes
@@ -198,7 +201,7 @@ def _head(portraits: Sequence[Portrait], command: str, rows: Table) -> str:
     versions = f"archstat {__version__}" + (
         f", torch {first.graph.torch_version}" if first.graph.torch_version else "")  # fmt: skip
     told = facts([("input", inputs), ("made by", versions)])
-    again = tag("p", "Made again by ", tag("code", text(command)))
+    again = tag("p", "Made again by ", tag("code", broken(command)))
     counted = tag("details", tag("summary", "How figures are counted"),
                   tag("ul", *(tag("li", text(one)) for one in conventions)))  # fmt: skip
     return shown + told + again + "".join(notes) + counted
@@ -256,7 +259,7 @@ def _kinds_legend(kinds: set[str]) -> str:
 
 
 def _named(one: Portrait, portraits: Sequence[Portrait]) -> str:
-    return tag("h3", text(one.report.model)) if len(portraits) > 1 else ""
+    return tag("h3", broken(one.report.model)) if len(portraits) > 1 else ""
 
 
 def _treemaps(portraits: Sequence[Portrait]) -> Section | None:
@@ -270,7 +273,7 @@ def _treemaps(portraits: Sequence[Portrait]) -> Section | None:
             figure = one.figure(key)
             shown = one.treemap(key, name_of("modules", place, portraits),
                                 _SMALL if several else _LARGE)  # fmt: skip
-            caption = tag("h3", text(f"{one.report.model}: {figure}")) if several else ""
+            caption = tag("h3", broken(f"{one.report.model}: {figure}")) if several else ""
             drawn += tag("div", caption, shown) if several else shown
         said = key.removesuffix("_bytes").replace("_", " ")
         choices[said] = tag("div", drawn, class_="grid2 small") if several else drawn

@@ -34,20 +34,30 @@ def pareto(rows: Table) -> Section | None:
     """Two columns against each other: macs and what was joined first, or else parameters."""
     positive = [column for column in rows.columns if _drawable(rows, column)]
     keys = [column.key for column in positive]
-    joined = [key for key in keys if key not in USUAL]
+    # Of a joined figure, accuracy say, more is taken to be better.
+    more = [n for n, column in enumerate(rows.columns)
+            if column.better == "higher" or not (column.better or column.key in USUAL)]  # fmt: skip
+    # An accuracy has no unit.
+    joined = sorted((column for column in positive if column.key not in USUAL),
+                    key=lambda column: (rows.index(column.key) not in more,
+                                        column.unit != "number"))  # fmt: skip
     if len(keys) < 2:
         return None
     x = "macs" if "macs" in keys else keys[0]
-    y = next((key for key in (*joined, "params", *keys) if key in keys and key != x), x)
+    y = next(
+        (
+            key
+            for key in (*(column.key for column in joined), "params", *keys)
+            if key in keys and key != x
+        ),
+        x,
+    )
     points = [
         Point(n, str(record["model"]), float(record[x]), float(record[y]), 6.0, 0, named=True)  # type: ignore[arg-type]
         for n, record in enumerate(rows.records()) if _positive(record[x]) and
         _positive(record[y])
     ]  # fmt: skip
     across, up = scales(points, 1.15)
-    # Of a joined figure, accuracy say, more is taken to be better.
-    more = [n for n, column in enumerate(rows.columns)
-            if column.better == "higher" or column.key not in USUAL]  # fmt: skip
     corners = front([(point.x, point.y) for point in points],
                     rows.index(x) in more, rows.index(y) in more)  # fmt: skip
     line = tag("path", d=path([(across.place(a), up.place(b)) for a, b in corners]), class_="front")

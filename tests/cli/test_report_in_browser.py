@@ -152,6 +152,8 @@ def test_block_is_told_by_pointer_and_keyboard(opened):
     page = opened("one.html")
     page.locator(".strip rect[data-n='0']").hover()
     assert "Conv2d" in page.locator("#tip").inner_text()
+    page.locator(".strip rect[data-n='2']").hover()  # its number stands in the middle
+    assert "BasicBlock" in page.locator("#tip").inner_text()
     page.keyboard.press("Escape")
     assert not page.locator("#tip").is_visible()
     page.focus(".strip rect[data-n='1']")

@@ -11,10 +11,10 @@ from importlib import resources
 from math import isfinite
 from typing import Any
 
-from archstat.reporters.page.svg import tag, text
+from archstat.reporters.page.svg import broken, tag, text
 from archstat.result import Cell, Column, Mark, Table
 
-_SIGNS = {"good": "✓ ", "bad": "✗ ", "open": "~ "}
+_SIGNS = {"good": "✓\u00a0", "bad": "✗\u00a0", "open": "~\u00a0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def document(title: str, head: str, sections: Sequence[Section], tables: Mapping
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta name="color-scheme" content="light dark"><title>{text(title)}</title>',
-        f"<style>{style}</style></head>\n<body><main>{tag('header', tag('h1', text(title)), head)}",
+        f"<style>{style}</style></head>\n<body><main>",
+        tag("header", tag("h1", broken(title)), head),
         *map(_section, sections),
         '</main><div id="tip" hidden></div>\n',
         f'<script type="application/json" id="data">{as_json(tables)}</script>\n',

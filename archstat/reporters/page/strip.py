@@ -14,7 +14,7 @@ _KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear":
           "other": "other"}  # fmt: skip
 _LIKE = {"matmul": "attention", "embedding": "recurrent"}
 _TALL, _LOW = 150.0, 16.0
-_GAP, _MIDDLE, _LABELS, _LETTER = 9.0, 118.0, 150.0, 7.0
+_GAP, _MIDDLE, _LABELS, _LETTER = 9.0, 118.0, 190.0, 7.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ def _block(
     foot = middle + _TALL / 2 + 10
     for said, turned, shade in ((block.named, 3, None), (block.map, -11, "dim")):
         centre = x + width / 2 + turned
-        yield label(centre, foot, fitted(said, _LABELS - 8), transform=f"rotate(90 {centre:.1f} "
-                    f"{foot:.1f})", class_=shade)  # fmt: skip
+        yield label(centre, foot, fitted(said, _LABELS - 20, _LETTER), class_=shade,
+                    transform=f"rotate(90 {centre:.1f} {foot:.1f})")  # fmt: skip
 
 
 def _jump(

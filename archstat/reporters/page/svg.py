@@ -15,6 +15,11 @@ def text(content: object) -> str:
     return escape(str(content), quote=True)
 
 
+def broken(content: str) -> str:
+    """A long name of HTML, with a new line behind commas where there is no room."""
+    return text(content).replace(",", ",<wbr>")
+
+
 def tag(name: str, /, *content: str, **attributes: object) -> str:
     """An element around content that is markup already; ``class_`` and ``data_n`` as HTML has them.
 

@@ -10,6 +10,7 @@ from archstat.reporters.page.svg import fitted, label, picture, tag
 from archstat.units import format_share
 
 _SMALLEST = 330.0  # square units of an area that is still drawn
+_GROUP = 1200.0  # and of a group whose parts are
 _HEAD = 15.0  # height of the name of a group
 
 
@@ -48,8 +49,8 @@ def _draw(drawn: list[str], area: Area, box: Box, key: str, whole: float,
           *, top: bool = False) -> None:  # fmt: skip
     if not top and (box.width < 1 or box.height < 1 or box.width * box.height < _SMALLEST):
         return
-    if not area.parts:
-        drawn.append(_leaf(area, box, area.figures[key] / whole))
+    if not area.parts or (not top and box.width * box.height < _GROUP):
+        drawn.append(_leaf(area, box, key, area.figures[key] / whole))
         return
     inside = box
     if not top:
@@ -66,14 +67,21 @@ def _draw(drawn: list[str], area: Area, box: Box, key: str, whole: float,
         _draw(drawn, part, place, key, whole)
 
 
-def _leaf(area: Area, box: Box, share: float) -> str:
-    drawn = tag("rect", class_=f"k {area.kind}", data_n=area.row, **_sides(box))
+def _leaf(area: Area, box: Box, key: str, share: float) -> str:
+    drawn = tag("rect", class_=f"k {_kind(area, key)}", data_n=area.row, **_sides(box))
     name = fitted(area.name, box.width - 6) if box.height > 14 else ""
     if name:
         drawn += label(box.x + 4, box.y + 13, name)
     if name and box.height > 30 and box.width > 40:
         drawn += label(box.x + 4, box.y + 26, format_share(share), class_="dim")
     return drawn
+
+
+def _kind(area: Area, key: str) -> str:
+    """The kind of its largest part."""
+    while area.parts:
+        area = max(area.parts, key=lambda part: part.figures.get(key, 0))
+    return area.kind
 
 
 def _sides(box: Box) -> dict[str, int]:
