@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -42,11 +42,17 @@ class Difference:
 
     @property
     def input_is_same(self) -> bool:
-        """Whether both sides had the same input, as far as both tell."""
+        """Whether both sides had the same input, as far as both tell.
+
+        Inputs that neither side calls alike are compared by place: formats of files make up names.
+        """
         before, after = self.before, self.after
-        return not (before and after and before.input and after.input) or (
-            before.input == after.input
-        )
+        if not (before and after and before.input and after.input):
+            return True
+        named = [dict(_named(side.input)) for side in (before, after)]
+        if named[0].keys() == named[1].keys():
+            return named[0] == named[1]
+        return list(named[0].values()) == list(named[1].values())
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -132,3 +138,10 @@ def differences(before: Sequence[Snapshot], after: Sequence[Snapshot]) -> tuple[
 
 def _totals(side: Snapshot | None) -> Mapping[str, Cell]:
     return {} if side is None else side.totals
+
+
+def _named(inputs: str) -> Iterator[tuple[str, str]]:
+    """Names, or places, and shapes of inputs as text."""
+    for place, text in enumerate(inputs.split(", ")):
+        name, equals, shape = text.partition("=")
+        yield (name, shape) if equals else (str(place), text)

@@ -107,7 +107,7 @@ def _total_lines(
         sides = (before, after)
         yield ("model", *(side.name if side else None for side in sides), None, None)
         inputs = [(side.input or None) if side else None for side in sides]
-        same = "same" if inputs[0] and inputs[0] == inputs[1] else None
+        same = "same" if all(inputs) and difference.input_is_same else None
         yield ("input", *inputs, same, None)
     for column in difference.columns:
         was, now = difference.was(column.key), difference.now(column.key)

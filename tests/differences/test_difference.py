@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -116,6 +117,21 @@ def test_other_input_is_named():
     _, notes = cells(views([found]))
     assert "the inputs differ (1x3x10x10 before, 1x3x12x12 after)" in notes[0]
     assert found.of("params") == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("input.1=1x3x10x10", "1x3x10x10", True),
+        ("input.1=1x3x10x10", "1x3x12x12", False),
+        ("a=1x4, b=1x8", "b=1x8, a=1x4", True),
+        ("a=1x4, b=1x8", "a=1x8, b=1x4", False),
+        ("ids=1x4:int64", "x=1x4", False),
+    ],
+)
+def test_name_of_an_input_alone_is_no_difference(before, after, same):
+    sides = [replace(snapshot(Net()), input=text) for text in (before, after)]
+    assert between(*sides).input_is_same is same
 
 
 def test_layers_that_moved_together_share_a_row():

@@ -81,11 +81,15 @@ class Given(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A tensor that the program keeps, on meta: the value's name and the path of the tensor."""
+    """A tensor that the program keeps, on meta: the value's name and the path of the tensor.
+
+    A constant is what forward reads and no module registered.
+    """
 
     name: str
     path: str
     tensor: torch.Tensor
+    is_constant: bool = False
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class _Reader:
             if sort == "parameter":
                 tensor = torch.nn.Parameter(tensor, meta["requires_grad"])
             self.tensors[key] = tensor
-        return Held(name, path, tensor)
+        return Held(name, path, tensor, sort == "tensor_constant")
 
     def _steps(self, graph: Any) -> Iterator[Step]:
         for node in graph["nodes"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ def exported_in_memory(model: Any) -> ProgramModule:
                  **dict(model.named_buffers(remove_duplicate=False))}  # fmt: skip
         reader = _Reader(owned)
         return program_module(reader.program("program", model, {}))
-    reader = _Reader({**model.state_dict, **model.constants})
+    constants = model.graph_signature.lifted_tensor_constants
+    reader = _Reader({**model.state_dict, **model.constants}, frozenset(constants))
     kept = {spec.arg.name: spec.target for spec in model.graph_signature.input_specs
             if spec.target is not None}  # fmt: skip
     fixed = {spec.arg.name: spec.arg.value for spec in model.graph_signature.input_specs
@@ -44,8 +45,8 @@ def exported_in_memory(model: Any) -> ProgramModule:
 class _Reader:
     """Reads the nodes of a program; `owned` are the tensors of its modules by path."""
 
-    def __init__(self, owned: Mapping[str, Any]) -> None:
-        self.owned = owned
+    def __init__(self, owned: Mapping[str, Any], constants: Collection[str] = ()) -> None:
+        self.owned, self.constants = owned, constants
         self.twins: dict[int, torch.Tensor] = {}
         self.needs_functions = False
 
@@ -58,11 +59,11 @@ class _Reader:
         for node in root.graph.nodes:
             if node.op == "placeholder":
                 if node.name in kept:
-                    held.append(Held(node.name, *self._twin(kept[node.name])))
+                    held.append(self._held(node.name, kept[node.name]))
                 else:
                     given.append(_given(node, fixed.get(node.name)))
             elif node.op == "get_attr" and isinstance(_at(root, node.target), torch.Tensor):
-                held.append(Held(node.name, *self._twin(str(node.target))))
+                held.append(self._held(node.name, str(node.target)))
             elif node.op == "output":
                 returned = _read(node.args[0], {})
         steps = tuple(self._steps(root))
@@ -70,7 +71,7 @@ class _Reader:
             returned = returned[0]
         return Program(title, tuple(given), tuple(held), steps, returned, self.needs_functions)
 
-    def _twin(self, path: str) -> tuple[str, torch.Tensor]:
+    def _held(self, name: str, path: str) -> Held:
         tensor = self.owned[path]
         if id(tensor) not in self.twins:
             twin = torch.empty_strided(
@@ -80,7 +81,7 @@ class _Reader:
             self.twins[id(tensor)] = (
                 nn.Parameter(twin, requires_grad=tensor.requires_grad) if own else twin
             )
-        return path, self.twins[id(tensor)]
+        return Held(name, path, self.twins[id(tensor)], path in self.constants)
 
     def _steps(self, root: fx.GraphModule) -> Iterator[Step]:
         inside: dict[str, SubProgram] = {}

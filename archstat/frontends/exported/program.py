@@ -236,7 +236,9 @@ def _plant(root: nn.Module, program: Program) -> dict[str, nn.Module]:
     for held in program.held:
         path, _, name = held.path.rpartition(".")
         owner = at(path)  # of a class of this file: nothing is in the way that registering finds
-        if isinstance(held.tensor, nn.Parameter):
+        if held.is_constant:
+            owner.__dict__[name] = held.tensor
+        elif isinstance(held.tensor, nn.Parameter):
             owner._parameters[name] = held.tensor
         else:
             owner._buffers[name] = held.tensor

@@ -58,6 +58,9 @@ class _Reader:
         self.model, self.names = model, Names(title, model)
         self.made, self.shapes, self.types = self.names.made, self.names.shapes, self.names.types
         self.lists: dict[str, Sequence[str]] = {}
+        # Tensors that the model keeps under a further name: torch's older exporter writes what is
+        # equal once, and each use of it as an Identity.
+        self.alike: dict[str, str] = {}
 
     def graph(self) -> Graph:
         """The whole model.
@@ -80,14 +83,21 @@ class _Reader:
         for name in self.names.held:
             if self.names.role_of(name) == "parameter":
                 self.names.value(name)
-        outputs = [self.names.value(entry.name) for entry in graph.output]
-        return self.made.graph(inputs, outputs)
+        return self.made.graph(inputs, [self.names.value(name) for name in self.ends(graph)])
+
+    def ends(self, graph: Any) -> list[str]:
+        """The names of what a graph or body leaves."""
+        return [self.alike.get(entry.name, entry.name) for entry in graph.output]
 
     def walk(self, nodes: Iterable[Any]) -> None:
         """Record what nodes do, one after the other."""
         for index, node in enumerate(nodes):
             self.check_order(node)
-            if node.op_type in _CONTROL:
+            for place, name in enumerate(node.input if self.alike else ()):
+                node.input[place] = self.alike.get(name, name)
+            if node.op_type == "Identity" and node.input[0] in self.names.held:
+                self.alike[node.output[0]] = node.input[0]
+            elif node.op_type in _CONTROL:
                 self.step_into(node)
             elif node.op_type in LISTS:
                 self.take_apart(node, index)
@@ -106,7 +116,8 @@ class _Reader:
             LookupFailedError: it does.
         """
         for name in node.input:
-            if name and not (name in self.types or name in self.made.known or name in self.lists):
+            if name and not any(name in some for some in
+                                (self.types, self.made.known, self.lists, self.alike)):  # fmt: skip
                 raise LookupFailedError(
                     f"{self.made.title}: {node.op_type} {node.name} reads {name}, which no node "
                     "before it makes: its graph is damaged or runs in a circle."
@@ -145,9 +156,7 @@ class _Reader:
             self.pass_in(entry, name, scanned=place >= len(outer) - scanned)
         self.names.hold(body)
         self.walk(body.node)
-        inside = [(self.names.value(one.name), one.name) for one in body.output][
-            -len(node.output) :
-        ]
+        inside = [(self.names.value(name), name) for name in self.ends(body)][-len(node.output) :]
         self.forget(body)
         for place, (name, (value, inner)) in enumerate(zip(node.output, inside, strict=False)):
             self.pass_out(name, value, inner, collected=place >= kept)
@@ -157,6 +166,7 @@ class _Reader:
         made = (name for node in body.node for name in node.output)
         for name in (*(one.name for one in (*body.input, *body.initializer)), *made):
             self.made.known.pop(name, None)
+            self.alike.pop(name, None)
 
     def pass_in(self, entry: Any, outer: str, scanned: bool) -> None:
         """Give the input of a body the type of what comes in: a slice of it where it is scanned."""

@@ -25,7 +25,10 @@ _MOST_NODES, _MOST_FIELDS = 100_000, 1_000_000
 _SHORT = 8 * 1024
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
 # Fields of TensorProto that hold numbers.
-_DATA = frozenset({4, 5, 6, 7, 9, 10, 11})
+_DATA, _RAW = frozenset({4, 5, 6, 7, 9, 10, 11}), 9
+# What is left of a long tensor of zeros: this as its doc_string, field 12.
+ZEROS = "archstat: zeros"
+_MARK = bytes([12 << 3 | 2, len(ZEROS)]) + ZEROS.encode()
 _GROUP = (3, 4)
 
 
@@ -117,9 +120,15 @@ def _rewritten(whole: Any, at: int, end: int, path: tuple[int, ...]) -> Iterator
             inner = b"".join(_rewritten(whole, inside, after, path[1:]))
             yield whole[begin : begin + _width(whole, begin)] + _varint(len(inner)) + inner
         elif not path and number in _DATA and after - inside > _SHORT:
-            continue
+            if number == _RAW and _is_zero(whole, inside, after):
+                yield _MARK
         else:
             yield whole[begin:after]
+
+
+def _is_zero(whole: Any, begin: int, end: int) -> bool:
+    """Whether bytes are all zero; those of a weight are not from the first on."""
+    return not any(any(whole[at : min(at + _SHORT, end)]) for at in range(begin, end, _SHORT))
 
 
 def _fields(whole: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:

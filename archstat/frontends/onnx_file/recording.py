@@ -12,7 +12,7 @@ from archstat.frontends.onnx_file.building import Builder, stack_of
 from archstat.frontends.onnx_file.contrib import CONTRIB
 from archstat.frontends.onnx_file.inference import Inference, is_whole
 from archstat.frontends.onnx_file.ops import DOMAINS, RULES, VIEWS
-from archstat.frontends.onnx_file.reading import dtype_of, roles_told
+from archstat.frontends.onnx_file.reading import ZEROS, dtype_of, roles_told
 from archstat.graph import Kind, Role
 from archstat.units import format_shape
 
@@ -110,16 +110,26 @@ class Names:
             return self.roles[name]
         if name in self.written and self.has_weights:
             return "constant"
+        # Initial states that an exporter computed, such as torch.zeros(...) of forward.
+        computed = _NUMBERED.fullmatch(name) or (self.roles and "." not in name)
+        if computed and self.is_zero(name):
+            return "constant"
         dtype, shape = self.types[name]
         several = prod(shape or ()) > 1 or "." in name
         return "parameter" if dtype.startswith(_FLOATS) and several else "constant"
 
     def is_zero(self, name: str) -> bool:
-        """Whether a tensor that the model keeps is short, and holds zeros alone."""
+        """Whether a tensor that the model keeps holds zeros alone."""
         from onnx import numpy_helper
 
         tensor = self.held.get(name)
+        if tensor and tensor.doc_string == ZEROS:
+            return True
         return is_whole(tensor) and not numpy_helper.to_array(tensor).any() if tensor else False
+
+    def is_filler(self, name: str) -> bool:
+        """Whether zeros stand in the place of a weight, in a file that keeps weights elsewhere."""
+        return name in self.written and self.has_weights and self.is_zero(name)
 
     def constant(self, name: str) -> list[Any] | None:
         """The numbers of a short tensor, flat; None where nobody knows them."""
@@ -156,7 +166,7 @@ class NamedNode:
         weights = _WEIGHTS.get(node.op_type, ())
         named = None
         for place, name in enumerate(node.input):
-            if place in weights and name in names.held:
+            if place in weights and name in names.held and not names.is_filler(name):
                 statistic = node.op_type == _STATISTICS[0] and place in _STATISTICS[1]
                 names.value(name, "buffer" if statistic else "parameter")
                 named = named or (None if statistic else name)
@@ -173,8 +183,10 @@ class NamedNode:
         ]
         self.stack = stack_of(node, named, index)
         for read in self.inputs if self.stack else ():
-            if read is not None and _NUMBERED.fullmatch(names.made.values[read].name or ""):
-                value = names.made.values[read]
+            if read is None:
+                continue
+            value = names.made.values[read]
+            if value.role in _KEPT and _NUMBERED.fullmatch(value.name or ""):
                 named = f"{self.stack[-1][0]}.{value.name}"
                 names.made.values[read] = value._replace(name=named)
 

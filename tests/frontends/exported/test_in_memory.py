@@ -120,3 +120,24 @@ def test_module_that_takes_another_step_each_time_runs_step_by_step():
     program = torch.export.export(Acts(), (torch.rand(2, 3),), strict=False)
     assert [op.target for op in capture(program, torch.rand(2, 3)).ops] == [
         "aten.relu.default", "aten.mul.Tensor", "aten.relu_.default"]  # fmt: skip
+
+
+class Begun(nn.Module):
+    """A recurrent layer that begins at tensors which no module registered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.begin = nn.GRU(4, 8), torch.zeros(1, 2, 8)
+
+    def forward(self, x):
+        return self.gru(x, self.begin)[0]
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attribute")  # of torch.export, about begin
+@pytest.mark.parametrize("form", ["program", "file"])
+def test_tensor_that_no_module_registered_is_a_constant(form, tmp_path):
+    program = torch.export.export(Begun().eval(), (torch.rand(3, 2, 4),))
+    torch.export.save(program, tmp_path / "m.pt2")
+    found = analyze(program if form == "program" else str(tmp_path / "m.pt2"))
+    assert found.totals["params"] == 3 * 8 * (4 + 8 + 2)
+    assert found.totals["buffers"] == 0

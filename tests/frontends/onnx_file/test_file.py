@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import prod
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,40 @@ def test_convolution_counts_its_products_and_parameters(totals):
     assert found["flops"] == 2 * 8 * 3 * 9 * 16**2 + 8 * 16**2
     assert found["params"] == 8 * 3 * 9 + 8
     assert found["receptive_field"] == (3, 3)
+
+
+def test_tensor_under_further_names_is_what_its_readers_take_it_for(totals):
+    # As torch's older exporter writes equal tensors: once, and copies of it.
+    copies = [node("Identity", name, outputs=(f"copy_{name}",)) for name in ("s", "m", "copy_m")]
+    layers = [
+        node("BatchNormalization", "x", "copy_s", "copy_s", "copy_m", "copy_m", outputs=("a",)),
+        node("BatchNormalization", "a", "s", "s", "m", "copy_copy_m"),
+    ]
+    found = totals([*copies, *layers], IMAGE, [("s", [3]), ("m", [3])])
+    assert (found["params"], found["buffers"], found["unknown_ops"]) == (3, 3, 0)
+    assert found["memory_access"] == 2 * (2 * 3 * 16**2 + 3 + 3)
+
+
+@pytest.mark.parametrize("batch", [2, 300])  # its numbers are kept, or cut from the file
+@pytest.mark.parametrize("number", [0.0, 0.5])
+def test_initial_state_that_an_exporter_computed_is_no_parameter(totals, batch, number):
+    given = model(
+        [node("Slice", "zeros", "first", "second", outputs=("h",)),
+         node("GRU", "x", "gru.w", "gru.r", "", "", "h", hidden_size=8)],
+        {"x": [5, batch, 4]}, [("gru.w", [1, 3 * 8, 4]), ("gru.r", [1, 3 * 8, 8])],
+        [("first", [0]), ("second", [1])],
+    )  # fmt: skip
+    state = onnx.numpy_helper.from_array(np.full((2, batch, 8), number, np.float32), "zeros")
+    given.graph.initializer.append(state)
+    noted = given.graph.value_info.add(name="gru.w")
+    noted.metadata_props.add(key="pkg.torch.onnx.InputSpec.kind", value="PARAMETER")
+    assert totals(made=given)["params"] == 3 * 8 * (4 + 8) + (2 * batch * 8 if number else 0)
+
+
+def test_zeros_that_a_node_holds_are_no_bias(totals):
+    zeros = node("Constant", outputs=("zeros",), value=tensor("zeros", [8]))
+    kept = [("w", [8, 3, 3, 3])]
+    assert totals([zeros, node("Conv", "x", "w", "zeros")], IMAGE, kept)["params"] == 8 * 3 * 9
 
 
 @pytest.mark.parametrize(
