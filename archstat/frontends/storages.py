@@ -48,7 +48,7 @@ class Storages:
             # Sparse tensors have several, for numbers and for their places.
             if tensor.layout is torch.strided:
                 return self._append(tensor.numel() * tensor.element_size(), born)
-            parts = _parts(tensor)
+            parts = parts_of(tensor)
             index = self._append(sum(t.numel() * t.element_size() for t in parts), born)
             self.nonzeros[index] = -1 if tensor.is_meta else tensor._nnz()
             return index
@@ -107,7 +107,8 @@ class Storages:
             self._released[reference.index] = max(0, len(self._ops) - 1)
 
 
-def _parts(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def parts_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The dense tensors that a sparse one consists of."""
     if tensor.layout is torch.sparse_coo:
         return tensor._values(), tensor._indices()
     if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):

@@ -15,6 +15,7 @@ import torch
 
 from archstat.analyses.cuda_allocator import Event
 from archstat.frontends.attention import Kernel
+from archstat.frontends.storages import parts_of
 from archstat.frontends.trees import tensors
 from archstat.units import format_bytes
 
@@ -276,7 +277,7 @@ class LiveBytes:
 
     def _hold(self, tensor: torch.Tensor) -> tuple[_Reference, ...]:
         if tensor.layout is not torch.strided:
-            return tuple(held for part in _parts(tensor) for held in self._hold(part))
+            return tuple(held for part in parts_of(tensor) for held in self._hold(part))
         storage = tensor.untyped_storage()
         reference = self._known.get(id(storage))
         if reference is not None and reference() is storage:
@@ -294,12 +295,3 @@ class LiveBytes:
     def _release(self, reference: Any) -> None:
         self.live -= reference.nbytes
         self.events.append((reference.serial, -reference.nbytes))
-
-
-def _parts(sparse: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The dense tensors that a sparse one consists of."""
-    if sparse.layout is torch.sparse_coo:
-        return sparse._indices(), sparse._values()
-    if sparse.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return sparse.crow_indices(), sparse.col_indices(), sparse.values()
-    return sparse.ccol_indices(), sparse.row_indices(), sparse.values()

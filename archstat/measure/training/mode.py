@@ -19,6 +19,7 @@ from archstat.analyses.workspaces import Pass, attention_workspace, lstm_scratch
 from archstat.frontends.aten import signature
 from archstat.frontends.attention import Kernels
 from archstat.frontends.garbage import called
+from archstat.frontends.mode import made
 from archstat.frontends.registered import has_formula, registered
 from archstat.frontends.torch_private import (
     CALL,
@@ -135,7 +136,7 @@ def _registered(packet: Any) -> Callable[[_Args, Any], int] | None:
 def _by_rule(*rules: Any) -> _Made:
     """What the first rule that knows the arguments says, made on meta."""
 
-    def made(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def by_rule(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not all(t.is_meta for t in tensors(args)):
             return None
         for rule in rules:
@@ -144,11 +145,11 @@ def _by_rule(*rules: Any) -> _Made:
             except (TypeError, AttributeError, IndexError, ValueError):
                 continue  # arguments the rule does not know
             if outputs is not None:
-                made = tuple([_empty(output) for output in outputs])
-                return made[0] if len(made) == 1 else made
+                found = tuple([_empty(output) for output in outputs])
+                return found[0] if len(found) == 1 else found
         return None
 
-    return made
+    return by_rule
 
 
 def _empty(output: Any) -> Any:
@@ -156,10 +157,7 @@ def _empty(output: Any) -> Any:
         return None
     if isinstance(output, list):
         return [_empty(part) for part in output]
-    shape, dtype, *order = output
-    if order:
-        return torch.empty_strided(shape, order[0], dtype=dtype, device=_META)
-    return torch.empty(shape, dtype=dtype, device=_META)
+    return made(*output)
 
 
 def _in_place(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -193,7 +191,7 @@ def _all_on_meta(
 def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_meta:
         return tensor
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
+    return made(tensor.shape, tensor.dtype, tensor.stride())
 
 
 ROOT, LOSS = "(root)", "(loss)"
