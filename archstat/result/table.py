@@ -70,7 +70,7 @@ class Tabular:
     def plot(self, path: str | Path) -> None:
         """Draw the table into a .pdf, .svg or .png file: its own picture, or bars.
 
-        ``fig.pdf:3.3in`` makes it 3.3 inches wide (also cm and mm), as a column of a page asks.
+        ``fig.pdf:3.3in`` makes it 3.3 inches wide (also cm, mm, pt), as a column of a page asks.
         Bars are of the first column of the screen that has numbers; matplotlib is the extra
         `plots`.
 

@@ -14,7 +14,8 @@ _KINDS = {"conv": "convolution", "depthwise": "depthwise convolution", "linear":
           "other": "other"}  # fmt: skip
 _LIKE = {"matmul": "attention", "embedding": "recurrent"}
 _TALL, _LOW = 150.0, 16.0
-_GAP, _MIDDLE, _LABELS, _LETTER = 9.0, 118.0, 190.0, 7.4
+_GAP, _MIDDLE, _LABELS, _LETTER = 9.0, 100.0, 190.0, 7.4
+_NARROW, _LEAST_STRETCH = 20.0, 0.6  # a block with two lines of text below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,11 @@ def strip(title: str, blocks: Sequence[Block], jumps: Sequence[tuple[int, int]],
 
     The drawing is `least` units wide, or as many as the blocks need.
     """
-    widths = [_width(block) for block in blocks]
-    total = max(least, sum(widths) + _GAP * (len(blocks) + 1))
-    stretch = (total - _GAP * (len(blocks) + 1)) / sum(widths) if widths else 1.0
+    widths, gaps = [_width(block) for block in blocks], _GAP * (len(blocks) + 1)
+    stretch = max(_LEAST_STRETCH, (least - gaps) / sum(widths)) if widths else 1.0
     # No block of a short network fills the page.
-    widths = [min(90.0, width * stretch) for width in widths]
+    widths = [min(90.0, max(_NARROW, width * stretch)) for width in widths]
+    total = max(least, sum(widths) + gaps)
     gap = (total - sum(widths)) / (len(blocks) + 1)
     places, x = [], gap
     for width in widths:

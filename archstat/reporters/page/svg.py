@@ -64,7 +64,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
     return tag("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
 
 
-def fitted(content: str, width: float, per_letter: float = 7.0) -> str:
+def fitted(content: str, width: float, per_letter: float = 7.4) -> str:
     """As much of a text as has room, "" where that is nothing."""
     room = int(width / per_letter)
     if len(content) <= room:

@@ -23,8 +23,8 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-_SIZED = re.compile(r"(?P<file>.+):(?P<width>\d+(\.\d+)?)(?P<unit>in|cm|mm)")
-_IN_AN_INCH = {"in": 1, "cm": 2.54, "mm": 25.4}
+_SIZED = re.compile(r"(?P<file>.+):(?P<width>\d+(\.\d+)?)(?P<unit>in|cm|mm|pt)")
+_IN_AN_INCH = {"in": 1, "cm": 2.54, "mm": 25.4, "pt": 72.27}  # points as TeX has them
 _LETTERS, _LEAST_LETTERS = 9.0, 6.0  # points
 _STYLE = {
     "svg.hashsalt": "archstat",
@@ -44,7 +44,7 @@ _STYLE = {
 
 
 def sized(path: str | Path) -> tuple[Path, float | None]:
-    """The file and the width in inches of ``FILE:3.3in``, ``FILE:84mm`` or ``FILE:8.4cm``.
+    """The file and the width in inches of ``FILE:3.3in``, ``FILE:84mm`` or ``FILE:252pt``.
 
     Without a width, a picture has its own.
 

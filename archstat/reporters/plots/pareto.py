@@ -76,7 +76,7 @@ def _name(axes: Any, points: Sequence[Named], line: Sequence[tuple[float, float]
     marks = [axes.transData.transform((point.x, point.y)) for point in points]
     taken = [Bbox.from_bounds(x - 4 * a_point, y - 4 * a_point, 8 * a_point, 8 * a_point)
              for x, y in marks]  # fmt: skip
-    taken += [Bbox(axes.transData.transform(ends)).padded(1) for ends in pairwise(line)]
+    taken += [Bbox(axes.transData.transform(ends)).padded(3) for ends in pairwise(line)]
     taken.append(axes.get_legend().get_window_extent())
     frame = axes.get_window_extent()
     for point in sorted(points, key=lambda point: (point.x, point.y) not in line):

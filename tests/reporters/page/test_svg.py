@@ -29,6 +29,6 @@ def test_logarithmic_ticks_are_inside(least, factor):
 
 
 def test_text_is_cut_to_its_room():
-    assert fitted("conv", 28) == "conv"
-    assert fitted("convolution", 42) == "convo…"
+    assert fitted("conv", 4 * 7.4 + 0.1) == "conv"
+    assert fitted("convolution", 6 * 7.4 + 0.1) == "convo…"
     assert fitted("convolution", 20) == ""

@@ -128,7 +128,8 @@ def test_matplotlib_is_imported_on_use():
 
 
 @pytest.mark.parametrize(
-    ("width", "points"), [("3.3in", 237.6), ("84mm", 238.110236), ("5cm", 141.732283)]
+    ("width", "points"),
+    [("3.3in", 237.6), ("84mm", 238.110236), ("252pt", 251.058531), ("5cm", 141.732283)],
 )
 def test_picture_is_as_wide_as_asked(width, points, tmp_path):
     plot_field_by_depth([SERIES], f"{tmp_path}/a.svg:{width}")
