@@ -43,7 +43,7 @@ _RULES = (
     Rule("--fully-convolutional", excludes=("--input",),
          hint="--resolution gives the size of the convolutional form"),
     Rule("--predict", excludes=("--variants", "--fully-convolutional"),
-         hint="a prediction is of models as they are"),
+         hint="it predicts models as given"),
     Rule("--resolution", excludes=("--input",), hint="both set the input's size"),
 )  # fmt: skip
 

@@ -113,7 +113,11 @@ def _matching(text: str) -> list[str]:
         names = [n for n in names if zoo.catalogue()[n].category != "block"] or names
     if not names:
         where = scheme or "the zoo"
-        remedy = "`archstat list` shows them all" if not colon else f"list some: {scheme}:resnet*"
+        remedy = (
+            "`archstat list` shows them all"
+            if not colon
+            else f"`archstat list '{scheme}:*'` lists them"
+        )
         raise UnknownModelError(f"{text!r} matches nothing in {where}; {remedy}.")
     return [f"{scheme}{colon}{name}{comma}{options}" for name in sorted(names, key=natural)]
 

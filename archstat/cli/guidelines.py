@@ -17,8 +17,8 @@ from archstat.cli.screen import View, held, refuse_incomplete, show
 if TYPE_CHECKING:
     from archstat.analyses.guidelines import Limits
 
-_NEEDED = ("model", "guideline", "module", "figure", "verdict", "access", "optimum", "found",
-           "limit", "input", "type")  # fmt: skip
+_NEEDED = ("model", "guideline", "module", "figure", "verdict", "limit", "found", "access",
+           "optimum", "input", "type")  # fmt: skip
 
 Top = Annotated[
     int | None,

@@ -18,8 +18,8 @@ from archstat.tables.list import list_networks as networks
 from archstat.units import format_printed
 
 # what a narrow screen keeps, the most needed first
-_NEEDED = ("model", "params", "macs", "year", "paper", "category", "published_params",
-           "published_macs", "family", "input")  # fmt: skip
+_NEEDED = ("model", "params", "macs", "year", "paper", "input", "category", "published_params",
+           "published_macs", "family")  # fmt: skip
 
 Pattern = Annotated[
     str | None,

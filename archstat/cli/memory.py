@@ -76,18 +76,18 @@ Device = Annotated[
 ]  # fmt: skip
 Accumulate = Annotated[
     int,
-    typer.Option("--accumulate", metavar="N", help="Micro-batches a step: the last one finds the "
-                 "gradients of those before."),
+    typer.Option("--accumulate", metavar="N", help="Micro-batches per step: the last one finds "
+                 "the gradients of those before it."),
 ]  # fmt: skip
 Zero = Annotated[
     tuple[int, int] | None,
-    typer.Option("--zero", metavar="STAGE N", help="One of N devices that share by ZeRO's stage 1 "
-                 "(states), 2 (and gradients) or 3 (and parameters)."),
+    typer.Option("--zero", metavar="STAGE N", help="Memory of one of N devices under ZeRO stage "
+                 "1 (shares optimizer states), 2 (also gradients) or 3 (also parameters)."),
 ]  # fmt: skip
 Fsdp = Annotated[
     int | None,
-    typer.Option("--fsdp", metavar="N", help="One of N devices that share all by FSDP, which "
-                 "gathers a unit at a time."),
+    typer.Option("--fsdp", metavar="N", help="Memory of one of N devices under FSDP, which "
+                 "shares everything and gathers one unit at a time."),
 ]  # fmt: skip
 Wrap = Annotated[
     list[str] | None,
@@ -96,8 +96,8 @@ Wrap = Annotated[
 ]  # fmt: skip
 By = Annotated[
     str,
-    typer.Option("--by", metavar="model|module|op", help="A row a model; a module, with what is "
-                 "alive at the peak; or an op, the timeline. With --checkpoint also without."),
+    typer.Option("--by", metavar="model|module|op", help="One row per model; per module, with what "
+                 "is alive at the peak; or per op, the timeline. --checkpoint adds rows without."),
 ]  # fmt: skip
 Snapshot = Annotated[
     str | None,

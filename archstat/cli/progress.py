@@ -85,7 +85,7 @@ def over_budget(progress: Progress) -> str:
     if progress.needed_s <= progress.budget_s:
         return ""
     return (f"archstat: a minimum of samples takes about {progress.needed_s:.0f} s, more than the "
-            f"{progress.budget_s:g} s given.")  # fmt: skip
+            f"budget of {progress.budget_s:g} s.")  # fmt: skip
 
 
 def spent(elapsed_s: float, budget_s: float) -> str:

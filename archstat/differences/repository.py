@@ -104,7 +104,7 @@ def repository_of(folder: Path) -> Repository:
     found = _git(folder, "rev-parse", "--show-toplevel", "--show-prefix")
     if found.returncode:
         raise RevisionError(
-            f"{folder} is not in a git repository, and only there are revisions to compare "
+            f"{folder} is not in a git repository, so there are no revisions to compare "
             f"(git: {_last_line(found)})."
         )
     root, _, prefix = found.stdout.partition("\n")

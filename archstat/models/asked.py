@@ -183,7 +183,7 @@ def arguments_of(example: Any) -> Arguments:
         raise InputError(f"{Option('example', name)} raised {shortened(error)}.") from error
     if not holds:
         raise InputError(
-            f"{Option('example', name)} gives {type(made).__name__} without any tensor; it must "
+            f"{Option('example', name)} returned {type(made).__name__}, which holds no tensor; "
             "return what forward takes: a tensor, a tuple of arguments or a dict of them by name."
         )
     return args, kwargs

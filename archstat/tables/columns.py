@@ -57,7 +57,7 @@ def columns(command: str | None = None) -> Table:
     """
     if command is not None and command not in HELD:
         hint = did_you_mean(command, HELD) or f" Commands with columns: {', '.join(HELD)}."
-        raise SpecError(f"columns {command}: no such command has columns to choose.{hint}")
+        raise SpecError(f"columns {command}: no command of this name has columns to choose.{hint}")
     places = ("analyses:COLUMNS",) if command is None else HELD[command]
     known = {column.key: column for place in places for column in _columns_at(place)}
     rows = tuple((c.key, c.unit, c.meaning, c.better) for c in known.values())

@@ -111,7 +111,7 @@ def compare(
                         "latency= takes no resolution=.")  # fmt: skip
     if predict is not None and forms:
         raise SpecError(f"{Option('predict', predict)} takes no variants= and no "
-                        "fully_convolutional=: it is of models as they are.")  # fmt: skip
+                        "fully_convolutional=: it predicts models as given.")  # fmt: skip
     asked = with_words(input, layout, example)
     if fully_convolutional:
         from archstat.tables.sliding import fully_convolutional_reports, with_sliding

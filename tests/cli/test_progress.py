@@ -79,7 +79,7 @@ def test_no_more_is_used_of_a_budget_than_it_has(elapsed_s, text):
 
 
 LONG = replace(TOLD, needed_s=83.6)
-SAID = "archstat: a minimum of samples takes about 84 s, more than the 10 s given."
+SAID = "archstat: a minimum of samples takes about 84 s, more than the budget of 10 s."
 
 
 def test_only_a_budget_that_is_too_small_is_told_without_a_terminal(capsys):
