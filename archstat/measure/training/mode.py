@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -209,6 +210,8 @@ class Places:
         self._paths: list[str] = []
         self._last, self._place = ROOT, 0
         self.calls: list[tuple[str, int, int, frozenset[int]]] = []
+        # What stands around a call from outside of any module: in backward, of one run again.
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext
         self._note()
 
     def follow(self, module: nn.Module, path: str) -> None:
@@ -216,11 +219,13 @@ class Places:
         inner: Callable[..., Any] = getattr(module, CALL)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            around = self.around if len(self._stack) == 1 else nullcontext
             self._stack.append(path or ROOT)
             self._note()
             begun, given = self._account.position, self._account.serials((args, kwargs))
             try:
-                return inner(*args, **kwargs)
+                with around():
+                    return inner(*args, **kwargs)
             except Exception as error:
                 if path and not getattr(error, "__notes__", ()):
                     error.add_note(f"in {path} ({type(module).__name__})")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -253,6 +253,7 @@ class _Run:
             self.mode.phase = "backward"
             kept = Kept(tuple(self.account.saves), tuple(self.account.born),
                         tuple(self.places.calls), 1 + self.account.position)  # fmt: skip
+            self.places.around = self._again
             torch.autograd.backward(loss)
             idle = [n for n, p in enumerate(self.parameters) if p.requires_grad and (
                     p.grad is None or not (self._fresh or p.grad._version))]  # fmt: skip
@@ -317,21 +318,21 @@ class _Run:
         """Let a module run once more in backward, as ``torch.utils.checkpoint`` has it."""
         inner = getattr(module, CALL)
 
-        @contextmanager
-        def again() -> Iterator[None]:
-            try:
-                with self._as_on_the_device():
-                    yield
-            finally:  # torch ends a second run, as soon as it has enough, by an exception
-                self.kernels.forget_casts()
-
         def call(*args: Any, **kwargs: Any) -> Any:
             for tensor in tensors((args, kwargs)):
                 self.account.save(tensor)
-            return checkpoint(inner, *args, use_reentrant=False,
-                              context_fn=lambda: (nullcontext(), again()), **kwargs)  # fmt: skip
+            return checkpoint(inner, *args, use_reentrant=False, **kwargs)
 
         module.__dict__[CALL] = call
+
+    @contextmanager
+    def _again(self) -> Iterator[None]:
+        """Around what backward runs once more, for a checkpoint of ours or of the model's own."""
+        try:
+            with self._as_on_the_device():
+                yield
+        finally:  # torch ends a second run, as soon as it has enough, by an exception
+            self.kernels.forget_casts()
 
     def _param_bytes(self) -> int:
         """Bytes of the parameters' elements; what several hold together is their storage."""

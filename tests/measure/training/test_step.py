@@ -415,15 +415,39 @@ def test_checkpointed_modules_take_what_a_model_takes_that_calls_checkpoint(opti
     said = step(net(nn.Sequential), samples, 32, checkpoint=("[1-4]",), **options)
     own = step(net(Again), samples, 32, **options)  # the first would import the compiler inside
     kept = step(net(nn.Sequential), samples, 32, **options)
-    if options.get("amp"):
-        assert said.training_memory_bytes < kept.training_memory_bytes
-        assert said.training_macs > kept.training_macs
-        # The casts that the second runs made are gone.
-        assert said.moments[-1].live_bytes == kept.moments[-1].live_bytes
-    else:
-        assert [m.live_bytes for m in said.moments] == [m.live_bytes for m in own.moments]
-        assert said.training_macs == own.training_macs
+    # Of a function that runs again, unlike of a module, casts of biases go before its end.
+    casts = 2 * (64 + 64 + 32) if options.get("amp") else 0
+    for ours, its in zip(said.moments, own.moments, strict=True):
+        assert 0 <= ours.live_bytes - its.live_bytes <= casts
+    assert said.training_macs == own.training_macs > kept.training_macs
+    # The casts that the second runs made are gone.
+    assert said.moments[-1].live_bytes == kept.moments[-1].live_bytes
     assert said.saved_activation_bytes < kept.saved_activation_bytes
+
+
+@pytest.mark.parametrize("options", [{}, {"amp": True}, {"kernels": "cuda", "amp": True}])
+def test_attention_that_a_model_runs_again_takes_the_kernels_that_it_took(options):
+    from torch.utils.checkpoint import checkpoint
+
+    class Again(nn.ModuleList):
+        def forward(self, x):
+            for layer in self:
+                x = checkpoint(layer, x, use_reentrant=False)
+            return x
+
+    class Once(nn.ModuleList):
+        def forward(self, x):
+            for layer in self:
+                x = layer(x)
+            return x
+
+    def layers():
+        return [nn.TransformerEncoderLayer(16, 2, 32, batch_first=True) for _ in range(2)]
+
+    own = step(Again(layers()), 4, 9, 16, **options)
+    said = step(Once(layers()), 4, 9, 16, checkpoint=("?",), **options)
+    assert own.attention == said.attention
+    assert [m.live_bytes for m in own.moments] == [m.live_bytes for m in said.moments]
 
 
 @pytest.mark.parametrize("options", [{}, {"kernels": "cuda", "amp": True, "optimizer": "adam"}])
