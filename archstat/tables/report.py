@@ -121,9 +121,10 @@ def report(
     roof = None if device is None else Roof(device, dtype, "none")
     together, asked = named(models), with_words(input, layout, example)
     made, specs = [], specs_of(models) if training else []
+    trained = usual_step() if training else None
     for number, (name, model) in enumerate(together):
         graph = graph_of(model, asked, batch)
-        step = usual_step().row(specs[number], typed(asked), batch) if training else None
+        step = trained.row(specs[number], typed(asked), batch) if trained else None
         made.append(portrait(name, graph, roof.over(graph, name) if roof else None, step))
     given = {"input": input, "batch": batch, "join": join and str(join), "join_on": join_on,
              "accuracy": accuracy, "as_": as_, "latency": latency or None, "device": device,

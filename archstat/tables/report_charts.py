@@ -57,7 +57,7 @@ def pareto(rows: Table) -> Section | None:
         for n, record in enumerate(rows.records()) if _positive(record[x]) and
         _positive(record[y])
     ]  # fmt: skip
-    across, up = scales(points, 1.15)
+    across, up = scales(points)
     corners = front([(point.x, point.y) for point in points],
                     rows.index(x) in more, rows.index(y) in more)  # fmt: skip
     line = tag("path", d=path([(across.place(a), up.place(b)) for a, b in corners]), class_="front")

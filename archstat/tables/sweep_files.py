@@ -252,7 +252,7 @@ def _scatter(
     points = list(_points(some, x, y, names))
     if not points:
         return None
-    across, up = scales(points, 1.15)
+    across, up = scales(points)
     law, under = law_between(table, x, y), ""
     if law is not None and best is None:
         ends = [f(point.x for point in points) for f in (min, max)]

@@ -139,14 +139,23 @@ class Scale:
         return self.start + part * (self.end - self.start)
 
 
-def scales(points: Sequence[Point], reach: float = 1.5, *, high: Sequence[float] = (),
+def scales(points: Sequence[Point], reach: float | None = None, *, high: Sequence[float] = (),
            wide: Sequence[float] = ()) -> tuple[Scale, Scale]:  # fmt: skip
-    """Axes on which all points, and further numbers of either, have room."""
+    """Axes on which all points, and further numbers of either, have room.
+
+    Each goes beyond them by the factor `reach`, by default a part of its own length.
+    """
     xs, ys = [*(p.x for p in points), *wide] or [1], [*(p.y for p in points), *high] or [1]
     return (
-        Scale(min(xs) / reach, max(xs) * reach, _LEFT, WIDTH - _RIGHT),
-        Scale(min(ys) / reach, max(ys) * reach, HEIGHT - _BOTTOM, _TOP),
+        _around(xs, reach, _LEFT, WIDTH - _RIGHT),
+        _around(ys, reach, HEIGHT - _BOTTOM, _TOP),
     )
+
+
+def _around(numbers: Sequence[float], reach: float | None, start: float, end: float) -> Scale:
+    least, most = min(numbers), max(numbers)
+    beyond = reach or max(1.02, (most / least) ** 0.08)
+    return Scale(least / beyond, most * beyond, start, end)
 
 
 def front(points: Iterable[tuple[float, float]], more_x: bool, more_y: bool) -> (

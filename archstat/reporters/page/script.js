@@ -202,13 +202,19 @@ all("svg[data-axes]").forEach((svg) => {
   };
   function scale(place, start, end) {
     const numbers = table.rows.map((row) => row[place]).filter((n) => n > 0);
-    const least = Math.min(...numbers) / 1.15, most = Math.max(...numbers) * 1.15, ticks = [];
+    const low = Math.min(...numbers), high = Math.max(...numbers), beyond = Math.max(1.02, (high / low) ** 0.08);
+    const least = low / beyond, most = high * beyond, ticks = [];
     const binary = table.columns[place][1] === "bytes" && unit !== "decimal";
     if (binary) for (let n = 2 ** Math.floor(Math.log2(least)); n <= most; n *= 2) ticks.push(n);
     else for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power++) for (const f of most / least > 300 ? [1] : [1, 2, 5]) ticks.push(f * 10 ** power);
     const put = (n) => start + (Math.log(n / least) / Math.log(most / least)) * (end - start);
     let inside = ticks.filter((n) => n >= least && n <= most);
-    if (inside.length < 2) inside = [least * 1.15, Math.sqrt(least * most), most / 1.15].map((n) => +n.toPrecision(3));
+    if (inside.length < 2) {
+      const base = binary ? 1024 ** Math.floor(Math.log2(most) / 10) : 1, wide = (most - least) / 4, size = base * 10 ** Math.floor(Math.log10(wide / base));
+      const step = [1, 2, 2.5, 5, 10].map((f) => f * size).find((one) => one >= wide * 0.999);
+      inside = [];
+      for (let n = Math.ceil(least / step); n * step <= most; n++) inside.push(+(n * step).toPrecision(9));
+    }
     return { put, ticks: inside.filter((n, i) => i % Math.ceil(inside.length / 7) === 0) };
   }
   function draw() {

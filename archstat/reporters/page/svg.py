@@ -84,11 +84,18 @@ def ticks(most: float, binary: bool = False, about: int = 4) -> list[float]:
 
 
 def log_ticks(least: float, most: float) -> list[float]:
-    """Powers of ten between two numbers; where there are few, with those that 2 and 5 make."""
+    """Powers of ten between two numbers; where there are few, with those that 2 and 5 make.
+
+    Between numbers so close that there is none, equal steps.
+    """
     powers = range(floor(log10(least)), ceil(log10(most)) + 1)
     inside = [10.0**n for n in powers if least <= 10.0**n <= most]
     if len(inside) < 3:
         inside = [f * 10.0**n for n in powers for f in (1, 2, 5) if least <= f * 10.0**n <= most]
+    if len(inside) < 2 and most > least:
+        step = ticks(most - least)[1]
+        steps = (n * step for n in range(ceil(least / step), floor(most / step) + 1))
+        inside = [tick for tick in steps if least <= tick <= most]
     stride = max(1, ceil(len(inside) / 7))
     return inside[::stride]
 

@@ -28,6 +28,11 @@ def test_logarithmic_ticks_are_inside(least, factor):
     assert all(least <= tick <= least * factor for tick in found)
 
 
+def test_ticks_of_a_short_logarithmic_axis_are_equal_steps():
+    assert log_ticks(70.2, 82.0) == [75, 80]
+    assert log_ticks(70.2, 79.0) == [72.5, 75, 77.5]
+
+
 def test_text_is_cut_to_its_room():
     assert fitted("conv", 4 * 7.4 + 0.1) == "conv"
     assert fitted("convolution", 6 * 7.4 + 0.1) == "convo…"
