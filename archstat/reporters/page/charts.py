@@ -208,7 +208,8 @@ def _named(points: Sequence[Point], x: Scale, y: Scale) -> Iterator[str]:
         width, away = 7.0 * len(point.name), point.radius + 4
         at = x.place(point.x) + (-away if right else away)
         left = at - width if right else at
-        above = y.place(point.y) + 4
+        # To its right a front goes on at its height.
+        above = y.place(point.y) + (4 if right else -5)
         for shift in (0, 16, -16, 30, -30, 44, 58):
             free = all(abs(above + shift - b) > 12 or left + width < begin or left > end
                        for begin, end, b in taken)  # fmt: skip

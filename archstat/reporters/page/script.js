@@ -252,7 +252,7 @@ all("svg[data-axes]").forEach((svg) => {
       if (taken.every(([a, b]) => Math.abs(a - left) > 90 || Math.abs(b - top) > 12)) {
         taken.push([left, top]);
         const right = left > 324;
-        dot.parentNode.append(svgElement("text", { x: left + (right ? -9 : 9), y: top + 4, class: right ? "end" : "" }, row[0]));
+        dot.parentNode.append(svgElement("text", { x: left + (right ? -9 : 9), y: top + (right ? 4 : -5), class: right ? "end" : "" }, row[0]));
       }
     });
   }
