@@ -249,6 +249,8 @@ def _found(row: MemoryRow, room: str) -> str | None:
     if row.fit.next is None:
         return f"{found}, the largest that was asked for, which needs {peak}."
     beyond = "cannot run" if more is None else f"needs {_beside(more, room)}"
+    if more is not None and format_bytes(more) == format_bytes(row.budget):
+        beyond = f"needs {format_bytes(more - row.budget)} more than that size"
     return f"{found}, which needs {peak}; {row.fit.next} {beyond}."
 
 

@@ -495,3 +495,19 @@ def test_auto_without_room_or_a_set_that_fits_is_one_message(archstat, line, mes
     ran = archstat("memory", "lenet5", "--checkpoint", "auto", *line)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert message in ran.err
+
+
+def test_a_batch_that_exceeds_the_size_by_little_says_by_how_much(archstat):
+    out = archstat("memory", "lenet5", "--fits", "1GiB").out
+    assert "8437 needs 24.83 KiB more than that size." in out
+
+
+def test_attention_and_the_optimizers_way_are_chosen_and_said(archstat):
+    line = ("memory", "vit_b_16", "--kernels", "cuda:explicit", "--optimizer", "adamw,fused=true")
+    ran = archstat(*line)
+    assert "adamw (in one kernel)" in ran.out
+    assert "Attention is explicit, as asked: the math kernel stores the scores." in ran.out
+    found = json.loads(archstat(*line, "--format", "json").out)["convention"]
+    assert (found["kernels"], found["optimizer"]) == ("cuda:explicit", "adamw,fused=true")
+    ran = archstat("memory", "lenet5", "--kernels", "cpu:explicit", "--measure")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
