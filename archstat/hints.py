@@ -72,10 +72,12 @@ def nearest(
 
 def did_you_mean(name: str, names: Iterable[str], last: Container[str] = ()) -> str:
     """A sentence with the names that begin so, or else the nearest; nothing where none is near."""
-    close = nearest(name, names, _MOST_BEGINNING + 1, last)
+    known = list(names)
+    same = spelled_alike(name, known)
+    close = same or nearest(name, known, _MOST_BEGINNING + 1, last)
     if not close:
         return ""
-    if not _plain(close[0]).startswith(_plain(name)):
+    if same or not _plain(close[0]).startswith(_plain(name)):
         return f" Did you mean {' or '.join(close[:3])}?"
     more = ", ..." if len(close) > _MOST_BEGINNING else ""
     return f" Did you mean {', '.join(_abbreviated(close[:_MOST_BEGINNING]))}{more}?"
@@ -96,7 +98,8 @@ def _abbreviated(names: Sequence[str]) -> Iterator[str]:
 def shortened(error: BaseException) -> str:
     """An exception on one line: type, first line of its message, notes, the user's own line."""
     try:  # what a user's exception says of itself is the user's code, too
-        lines = str(error).strip().splitlines()
+        said = error.msg if isinstance(error, SyntaxError) and error.filename else str(error)
+        lines = said.strip().splitlines()
         notes = [str(note) for note in getattr(error, "__notes__", ())]
     except BaseException:
         lines, notes = ["(an exception whose text raises)"], []

@@ -421,3 +421,7 @@ def test_shortened_error_is_one_line_without_the_frames_of_python_itself():
     assert text.startswith("FileNotFoundError: ")
     assert Path(__file__).name in text
     assert "pathlib" not in text
+
+
+def test_name_in_another_case_is_the_only_one_that_is_meant():
+    assert did_you_mean("Features.2", ["features.20", "features.2"]) == " Did you mean features.2?"

@@ -34,7 +34,7 @@ def model_typed(context: typer.Context, text: str | None) -> str | None:
     found = expanded([text])
     if len(found) > 1:
         named = ", ".join(found[:_MOST_NAMED]) + (", ..." if len(found) > _MOST_NAMED else "")
-        raise SpecError(f"{text!r} stands for {len(found)} models, but one is needed: {named}")
+        raise SpecError(f"{text!r} stands for {len(found)} models, but one is needed: {named}.")
     return found[0]
 
 

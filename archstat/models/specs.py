@@ -174,7 +174,11 @@ def parse_batch(text: str) -> int:
 
 def _target(text: str, head: str) -> tuple[Scheme, str, str]:
     head = head.replace("::", ":")
+    if "(" in head:
+        raise SpecError(f"{text!r}: write options after commas, such as FILE.py:NAME,width=16.")
     before, colon, after = head.rpartition(":")
+    if colon and not after and before.endswith(".py"):
+        return "python", before, _only_model(before)
     for scheme in PACKAGES:
         if colon and before == scheme:
             if not after:

@@ -27,7 +27,8 @@ class Style:
     columns: one of k, M, G, T for counts, one such as MB or MiB for bytes.
 
     Raises:
-        OutputError: digits below 1 or above 15, or a unit that nothing is counted in.
+        OutputError: digits below 1 or above 15, a unit that nothing is counted in, or a label with
+            signs that LaTeX reads as its own.
     """
 
     digits: int | None = None
@@ -42,6 +43,10 @@ class Style:
         for unit in self.units:
             if unit not in known:
                 raise OutputError(f"unit {unit!r} is not one of {', '.join(known)}.")
+        if self.label is not None and not {*"{}\\%#~^&$"}.isdisjoint(self.label):
+            raise OutputError(
+                f"label {self.label!r}: LaTeX takes letters, digits and - : _ . in it."
+            )
 
     def check(self, columns: Sequence[Column]) -> None:
         """Refuse a style that would change nothing.

@@ -28,7 +28,7 @@ COLUMNS = (
     Column("latency_ms", "ms", "median time of a batch", "lower"),
     Column("latency_ms_low", "ms", "lower 95 % limit, over processes", "lower"),
     Column("latency_ms_high", "ms", "upper 95 % limit, over processes", "lower"),
-    Column("batches_per_second", "number", "at the median", "higher"),
+    Column("batches_per_second", "count", "at the median", "higher"),
     Column("latency_ms_ratio", "ratio", "time over that of the first row of its size", "lower"),
     Column("latency_ms_ratio_low", "number", "lower 95 % limit of the ratio"),
     Column("latency_ms_ratio_high", "number", "upper 95 % limit of the ratio"),

@@ -159,7 +159,7 @@ class Filters:
         said = [str(Option(name, value)) for name, value in given if value is not None]
         hint = did_you_mean(self.pattern, zoo.catalogue()) if self.pattern and not said else ""
         named = [repr(self.pattern)] if self.pattern else []
-        remedy = " Leave one out." if said else " `archstat list` shows them all."
+        remedy = " Leave one out." if said[1:] else " `archstat list` shows them all."
         return f"No network of the zoo matches {' with '.join([*named, *said])}.{hint or remedy}"
 
 

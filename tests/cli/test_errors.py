@@ -42,6 +42,8 @@ MISTAKES = [
     (["mobilenet_v1,width=-1"], "width=-1.0 is impossible"),
     (["vgg16,"], "separate models by spaces"),
     (["figures.parquet"], "is a table, not a model"),
+    (["net.py:Net(width=16)"], "write options after commas, such as FILE.py:NAME,width=16"),
+    (["vgg16", "--format", "latex", "--label", "a{"], "LaTeX takes letters, digits"),
     (["@"], "names no file; write @models.txt"),
     (["vgg16", "--top", "0"], "--top takes a whole number of at least 1."),
     (["vgg16", "--top", "x"], "--top takes a whole number of at least 1."),

@@ -218,7 +218,13 @@ def test_package_without_a_model_is_refused(scheme):
         parse_spec(f"{scheme}:,batch=2")
 
 
-@pytest.mark.parametrize("text", ["mine.py:", ":build", "mine.py:3", "mine.py:a b", "mine.py:a..b"])
+def test_file_with_a_colon_and_no_name_is_a_file_with_one_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("from torch import nn\n\n\nclass Net(nn.Module):\n    pass\n")
+    assert parse_spec("mine.py:").attribute == "Net"
+
+
+@pytest.mark.parametrize("text", [":build", "mine.py:3", "mine.py:a b", "mine.py:a..b"])
 def test_attribute_that_is_no_name_is_refused(text):
     with pytest.raises(SpecError, match="is not a name"):
         parse_spec(text)
