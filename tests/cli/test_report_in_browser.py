@@ -98,6 +98,33 @@ def test_page_is_as_wide_as_the_window_and_can_be_read(opened, name, width, sche
     assert page.locator("svg:not([aria-label])").count() == 0
 
 
+CONTRAST = """() => {
+  const shade = (css) => css.match(/[\\d.]+/g).map((n) => (css.startsWith("color") ? n : n / 255));
+  const light = (css) => shade(css).slice(0, 3)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const area = (one) => (!one || one.tagName === "rect" ? one : area(one.previousElementSibling));
+  const paper = getComputedStyle(document.body).backgroundColor;
+  return [...document.querySelectorAll("p, td, th, dt, svg text")]
+    .filter((one) => one.getClientRects().length)
+    .map((one) => {
+      const style = getComputedStyle(one), svg = one.closest("svg");
+      const under = svg?.matches(".treemap") && !one.matches(".head") && area(one);
+      const behind = under ? getComputedStyle(under).fill : paper;
+      const [a, b] = [svg ? style.fill : style.color, behind].map(light);
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["one.html", "three.html"])
+def test_texts_have_the_contrast_of_aa(opened, name, scheme):
+    found = opened(name, scheme=scheme).evaluate(CONTRAST)
+    assert len(found) > 100
+    assert min(found) >= 4.5
+
+
 def test_numbers_are_those_of_json(opened, request):
     page = opened("one.html")
     page.select_option("header select", "exact")
