@@ -48,7 +48,10 @@ def optimizer_named(name: str) -> Optimizer:
         OptionError: none of sgd, momentum, adam and adamw, or no argument of torch's for the way.
     """
     kind, _, argument = name.partition(",")
-    for given, known, what in ((kind, OPTIMIZERS, "optimizer"), (argument or None, _WAYS, "way")):
+    for given, known, what in (
+        (kind, OPTIMIZERS, "optimizer"),
+        (argument or None, _WAYS, "argument"),
+    ):
         if given is not None and given not in known:
             raise OptionError(f"There is no {what} {given!r}.{did_you_mean(given, known)} Known: "
                               f"{', '.join(known)}.")  # fmt: skip
