@@ -22,7 +22,6 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
-from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.trees import tensors
 from archstat.graph import Graph, Kind, Storage
 from archstat.hints import shortened
@@ -188,9 +187,6 @@ def _answer(spec: str, inputs: str, products: Sequence[str]) -> dict[str, Any]:
         source = find(parse_spec(spec))
         model = source.build_for_real().train(source.spec.train_mode)
         args, kwargs = given_tensors(Graph.from_json(inputs), model, ordinary(model))
-        if tool == "fvcore" and isinstance(model, ProgramModule):
-            answer[tool] = "it traces a module with real weights, of which a program has none here"
-            continue
         try:
             answer[tool] = asdict(count(model, *args, **kwargs))
         except Exception as error:

@@ -202,9 +202,9 @@ def _graph_of_source(
         input = None
     specs = (spec.input,) if spec.input is not None else _given(input)
     batch = spec.batch or (1 if batch is None else parse_batch(str(batch)))
+    if spec.train_mode and (source.graph is not None or spec.scheme == "file"):
+        raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
     if source.graph is not None:
-        if spec.train_mode:
-            raise SpecError(f"{spec.text}: a file has no training mode; leave train_mode= out.")
         if sizes:
             raise InputError(f"{spec.text}: give the sizes of a file as a whole shape.")
         if asked.example and spec.scheme != "hf":

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from archstat.errors import InputError, SpecError
+from archstat.frontends.exported.program import ProgramModule
 from archstat.frontends.inputs import arguments, input_specs, tensors_for
 from archstat.frontends.made_up import made_up, vocabulary_of
 from archstat.frontends.module import unwrapped
@@ -37,7 +38,10 @@ def real_module(model: nn.Module | str, seed: int = 0) -> nn.Module:
         SpecError: the spec asks for training mode.
     """
     if not isinstance(model, str):
-        return unwrapped(model)
+        module = unwrapped(model)
+        if isinstance(module, ProgramModule):
+            module.fill()
+        return module
     spec = parse_spec(model)
     if spec.train_mode:
         raise SpecError(f"{model}: train_mode= is for counts; leave it out where a model is run.")

@@ -75,7 +75,7 @@ class Source:
                 raise BuildError(f"{failed}. {why}") from failed.__cause__
 
     def build_for_real(self) -> Any:
-        """The model with real weights.
+        """The model with real weights; that of a file with numbers made up, for none are read.
 
         Raises:
             BuildError: the factory raised, or returned something else.
@@ -83,8 +83,14 @@ class Source:
         """
         from archstat.frontends.building import build_for_real
 
+        def build() -> Any:
+            model = self.factory()
+            if self.spec.scheme == "file":
+                model.fill()
+            return model
+
         try:
-            return self._checked(build_for_real(self.factory))
+            return self._checked(build_for_real(build))
         except ArchstatError:
             raise
         except (Exception, SystemExit) as error:

@@ -89,6 +89,7 @@ def reconcile(
 
     Raises:
         SpecError: no figure, or a source that nobody knows; see also `analyze`.
+        CaptureError: a figure of a forward pass, of weights alone.
     """
     every = [one for one in CONVENTIONS if one.quantity in get_args(Printable)]
     measures = [one for one in every if _is_of(one, source)]
@@ -96,6 +97,10 @@ def reconcile(
         known = sorted({name for one in every for name in one.sources})
         raise SpecError(f"there is no source {source!r}; known sources: {', '.join(known)}.")
     own = graphs(model, input, None)
+    if any(asked.quantity != "params" for asked in figures):
+        own.need_forward()
+    if not own.has_forward:
+        measures = [one for one in measures if one.quantity == "params"]
     search = _Search(model, own, input, measures, figures, graphs)
     ways: list[Way] = []
     tried: list[Way] = []

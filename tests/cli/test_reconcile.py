@@ -37,3 +37,16 @@ def test_csv_holds_the_raw_columns(archstat):
         "difference_percent", "arithmetic",
     ]  # fmt: skip
     assert rows[0]["value"] == "4089184256"
+
+
+@pytest.mark.parametrize(
+    ("figure", "code", "said"),
+    [("--params=24", 0, "as trained"), ("--macs=24", 2, "holds tensors without a forward pass")],
+)
+def test_weights_alone_have_parameters_to_reconcile(archstat, tmp_path, figure, code, said):
+    import torch
+
+    torch.save({"weight": torch.zeros(4, 6)}, tmp_path / "net.pt")
+    done = archstat("reconcile", str(tmp_path / "net.pt"), figure)
+    assert done.code == code
+    assert said in done.out + done.err

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -63,6 +63,7 @@ class ProgramModule(nn.Module):
         super().__init__()
         self._plan = _plan(program)
         self.needs_functions = program.needs_functions
+        self.fixed_batch = True  # whether an input must have the batch of the example
         planted = _plant(self, program)
         for path, layer in self._plan.layers.items():
             if layer is not None:
@@ -75,13 +76,26 @@ class ProgramModule(nn.Module):
             CaptureError: an input of another size, one too many or too few.
         """
         program = self._plan.program
-        values = _bound(program, args, kwargs)
+        values = _bound(program, args, kwargs, self.fixed_batch)
         modules = dict(self.named_modules(remove_duplicate=False))
         for held in program.held:
             owner, _, name = held.path.rpartition(".")
             values[held.name] = getattr(modules[owner], name)
         self._run(self._plan.parts, values, modules)
         return filled(program.returned, values)
+
+    def fill(self) -> None:
+        """Put numbers on cpu in the place of all tensors, of the size that layers begin with.
+
+        Whole numbers are zeros, which are indices of anything.
+        """
+        filled = cache(_filled)  # a tensor under several paths stays one
+        for module in self.modules():
+            for name, parameter in module._parameters.items():
+                # Registered, so that whoever weighs what is built sees it.
+                module.register_parameter(name, None if parameter is None else filled(parameter))
+            for held in (module._buffers, vars(module)):
+                held.update({n: filled(t) for n, t in held.items() if torch.is_tensor(t)})
 
     def own_inputs(self) -> tuple[InputSpec, ...]:
         """The inputs of the example that it was exported for."""
@@ -119,6 +133,18 @@ class ProgramModule(nn.Module):
         if self._plan.layers.get(part.path):  # a capture need not run it
             ((index, step),) = part.items
             self._leave(index, step, result, values)
+
+
+def _filled(tensor: Any) -> Any:
+    """A tensor whose products neither grow nor vanish."""
+    if not tensor.is_floating_point():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype)
+    if tensor.dim() < 2:
+        filled = torch.ones(tensor.shape, dtype=tensor.dtype)
+    else:
+        filled = torch.randn(tensor.shape).div(tensor[0].numel() ** 0.5).to(tensor.dtype)
+    own = isinstance(tensor, nn.Parameter)
+    return nn.Parameter(filled, tensor.requires_grad) if own else filled
 
 
 def program_module(program: Program) -> ProgramModule:
@@ -254,7 +280,9 @@ def _kind(full: str) -> type[nn.Module]:
     return type(name, (CalledModule,), {"__module__": module or name})
 
 
-def _bound(program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _bound(
+    program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any], fixed_batch: bool
+) -> dict[str, Any]:
     """The values of the inputs, given by position or by name, by the names of their Refs."""
     names = [given.name for given in program.given if given.shape is not None]
     extra = [name for name in kwargs if name not in names]
@@ -270,7 +298,9 @@ def _bound(program: Program, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         elif given.name not in values:
             raise CaptureError(f"{program.title} needs the input {given.name}: give its shape.")
         else:
-            _check_sizes(program.title, given, tuple(values[given.name].shape))
+            shape = given.shape if fixed_batch else (None, *given.shape[1:])
+            fixed = given._replace(shape=shape)
+            _check_sizes(program.title, fixed, tuple(values[given.name].shape))
     return {given.ref: values[given.name] for given in program.given}
 
 

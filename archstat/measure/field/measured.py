@@ -17,6 +17,7 @@ from torch import nn
 
 from archstat.analyses.field import Fields
 from archstat.analyses.field.rows import FieldRow, Interval
+from archstat.frontends.exported.program import ProgramModule
 from archstat.graph import Graph
 from archstat.measure.field.poisoning import Poisoning, Watch, ignored
 from archstat.measure.field.real_runs import as_it_runs, refuse_unknown
@@ -99,6 +100,8 @@ def measured_field(
     row = row or fields.final
     refuse_unknown(fields, row)
     root = real_module(model)
+    if isinstance(root, ProgramModule):
+        root.fixed_batch = False  # entries of a batch are looked at for whether they run apart
     theirs, watched = as_it_runs(root, fields, row)
     poisoning = Poisoning(root, theirs, watched)
     found: list[Disagreement] = []

@@ -217,11 +217,10 @@ def _profile(
     import torch
 
     from archstat.frontends.trees import module_paths
-    from archstat.measure.latency.models import random_inputs
+    from archstat.measure.latency.models import random_inputs, timed_module
     from archstat.measure.latency.subject import Inference, moved, tensors_moved
-    from archstat.models.real import real_module
 
-    module = moved(real_module(spec), conditions)
+    module = moved(timed_module(spec), conditions)
     given = tensors_moved(random_inputs(graph, module), conditions)
     call = Inference(module, given, conditions).call
     own = {op.module for op in graph.ops}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from archstat.errors import ArchstatError, CaptureError
+from archstat.frontends.exported.program import ProgramModule
 from archstat.graph import Graph
 from archstat.hints import shortened
 from archstat.measure.latency.conditions import Conditions
@@ -67,14 +68,24 @@ def load(spec: str, input: Sequence[str], conditions: Conditions) -> TimedModel:
         ArchstatError: what `pipeline.graph_of_spec` and `sources.find` raise.
     """
     batch = parse_spec(spec).batch or conditions.batch or 1
+    module = moved(timed_module(spec), conditions)
+    return _timed(spec, module, tuple(input), conditions, batch, batch)
+
+
+def timed_module(spec: str) -> nn.Module:
+    """The module of a spec, built for real.
+
+    Raises:
+        CaptureError: it is on meta, or a program, whose weights are not read.
+    """
     module = real_module(spec)
-    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+    on_meta = any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+    if on_meta or isinstance(module, ProgramModule):
         raise CaptureError(
             f"{spec} is read without its weights, which a measurement needs: give the model as "
             "FILE.py:NAME."
         )
-    module = moved(module, conditions)
-    return _timed(spec, module, tuple(input), conditions, batch, batch)
+    return module
 
 
 def _timed(

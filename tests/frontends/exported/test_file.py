@@ -11,10 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archstat import analyze
-from archstat.errors import ArchstatError, CaptureError, LookupFailedError
+from archstat.analyses.field import receptive_field
+from archstat.errors import ArchstatError, CaptureError, LookupFailedError, SpecError
 from archstat.frontends.exported.file import exported_file
 from archstat.frontends.module import capture
-from archstat.models.pipeline import graph_of_spec
+from archstat.measure.field.measured import measured_field
+from archstat.measure.other_tools import fvcore_count
+from archstat.models.pipeline import graph_of, graph_of_spec
+from archstat.models.sources import find
+from archstat.models.specs import parse_spec
 
 
 def without_memory(graph):
@@ -180,3 +185,29 @@ def test_damaged_archive_gives_one_error_or_a_graph(saved, tmp_path_factory, at,
         exported_file(file)
     except LookupFailedError as error:
         assert len(str(error)) < 1000
+
+
+def test_field_is_measured_with_numbers_made_up(saved):
+    spec = str(saved["block"])
+    fields = receptive_field(graph_of(spec))
+    found = measured_field(spec, fields)
+    assert found.agrees
+    assert sum(found.positions) == 2 * 16
+
+
+def test_program_with_numbers_ties_what_is_tied(saved):
+    module = find(parse_spec(str(saved["tied"]))).build_for_real()
+    assert module.embed.weight is module.head.weight
+    assert module(torch.zeros(2, 8, dtype=torch.int64), mask=torch.ones(2, 8, 1))[1].isfinite()
+
+
+def test_program_has_no_training_mode(saved):
+    with pytest.raises(SpecError, match="a file has no training mode"):
+        analyze(f"{saved['block']},train_mode=true")
+
+
+def test_program_with_numbers_is_one_that_fvcore_counts(saved):
+    pytest.importorskip("fvcore")
+    module = find(parse_spec(str(saved["block"]))).build_for_real()
+    counted = fvcore_count(module, torch.zeros(1, 3, 16, 16))
+    assert counted.by_kind["conv"] == (3 * 8 * 9 + 2 * 8 * 8 * 9) * 16**2
