@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,6 @@ from device_fits import (
     Array,
     Data,
     Name,
-    Networks,
     Row,
     fitted,
     parameters,
@@ -28,7 +26,10 @@ from device_fits import (
 )
 from numpy.typing import NDArray
 
-from archstat.analyses.boards import BOARD, LEAST_WEIGHT, SCATTER, WAYS
+from archstat.analyses.boards import BOARD, LEAST_WEIGHT, SCATTER, SPEED, WAYS
+from archstat.analyses.kernels import kernels
+from archstat.analyses.prediction import work_of
+from archstat.models.pipeline import graph_of_spec
 
 NAME = Name(BOARD, "fp32", "nchw", "ncnn", "")
 # What ncnn's benchmark calls them, and what has the same layers and parameters here.
@@ -51,11 +52,19 @@ SPECS = {
     "vision_transformer": ("timm:vit_base_patch32_384", 384),
 }  # fmt: skip
 """ProxylessNAS is in neither zoo nor timm, and is left out."""
-ROUNDS, DRAWS, FEW = 3, 5, 3
-# One with large convolutions, one of depthwise ones, one of many small kernels.
-RECOMMENDED = ("resnet50", "mobilenet_v2", "shufflenet_v2")
-OURS, MACS, TERMS, SISTER = (
+# About what boards of the middle do: the few networks leave many a kind's rates open, and these are
+# held to it.
+START, TYPICALLY = parameters(4e10, 1e10, 4e-5), 1.0
+ROUNDS, DRAWS, FEW, HIDDEN = 3, 5, 3, 4
+# Large convolutions, weights that must come from memory, many small kernels; and a triple without
+# the second.
+TRIPLES = (
+    ("resnet50", "alexnet", "shufflenet_v2"),
+    ("resnet50", "mobilenet_v2", "shufflenet_v2"),
+)
+OURS, RATES, MACS, TERMS, SISTER = (
     "archstat",
+    "archstat, a network that the table lacks",
     "macs alone",
     "a x macs + b x activations",
     "sister x factor",
@@ -67,11 +76,13 @@ def _along() -> Array:
     for together in WAYS.values():
         columns.append(np.zeros(2 * kinds + 2))
         columns[-1][[KINDS.index(kind) for kind in together]] = 1
-    return np.array([*columns, scaled(0, 1), scaled(0, 0, -1)]).T
+    activation = np.zeros(2 * kinds + 2)
+    activation[kinds + KINDS.index("activation")] = 1
+    return np.array([*columns, activation, scaled(0, 1), scaled(0, 0, -1)]).T
 
 
 ALONG = _along()
-COLUMNS = (*WAYS, "bytes", "launch")
+COLUMNS = (*WAYS, "activation", "bytes", "launch")
 
 
 class Run(NamedTuple):
@@ -81,6 +92,11 @@ class Run(NamedTuple):
     threads: int
     networks: NDArray[np.intp]
     seconds: Array
+
+    def without(self, hidden: NDArray[np.intp]) -> Run:
+        """The run as if these networks were not measured."""
+        kept = ~np.isin(self.networks, hidden)
+        return self._replace(networks=self.networks[kept], seconds=self.seconds[kept])
 
 
 def runs(path: Path) -> list[Run]:
@@ -104,37 +120,33 @@ def runs(path: Path) -> list[Run]:
 class Boards:
     """The runs, and rates fitted to them."""
 
-    def __init__(self, path: Path, networks: Networks) -> None:
+    def __init__(self, path: Path) -> None:
         self.runs = runs(path)
-        self.every = networks.data_of_specs(NAME, list(SPECS.values()))
-
-    def of(self, run: Run) -> Data:
-        """A run as a table of throughputs."""
-        data = self.every.only(run.networks)
-        rows = [replace_seconds(row, one) for row, one in zip(data.rows, run.seconds, strict=True)]
-        return replace(data, rows=rows)
+        rows = [Row(spec, resolution, 1, 1.0, "") for spec, resolution in SPECS.values()]
+        found = [kernels(graph_of_spec(row.model, f"3x{row.resolution}x{row.resolution}", 1),
+                         NAME.engine, NAME.dtype) for row in rows]  # fmt: skip
+        self.works = [work_of(one) for one in found]
+        self.every = Data.of(NAME, rows, found)
 
     def typical(self, some: list[Run]) -> Array:
         """The parameters of the typical board of some runs."""
-        theta = parameters(6e9, 3e9, 2e-5)
-        stacked = _stacked([self.of(run) for run in some])
-        measured = np.log(stacked.seconds)
+        theta = START
+        networks = np.concatenate([run.networks for run in some])
+        measured = np.log(np.concatenate([run.seconds for run in some]))
         places = np.concatenate([np.full(len(run.seconds), n) for n, run in enumerate(some)])
         for _ in range(ROUNDS):
-            off = measured - np.log(predicted(stacked, theta))
+            off = measured - np.log(self.seconds(theta))[networks]
             middle = np.array([np.median(off[places == n]) for n in range(len(some))])
             middle -= np.median(middle)
-            rows = [replace_seconds(row, one) for row, one in
-                    zip(stacked.rows, np.exp(measured - middle[places]), strict=True)]  # fmt: skip
-            even = replace(stacked, rows=rows)
-            theta = fitted(even, np.ones(len(rows), bool), theta)
+            even = np.exp(measured - middle[places])
+            theta = fitted(self.every, networks, START, seconds=even, weakly=TYPICALLY)
         return theta
 
     def differing(self, run: Run, theta: Array) -> Array:
         """The parameters of a run, held weakly to those of the typical board times a factor."""
-        data = self.of(run)
-        off = float(np.median(np.log(data.seconds / predicted(data, theta))))
-        return fitted(data, np.ones(len(data.rows), bool), theta + scaled(-off, -off, off), ALONG)
+        off = float(np.median(np.log(run.seconds / self.seconds(theta)[run.networks])))
+        start = theta + scaled(-off, -off, off)
+        return fitted(self.every, run.networks, start, ALONG, run.seconds)
 
     @cached_property
     def shown(self) -> tuple[Array, list[Array]]:
@@ -146,20 +158,11 @@ class Boards:
         """Seconds of every network."""
         return predicted(self.every, theta)
 
-
-def replace_seconds(row: Row, seconds: float) -> Row:
-    """The row with another time."""
-    return row._replace(seconds=float(seconds))
-
-
-def _stacked(parts: list[Data]) -> Data:
-    """The rows of several tables as those of one."""
-    first = np.cumsum([0, *(len(part.rows) for part in parts)])
-    network = [part.network + start for part, start in zip(parts, first, strict=False)]
-    names = ("kind", "macs", "activations", "weights", "number", "launches")
-    rest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    rows = [row for part in parts for row in part.rows]
-    return Data(NAME, rows, np.concatenate(network), *rest)
+    def known(self, run: Run, theta: Array) -> Array:
+        """Measured seconds of every network, and predicted ones of those not measured."""
+        seconds = self.seconds(theta)
+        seconds[run.networks] = run.seconds
+        return seconds
 
 
 # -- boards left out one by one -------------------------------------------------------------------
@@ -199,14 +202,38 @@ def _row(run: Run) -> Array:
 def _choices(run: Run) -> Iterator[tuple[str, NDArray[np.intp]]]:
     for seed in range(DRAWS):
         yield "three by chance", np.random.default_rng(seed).permutation(run.networks)[:FEW]
-    named = np.array([list(SPECS).index(name) for name in RECOMMENDED])
-    if np.isin(named, run.networks).all():
-        yield ", ".join(RECOMMENDED), named
+    for triple in TRIPLES:
+        named = np.array([list(SPECS).index(name) for name in triple])
+        if np.isin(named, run.networks).all():
+            yield ", ".join(triple), named
+
+
+def _like(boards: Boards, others: list[Run], hidden: NDArray[np.intp]) -> Predictor:
+    """What `archstat.analyses.boards.like` does, if some networks are not in the table.
+
+    Where none is hidden, measured times of networks hold; else rates have to do.
+    """
+    left = [run.without(hidden) for run in others]
+    theta = boards.typical(left)
+    thetas = np.array([boards.differing(run, theta) for run in left])
+    pairs = zip(others, thetas, strict=True)
+    known = np.log([boards.known(run, one) for run, one in pairs])
+
+    def like(row: Array, chosen: NDArray[np.intp]) -> Array:
+        off = (row - known)[:, chosen]
+        middle = off.mean(axis=1)
+        apart = ((off - middle[:, None]) ** 2).sum(axis=1) + (SPEED * middle) ** 2
+        weight = np.exp(-apart / SCATTER**2 / 2) + LEAST_WEIGHT
+        weight /= weight.sum()
+        times = np.log(boards.seconds(weight @ thetas)) if hidden.size else weight @ known
+        return times + weight @ middle
+
+    return like
 
 
 def _ways(boards: Boards, others: list[Run]) -> dict[str, Predictor]:
-    theta = boards.typical(others)
-    known = np.log([boards.seconds(boards.differing(run, theta)) for run in others])
+    folds = [np.arange(first, len(SPECS), HIDDEN) for first in range(HIDDEN)]
+    without = [_like(boards, others, fold) for fold in folds]
     every, measured = boards.every, np.array([_row(run) for run in others])
     macs = np.log(np.bincount(every.network, every.number * every.macs))
     nbytes = np.log(np.bincount(every.network, every.number * every.activations))
@@ -223,11 +250,12 @@ def _ways(boards: Boards, others: list[Run]) -> dict[str, Predictor]:
         every = [times_factor(one)(row, chosen) for one in terms]
         return min(every, key=lambda one: float(np.abs((one - row)[chosen]).sum()))
 
-    def like(row: Array, chosen: NDArray[np.intp]) -> Array:
-        """What `archstat.analyses.boards.like` does."""
-        off = (row - known)[:, chosen]
-        middle = off.mean(axis=1)[:, None]
-        weight = np.exp(-((off - middle) ** 2).sum(axis=1) / SCATTER**2 / 2) + LEAST_WEIGHT
-        return weight / weight.sum() @ (known + middle)
+    def by_rates(row: Array, chosen: NDArray[np.intp]) -> Array:
+        found = np.zeros(len(SPECS))
+        for fold, like in zip(folds, without, strict=True):
+            found[fold] = like(row, chosen)[fold]
+        return found
 
-    return {OURS: like, MACS: times_factor(macs), TERMS: two_terms, SISTER: times_factor(network)}
+    ours = _like(boards, others, np.zeros(0, np.intp))
+    return {OURS: ours, RATES: by_rates, MACS: times_factor(macs), TERMS: two_terms,
+            SISTER: times_factor(network)}  # fmt: skip

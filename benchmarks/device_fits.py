@@ -34,6 +34,10 @@ FORMS: tuple[tuple[Engine, Dtype], ...] = (
     ("compile", "fp32"),
 )
 FOLDS, WEAKLY, SOFT, STEPS = 5, 0.01, 0.1, 40
+# Published as trained or with branches merged: two graphs of one name. The tables of this torch
+# look as if measured with merged branches, and have no parameter count that would say so.
+TWO_FORMS = ("mobileone", "repvgg", "fastvit", "repghostnet", "ghostnetv3", "repvit")
+UNCLEAR = "2.9.1"
 
 
 class Name(NamedTuple):
@@ -68,11 +72,16 @@ class Row(NamedTuple):
 
 
 def tables(path: Path) -> dict[Name, list[Row]]:
-    """The tables of a file of throughputs; of those that differ in torch alone, the newest."""
+    """The tables of a file of throughputs; of those that differ in torch alone, the newest.
+
+    Rows that may be of either of two graphs are left out.
+    """
     found: dict[Name, list[Row]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             name = Name(*(line[field] for field in Name._fields))
+            if name.torch == UNCLEAR and line["model"].startswith(TWO_FORMS):
+                continue
             found.setdefault(name, []).append(
                 Row(line["model"], int(line["resolution"]), int(line["batch"]),
                     1 / float(line["samples_per_second"]), line["source"])
@@ -95,13 +104,6 @@ class Networks:
             self._known[row.key] = self._read(row)
         found = self._known[row.key]
         return None if found is None else found[f"{name.engine} {name.dtype}"]
-
-    def data_of_specs(self, name: Name, specs: Sequence[tuple[str, int]]) -> Data:
-        """Networks at resolutions, one sample each, as a table that nobody measured."""
-        rows = [Row(spec, resolution, 1, 1.0, "") for spec, resolution in specs]
-        found = [kernels(graph_of_spec(row.model, f"3x{row.resolution}x{row.resolution}", 1),
-                         name.engine, name.dtype) for row in rows]  # fmt: skip
-        return Data.of(name, rows, found)
 
     def _read(self, row: Row) -> dict[str, Kernels] | None:
         kept = self.kernels / f"{row.key}.json"
@@ -240,23 +242,30 @@ def predicted(data: Data, theta: Array) -> Array:
 
 
 def fitted(
-    data: Data, used: NDArray[np.bool_], start: Array, along: Array | None = None
-) -> Array:  # fmt: skip
+    data: Data,
+    used: NDArray[np.bool_] | NDArray[np.intp],
+    start: Array,
+    along: Array | None = None,
+    seconds: Array | None = None,
+    weakly: float = WEAKLY,
+) -> Array:
     """The parameters that fit the rows in use, held weakly to `start`: Gauss and Newton's steps.
 
-    They go along the columns of a matrix, by default each for itself.
+    They go along the columns of a matrix, by default each for itself. A row may be in use often,
+    with other measured seconds each time.
     """
+    measured = data.seconds[used] if seconds is None else seconds
     along = np.eye(len(start)) if along is None else along
     moved, damping = np.zeros(along.shape[1]), 1e-3
-    error, slopes, loss = _state(data, used, start, along, moved)
+    error, slopes, loss = _state(data, used, measured, start, along, moved, weakly)
     for _ in range(STEPS):
         weight = 1 / np.sqrt(1 + (error / SOFT) ** 2)
-        normal = (slopes * weight[:, None]).T @ slopes + WEAKLY * np.eye(len(moved))
-        downhill = -(slopes * weight[:, None]).T @ error - WEAKLY * moved
+        normal = (slopes * weight[:, None]).T @ slopes + weakly * np.eye(len(moved))
+        downhill = -(slopes * weight[:, None]).T @ error - weakly * moved
         for _ in range(8):
             damped = normal + damping * np.diag(np.diag(normal))
             there = moved + np.clip(np.linalg.solve(damped, downhill), -1, 1)
-            tried = _state(data, used, start, along, there)
+            tried = _state(data, used, measured, start, along, there, weakly)
             if tried[2] < loss:
                 break
             damping *= 4
@@ -270,13 +279,19 @@ def fitted(
 
 
 def _state(
-    data: Data, used: NDArray[np.bool_], start: Array, along: Array, moved: Array
+    data: Data,
+    used: NDArray[np.bool_] | NDArray[np.intp],
+    measured: Array,
+    start: Array,
+    along: Array,
+    moved: Array,
+    weakly: float,
 ) -> tuple[Array, Array, float]:
     by_kind, slopes = times_by_kind(data, start + along @ moved)
     seconds = by_kind.sum(axis=1)[used]
-    error = np.log(seconds / data.seconds[used])
+    error = np.log(seconds / measured)
     soft = 2 * SOFT**2 * (np.sqrt(1 + (error / SOFT) ** 2) - 1).sum()
-    held = WEAKLY * (moved**2).sum()
+    held = weakly * (moved**2).sum()
     return error, slopes[used] / seconds[:, None] @ along, float(soft + held)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from board_fits import MACS, OURS, SISTER, TERMS, Boards, left_out
+from board_fits import MACS, OURS, RATES, SISTER, TERMS, Boards, left_out
 from catalogue import torchvision_importable
 from device_fits import (
     FOLDS,
@@ -205,7 +205,7 @@ class Claims:
             for way, parts in ways.items():
                 error, seconds = (np.concatenate(one) for one in zip(*parts, strict=True))
                 lines[way] = Line("", error, seconds)
-                if way == OURS:
+                if way in (OURS, RATES):
                     held = _held([error for error, _ in parts])
                     sizes = [len(error) for error, _ in parts]
                     lines[way] = Line("", error, seconds, float(np.average(held, weights=sizes)))
@@ -275,4 +275,4 @@ def read(throughput: Path, boards: Path, cache: Path) -> Claims:
     with torchvision_importable():
         every, networks = tables(throughput), Networks(cache)
         data = {name: data_of(name, rows, networks) for name, rows in every.items()}
-        return Claims(data, Boards(boards, networks))
+        return Claims(data, Boards(boards))

@@ -18,14 +18,14 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from board_fits import ALONG, COLUMNS, NAME, Boards  # noqa: E402
+from board_fits import ALONG, COLUMNS, NAME, RATES, SPECS, Boards  # noqa: E402
 from device_fits import KINDS, Array, Data, Name, fitted, prior, times_by_kind  # noqa: E402
 from prediction_claims import OURS, Claims, interval, read  # noqa: E402
 
 ANALYSES = ROOT / "archstat/analyses"
 FEW = 3
 Interval = tuple[float, float]
-RATES = [
+HEAD = [
     "# A rate is macs a second and bytes a second; kinds that no network of the table has keep",
     "# what the fit begins with. A byte of weights takes `weights` times as long as one of",
     "# activations.",
@@ -50,7 +50,7 @@ def main() -> None:
 def devices(claims: Claims) -> Iterator[str]:
     """The lines of fits.toml."""
     yield "# Effective rates of kernels, fitted to measured throughputs by scripts/fit_devices.py."
-    yield from RATES
+    yield from HEAD
     yield ('timm = "results of the timm project (Apache-2.0), https://github.com/huggingface/'
            'pytorch-image-models/tree/main/results"')  # fmt: skip
     far = [interval(np.concatenate([ways[OURS].error for ways in found.values()]))
@@ -71,21 +71,25 @@ def boards(claims: Claims) -> Iterator[str]:
     """The lines of boards.toml."""
     known = claims.boards
     theta, each = known.shown
-    off = interval(claims.of_boards["three by chance"][OURS].error)
+    ways = claims.of_boards["three by chance"]
+    known_there, lacking = (interval(ways[way].error) for way in (OURS, RATES))
     yield "# Boards that run ncnn, fitted to measured times by scripts/fit_devices.py."
-    yield "# A row is a board, its threads, and how many times the typical board's each rate is."
+    yield "# A row is a board, its threads, how many times the typical board's each rate is, and"
+    yield "# seconds of each network (by these rates if it was not measured)."
     yield f"columns = {list(COLUMNS)}".replace("'", '"')
     yield "boards = ["
     for run, one in zip(known.runs, each, strict=True):
         moved = np.linalg.lstsq(ALONG, one - theta, rcond=None)[0]
-        ratios = ", ".join(f"{number:.4g}" for number in np.exp(moved))
-        yield f'  ["{run.board}", {run.threads}, {ratios}],'
+        yield f'  ["{run.board}", {run.threads}, {_numbers(np.exp(moved))},'
+        yield f"   {_numbers(known.known(run, one))}],"
     yield "]"
-    yield from RATES
+    yield from HEAD
     yield ('ncnn = "benchmark/README.md of ncnn (BSD-3-Clause), '
            'https://github.com/Tencent/ncnn/tree/a4d2ea1/benchmark"')  # fmt: skip
+    yield from ("", "# Macs, bytes of activations and of weights, and kernels.", "[networks]")
+    yield from (f"{name} = {[*work]}" for name, work in zip(SPECS, known.works, strict=True))
     yield from ("", "[typical]", 'basis = "times of 16 networks on 60 boards"', 'source = "ncnn"')
-    yield from _entry(NAME, known.every, theta, (off, off, off), known)
+    yield from _entry(NAME, known.every, theta, (lacking, lacking, known_there), known)
     yield "[typical.rates]"
     yield from _rates(theta)
     yield "[typical.largest_shares]"

@@ -16,6 +16,7 @@ from archstat.analyses.prediction import (
     Fit,
     Measured,
     Rate,
+    Work,
     errors,
     fit_of_entry,
     for_rows,
@@ -34,9 +35,10 @@ WAYS: Mapping[str, Sequence[str]] = {
     "linear": ("linear", "matmul", "attention"),
 }
 """The kinds of kernel in whose rates boards differ together; all share one bandwidth."""
-# Measurements of networks scatter so much about what a board of the table would need, and the
-# least weight of a board keeps the mean of all where none is like one's own.
-SCATTER, LEAST_WEIGHT = 0.15, 1e-4
+# Measurements of networks scatter so much about what a board of the table would need. A board as
+# fast as one's own is more likely like it: a factor of e between them counts as one measurement
+# that is off by `SPEED`. The least weight keeps the mean of all where no board is like one's own.
+SCATTER, SPEED, LEAST_WEIGHT = 0.1, 0.1, 1e-4
 _NAMED = 3
 
 
@@ -54,11 +56,12 @@ def boards() -> tuple[Fit, tuple[Board, ...]]:
     text = resources.files("archstat.analyses").joinpath("boards.toml").read_text(encoding="utf-8")
     document = tomllib.loads(text)
     typical = fit_of_entry(document["typical"], document["sources"])
-    keys = document["columns"]
+    keys, networks = document["columns"], [Work(*work) for work in document["networks"].values()]
     return typical, tuple(
-        Board(name, threads, _differing(typical, dict(zip(keys, ratios, strict=True))))
-        for name, threads, *ratios in document["boards"]
-    )
+        Board(name, threads, replace(_differing(typical, dict(zip(keys, ratios, strict=True))),
+                                     measured=dict(zip(networks, seconds, strict=True))))
+        for name, threads, ratios, seconds in document["boards"]
+    )  # fmt: skip
 
 
 def _differing(typical: Fit, ratios: Mapping[str, float]) -> Fit:
@@ -66,7 +69,8 @@ def _differing(typical: Fit, ratios: Mapping[str, float]) -> Fit:
     faster = {kind: ratios[way] for way, kinds in WAYS.items() for kind in kinds}
     rates = {
         kind: Rate(typical.rates[kind].macs * faster.get(kind, 1.0),
-                   typical.rates[kind].nbytes * ratios["bytes"])
+                   typical.rates[kind].nbytes * ratios["bytes"]
+                   * (ratios["activation"] if kind == "activation" else 1.0))
         for kind in KINDS
     }  # fmt: skip
     return replace(typical, rates=rates, launch=typical.launch / ratios["launch"])
@@ -75,16 +79,18 @@ def _differing(typical: Fit, ratios: Mapping[str, float]) -> Fit:
 def like(rows: Sequence[Measured]) -> Fit:
     """The rates of a board from measurements of networks on it.
 
-    A board of the table weighs the more, the better its rates, times one factor, agree with the
-    measurements.
+    A board of the table weighs the more, the better its times agree with the measurements up to
+    one factor, and the nearer that factor is to 1. Its times are those measured, of networks of the
+    table, and what its rates say of all others.
     """
     typical, known = boards()
     found = []
     for board in known:
         off = errors(board.fit, rows)
         middle = mean(off)
-        misfit = sum((one - middle) ** 2 for one in off) / SCATTER**2
-        found.append((exp(-misfit / 2) + LEAST_WEIGHT, slowed(board.fit, exp(middle)), board))
+        apart = sum((one - middle) ** 2 for one in off) + (SPEED * middle) ** 2
+        weight = exp(-apart / SCATTER**2 / 2) + LEAST_WEIGHT
+        found.append((weight, slowed(board.fit, exp(middle)), board))
     total = sum(weight for weight, *_ in found)
     nearest = sorted(found, key=lambda one: -one[0])[:_NAMED]
     names = ", ".join(dict.fromkeys(board.name for *_, board in nearest))
@@ -92,7 +98,7 @@ def like(rows: Sequence[Measured]) -> Fit:
         mean_of([(fit, weight / total) for weight, fit, _ in found]),
         basis=f"boards weighted by their likeness to your {len(rows)} measurements, above all "
         f"{names}; {typical.basis}",
-        interval=typical.calibrated,
+        interval=typical.unseen,
         assurance="the interval comes from boards held out of the table, with three measured "
         "networks each",
     )  # fmt: skip

@@ -34,6 +34,8 @@ _LARGEST_DEPTHWISE = 7 * 7
 _ALIGNED = 8
 # ncnn's blocks of registers lie idle where a sum runs over few channels.
 _FILLING = 16
+# ncnn's convolutions and linear layers apply these themselves; swish and its like run apart.
+_APPLIED = frozenset({"relu", "hardtanh", "leaky_relu", "sigmoid", "clamp"})
 
 
 class Kernel(NamedTuple):
@@ -96,9 +98,9 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
 
     Under ``compile`` element-wise operations, norms and copies are merged into the kernel before
     them, unless that is a library's (a convolution, a product, an attention) or a concat. ``ncnn``
-    merges batch norms and activations into convolutions and linear layers, and nothing else. Under
-    ``amp`` tensors are half as wide where PyTorch's autocast has them so; eager mode casts in
-    kernels of its own.
+    merges batch norms, clips and sigmoids into convolutions and linear layers, and nothing else; it
+    runs the groups of a convolution one by one. Under ``amp`` tensors are half as wide where
+    PyTorch's autocast has them so; eager mode casts in kernels of its own.
 
     Raises:
         CaptureError: the Graph has no forward pass.
@@ -138,10 +140,20 @@ def kernels(graph: Graph, engine: Engine = "eager", dtype: Dtype = "amp") -> Ker
         one = Kernel(kind_of(graph, op), work, activations, weights, not varies)
         host = hosts[index]
         found[host] = _joined(found[host], one) if host in found else one
-    counted = Counter(found.values())
+    counted: Counter[Kernel] = Counter()
+    for host, kernel in found.items():
+        is_split = engine == "ncnn" and kernel.kind == "conv_grouped"
+        parts = graph.ops[host].attributes["groups"] if is_split else 1
+        counted[_part(kernel, parts)] += parts
     if engine == "eager":
         counted.update(_cast(graph, value, varying, batch) for value in casts)
     return counted
+
+
+def _part(kernel: Kernel, parts: int) -> Kernel:
+    """One of equal parts of a kernel."""
+    return kernel._replace(macs=kernel.macs // parts, activations=kernel.activations // parts,
+                           weights=kernel.weights // parts)  # fmt: skip
 
 
 def _varying(graph: Graph) -> set[int]:
@@ -228,8 +240,9 @@ def _folded(graph: Graph, separate: list[Access]) -> tuple[list[Access], list[in
     """What each op moves where convolutions and linear layers apply batch norm and activation."""
     hosts = list(range(len(separate)))
     for index, into in enumerate(fused(graph, separate).merged_into):
-        kind = kind_of(graph, graph.ops[index])
-        if into is not None and kind in ("batch_norm", "activation"):
+        op = graph.ops[index]
+        is_applied = op.name in _APPLIED or kind_of(graph, op) == "batch_norm"
+        if into is not None and is_applied:
             host = hosts[into]
             hosts[index] = host if graph.ops[host].kind in ("conv", "linear") else index
     nothing = Access("free", 0, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from math import exp, log, sqrt
@@ -39,6 +39,15 @@ class Rate(NamedTuple):
     nbytes: float
 
 
+class Work(NamedTuple):
+    """What all kernels of a network do for a sample: two networks hardly ever do the same."""
+
+    macs: int
+    activations: int
+    weights: int
+    kernels: int
+
+
 class Interval(NamedTuple):
     """Four of five measured times lie between `low` and `high` times the predicted one."""
 
@@ -52,10 +61,11 @@ class Fit:
 
     `batches` are the least, the usual and the largest batch of the table, `seconds` the shortest
     and the longest time a sample. A byte of weights takes `weights` times as long as one of
-    activations. `largest_shares` has for each kind the largest part of the time
-    that it took in the table. `unseen` is the interval on a device that was not fitted, and
-    `calibrated` the one after a few measurements there. `basis` says where the rates are from,
-    and `assurance` what the interval rests on.
+    activations. `largest_shares` has for each kind the largest part of the time that it took in the
+    table. `unseen` is the interval on a device that was not fitted, and `calibrated` the one after
+    a few measurements there. `basis` says where the rates are from, and `assurance` what the
+    interval rests on. `measured` has seconds a sample of networks of the table, by their work; they
+    hold instead of what the rates say, and their interval is `calibrated`.
     """
 
     device: str
@@ -75,6 +85,7 @@ class Fit:
     unseen: Interval
     calibrated: Interval
     assurance: str = "four of five networks of families held out of the fit lie in the interval"
+    measured: Mapping[Work, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,15 @@ def seconds_of(kernel: Kernel, rate: Rate, batch: int, weights: float = 1.0) -> 
     return longer * (1 + (shorter / longer) ** SHARPNESS) ** (1 / SHARPNESS) if longer else 0.0
 
 
+def work_of(kernels: Kernels) -> Work:
+    """The work of all kernels together."""
+    each = kernels.items()
+    return Work(sum(kernel.macs * times for kernel, times in each),
+                sum(kernel.activations * times for kernel, times in each),
+                sum(kernel.weights * times for kernel, times in each),
+                sum(kernels.values()))  # fmt: skip
+
+
 def times(kernels: Kernels, fit: Fit, batch: int) -> dict[str, float]:
     """Seconds a sample by kind of kernel, and under ``launch`` those of all launches."""
     found: dict[str, float] = {}
@@ -141,6 +161,9 @@ def times(kernels: Kernels, fit: Fit, batch: int) -> dict[str, float]:
         seconds = times * seconds_of(kernel, fit.rates[kernel.kind], batch, fit.weights)
         found[kernel.kind] = found.get(kernel.kind, 0.0) + seconds
     found["launch"] = sum(kernels.values()) * fit.launch / batch
+    if fit.measured and (measured := fit.measured.get(work_of(kernels))):
+        factor = measured / sum(found.values())
+        return {kind: factor * seconds for kind, seconds in found.items()}
     return found
 
 
@@ -165,12 +188,10 @@ def predict(kernels: Kernels, fit: Fit, batch: int | None = None) -> Prediction:
     outside = [kind for kind, share in shares.items() if share > fit.largest_shares[kind]]
     if not fit.seconds[0] <= seconds <= fit.seconds[1]:
         outside.append("time")
-    interval = _wider(fit.interval) if outside else fit.interval
+    interval = fit.calibrated if work_of(kernels) in fit.measured else fit.interval
+    if outside:
+        interval = Interval(interval.low**2, interval.high**2)
     return Prediction(seconds, by_kind, batch, interval, tuple(outside))
-
-
-def _wider(interval: Interval) -> Interval:
-    return Interval(interval.low**2, interval.high**2)
 
 
 def transferred(known: Sequence[Fit], device: Device) -> Fit:
@@ -201,7 +222,7 @@ def transferred(known: Sequence[Fit], device: Device) -> Fit:
 
 
 def mean_of(parts: Sequence[tuple[Fit, float]]) -> Fit:
-    """The first Fit with the weighted geometric mean of all rates; the weights add up to 1."""
+    """The first Fit with the geometric mean of all rates and times; the weights add up to 1."""
     first, weights = parts[0][0], [weight for _, weight in parts]
 
     def mean(numbers: Iterable[float]) -> float:
@@ -211,7 +232,9 @@ def mean_of(parts: Sequence[tuple[Fit, float]]) -> Fit:
     for kind in first.rates:
         macs, nbytes = zip(*(fit.rates[kind] for fit, _ in parts), strict=True)
         rates[kind] = Rate(mean(macs), mean(nbytes))
-    return replace(first, rates=rates, launch=mean(fit.launch for fit, _ in parts))
+    measured = {work: mean(fit.measured[work] for fit, _ in parts) for work in first.measured}
+    launch = mean(fit.launch for fit, _ in parts)
+    return replace(first, rates=rates, launch=launch, measured=measured)
 
 
 def fit_for(
@@ -285,7 +308,8 @@ def _scaled(fit: Fit, macs: float, nbytes: float, launch: float = 1.0) -> Fit:
 
 def slowed(fit: Fit, factor: float) -> Fit:
     """A fit by which everything takes `factor` times as long."""
-    return _scaled(fit, 1 / factor, 1 / factor, factor)
+    measured = {work: seconds * factor for work, seconds in fit.measured.items()}
+    return replace(_scaled(fit, 1 / factor, 1 / factor, factor), measured=measured)
 
 
 def calibrated(fit: Fit, rows: Sequence[Measured]) -> Fit:

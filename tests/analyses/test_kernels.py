@@ -82,6 +82,25 @@ def test_ncnn_folds_an_activation_into_its_convolution(sketch):
     assert kernel == ("conv_1x1", 16 * 8 * 6 * 6 * filling, 4 * (8 + 16) * 6 * 6, 4 * 16 * 8, False)
 
 
+def test_ncnn_runs_swish_in_a_kernel_of_its_own(sketch):
+    x = sketch.input(1, 8, 6, 6)
+    y = sketch.unary("activation", "silu", sketch.conv(x, 16))
+    found = kernels(sketch.graph(y), "ncnn", "fp32")
+    assert Kernel("activation", 0, 4 * 2 * 16 * 6 * 6, 0) in found
+
+
+def test_ncnn_runs_the_groups_of_a_convolution_one_by_one(sketch):
+    x, weight = sketch.input(1, 8, 6, 6), sketch.weight(16, 8 // 2, 1, 1)
+    y = sketch.op("conv", "aten.convolution.default", (x, weight), (1, 16, 6, 6), groups=2,
+                  kernel=(1, 1), transposed=False)  # fmt: skip
+    ((kernel, times),) = kernels(sketch.graph(y), "ncnn", "fp32").items()
+    assert times == 2
+    assert kernel.macs == 16 // 2 * 8 // 2 * 6 * 6
+    assert kernel.weights == 4 * 16 // 2 * 8 // 2
+    ((_, at_once),) = kernels(sketch.graph(y), "eager", "fp32").items()
+    assert at_once == 1
+
+
 def test_what_depends_on_no_input_runs_once_a_batch(sketch):
     table = sketch.unary("activation", "tanh", sketch.weight(8, 4))
     x = sketch.input(1, 8, 4)
