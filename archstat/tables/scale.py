@@ -18,7 +18,7 @@ from archstat.measure.latency.intervals import percentile, student
 from archstat.models.asked import with_words
 from archstat.models.options import guessed
 from archstat.models.pipeline import analyze
-from archstat.models.sources import default_of
+from archstat.models.sources import default_of, find
 from archstat.models.specs import parse_spec, spec_items
 from archstat.result import Cell, Column, Table, notes_of
 from archstat.tables.sweep import (
@@ -257,6 +257,8 @@ def _base(spec: str, key: str, settings: Settings) -> Any:
         parsed = parse_spec(spec)
         typed = dict(parsed.options).get(key)
         value = default_of(parsed, key) if typed is None else guessed(typed)
+        if value is None and typed is None:
+            find(parse_spec(f"{spec},{key}=1"))  # which refuses what is no option, by its name
     if isinstance(value, bool) or not isinstance(value, (int, float, list, tuple)):
         raise SpecError(
             f"{key} of {spec} is not a number to scale; give values, such as {key}=1|2|4."

@@ -136,3 +136,8 @@ def test_summary_has_percentiles_and_exponents():
 def test_an_option_that_leaves_macs_as_they_are_scales_nothing():
     with pytest.raises(SpecError, match=r"^macs is the same at every value of num_classes"):
         scale("lenet5", "num_classes=8|16|32", jobs=1)
+
+
+def test_misspelt_option_is_answered_with_the_one_that_is_meant():
+    with pytest.raises(SpecError, match=r"no option 'widht'. Did you mean width\?"):
+        scale("mobilenet_v1", "widht", jobs=1)
