@@ -99,7 +99,7 @@ def test_page_is_as_wide_as_the_window_and_can_be_read(opened, name, width, sche
 
 
 CONTRAST = """() => {
-  const shade = (css) => css.match(/[\\d.]+/g).map((n) => (css.startsWith("color") ? n : n / 255));
+  const shade = (css) => css.match(/[\\d.]+/g).map((n) => (css.startsWith("color") ? +n : n / 255));
   const light = (css) => shade(css).slice(0, 3)
     .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
@@ -122,7 +122,7 @@ CONTRAST = """() => {
 def test_texts_have_the_contrast_of_aa(opened, name, scheme):
     found = opened(name, scheme=scheme).evaluate(CONTRAST)
     assert len(found) > 100
-    assert min(found) >= 4.5
+    assert [ratio for ratio in found if not ratio >= 4.5] == []
 
 
 def test_numbers_are_those_of_json(opened, request):
