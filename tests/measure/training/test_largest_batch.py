@@ -105,7 +105,7 @@ def test_four_steps_find_the_batch_where_operations_do_not_depend_on_it(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", sorted(zoo.catalogue()))
-def test_at_most_eight_steps_find_the_batch_of_any_network(name, kernels):
+@pytest.mark.parametrize("name", sorted(zoo.catalogue())[::6])
+def test_at_most_eight_steps_find_the_batch_of_a_network(name, kernels):
     sizes = (8 * 2**30, 24 * 2**30, 80 * 2**30)
     assert max(runs_of(name, kernels, size) for size in sizes) <= 8
