@@ -37,8 +37,13 @@ def pareto(rows: Table) -> Section | None:
     # Of a joined figure, accuracy say, more is taken to be better.
     more = [n for n, column in enumerate(rows.columns)
             if column.better == "higher" or not (column.better or column.key in USUAL)]  # fmt: skip
+    usual = {*USUAL}
+    if "latency_ms" in keys:  # how it was measured is not to be drawn first
+        from archstat.tables.bench import COMPARED
+
+        usual |= {column.key for column in COMPARED if column.better != "higher"}
     # An accuracy has no unit.
-    joined = sorted((column for column in positive if column.key not in USUAL),
+    joined = sorted((column for column in positive if column.key not in usual),
                     key=lambda column: (rows.index(column.key) not in more,
                                         column.unit != "number"))  # fmt: skip
     if len(keys) < 2:
