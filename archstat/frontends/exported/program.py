@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from archstat.errors import CaptureError
+from archstat.frontends.building import free_bytes
 from archstat.frontends.exported import (
     Given,
     Place,
@@ -29,7 +30,7 @@ from archstat.frontends.exported import (
     taken,
 )
 from archstat.frontends.exported.functions import as_layer
-from archstat.units import InputSpec, format_shape, is_batched
+from archstat.units import InputSpec, format_bytes, format_shape, is_batched
 
 _Modules = Mapping[str, nn.Module]
 
@@ -88,14 +89,18 @@ class ProgramModule(nn.Module):
         """Put numbers on cpu in the place of all tensors, of the size that layers begin with.
 
         Whole numbers are zeros, which are indices of anything.
+
+        Raises:
+            MemoryError: they take more than is free.
         """
+        held = {id(one.tensor): one.tensor for one in self._plan.program.held}
+        taken, free = sum(tensor.nbytes for tensor in held.values()), free_bytes()
+        if taken > free:
+            raise MemoryError(f"it takes {format_bytes(taken)}, {format_bytes(free)} are free")
         filled = cache(_filled)  # a tensor under several paths stays one
         for module in self.modules():
-            for name, parameter in module._parameters.items():
-                # Registered, so that whoever weighs what is built sees it.
-                module.register_parameter(name, None if parameter is None else filled(parameter))
-            for held in (module._buffers, vars(module)):
-                held.update({n: filled(t) for n, t in held.items() if torch.is_tensor(t)})
+            for kept in (module._parameters, module._buffers, vars(module)):
+                kept.update({n: filled(t) for n, t in kept.items() if torch.is_tensor(t)})
 
     def own_inputs(self) -> tuple[InputSpec, ...]:
         """The inputs of the example that it was exported for."""

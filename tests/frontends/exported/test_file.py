@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from archstat import analyze
 from archstat.analyses.field import receptive_field
-from archstat.errors import ArchstatError, CaptureError, LookupFailedError, SpecError
+from archstat.errors import (
+    ArchstatError,
+    BuildError,
+    CaptureError,
+    LookupFailedError,
+    SpecError,
+)
+from archstat.frontends.exported import program
 from archstat.frontends.exported.file import exported_file
 from archstat.frontends.module import capture
 from archstat.measure.field.measured import measured_field
@@ -211,3 +218,9 @@ def test_program_with_numbers_is_one_that_fvcore_counts(saved):
     module = find(parse_spec(str(saved["block"]))).build_for_real()
     counted = fvcore_count(module, torch.zeros(1, 3, 16, 16))
     assert counted.by_kind["conv"] == (3 * 8 * 9 + 2 * 8 * 8 * 9) * 16**2
+
+
+def test_program_of_more_than_the_memory_is_not_filled(saved, monkeypatch):
+    monkeypatch.setattr(program, "free_bytes", lambda: 4 * 50 * 16 - 1)
+    with pytest.raises(BuildError, match=r"takes 3\.12 KiB, 3\.12 KiB are free"):
+        find(parse_spec(str(saved["tied"]))).build_for_real()
