@@ -227,9 +227,14 @@ def _compared(rows: Table) -> Section:
     known = rows.keys()
     usual = [key for key in _COMPARED if key in known and any(
         cell is not None for cell in rows.column(key))]  # fmt: skip
-    # The note names weights and resolution of an accuracy.
-    own = [column.key for column in rows.columns
-           if column.key not in USUAL and not column.key.startswith("top1_")]  # fmt: skip
+    # Notes name weights and resolution of an accuracy, and the machine of a measurement.
+    told = set()
+    if "latency_ms" in known:
+        from archstat.tables.bench import CIRCUMSTANCES
+
+        told = {column.key for column in CIRCUMSTANCES}
+    own = [column.key for column in rows.columns if column.key not in USUAL | told
+           and not column.key.startswith("top1_")]  # fmt: skip
     if len(set(rows.column("input"))) == 1:
         usual.remove("input")
     keys = [usual[0], *own, *usual[1:]]
