@@ -317,6 +317,6 @@ def _check_sizes(title: str, given: Given, shape: tuple[int, ...]) -> None:
     if not fits:
         raise CaptureError(
             f"{title} was exported for {given.name} of {format_shape(given.example)}"
-            f"{'' if None not in given.shape else ', of which some sizes may change'}; "
+            f", of which {'some sizes' if None in given.shape else 'no size'} may change; "
             f"{format_shape(shape)} was given"
         )

@@ -70,7 +70,10 @@ def test_size_that_may_change_is_taken_from_the_batch(saved):
 
 
 def test_size_that_is_fixed_is_said(saved):
-    with pytest.raises(ArchstatError, match="was exported for x of 1x3x16x16; 1x3x20x20"):
+    with pytest.raises(
+        ArchstatError,
+        match="was exported for x of 1x3x16x16, of which no size may change; 1x3x20x20",
+    ):
         graph_of_spec(str(saved["block"]), input="3x20x20")
 
 
