@@ -177,13 +177,13 @@ class _Commands(TyperGroup):
         entry = _ENTRIES.get(cmd_name)
         if entry is None:
             return None
-        from archstat.cli.style import with_inputs, with_style
+        from archstat.cli.style import with_inputs, with_style, with_width
 
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(
             entry.name, cls=Command, short_help=entry.line, epilog="\n".join(entry.examples),
             context_settings={**_SETTINGS, "allow_extra_args": True},
-        )(with_inputs(with_style(entry.run)))  # fmt: skip
+        )(with_inputs(with_width(with_style(entry.run))))  # fmt: skip
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -1,7 +1,7 @@
 """Options that stand beside one of a command's own, and that the command does not hand on itself.
 
-Beside ``--output`` those of tables for papers: digits, unit, caption, label. Beside ``--input`` its
-layout and an example.
+Beside ``--output`` those of tables for papers: digits, unit, caption, label. Beside ``--plot`` the
+width of the picture, beside ``--input`` its layout and an example.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from archstat.cli.help import INPUT, OUTPUT
+from archstat.errors import OutputError, SpecError
 from archstat.reporters import Format
 from archstat.reporters.numbers import Style
 from archstat.units import LAYOUT
@@ -64,6 +65,39 @@ class _Inputs:
         typer.Option(metavar="FILE.py:NAME", help="Function that returns the inputs, instead of "
                      "--input.", rich_help_panel=INPUT),
     ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """How large a picture is."""
+
+    width: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTH", help="Width of the figure, such as 3.3 (inches) or 84mm.",
+                     rich_help_panel=OUTPUT),
+    ] = None  # fmt: skip
+
+
+def with_width(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with ``--width`` behind its ``--plot``, if it has one: behind the file's name."""
+
+    def told(taken: dict[str, Any], arguments: dict[str, Any]) -> None:
+        width, plot = taken["width"], arguments["plot"]
+        if width is None:
+            return
+        from archstat.reporters.plots import sized
+
+        if plot is None:
+            raise SpecError("--width needs --plot.")
+        unit = "in" if width[-1:].isdigit() else ""
+        arguments["plot"] = f"{plot}:{width}{unit}"
+        path, inches = sized(arguments["plot"])
+        if inches is None:
+            raise OutputError(f"--width {width}: write inches, such as 3.3, or 84mm, 8.4cm, 252pt.")
+        if sized(path)[1] is not None:
+            raise OutputError(f"{plot} says its width: leave out --width.")
+
+    return _beside(command, "plot", _Sizes, told)
 
 
 def with_inputs(command: Callable[..., None]) -> Callable[..., None]:

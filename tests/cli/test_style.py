@@ -128,6 +128,30 @@ def test_option_that_means_nothing_is_refused(line, said, monkeypatch, capsys):
     assert streams.out == ""
 
 
+@pytest.mark.parametrize(("width", "points"), [("3.3", 3.3 * 72), ("127mm", 5 * 72)])
+def test_width_is_that_of_the_figure(width, points, tmp_path, monkeypatch):
+    assert run(monkeypatch, f"summary lenet5 --plot {tmp_path}/strip.svg --width {width}") == 0
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', (tmp_path / "strip.svg").read_text())
+    assert found is not None
+    assert float(found[1]) == pytest.approx(points, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("summary lenet5 --width 3.3", "--width needs --plot."),
+        ("summary lenet5 --plot a.svg --width wide", "--width wide: write inches, such as 3.3"),
+        ("summary lenet5 --plot a.svg --width 0.1", "a picture is 1in to 40in wide"),
+        ("summary lenet5 --plot a.svg:3in --width 4", "a.svg:3in says its width"),
+    ],
+)
+def test_width_that_no_figure_can_have_is_refused(line, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, line) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_table_too_large_for_a_page_is_told_on_standard_error(monkeypatch, capsys):
     assert run(monkeypatch, "list -f latex") == 0
     streams = capsys.readouterr()

@@ -337,6 +337,7 @@ WHOLE = {  # of every command
     "top": "Table.take",
     "where": "rows are chosen in a DataFrame",
     "plot": "Table.plot",
+    "width": "Table.plot: FILE:3.3in",
     "format": "Table.save, to_markdown, to_latex",
     "output": "Table.save",
     "digits": "to_latex, to_markdown",
