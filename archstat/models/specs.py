@@ -207,8 +207,8 @@ def _without_colon(head: str) -> tuple[Scheme, str, str]:
         return "file", head, ""
     if head.lower().endswith(_TABLES):
         raise SpecError(
-            f"{head} is a table, not a model. `archstat sweep`, `archstat audit` and --join read "
-            "tables, as .csv only."
+            f"{head} is a table, not a model. `archstat sweep`, `archstat audit` and "
+            f"{Option('join')} read tables, as .csv only."
         )
     if head.endswith(".py") or "/" in head:
         return "python", head, _only_model(head)

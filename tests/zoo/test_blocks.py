@@ -144,9 +144,9 @@ def test_shuffle_unit_of_stride_two_doubles_its_channels(stride, out):
         ("shuffle_v2,stride=2,out=100", "leaves no channel"),
         ("inverted_residual,kernel=2", "no centre"),
         ("se,reduction=5", "does not divide"),
-        ("cbam,kernel=5", "kernel takes 3 or 7"),
+        ("cbam,kernel=5", "kernel must be 3 or 7, not 5"),
         ("inception,reduce3=0", "reduce3=0"),
-        ("inception_resnet,unit=d", "unit takes a or b or c"),
+        ("inception_resnet,unit=d", "unit must be a or b or c, not d"),
     ],
 )
 def test_impossible_option_is_refused_with_a_sentence(spec, said):
