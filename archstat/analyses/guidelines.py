@@ -20,6 +20,7 @@ from archstat.analyses.memory_access import accesses
 from archstat.errors import Option, SpecError
 from archstat.graph import Graph, Op
 from archstat.result import Number
+from archstat.units import format_share
 
 _RATIO = "ratio"  # to be written when somebody reads it
 _OF_WEIGHTS = ("parameter", "buffer")
@@ -196,7 +197,7 @@ def _element_wise(
             moved += elements
     shares = [row._replace(figure=row.access / whole) for row in rows.values()]
     own, least = _sums(shares)
-    text = f"pure data movement: {f'{moved / whole:.1%}' if moved else 'none'}"
+    text = f"pure data movement: {format_share(moved / whole) if moved else 'none'}"
     figure = own / whole if whole else None
     return Guideline("G4", text, figure, limit, own, least, _worst_first(shares))
 

@@ -12,7 +12,7 @@ from math import prod
 
 from archstat.analyses.field import FieldRow, Fields
 from archstat.analyses.field.steps import LayerStep, layer_steps, row_label, some
-from archstat.units import format_shape
+from archstat.units import format_shape, format_share
 
 Interval = tuple[int, int] | None
 
@@ -142,7 +142,7 @@ def _seen(fields: Fields) -> Iterator[str]:
     if pixels == whole:
         yield f"Its centre output sees all of the {format_shape(sizes)} input."
     else:
-        share = f"{100 * pixels / whole:.1f}%"
+        share = format_share(pixels / whole)
         yield f"Its centre output sees {share} of the {format_shape(sizes)} input."
 
 
