@@ -10,7 +10,7 @@ from archstat import __version__
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "archstat"
 OTHERS = ("fuzz", "scripts")  # of several rooms at once, and of what stands beside the package
-MOST_LINES, MOST_FILES = 380, 309  # a network of the zoo is a file, of any length
+MOST_LINES, MOST_FILES = 380, 310  # a network of the zoo is a file, of any length
 
 
 def sources() -> list[Path]:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from archstat.errors import LookupFailedError
-from archstat.frontends.exported import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.frontends.exported.functions import clean_path, function_named, needs_functions
 from archstat.frontends.exported.program import ProgramModule, program_module
+from archstat.frontends.exported.steps import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.hints import shortened
 from archstat.units import format_bytes
 

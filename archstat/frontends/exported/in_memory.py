@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from archstat.frontends.exported import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.frontends.exported.functions import (
     clean_path,
     is_check,
@@ -17,6 +16,7 @@ from archstat.frontends.exported.functions import (
     seen_as,
 )
 from archstat.frontends.exported.program import ProgramModule, program_module
+from archstat.frontends.exported.steps import Given, Held, Place, Program, Ref, Step, SubProgram
 from archstat.frontends.torch_private import HIGHER_ORDER
 
 _META = torch.device("meta")

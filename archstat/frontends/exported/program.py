@@ -18,7 +18,7 @@ from torch import nn
 
 from archstat.errors import CaptureError
 from archstat.frontends.building import free_bytes
-from archstat.frontends.exported import (
+from archstat.frontends.exported.steps import (
     Given,
     Place,
     Program,
@@ -29,7 +29,6 @@ from archstat.frontends.exported import (
     refs,
     taken,
 )
-from archstat.frontends.exported.functions import as_layer
 from archstat.units import InputSpec, format_bytes, format_shape, is_batched
 
 _Modules = Mapping[str, nn.Module]
@@ -244,6 +243,9 @@ def _part(place: Place, steps: list[tuple[int, Step]], depth: int, uses: _Uses) 
     step, layer = steps[0][1], None
     alone = len(steps) == len(leaves) == len(reads) == 1 and len(step.places) == depth + 1
     if alone and not step.kwargs:
+        # This file is read at every start, that one's tables for programs alone.
+        from archstat.frontends.exported.functions import as_layer
+
         layer = as_layer(step.function, step.args, place.type, uses.own.get(place.path, {}))
     same = uses.layers.setdefault(place.path, layer) == layer
     uses.layers[place.path] = layer if same else None
