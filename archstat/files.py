@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from archstat.errors import OutputError
+
 MOST = 64 * 1000**2  # bytes of a file of budgets, a lock file or a device file
 
 
@@ -69,6 +71,21 @@ def read_regular(path: str | Path) -> bytes:
 def draft_prefix(path: Path) -> str:
     """What the name of a draft of a file begins with; a killed writer leaves one behind."""
     return f".{path.name}.draft."
+
+
+def check_writable(path: Path) -> None:
+    """Whether a file can be written there, before the work.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file.")
+    if not folder.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {folder}.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise OutputError(f"{path} cannot be written: permission denied.")
 
 
 def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> None:

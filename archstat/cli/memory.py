@@ -11,9 +11,10 @@ import typer
 from archstat.cli import options
 from archstat.cli.attempts import Attempts
 from archstat.cli.completion import complete_device, complete_optimizer
-from archstat.cli.output import Destination, check_plot, check_writable, draw, write_bytes
+from archstat.cli.output import Destination, check_plot, draw, write_bytes
 from archstat.cli.progress import working
 from archstat.cli.screen import View, refuse_incomplete, show
+from archstat.files import check_writable
 from archstat.result import Table
 
 _ON_SCREEN = ("model", "input", "training_memory_bytes", "param_bytes", "gradient_bytes",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from archstat.cli.style import style_for
 from archstat.errors import OutputError
-from archstat.files import write_whole
+from archstat.files import check_writable, write_whole
 from archstat.reporters import FORMATS, Format, format_for, format_named
 from archstat.result import Picture, Table
 
@@ -138,21 +138,6 @@ def draw(path: str, picture: Picture) -> None:
 
     picture(path)
     print(f"archstat: wrote {sized(path)[0]}", file=sys.stderr)
-
-
-def check_writable(path: Path) -> None:
-    """Whether a file can be written there, before the work.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    folder = path.parent
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file.")
-    if not folder.is_dir():
-        raise OutputError(f"{path} cannot be written: there is no folder {folder}.")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise OutputError(f"{path} cannot be written: permission denied.")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

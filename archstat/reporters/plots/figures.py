@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archstat.errors import MissingExtraError, OutputError
+from archstat.files import check_writable
 
 # Okabe and Ito's palette, told apart with any colour vision; its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -75,12 +75,7 @@ def check_plot_path(path: str | Path) -> Path:
             f"{path}: the suffix {path.suffix!r} is not a picture format; use one of "
             f"{', '.join(sorted(_METADATA))}."
         )
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise OutputError(f"{path} cannot be written: permission denied.")
+    check_writable(path)
     _matplotlib()
     return path
 
