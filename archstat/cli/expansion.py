@@ -107,17 +107,12 @@ def _matching(text: str) -> list[str]:
     if colon:
         with working(f"importing {scheme}"):
             names = like(glob, names_of("timm" if scheme == "timm" else "torchvision"))
+        where, remedy = scheme, f"`archstat list '{scheme}:*'` lists them"
     else:
         names = like(glob, zoo.catalogue())
-    if not colon:
         names = [n for n in names if zoo.catalogue()[n].category != "block"] or names
+        where, remedy = "the zoo", "`archstat list` shows them all"
     if not names:
-        where = scheme or "the zoo"
-        remedy = (
-            "`archstat list` shows them all"
-            if not colon
-            else f"`archstat list '{scheme}:*'` lists them"
-        )
         raise UnknownModelError(f"{text!r} matches nothing in {where}; {remedy}.")
     return [f"{scheme}{colon}{name}{comma}{options}" for name in sorted(names, key=natural)]
 

@@ -108,8 +108,9 @@ def _timeline(name: str, patterns: str, step: TrainingStep) -> MemoryTimeline:
     used = {category: place for place, category in enumerate(CATEGORIES)
             if any(alive[place] for alive in live)}  # fmt: skip
     if patterns:
-        several = f"{1 + patterns.count(' ')} modules" if len(patterns) > _MOST_NAMED else patterns
-        name += ", not checkpointed" if patterns == NONE else f", checkpointed: {several}"
+        many = len(patterns) > _MOST_NAMED
+        which = f"{len(patterns.split())} modules" if many else patterns
+        name += ", not checkpointed" if patterns == NONE else f", checkpointed: {which}"
     return MemoryTimeline(
         name,
         {category: tuple(alive[place] for alive in live) for category, place in used.items()},

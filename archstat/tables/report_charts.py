@@ -43,20 +43,14 @@ def pareto(rows: Table) -> Section | None:
 
         usual |= {column.key for column in COMPARED if column.better != "higher"}
     # An accuracy has no unit.
-    joined = sorted((column for column in positive if column.key not in usual),
-                    key=lambda column: (rows.index(column.key) not in more,
-                                        column.unit != "number"))  # fmt: skip
+    further = sorted((column for column in positive if column.key not in usual),
+                     key=lambda column: (rows.index(column.key) not in more,
+                                         column.unit != "number"))  # fmt: skip
     if len(keys) < 2:
         return None
     x = "macs" if "macs" in keys else keys[0]
-    y = next(
-        (
-            key
-            for key in (*(column.key for column in joined), "params", *keys)
-            if key in keys and key != x
-        ),
-        x,
-    )
+    preferred = (*(column.key for column in further), "params", *keys)
+    y = next(key for key in preferred if key in keys and key != x)
     points = [
         Point(n, str(record["model"]), float(record[x]), float(record[y]), 6.0, 0, named=True)  # type: ignore[arg-type]
         for n, record in enumerate(rows.records()) if _positive(record[x]) and

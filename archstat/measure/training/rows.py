@@ -179,8 +179,9 @@ def memory_row(
         return _needed(step, device, budget)
 
     def beyond(low: int) -> Callable[[int], int] | None:
-        place = bisect_right(sorted(steps), low)
-        near = {n: steps[n] for n in sorted(steps)[max(0, min(place - 1, len(steps) - 2)) :][:2]}
+        known = sorted(steps)
+        first = max(0, min(bisect_right(known, low) - 1, len(known) - 2))
+        near = {samples: steps[samples] for samples in known[first : first + 2]}
         if len(near) < 2 or foreseen(near, low) is None:
             return None
 

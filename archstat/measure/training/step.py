@@ -187,7 +187,8 @@ def _called(option: str, named: Iterable[nn.Module],
         OptionError: one that is only gone through, to modules inside that are called; or no one
             is called.
     """
-    found = [names[0] for module, names in paths if module in set(named)]
+    asked = set(named)
+    found = [names[0] for module, names in paths if module in asked]
     through = [path for path in found if path not in called
                and any(inner.startswith(f"{path}.") for inner in called)]  # fmt: skip
     if through or (found and called.isdisjoint(found)):

@@ -20,53 +20,20 @@ OLDER = {
 }
 NEWER = {"dynamo": True, "optimize": False, "verbose": False, "external_data": False}
 SMALL, USUAL = 64, 224
+OF_OLDER = {
+    "zoo": "mobilenet_v1 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x1_0 squeezenet1_1 ghostnet "
+           "efficientnet_b0 convnext_tiny googlenet regnet_y_400mf",
+    "timm": "resnet10t efficientvit_b0 regnetx_002 mobilevit_xxs repvgg_a0 lcnet_050 convnext_atto "
+            "edgenext_xx_small nfnet_f0",
+    "torchvision": "shufflenet_v2_x0_5 regnet_x_400mf mnasnet0_5 fcn_resnet50 googlenet",
+}  # fmt: skip
 NETWORKS = {
-    **{
-        f"zoo:{name}": (SMALL, OLDER)
-        for name in (
-            "mobilenet_v1",
-            "mobilenet_v2",
-            "mobilenet_v3_small",
-            "shufflenet_v2_x1_0",
-            "squeezenet1_1",
-            "ghostnet",
-            "efficientnet_b0",
-            "convnext_tiny",
-            "googlenet",
-            "regnet_y_400mf",
-        )
-    },
-    "zoo:resnet18": (SMALL, NEWER),
-    "zoo:shufflenet_v1": (SMALL, NEWER),
-    **{
-        f"timm:{name}": (SMALL, OLDER)
-        for name in (
-            "resnet10t",
-            "efficientvit_b0",
-            "regnetx_002",
-            "mobilevit_xxs",
-            "repvgg_a0",
-            "lcnet_050",
-            "convnext_atto",
-            "edgenext_xx_small",
-        )
-    },
-    "timm:vit_tiny_patch16_224": (USUAL, OLDER),
-    "timm:levit_128s": (USUAL, OLDER),
-    "timm:nfnet_f0": (SMALL, OLDER),
-    **{
-        f"torchvision:{name}": (SMALL, OLDER)
-        for name in (
-            "shufflenet_v2_x0_5",
-            "regnet_x_400mf",
-            "mnasnet0_5",
-            "fcn_resnet50",
-            "googlenet",
-        )
-    },
-    "torchvision:alexnet": (USUAL, OLDER),
-    "torchvision:swin_t": (SMALL, NEWER),
-}
+    **{f"{library}:{name}": (SMALL, OLDER)
+       for library, names in OF_OLDER.items() for name in names.split()},
+    **dict.fromkeys(("timm:vit_tiny_patch16_224", "timm:levit_128s", "torchvision:alexnet"),
+                    (USUAL, OLDER)),
+    **dict.fromkeys(("zoo:resnet18", "zoo:shufflenet_v1", "torchvision:swin_t"), (SMALL, NEWER)),
+}  # fmt: skip
 # Heads of training alone, which an exporter of inference leaves out.
 LEFT_OUT = {"torchvision:googlenet": ("aux1", "aux2")}
 OF_ALL = ("params", "macs")
