@@ -182,7 +182,7 @@ def memory_row(
         known = sorted(steps)
         first = max(0, min(bisect_right(known, low) - 1, len(known) - 2))
         near = {samples: steps[samples] for samples in known[first : first + 2]}
-        if len(near) < 2 or foreseen(near, low) is None:
+        if len(known) < 2 or foreseen(near, low) is None:
             return None
 
         def peak(samples: int) -> int:
@@ -193,9 +193,9 @@ def memory_row(
         return peak
 
     fit = largest_of(peak_of, budget, grid) if grid else largest_batch(peak_of, budget, beyond)
-    shown = graph_of_spec(model, input, fit.batch or fit.smallest)
-    row = _row(model, module, shown, settings, measure, device, budget,
-               steps.get(fit.batch or fit.smallest), compares=compares)  # fmt: skip
+    size = fit.batch or fit.smallest
+    row = _row(model, module, graph_of_spec(model, input, size), settings, measure, device, budget,
+               steps.get(size), compares=compares)  # fmt: skip
     return replace(row, fit=fit, budget=budget)
 
 
@@ -275,9 +275,8 @@ def _fitted(
         patterns = tuple(map(glob.escape, names))
         return _step(module, given, replace(settings, checkpoint=patterns), model)
 
-    choice = cheapest_checkpoints(
-        step_of, lambda step: _taken(step, settings, device, budget), budget
-    )
+    taken = partial(_taken, settings=settings, device=device, budget=budget)
+    choice = cheapest_checkpoints(step_of, taken, budget)
     if choice.needed > budget:
         least = f"with {', '.join(choice.names)} checkpointed" if choice.names else "as it is"
         raise InputError(
